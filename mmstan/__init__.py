@@ -1,0 +1,15 @@
+"""mmstan: image-language models turned into video models, as a plugin for MMAction2.
+
+``custom_imports = dict(imports=['mmstan'])`` in a config is all that MMAction2 needs: importing
+this package mends what MMAction2 1.2 lacks on a current stack (:mod:`mmstan.compat`) and hangs
+mmstan's registries under MMAction2's (:mod:`mmstan.registry`).
+"""
+
+from mmstan import compat
+
+compat.apply()
+
+from mmstan import registry  # noqa: E402  (MMAction2 can be imported only once it is mended)
+
+__version__ = '0.1.0'
+__all__ = ['compat', 'registry', '__version__']
