@@ -1,0 +1,121 @@
+"""What every image tower offers to the backbones: the contract, and what follows from it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+from typing_extensions import Self
+
+from mmstan.models.towers.block import Block
+
+
+class Tower(BaseModule):
+    """A part of an image-language model.
+
+    Args:
+        frozen: No gradients, and evaluation mode even under ``model.train()``.
+    """
+
+    def __init__(self, *, frozen: bool = False) -> None:
+        super().__init__()
+        self.frozen = frozen
+
+    def freeze(self) -> None:
+        """Stop the gradients of all parameters, where the tower is frozen."""
+        if self.frozen:
+            self.requires_grad_(False)
+            self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training mode, unless frozen."""
+        return super().train(mode and not self.frozen)
+
+
+class BaseImageTower(Tower, ABC):
+    """Images -> tokens, block by block -> joint space.
+
+    Letters: B images, L patches, C ``width``, D ``joint_dim``.
+    """
+
+    width: int
+    heads: int
+    joint_dim: int
+    reads_patches: bool
+    """Whether :meth:`project` reads the patch tokens, so that none may be left out."""
+
+    @property
+    @abstractmethod
+    def blocks(self) -> Sequence[Block]:
+        """The transformer blocks, in order."""
+
+    @property
+    @abstractmethod
+    def class_embedding(self) -> Tensor:
+        """The class token before its position is added, (C)."""
+
+    @property
+    @abstractmethod
+    def patch_size(self) -> tuple[int, int]:
+        """Height and width of a patch in pixels."""
+
+    @abstractmethod
+    def patchify(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> patch tokens (B, L, C), row by row, without positions."""
+
+    @abstractmethod
+    def positions(self, grid: tuple[int, int]) -> Tensor:
+        """Position embeddings (1 + L, C) for ``grid`` = (rows, columns) of patches.
+
+        The class token's is first. Interpolated where the grid is not the tower's own.
+        """
+
+    @abstractmethod
+    def finish(self, tokens: Tensor) -> Tensor:
+        """The norm before the first block, where the tower has one: (B, S, C) -> same."""
+
+    @abstractmethod
+    def project(self, tokens: Tensor) -> Tensor:
+        """Tokens of the last block (B, 1 + L, C) -> images in the joint space (B, D).
+
+        Where not :attr:`reads_patches`, (B, 1, C) does as well.
+        """
+
+    @abstractmethod
+    def project_tokens(self, tokens: Tensor) -> Tensor:
+        """Every token on its own into the joint space: (B, S, C) -> (B, S, D)."""
+
+    def grid(self, images: Tensor) -> tuple[int, int]:
+        """Rows and columns of patches of ``images`` (..., H, W).
+
+        Raises:
+            ValueError: H or W is not a multiple of the patch size.
+        """
+        (h, w), (ph, pw) = images.shape[-2:], self.patch_size
+        if h % ph or w % pw:
+            raise ValueError(
+                f'image size {h}x{w} is not a multiple of the patch size {ph}x{pw}; resize or crop '
+                'the frames in the pipeline'
+            )
+        return h // ph, w // pw
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> the first block's input (B, 1 + L, C)."""
+        patches = self.patchify(images)
+        cls = self.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
+        tokens = torch.cat([cls, patches], dim=1)
+        return self.finish(tokens + self.positions(self.grid(images)).to(patches.dtype))
+
+    def run_blocks(self, tokens: Tensor) -> Tensor:
+        """The first block's input (B, 1 + L, C) -> what :meth:`project` needs of the last one."""
+        for block in self.blocks[:-1]:
+            tokens = block(tokens)
+        last = self.blocks[-1]
+        return last(tokens) if self.reads_patches else last.first_row(tokens)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> joint space (B, D), not normalised."""
+        return self.project(self.run_blocks(self.embed(images)))

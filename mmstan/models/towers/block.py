@@ -1,0 +1,126 @@
+"""Pre-norm transformer blocks whose two residual halves can be called on their own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+import torch.nn.functional as F
+from open_clip.transformer import ResidualAttentionBlock
+from torch import Tensor, nn
+
+
+def self_attention(
+    x: Tensor, in_proj: tuple[Tensor, Tensor | None], heads: int, *, queries: int | None = None
+) -> Tensor:
+    """Multi-head self-attention before its output projection.
+
+    Args:
+        x: Normalised tokens (B, S, C).
+        in_proj: Weight (3C, C) and bias (3C) of the query, key and value projections, stacked.
+        heads: Number of heads.
+        queries: Compute only the first ``queries`` rows; all S of them by default.
+
+    Returns:
+        (B, S, C), or (B, queries, C).
+    """
+    weight, bias = in_proj
+    b, s, c = x.shape
+    if queries is None:
+        qkv = F.linear(x, weight, bias).view(b, s, 3, heads, c // heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, S, C/heads)
+    else:
+        q_bias, kv_bias = (None, None) if bias is None else (bias[:c], bias[c:])
+        q = F.linear(x[:, :queries], weight[:c], q_bias)
+        q = q.view(b, queries, heads, c // heads).transpose(1, 2)
+        kv = F.linear(x, weight[c:], kv_bias).view(b, s, 2, heads, c // heads)
+        k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)
+    out = F.scaled_dot_product_attention(q, k, v)
+    return out.transpose(1, 2).reshape(b, -1, c)
+
+
+class Block(nn.Module, ABC):
+    """``x + attend(x)``, then ``x + feed_forward(x)``, on tokens (B, S, C) for any S."""
+
+    @abstractmethod
+    def attend(self, x: Tensor, queries: int | None = None) -> Tensor:
+        """Attention's residual update of ``x`` (B, S, C), norm included.
+
+        ``queries`` limits the result to the first ``queries`` rows; keys and values stay all S.
+        """
+
+    @abstractmethod
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """The MLP's residual update of ``x`` (B, S, C), norm included."""
+
+    @abstractmethod
+    def queries_keys(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Query and key projections (B, S, C) each of the normalised ``x`` (EVL reads them)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, S, C) -> (B, S, C)."""
+        x = x + self.attend(x)
+        return x + self.feed_forward(x)
+
+    def first_row(self, x: Tensor) -> Tensor:
+        """``self(x)[:, :1]`` without computing the other rows: (B, S, C) -> (B, 1, C)."""
+        row = x[:, :1] + self.attend(x, queries=1)
+        return row + self.feed_forward(row)
+
+
+class OpenClipBlock(Block):
+    """An open_clip block: its own layers under its own parameter names.
+
+    Args:
+        block: The block that gives its layers away.
+    """
+
+    def __init__(self, block: ResidualAttentionBlock) -> None:
+        super().__init__()
+        self.ln_1, self.attn, self.ls_1 = block.ln_1, block.attn, block.ls_1
+        self.ln_2, self.mlp, self.ls_2 = block.ln_2, block.mlp, block.ls_2
+
+    def attend(self, x: Tensor, queries: int | None = None) -> Tensor:
+        """See :meth:`Block.attend`."""
+        in_proj = self.attn.in_proj_weight, self.attn.in_proj_bias
+        out = self_attention(self.ln_1(x), in_proj, self.attn.num_heads, queries=queries)
+        return self.ls_1(self.attn.out_proj(out))
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """See :meth:`Block.feed_forward`."""
+        return self.ls_2(self.mlp(self.ln_2(x)))
+
+    def queries_keys(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """See :meth:`Block.queries_keys`."""
+        c = x.shape[-1]
+        weight, bias = self.attn.in_proj_weight[: 2 * c], self.attn.in_proj_bias[: 2 * c]
+        q, k = F.linear(self.ln_1(x), weight, bias).split(c, dim=-1)
+        return q, k
+
+
+class MMPretrainBlock(Block):
+    """A block of MMPretrain's ``VisionTransformer``: its own layers and parameter names.
+
+    Args:
+        layer: The ``TransformerEncoderLayer`` that gives its layers away.
+    """
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.ln1, self.attn, self.ln2, self.ffn = layer.ln1, layer.attn, layer.ln2, layer.ffn
+
+    def attend(self, x: Tensor, queries: int | None = None) -> Tensor:
+        """See :meth:`Block.attend`."""
+        attn = self.attn
+        in_proj = attn.qkv.weight, attn.qkv.bias
+        out = self_attention(self.ln1(x), in_proj, attn.num_heads, queries=queries)
+        return attn.out_drop(attn.gamma1(attn.proj_drop(attn.proj(out))))
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """See :meth:`Block.feed_forward`."""
+        return self.ffn(self.ln2(x), identity=torch.zeros((), dtype=x.dtype, device=x.device))
+
+    def queries_keys(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """See :meth:`Block.queries_keys`."""
+        q, k, _ = self.attn.qkv(self.ln1(x)).chunk(3, dim=-1)
+        return q, k

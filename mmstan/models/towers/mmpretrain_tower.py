@@ -1,0 +1,81 @@
+"""MMPretrain's vision transformers as image towers (ImageNet weights; X-CLIP, Table 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from mmstan.models.towers.base import BaseImageTower
+from mmstan.models.towers.block import Block, MMPretrainBlock
+from mmstan.registry import MODELS
+
+
+@MODELS.register_module()
+class MMPretrainImageTower(BaseImageTower):
+    """MMPretrain's ``VisionTransformer`` behind the contract of an image tower.
+
+    There is no joint space: D is the width, and :meth:`project` the final norm on the class token.
+    Weights come as in MMPretrain, ``vit=dict(..., init_cfg=dict(type='Pretrained', ...))``.
+
+    Args:
+        vit: Arguments of ``mmpretrain.VisionTransformer`` (``arch``, ``img_size``,
+            ``patch_size``, ``init_cfg``, ...).
+        frozen: No gradients, and evaluation mode even under ``model.train()``.
+    """
+
+    reads_patches = False
+
+    def __init__(self, vit: Mapping[str, Any], *, frozen: bool = False) -> None:
+        super().__init__(frozen=frozen)
+        # MMPretrain is imported here: it takes seconds, and few models need it.
+        from mmpretrain.models.backbones import VisionTransformer
+
+        self.visual = VisionTransformer(**vit)
+        if not self.visual.with_cls_token:
+            raise ValueError(f'vit={dict(vit)!r} is refused: it has no class token')
+        heads = self.visual.layers[0].attn.num_heads
+        self.visual.layers = nn.ModuleList(map(MMPretrainBlock, self.visual.layers))
+        self.width = self.joint_dim = self.visual.embed_dims
+        self.heads = heads
+        self.freeze()
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """See :attr:`BaseImageTower.blocks`."""
+        return self.visual.layers
+
+    @property
+    def class_embedding(self) -> Tensor:
+        """See :attr:`BaseImageTower.class_embedding`."""
+        return self.visual.cls_token[0, 0]
+
+    @property
+    def patch_size(self) -> tuple[int, int]:
+        """See :attr:`BaseImageTower.patch_size`."""
+        return self.visual.patch_embed.projection.kernel_size
+
+    def patchify(self, images: Tensor) -> Tensor:
+        """See :meth:`BaseImageTower.patchify`."""
+        return self.visual.patch_embed(images)[0]
+
+    def positions(self, grid: tuple[int, int]) -> Tensor:
+        """See :meth:`BaseImageTower.positions`; interpolation is MMPretrain's."""
+        vit = self.visual
+        table = vit.resize_pos_embed(
+            vit.pos_embed, vit.patch_resolution, grid, vit.interpolate_mode, vit.num_extra_tokens
+        )
+        return table[0]
+
+    def finish(self, tokens: Tensor) -> Tensor:
+        """See :meth:`BaseImageTower.finish`."""
+        return self.visual.pre_norm(self.visual.drop_after_pos(tokens))
+
+    def project(self, tokens: Tensor) -> Tensor:
+        """See :meth:`BaseImageTower.project`."""
+        return self.project_tokens(tokens[:, :1])[:, 0]
+
+    def project_tokens(self, tokens: Tensor) -> Tensor:
+        """See :meth:`BaseImageTower.project_tokens`."""
+        return self.visual.ln1(tokens) if self.visual.final_norm else tokens

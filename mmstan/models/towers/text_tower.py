@@ -1,0 +1,118 @@
+"""open_clip's text transformers as text towers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import open_clip
+import torch
+from mmengine.logging import print_log
+from open_clip.model import _build_text_tower, resize_text_pos_embed
+from open_clip.tokenizer import SimpleTokenizer
+from torch import Tensor
+
+from mmstan.models.towers.architecture import find_architecture
+from mmstan.models.towers.base import Tower
+from mmstan.models.towers.weights import find_weights, load_part, read_weights
+from mmstan.registry import MODELS
+
+
+class TextFeatures(NamedTuple):
+    """Texts in the joint space, not normalised. M texts, J tokens, D joint width."""
+
+    tokens: Tensor
+    """Every token, projected, (M, J, D)."""
+    sentence: Tensor
+    """The whole text: its end-of-text token, or CoCa's class token, (M, D)."""
+    mask: Tensor
+    """Which tokens are text: those up to the first end of text, boolean (M, J)."""
+
+
+@MODELS.register_module()
+class TextTower(Tower):
+    """The text transformer of CLIP, CoCa or another open_clip model.
+
+    Parameters lie under ``text.`` with open_clip's names.
+
+    Args:
+        model: open_clip's name, or explicit sizes: ``dict(embed_dim=, text_cfg=dict(
+            context_length=, vocab_size=, width=, heads=, layers=), quick_gelu=)``.
+        pretrained: As for :class:`ImageTower`.
+        frozen: No gradients, and evaluation mode even under ``model.train()``.
+    """
+
+    def __init__(
+        self,
+        model: str | Mapping[str, Any],
+        *,
+        pretrained: str | None = None,
+        frozen: bool = False,
+    ) -> None:
+        super().__init__(frozen=frozen)
+        arch = find_architecture(model, pretrained)
+        self.model, self.pretrained = arch.name, pretrained
+        self.text = _build_text_tower(arch.embed_dim, arch.text_cfg, quick_gelu=arch.quick_gelu)
+        self.width, self.joint_dim = self.text.width, arch.embed_dim
+        self.context_length, self.vocab_size = self.text.context_length, self.text.vocab_size
+        named = isinstance(model, str)
+        self._tokenizer = open_clip.get_tokenizer(model) if named else SimpleTokenizer()
+        activation = 'QuickGELU' if arch.quick_gelu else 'GELU'
+        print_log(f'text tower {arch.name}: {activation}, weights {pretrained}', logger='current')
+        self.freeze()
+
+    def init_weights(self) -> None:
+        """Load ``pretrained``, all tensors of the text tower or an error."""
+        if self.pretrained is None:
+            return
+        path = find_weights(self.model, self.pretrained)
+        state = read_weights(path)
+        resize_text_pos_embed(state, self)
+        load_part(self.text, state, prefix='text.', source=str(path))
+
+    @property
+    def has_class_token(self) -> bool:
+        """Whether a class token stands for the sentence (CoCa), not the end-of-text token."""
+        return self.text.cls_emb is not None
+
+    def tokenize(self, texts: Sequence[str], length: int | None = None) -> Tensor:
+        """Texts -> token ids (M, J), 0 where a text has ended.
+
+        A text that is too long is cut and keeps its end-of-text token.
+
+        Args:
+            texts: M texts.
+            length: J, at most the context length, which is the default. CoCa always runs at its
+                context length: its class token sits at the last position.
+
+        Raises:
+            ValueError: ``length`` is out of range, or the vocabulary is not CLIP's.
+        """
+        if self.has_class_token or length is None:
+            length = self.context_length
+        if not 2 <= length <= self.context_length:
+            raise ValueError(
+                f'length={length}: a text has 2 to {self.context_length} tokens in {self.model}'
+            )
+        if self._tokenizer.vocab_size > self.vocab_size:
+            raise ValueError(
+                f"vocab_size={self.vocab_size} is too small for CLIP's tokenizer, which needs "
+                f'{self._tokenizer.vocab_size}; pass token ids of your own, or set vocab_size'
+            )
+        return self._tokenizer(list(texts), context_length=length)
+
+    def forward(self, ids: Tensor) -> TextFeatures:
+        """Token ids (M, J) -> :class:`TextFeatures`.
+
+        With CoCa J is the context length, and its class token follows the J tokens: J + 1.
+        """
+        text = self.text
+        x, attn_mask = text._embeds(ids)  # open_clip's; it has no public name
+        x = text.transformer(x, attn_mask=attn_mask[..., : x.shape[1], : x.shape[1]])
+        tokens = text.ln_final(x) @ text.text_projection  # (M, J, D)
+        last = ids.argmax(dim=1)  # end of text has the highest id; argmax takes the first of them
+        mask = torch.arange(ids.shape[1], device=ids.device) <= last[:, None]
+        if self.has_class_token:
+            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+            return TextFeatures(tokens, tokens[:, -1], mask)
+        return TextFeatures(tokens, tokens[torch.arange(len(ids), device=ids.device), last], mask)
