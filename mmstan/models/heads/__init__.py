@@ -1,1 +1,7 @@
-"""..."""
+"""Heads: features and texts -> scores and losses."""
+
+from mmstan.models.heads.class_names import read_class_names
+from mmstan.models.heads.class_texts import ClassTexts
+from mmstan.models.heads.text_head import TextHead
+
+__all__ = ['ClassTexts', 'TextHead', 'read_class_names']

@@ -1,0 +1,47 @@
+"""Names of classes, from the files that data sets come with."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def read_class_names(source: str | Sequence[str]) -> list[str]:
+    """Class names in class order.
+
+    Args:
+        source: The names themselves, or a file of them: ``.txt`` (one name a line, MMAction2's
+            label maps), ``.csv`` (columns ``id`` and ``name``, X-CLIP's) or ``.json``
+            (``{name: id}``, Something-Something's).
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The ids are not 0 to K - 1, or a name is empty.
+    """
+    names = _from_file(Path(source)) if isinstance(source, str) else list(source)
+    empty = [i for i, name in enumerate(names) if not name.strip()]
+    if not names or empty:
+        where = f'classes {empty[:5]} have' if empty else 'there are'
+        raise ValueError(f'class_names={source!r}: {where} no name')
+    return names
+
+
+def _from_file(path: Path) -> list[str]:
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"class_names='{path}': there is no such file; it holds one class name a line, in "
+            'class order (.txt), or columns id,name (.csv), or {name: id} (.json)'
+        )
+    if path.suffix == '.csv':
+        with path.open(newline='', encoding='utf-8') as file:
+            pairs = [(int(row['id']), row['name']) for row in csv.DictReader(file)]
+    elif path.suffix == '.json':
+        pairs = [(int(i), name) for name, i in json.loads(path.read_text('utf-8')).items()]
+    else:
+        return path.read_text('utf-8').splitlines()
+    pairs.sort()
+    if [i for i, _ in pairs] != list(range(len(pairs))):
+        raise ValueError(f"class_names='{path}': the ids must be 0 to {len(pairs) - 1}, each once")
+    return [name for _, name in pairs]

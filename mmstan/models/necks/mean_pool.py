@@ -1,0 +1,21 @@
+"""The mean over time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmstan.registry import MODELS
+
+
+@MODELS.register_module()
+class MeanPool(BaseModule):
+    """Frame features (N, T, D) -> their mean (N, D), not normalised before or after."""
+
+    def forward(
+        self, x: Tensor, data_samples: list[Any] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """(N, T, D) -> (N, D) and no auxiliary loss, as MMAction2's recognizers want it."""
+        return x.mean(dim=1), {}
