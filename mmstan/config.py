@@ -1,0 +1,136 @@
+"""What can be said about a config before anything is built: arguments, data, where results go."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import Registry
+
+from mmstan import registry
+
+
+def default_work_dir(config: str | Path) -> str:
+    """``work_dirs/`` and the config's path below ``configs``, since stems repeat.
+
+    >>> default_work_dir('configs/stan/k400_b16.py')
+    'work_dirs/stan/k400_b16'
+    """
+    parts = Path(config).with_suffix('').parts
+    below = parts[len(parts) - parts[::-1].index('configs') :] if 'configs' in parts else parts[-1:]
+    return str(Path('work_dirs', *below))
+
+
+def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:
+    """Find what would fail later and with a longer message.
+
+    Args:
+        cfg: The config of a run, its ``work_dir`` set.
+        splits: Which data are needed: of ``'train'``, ``'val'`` and ``'test'``.
+
+    Raises:
+        ValueError: A class of mmstan does not exist or has no such argument.
+        FileNotFoundError: Annotations, videos or class names are not there.
+        PermissionError: The work dir cannot be written to.
+    """
+    check_arguments(cfg)
+    missing = list(missing_data(cfg, splits))
+    if missing:
+        lines = '\n'.join(f'  {path}  ({key})' for key, path in missing)
+        raise FileNotFoundError(
+            f'{cfg.filename} needs data that are not here:\n{lines}\n'
+            'Prepare them as "Data preparation" in the README says, or set these keys with '
+            '--cfg-options; configs/quickstart runs on data that mmstan renders itself'
+        )
+    check_work_dir(cfg.work_dir)
+
+
+def check_work_dir(work_dir: str) -> None:
+    """Raise PermissionError unless ``work_dir``, or the parent it will be made in, is writable."""
+    folder = Path(work_dir).absolute()
+    existing = next(p for p in (folder, *folder.parents) if p.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise PermissionError(
+            f"work_dir='{work_dir}' cannot be written to ({existing}); choose another one with "
+            '--work-dir'
+        )
+
+
+def missing_data(cfg: Config, splits: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """The files and folders that ``cfg`` reads and that are not there, as (key, path)."""
+    seen = set()
+    for split in splits:
+        loader = cfg.get(f'{split}_dataloader')
+        dataset = loader.dataset if loader else {}
+        while 'dataset' in dataset:  # wrappers such as RepeatDataset
+            dataset = dataset['dataset']
+        root = dataset.get('data_root') or ''
+        paths = {'ann_file': dataset.get('ann_file'), **dataset.get('data_prefix', {})}
+        for key, path in paths.items():
+            full = os.path.join(root, path or '')
+            if path and not os.path.exists(full) and full not in seen:
+                seen.add(full)
+                yield f'{split}_dataloader.dataset {key}', full
+    for where, node in _nodes(cfg.get('model', {}), 'model'):
+        names = node.get('class_names')
+        if isinstance(names, str) and not os.path.exists(names):
+            yield f'{where}.class_names', names
+
+
+def check_arguments(cfg: Config) -> None:
+    """Raise ValueError for a ``mmstan.`` type that does not exist, or an argument it has not."""
+    known = _known_classes()
+    for where, node in _nodes(cfg.to_dict(), ''):
+        name = node.get('type')
+        if not isinstance(name, str) or not name.startswith('mmstan.'):
+            continue
+        short = name.removeprefix('mmstan.')
+        if short not in known:
+            raise ValueError(f"{where}: there is no '{name}'{_near(short, known)}")
+        arguments = _arguments(known[short])
+        for key in node.keys() - {'type', '_scope_', '_delete_'}:
+            if arguments is not None and key not in arguments:
+                raise ValueError(f"{where}: {name} has no argument '{key}'{_near(key, arguments)}")
+
+
+def _nodes(node: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every dict in a config, with the keys that lead to it."""
+    if isinstance(node, Mapping):
+        yield where, node
+    elif not isinstance(node, (list, tuple)):
+        return
+    items = node.items() if isinstance(node, Mapping) else enumerate(node)
+    for key, value in items:
+        yield from _nodes(value, f'{where}.{key}' if where else str(key))
+
+
+def _known_classes() -> dict[str, type]:
+    registries = [value for value in vars(registry).values() if isinstance(value, Registry)]
+    ours = [r for r in registries if r.scope == 'mmstan']
+    for each in ours:
+        each.import_from_location()
+    return {name: cls for each in ours for name, cls in each.module_dict.items()}
+
+
+def _arguments(cls: type) -> set[str] | None:
+    """Names that ``cls(...)`` takes, through ``**kwargs`` to its bases; None if any are taken."""
+    names: set[str] = set()
+    for base in cls.__mro__:
+        init = base.__dict__.get('__init__')
+        if init is None:
+            continue
+        parameters = inspect.signature(init).parameters.values()
+        names |= {p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+        if not any(p.kind == p.VAR_KEYWORD for p in parameters):
+            return names
+    return None
+
+
+def _near(word: str, known: Any) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean '{near[0]}'?" if near else f'; it has {", ".join(sorted(known))}'
