@@ -5,11 +5,12 @@ this package mends what MMAction2 1.2 lacks on a current stack (:mod:`mmstan.com
 mmstan's registries under MMAction2's (:mod:`mmstan.registry`).
 """
 
+__version__ = '0.1.0'  # setup reads this line without importing the package
+
 from mmstan import compat
 
 compat.apply()
 
 from mmstan import registry  # noqa: E402  (MMAction2 can be imported only once it is mended)
 
-__version__ = '0.1.0'
-__all__ = ['compat', 'registry', '__version__']
+__all__ = ['__version__', 'compat', 'registry']

@@ -1,0 +1,60 @@
+# Every target can start from nothing: it makes a virtual environment, installs what is needed and runs.
+# A step that is done is not done again.
+#   make quickstart      render Moving Shapes, train, test, leave a table and a picture
+#   make test            linters, type checker, tests
+#   make moving-shapes   the tables of the README (under 40 minutes on two cores)
+#   make lint, make install, make clean
+# VENV=folder uses another environment; PYTHON3=python3.12 makes it with another interpreter.
+
+VENV ?= .venv
+PYTHON3 ?= python3
+PYTHON := $(VENV)/bin/python
+PIP := $(PYTHON) -m pip --disable-pip-version-check
+
+REQUIREMENTS := requirements.txt requirements/lite.txt requirements/test.txt
+# Of the contents and not of the dates: a fresh checkout finds the environment of an older one up to date.
+REQUIREMENTS_KEY := $(shell cat $(REQUIREMENTS) constraints.txt | cksum | cut -d ' ' -f 1)
+INSTALLED := $(VENV)/.installed-$(REQUIREMENTS_KEY)
+CHECKED_OUT := $(VENV)/.mmstan-$(shell cat setup.py pyproject.toml | cksum | cut -d ' ' -f 1)
+SOURCES := $(wildcard mmstan configs tools tests setup.py)
+TEXTS := $(wildcard *.md *.toml *.txt *.yml requirements Makefile .ci/run)
+
+# An environment may serve several checkouts (.ci/run): each runs its own files, whichever was installed last.
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
+
+.PHONY: quickstart moving-shapes test lint install clean requirements-key
+
+quickstart: install
+	$(PYTHON) tools/quickstart.py
+
+moving-shapes: install
+	$(PYTHON) tools/moving_shapes.py
+
+test: lint
+	$(PYTHON) -m pytest
+
+lint: install
+	$(PYTHON) -m ruff check $(SOURCES)
+	$(PYTHON) -m ruff format --check $(SOURCES)
+	$(PYTHON) -m mypy
+	$(VENV)/bin/codespell $(SOURCES) $(TEXTS)
+
+install: $(INSTALLED)
+	@test "$$(cat $(CHECKED_OUT) 2>/dev/null)" = "$(CURDIR)" || { \
+	  $(PIP) install --quiet --no-deps --no-build-isolation --editable . && \
+	  rm -f $(VENV)/.mmstan-* && echo "$(CURDIR)" > $(CHECKED_OUT); }
+
+$(INSTALLED):
+	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "mmstan needs Python 3.10 or newer, and $(PYTHON3) is: $$($(PYTHON3) --version 2>&1)."; \
+	  echo "Name another one, e.g.: make PYTHON3=python3.12"; exit 1; }
+	@echo "Setting up $(VENV): about 3 GB to download, 5 GB on disk, a few minutes."
+	@test -x $(PYTHON) || $(PYTHON3) -m venv $(VENV)
+	$(PIP) install $(REQUIREMENTS:%=-r %) -c constraints.txt
+	@rm -f $(VENV)/.installed-* && touch $@
+
+requirements-key:
+	@echo $(REQUIREMENTS_KEY)
+
+clean:
+	rm -rf $(VENV) build mmstan.egg-info mmstan/.mim

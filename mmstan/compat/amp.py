@@ -1,0 +1,38 @@
+"""Mixed precision on machines without a GPU."""
+
+import functools
+from typing import Any
+from unittest import mock
+
+import torch
+
+
+def amp_without_gpu() -> bool:
+    """MMEngine 0.10.7's ``AmpOptimWrapper`` asserts a GPU (mmpretrain#1556, open).
+
+    Its ``autocast`` knows the CPU, in bfloat16. So on CPU ``--amp`` runs in bfloat16 and without a
+    loss scale, which that range does not need: slow, but the same code as on a GPU.
+    """
+    from mmengine.device import get_device
+    from mmengine.logging import print_log
+    from mmengine.optim.optimizer import amp_optimizer_wrapper as upstream
+
+    init = upstream.AmpOptimWrapper.__init__
+    if get_device() != 'cpu' or hasattr(init, '__wrapped__'):
+        return False
+
+    @functools.wraps(init)
+    def init_on_cpu(
+        self: upstream.AmpOptimWrapper,
+        loss_scale: Any = 'dynamic',
+        dtype: str | torch.dtype | None = None,
+        use_fsdp: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        print_log('No GPU: mixed precision runs in bfloat16 without a loss scale', 'current')
+        scaler = functools.partial(torch.amp.GradScaler, 'cpu')
+        with mock.patch.multiple(upstream, is_cuda_available=lambda: True, GradScaler=scaler):
+            init(self, dict(enabled=False), torch.bfloat16, use_fsdp, **kwargs)
+
+    upstream.AmpOptimWrapper.__init__ = init_on_cpu
+    return True

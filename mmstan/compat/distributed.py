@@ -1,0 +1,59 @@
+"""Distributed runs on machines without a GPU."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import nn
+
+_LAUNCHERS = ('_init_dist_pytorch', '_init_dist_slurm', '_init_dist_mpi')
+
+
+def launchers_without_gpu() -> bool:
+    """MMEngine 0.10.7's launchers call ``torch.cuda.set_device`` where there is no GPU.
+
+    ``--launcher pytorch``, ``slurm`` and ``mpi`` therefore fail on CPU, whatever the backend; no
+    thread at MMEngine was found. The call is left out, and NCCL, the default, becomes gloo.
+    """
+    from mmengine.dist import utils
+
+    if torch.cuda.is_available() or hasattr(utils._init_dist_pytorch, '__wrapped__'):
+        return False
+    for name in _LAUNCHERS:
+        setattr(utils, name, _on_gloo(getattr(utils, name)))
+    return True
+
+
+def _on_gloo(launch: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(launch)
+    def launch_on_gloo(backend: str, **kwargs: Any) -> None:
+        from mmengine.logging import print_log
+
+        if backend == 'nccl':
+            print_log('No GPU: the processes talk through gloo instead of NCCL', 'current')
+            backend = 'gloo'
+        with mock.patch.object(torch.cuda, 'set_device'):
+            launch(backend, **kwargs)
+
+    return launch_on_gloo
+
+
+def ddp_on_cpu() -> bool:
+    """MMEngine 0.10.7's Runner hands ``device_ids`` to DDP for models on the CPU too.
+
+    DistributedDataParallel refuses that (ValueError); PR mmengine#351 added the argument for GPUs.
+    """
+    from mmengine.model import MMDistributedDataParallel
+
+    init = MMDistributedDataParallel.__init__
+    if torch.cuda.is_available() or hasattr(init, '__wrapped__'):
+        return False
+
+    @functools.wraps(init)
+    def init_on_cpu(self: nn.Module, module: nn.Module, *args: Any, **kwargs: Any) -> None:
+        init(self, module, *args, **{**kwargs, 'device_ids': None})
+
+    MMDistributedDataParallel.__init__ = init_on_cpu
+    return True

@@ -1,0 +1,109 @@
+"""Faults that show when MMAction2 is imported."""
+
+import importlib.util
+import sys
+from importlib.abc import Loader
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
+
+from mmengine.utils import digit_version
+
+_MMCV = 'pip install "mmcv-lite>=2.0,<2.2"'
+
+
+def require_mmcv() -> None:
+    """Ask for mmcv or mmcv-lite 2.0 to 2.1, which MMAction2 1.2 asserts (mmaction2#2852, open).
+
+    Neither is a hard requirement of mmstan: both own the folder ``mmcv``, so that installing one
+    damages the other.
+    """
+    try:
+        import mmcv
+    except ModuleNotFoundError as error:
+        if error.name != 'mmcv':
+            raise
+        raise ImportError(
+            f'MMAction2 needs mmcv or mmcv-lite 2.0 to 2.1, and neither is installed: {_MMCV}'
+        ) from None
+    if not digit_version('2.0.0rc4') <= digit_version(mmcv.__version__) < digit_version('2.2.0'):
+        raise ImportError(
+            f'MMAction2 1.2 needs mmcv or mmcv-lite 2.0 to 2.1, and mmcv {mmcv.__version__} is '
+            f'installed: pip uninstall -y mmcv mmcv-lite && {_MMCV}'
+        )
+
+
+def require_importlib_metadata() -> None:
+    """Ask for importlib-metadata, which MMAction2 1.2 imports and does not declare."""
+    if importlib.util.find_spec('importlib_metadata') is None:
+        raise ImportError(
+            'MMAction2 1.2 imports importlib_metadata without declaring it, and it is not '
+            'installed: pip install importlib-metadata'
+        )
+
+
+def missing_drn() -> bool:
+    """MMAction2 1.2.0's wheel lacks ``models/localizers/drn`` (mmaction2#2714, open).
+
+    ``import mmaction.models`` therefore fails; installs from a source checkout have the folder. A
+    stand-in takes its place whose only class, DRN, says so when it is built.
+    """
+    import mmaction
+
+    name = 'mmaction.models.localizers.drn'
+    folder = Path(mmaction.__file__).parent / 'models' / 'localizers' / 'drn'
+    # By path: find_spec would import the parents, and with them fail.
+    if name in sys.modules or (folder / 'drn.py').exists():
+        return False
+
+    class DRN:
+        """Stands for the localizer that the wheel does not have."""
+
+        def __init__(self, *args: object, **kwargs: object) -> NoReturn:
+            raise ImportError(
+                'DRN is missing from the published MMAction2 1.2.0: install MMAction2 from a '
+                'source checkout (pip install -e) to use it'
+            )
+
+    package, module = ModuleType(name), ModuleType(f'{name}.drn')
+    package.__path__ = []
+    vars(module)['DRN'] = DRN
+    sys.modules.update({name: package, f'{name}.drn': module})
+    return True
+
+
+def vindlu_on_new_transformers() -> bool:
+    """MMAction2 1.2.0's VindLU cannot be imported with transformers 4.56 or newer.
+
+    Three helpers left ``transformers.modeling_utils`` in that release, and MMAction2 imports VindLU
+    as soon as transformers is installed, so ``import mmaction.models`` fails. No thread at
+    MMAction2 was found; xinyu1205/recognize-anything#219 is the same. VindLU becomes the placeholder that
+    MMAction2 shows without transformers.
+    """
+    from mmaction.utils import dependency
+
+    if not dependency.WITH_MULTIMODAL or not dependency.satisfy_requirement('transformers>=4.56.0'):
+        return False
+    dependency.WITH_MULTIMODAL = False
+    return True
+
+
+def removed_find_loader() -> bool:
+    """MMEngine 0.10.7 calls ``pkgutil.find_loader``, removed in Python 3.14 (cpython#120581).
+
+    Every optimizer with ``paramwise_cfg`` gets there. Python 3.12 and 3.13 only warn.
+    """
+    from mmengine.utils.dl_utils import misc
+
+    if hasattr(misc.pkgutil, 'find_loader'):
+        return False
+
+    def find_loader(fullname: str) -> Loader | None:
+        spec = importlib.util.find_spec(fullname)
+        return spec.loader if spec is not None else None
+
+    # A module of its own for MMEngine's one use: other packages still see what Python has.
+    stand_in = ModuleType('pkgutil')
+    vars(stand_in)['find_loader'] = find_loader
+    misc.pkgutil = stand_in
+    return True
