@@ -15,11 +15,11 @@ from torch.serialization import get_safe_globals, safe_globals
 
 SafeGlobal = Callable | tuple[Callable, str]
 # The part of torch.load's many lines that says what it refused.
-_REASON = re.compile(r'WeightsUnpickler error: (.+?)(?: was not an allowed|\. Please|\n|$)')
+_REFUSED = re.compile(r'(?<=GLOBAL )\S+|(?<=WeightsUnpickler error: )(?!.*GLOBAL).+')
 
 
 def history_buffer_method(owner: type, name: str) -> Callable:
-    """Answer for ``builtins.getattr`` in a checkpoint: four statistics of HistoryBuffer, no more."""
+    """Answer for ``builtins.getattr`` in a checkpoint: HistoryBuffer's four statistics."""
     if owner is HistoryBuffer and name in ('min', 'max', 'current', 'mean'):
         return getattr(HistoryBuffer, name)
     raise pickle.UnpicklingError(f'WeightsUnpickler error: getattr({owner!r}, {name!r})')
@@ -104,11 +104,11 @@ def _safely(source: str | Path) -> Iterator[None]:
         with safe_globals([item for item in runner_globals() if item not in already]):
             yield
     except pickle.UnpicklingError as error:
-        found = _REASON.search(str(error))
+        found = _REFUSED.search(str(error))
         raise ValueError(
-            f'checkpoint {source} is refused: {found.group(1) if found else error}. Only tensors, '
-            "plain values and MMEngine's logs are loaded, since anything else could run code; "
-            'ask its author for the state dict alone'
+            f'checkpoint {source} is refused for {found.group() if found else type(error)}: only '
+            "tensors, plain values and MMEngine's logs are loaded, since anything else could run "
+            'code; ask its author for the state dict alone'
         ) from None
     except (EOFError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and 'PytorchStreamReader' not in str(error):

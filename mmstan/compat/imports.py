@@ -77,8 +77,8 @@ def vindlu_on_new_transformers() -> bool:
 
     Three helpers left ``transformers.modeling_utils`` in that release, and MMAction2 imports VindLU
     as soon as transformers is installed, so ``import mmaction.models`` fails. No thread at
-    MMAction2 was found; xinyu1205/recognize-anything#219 is the same. VindLU becomes the placeholder that
-    MMAction2 shows without transformers.
+    MMAction2 was found; xinyu1205/recognize-anything#219 is the same. VindLU becomes the
+    placeholder that MMAction2 shows without transformers.
     """
     from mmaction.utils import dependency
 

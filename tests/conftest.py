@@ -1,0 +1,61 @@
+"""Leaves the process to every test as the one before found it."""
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import MMLogger
+from mmengine.utils import ManagerMixin
+
+import mmstan  # noqa: F401  (mends MMAction2 before any test imports it)
+
+
+@pytest.fixture(autouse=True)
+def restored_state() -> Iterator[None]:
+    """Fixed seeds and one thread on the way in; everything as before on the way out."""
+    rng = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+    environment, start = dict(os.environ), torch.multiprocessing.get_start_method(allow_none=True)
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    yield
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    random.setstate(rng[0])
+    np.random.set_state(rng[1])
+    torch.set_rng_state(rng[2])
+    torch.set_default_dtype(dtype)
+    torch.set_num_threads(threads)
+    torch.multiprocessing.set_start_method(start, force=True)
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+@pytest.fixture(autouse=True)
+def restored_managers() -> Iterator[None]:
+    """MMEngine keeps scopes, loggers, message hubs and visualizers by name: forget new ones."""
+    before = {cls: set(cls._instance_dict) for cls in _managers(ManagerMixin)}
+    yield
+    for cls in _managers(ManagerMixin):
+        for name in set(cls._instance_dict) - before.get(cls, set()):
+            instance = cls._instance_dict.pop(name)
+            for handler in instance.handlers if isinstance(instance, MMLogger) else ():
+                handler.close()
+
+
+def _managers(cls: type) -> Iterator[type]:
+    for subclass in cls.__subclasses__():
+        yield subclass
+        yield from _managers(subclass)
+
+
+@pytest.fixture
+def work_dir(tmp_path: Path) -> Path:
+    """Folder of a run, not made yet."""
+    return tmp_path / 'work_dir'
