@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -67,7 +68,7 @@ class STANBranch(nn.Module):
             {str(k): _identity(c) for k, level in enumerate(projected, 1) if level is not None}
         )
         self.layers = nn.ModuleList()
-        for rate, number in zip(torch.linspace(0, drop_path, len(self.levels)), self.copied):
+        for rate, number in zip(np.linspace(0, drop_path, len(self.levels)), self.copied):
             arguments = dict(width=c, heads=tower.heads, drop_path=float(rate))
             module = MODELS.build({**cross_frame, **arguments}) if cross_frame else None
             block = None if intra_frame == 'none' else deepcopy(tower.blocks[number - 1])
