@@ -1,0 +1,177 @@
+"""``python -m mmstan.doctor``: what is installed, what is mended, what does not fit together.
+
+Ends with 1 where something that mmstan needs is broken, else with 0.
+"""
+
+import platform
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Literal
+
+from mmengine.utils import digit_version
+from packaging.requirements import Requirement
+
+from mmstan import compat
+
+Versions = Mapping[str, str]
+SHOWN = (
+    'mmstan', 'torch', 'torchvision', 'mmengine', 'mmcv', 'mmcv-lite', 'mmaction2', 'mmpretrain',
+    'open_clip_torch', 'numpy', 'transformers', 'setuptools', 'importlib-metadata',
+    'opencv-python', 'opencv-contrib-python', 'av', 'decord', 'torchcodec', 'imgaug',
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What does not fit; ``broken`` stops mmstan, ``note`` stops a part of upstream."""
+
+    level: Literal['broken', 'note']
+    text: str
+
+
+def _at_least(name: str, version: str) -> Callable[[Versions], bool]:
+    return lambda found: name in found and digit_version(found[name]) >= digit_version(version)
+
+
+# Packages that do not go together: (does it apply, what to say).
+KNOWN_BAD: tuple[tuple[Callable[[Versions], bool], Finding], ...] = (
+    (
+        lambda found: 'mmcv' in found and 'mmcv-lite' in found,
+        Finding(
+            'broken',
+            'mmcv and mmcv-lite are both installed and overwrite each other: '
+            'pip uninstall -y mmcv mmcv-lite, then install one of them',
+        ),
+    ),
+    (
+        lambda found: sys.version_info >= (3, 12) and 'setuptools' not in found,
+        Finding(
+            'broken',
+            'MMEngine imports distutils, which Python 3.12 removed: pip install "setuptools>=77"',
+        ),
+    ),
+    (
+        _at_least('setuptools', '82'),
+        Finding(
+            'note',
+            "setuptools 82 has no pkg_resources: configs with `mmaction::` bases and OpenAI's clip "
+            'need setuptools<81 (no config of mmstan does)',
+        ),
+    ),
+    (
+        _at_least('numpy', '2'),
+        Finding(
+            'note',
+            "MMAction2's ColorJitter overflows on NumPy 2 and its ImgAug breaks NumPy for the "
+            'whole process: keep both out of pipelines',
+        ),
+    ),
+    (
+        lambda found: 'decord' not in found,
+        Finding('note', 'stock DecordInit pipelines need decord; ReadFrames of mmstan does not'),
+    ),
+)
+
+
+def installed() -> dict[str, str]:
+    """Versions of the packages in :data:`SHOWN` that are installed."""
+    found = {}
+    for name in SHOWN:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def known_bad(versions: Versions) -> list[Finding]:
+    """What of :data:`KNOWN_BAD` these versions are."""
+    return [finding for applies, finding in KNOWN_BAD if applies(versions)]
+
+
+def unmet(distribution: str, requirements: Iterable[str] | None = None) -> Iterator[Finding]:
+    """Requirements of an installed distribution that are missing or out of range.
+
+    Args:
+        distribution: its name.
+        requirements: as in its metadata; read from there by default.
+    """
+    if requirements is None:
+        try:
+            requirements = metadata.requires(distribution) or ()
+        except metadata.PackageNotFoundError:
+            yield Finding('note', f'{distribution} is not installed, its needs are not checked')
+            return
+    for requirement in map(Requirement, requirements):
+        if requirement.marker is not None and not requirement.marker.evaluate(dict(extra='')):
+            continue
+        try:
+            version = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            version = 'not installed'
+        if version == 'not installed' or not requirement.specifier.contains(version, True):
+            needs = f'{distribution} needs {requirement.name}{requirement.specifier}'
+            mend = f'pip install "{requirement.name}{requirement.specifier}"'
+            yield Finding('broken', f'{needs}, found: {version}: {mend}')
+
+
+def operators() -> Iterator[Finding]:
+    """Does torchvision's compiled part load into this PyTorch?"""
+    import torch
+
+    try:
+        from torchvision.ops import nms
+
+        nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
+    except (ImportError, RuntimeError) as error:
+        yield Finding(
+            'broken',
+            f'torchvision does not fit torch ({str(error).splitlines()[0]}): install the pair '
+            'together, pip install --upgrade torch torchvision',
+        )
+
+
+def decoders() -> tuple[dict[str, str], list[Finding]]:
+    """State of each video reader, found by decoding a clip, and what follows from it."""
+    from mmstan.datasets.transforms.readers import READERS, reader_problem
+
+    problems = {name: reader_problem(name) for name in READERS}
+    findings = []
+    if problems['pyav'] is not None:
+        findings.append(Finding('broken', f'PyAV must work: {problems["pyav"]}: pip install av'))
+    return {name: problem or 'works' for name, problem in problems.items()}, findings
+
+
+def _section(title: str, rows: Mapping[str, str]) -> None:
+    print(f'\n{title}')
+    for name, text in rows.items():
+        print(f'  {name:<28}{text}')
+
+
+def main() -> int:
+    """Print the report.
+
+    Returns:
+        1 where something is broken, else 0.
+    """
+    import torch
+
+    versions = installed()
+    readers, findings = decoders()
+    findings += [*unmet('mmstan'), *unmet('torchvision'), *operators(), *known_bad(versions)]
+    cuda = f'CUDA {torch.version.cuda}' if torch.cuda.is_available() else 'no GPU'
+    system = f'{platform.python_version()}, {platform.platform()}, {cuda}'
+    _section('Installed', {'python': system, **versions})
+    _section('Mended (mmstan.compat)', compat.active())
+    _section('Video readers', readers)
+    order = sorted(findings, key=lambda finding: finding.level)
+    _section('Findings', {f'{i}. {f.level}': f.text for i, f in enumerate(order, start=1)})
+    broken = sum(finding.level == 'broken' for finding in findings)
+    print(f'\n{broken} broken' if broken else '\nNothing that mmstan needs is broken.')
+    return int(broken > 0)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
