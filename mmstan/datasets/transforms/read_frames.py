@@ -1,0 +1,119 @@
+"""From a file name to the sampled frames, without decoding the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmstan.datasets.transforms.readers import Backend, choose_backend, open_video
+from mmstan.registry import TRANSFORMS
+
+_BLANK_SIZE = 224
+
+
+def segment_indices(total_frames: int, offsets: np.ndarray) -> np.ndarray:
+    """One frame in each of T equal segments of a video, at ``offsets`` (..., T) in [0, 1) of it.
+
+    Videos with fewer than T frames repeat frames. Returns int64 (..., T) in [0, total_frames).
+    """
+    num_frames = offsets.shape[-1]
+    indices = (np.arange(num_frames) + offsets) * (total_frames / num_frames)
+    return np.minimum(indices.astype(np.int64), total_frames - 1)
+
+
+@TRANSFORMS.register_module()
+class SampleSegments(BaseTransform):
+    """Choose one frame in each of ``num_frames`` equal segments.
+
+    In training at random, each clip anew; with ``test_mode`` in the segment's middle, or, for
+    several clips, in the middle of each of its ``num_clips`` parts. Works inside ``ReadFrames``
+    and after stock ``DecordInit``. Reads total_frames, start_index; sets frame_inds (num_clips *
+    num_frames), clip_len, frame_interval, num_clips.
+    """
+
+    def __init__(self, num_frames: int, *, num_clips: int = 1, test_mode: bool = False) -> None:
+        for name, value in (('num_frames', num_frames), ('num_clips', num_clips)):
+            if value < 1:
+                raise ValueError(f'{name}={value} must be at least 1')
+        self.num_frames = num_frames
+        self.num_clips = num_clips
+        self.test_mode = test_mode
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Add the frame numbers; see the class."""
+        shape = (self.num_clips, self.num_frames)
+        if self.test_mode:
+            middles = (np.arange(self.num_clips) + 0.5) / self.num_clips
+            offsets = np.broadcast_to(middles[:, None], shape)
+        else:
+            offsets = np.random.random_sample(shape)
+        indices = segment_indices(results['total_frames'], offsets)
+        results['frame_inds'] = indices.reshape(-1) + results.get('start_index', 0)
+        results.update(clip_len=self.num_frames, frame_interval=None, num_clips=self.num_clips)
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(num_frames={self.num_frames}, num_clips={self.num_clips}, '
+            f'test_mode={self.test_mode})'
+        )
+
+
+@TRANSFORMS.register_module()
+class ReadFrames(BaseTransform):
+    """Open ``filename``, let ``sampler`` choose frames, and decode just these.
+
+    Takes the place of DecordInit, a sampler and DecordDecode, and sets what they set: total_frames,
+    avg_fps, the sampler's keys, imgs (list of RGB uint8 (H, W, 3)), original_shape, img_shape.
+    Phone videos come upright. ``results['blank']`` asks for black frames of an unread file.
+
+    Args:
+        sampler: config of ``mmstan.SampleSegments`` or of one of MMAction2's samplers.
+        backend: 'auto' is torchcodec where it works, else PyAV; or one of them or decord by name.
+
+    Raises:
+        BrokenVideoError: the file is missing, or a frame of it cannot be read.
+
+    Example:
+        >>> ReadFrames(sampler=dict(type='mmstan.SampleSegments', num_frames=8))
+    """
+
+    def __init__(self, sampler: dict[str, Any], *, backend: Backend = 'auto') -> None:
+        self.sampler = TRANSFORMS.build(sampler)
+        self.backend = backend
+        choose_backend(backend)  # here, so that forked workers know the answer
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Add the frames; see the class."""
+        if results.get('blank'):
+            return self.blank_frames(results)
+        with open_video(results['filename'], self.backend) as video:
+            indices = self._sample(results, video.num_frames, video.avg_fps)
+            return _set_frames(results, video.read(indices))
+
+    def blank_frames(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Black frames in the place of a video that cannot be read."""
+        indices = self._sample(results, 1, 1.0)
+        shape = (_BLANK_SIZE, _BLANK_SIZE, 3)
+        return _set_frames(results, [np.zeros(shape, np.uint8) for _ in indices])
+
+    def _sample(self, results: dict[str, Any], num_frames: int, avg_fps: float) -> np.ndarray:
+        results.update(total_frames=num_frames, avg_fps=avg_fps, start_index=0)
+        self.sampler(results)
+        results['frame_inds'] = np.asarray(results['frame_inds']).reshape(-1)
+        return results['frame_inds']
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(sampler={self.sampler}, backend={self.backend!r})'
+
+
+def _set_frames(results: dict[str, Any], frames: list[np.ndarray]) -> dict[str, Any]:
+    height, width = frames[0].shape[:2]
+    results.update(imgs=frames, original_shape=(height, width), img_shape=(height, width))
+    for boxes in ('gt_bboxes', 'proposals'):  # in [0, 1] until now, as after DecordDecode
+        if results.get(boxes) is not None:
+            scale = np.array([width, height, width, height], np.float32)
+            results[boxes] = (results[boxes] * scale).astype(np.float32)
+    return results

@@ -1,0 +1,118 @@
+"""What a video reader is, and the error that a file deserves that cannot be read."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from types import TracebackType
+
+import numpy as np
+
+
+class BrokenVideoError(RuntimeError):
+    """A video that is missing or that cannot be read, ``FILENAME: reason``.
+
+    ``reason`` may be left out because a DataLoader rebuilds a worker's error from its text alone.
+    """
+
+    def __init__(self, filename: str, reason: str = '') -> None:
+        super().__init__(filename, reason)
+        self.filename = filename
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f'{self.filename}: {self.reason}' if self.reason else self.filename
+
+
+class VideoReader(ABC):
+    """One open video file; ``num_frames`` counts the frames that a player shows.
+
+    Subclasses open the file in ``_open``, which sets ``num_frames`` and ``avg_fps`` (frames a
+    second), and decode in ``_decode``; whatever either raises becomes a BrokenVideoError.
+    """
+
+    num_frames: int
+    avg_fps: float
+
+    def __init__(self, filename: str | os.PathLike[str]) -> None:
+        self.filename = os.fspath(filename)
+        _check_file(self.filename)
+        try:
+            self._open()
+        except BrokenVideoError:
+            raise
+        except Exception as error:
+            raise self.broken(
+                f'cannot be opened: it is no video, or parts of it are lost ({brief(error)})'
+            ) from error
+        if self.num_frames < 1:
+            raise self.broken('holds no video frames')
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Open ``self.filename``."""
+
+    @abstractmethod
+    def _decode(self, wanted: list[int]) -> list[np.ndarray]:
+        """RGB frames (H, W, 3), uint8, of the display positions ``wanted``: ascending, unique."""
+
+    def read(self, indices: Sequence[int] | np.ndarray) -> list[np.ndarray]:
+        """RGB frames (H, W, 3), uint8, one an index, in the order asked for.
+
+        No two of them share memory (stock transforms flip in place), also where an index repeats.
+        """
+        indices = [int(index) for index in indices]
+        wanted = sorted(set(indices))
+        if wanted and not 0 <= wanted[0] <= wanted[-1] < self.num_frames:
+            raise ValueError(
+                f'indices={indices} of {self.filename} must lie in [0, {self.num_frames}): '
+                'check the sampler and that start_index is 0'
+            )
+        try:
+            frames = dict(zip(wanted, self._decode(wanted)))
+        except BrokenVideoError:
+            raise
+        except Exception as error:
+            raise self.broken(f'cannot be decoded ({brief(error)})') from error
+        result, taken = [], set()
+        for index in indices:
+            result.append(frames[index].copy() if index in taken else frames[index])
+            taken.add(index)
+        return result
+
+    def broken(self, reason: str) -> BrokenVideoError:
+        """The error to raise about this file."""
+        return BrokenVideoError(self.filename, reason)
+
+    def close(self) -> None:  # noqa: B027  (most readers close when they are deleted)
+        """Let go of the file."""
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _check_file(filename: str) -> None:
+    """Say in plain words what decoders report as 'invalid data'."""
+    if os.path.isdir(filename):
+        raise BrokenVideoError(filename, 'is a directory, not a video file')
+    try:
+        size = os.stat(filename).st_size
+    except OSError as error:
+        raise BrokenVideoError(filename, f'cannot be found or read ({error.strerror})') from error
+    if size == 0:
+        raise BrokenVideoError(filename, 'is empty (0 bytes)')
+
+
+def brief(error: BaseException) -> str:
+    """Say in one line what a decoder says in many."""
+    lines = (getattr(error, 'strerror', None) or str(error) or type(error).__name__).splitlines()
+    return lines[0].strip()[:200]
