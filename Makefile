@@ -48,7 +48,7 @@ $(INSTALLED):
 	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 	  echo "mmstan needs Python 3.10 or newer, and $(PYTHON3) is: $$($(PYTHON3) --version 2>&1)."; \
 	  echo "Name another one, e.g.: make PYTHON3=python3.12"; exit 1; }
-	@echo "Setting up $(VENV): about 3 GB to download, 5 GB on disk, a few minutes."
+	@echo "Setting up $(VENV): about 3 GB to download, 6 GB on disk, two to five minutes."
 	@test -x $(PYTHON) || $(PYTHON3) -m venv $(VENV)
 	$(PIP) install $(REQUIREMENTS:%=-r %) -c constraints.txt
 	@rm -f $(VENV)/.installed-* && touch $@
