@@ -1,1 +1,17 @@
-"""..."""
+"""The training loop, hooks and optimiser groups: what MMEngine lacks."""
+
+from mmstan.engine.broken_videos import BrokenVideos
+from mmstan.engine.loops import EpochTrainLoop
+from mmstan.engine.param_groups import ParamGroups
+from mmstan.engine.prepare_resume import PrepareResume
+from mmstan.engine.save_rng import SaveRNG, rng_state, set_rng_state
+
+__all__ = [
+    'BrokenVideos',
+    'EpochTrainLoop',
+    'ParamGroups',
+    'PrepareResume',
+    'SaveRNG',
+    'rng_state',
+    'set_rng_state',
+]

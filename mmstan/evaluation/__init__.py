@@ -1,1 +1,5 @@
-"""..."""
+"""Metrics and test protocols."""
+
+from mmstan.evaluation.acc_metric import AccMetric
+
+__all__ = ['AccMetric']

@@ -1,0 +1,109 @@
+"""Samples that can be repeated, and that survive broken video files."""
+
+import logging
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from mmengine.dataset import BaseDataset, ClassBalancedDataset, RepeatDataset
+from mmengine.logging import print_log
+
+from mmstan.datasets.randomness import seeded
+from mmstan.datasets.transforms import BrokenVideoError
+
+
+class ReliableSamples(BaseDataset):
+    """Comes before a :class:`mmengine.dataset.BaseDataset` in the bases of a video data set.
+
+    * A sample's randomness is a function of (seed, epoch, index), whichever worker makes it; the
+      streams of the process are left as they were. The training loop tells seed and epoch through
+      shared memory (:func:`set_epoch`), which reaches workers that live on. Without that, under
+      another loop, training samples draw from the worker's own streams, as in MMEngine.
+    * Training: a video that raises :class:`BrokenVideoError` is replaced by another sample, also a
+      function of (seed, epoch, index). At most ``max_refetch`` replacements, then RuntimeError.
+    * Testing: the error stops the run. With ``skip_broken=True`` the pipeline runs again with
+      ``results['blank'] = True``, for which the reader gives black frames, so that batches keep
+      their sizes on every rank, and the metric leaves the sample out.
+
+    The packed data sample of either says so in its meta information:
+    ``broken=[(file name, reason), ...]``.
+    """
+
+    def __init__(
+        self, *args: Any, skip_broken: bool = False, max_refetch: int = 20, **kwargs: Any
+    ) -> None:
+        if skip_broken and not kwargs.get('test_mode', False):
+            raise ValueError(
+                'skip_broken=True is for testing (test_mode=True); in training broken videos are '
+                'always replaced: remove skip_broken'
+            )
+        self.skip_broken = skip_broken
+        self._clock = torch.full((2,), -1)  # seed, epoch; -1: no loop has told us
+        super().__init__(*args, max_refetch=max_refetch, **kwargs)
+
+    def set_epoch(self, epoch: int, *, seed: int) -> None:
+        """Tell all workers, present and to come, which epoch it is."""
+        self._clock.share_memory_()  # here, since copies of a data set are not shared
+        self._clock.copy_(torch.tensor((seed, epoch)))
+
+    def __getitem__(self, idx: int) -> dict[str, Any]:
+        """The packed sample, or in training its replacement."""
+        broken: list[tuple[str, str]] = []
+        if self.test_mode:
+            with self._seeded(idx):
+                sample = self._test_sample(idx, broken)
+            return _flagged(sample, broken)
+        for attempt in range(self.max_refetch + 1):
+            with self._seeded(idx, attempt):
+                try:
+                    sample = self.prepare_data(self._rand_another() if attempt else idx)
+                except BrokenVideoError as error:
+                    broken.append((error.filename, error.reason))
+                    continue
+            if sample is not None:
+                return _flagged(sample, broken)
+        raise RuntimeError(
+            f'no readable video in {self.max_refetch + 1} attempts for sample {idx}; check '
+            f'data_prefix={self.data_prefix} and: ' + '; '.join(f'{f}: {r}' for f, r in broken[:3])
+        )
+
+    def _seeded(self, idx: int, attempt: int = 0) -> AbstractContextManager[None]:
+        seed, epoch = self._clock.tolist()
+        if seed < 0 and not self.test_mode:
+            return nullcontext()
+        return seeded(max(seed, 0), max(epoch, 0), int(idx), attempt)
+
+    def _test_sample(self, idx: int, broken: list[tuple[str, str]]) -> dict[str, Any]:
+        try:
+            sample = self.prepare_data(idx)
+        except BrokenVideoError as error:
+            if not self.skip_broken:
+                raise
+            broken.append((error.filename, error.reason))
+            sample = self.pipeline({**self.get_data_info(idx), 'blank': True})
+        if sample is None:
+            raise RuntimeError(f'the test pipeline gave None for sample {idx}')
+        return sample
+
+
+def _flagged(sample: dict[str, Any], broken: list[tuple[str, str]]) -> dict[str, Any]:
+    if broken:
+        sample['data_samples'].set_metainfo(dict(broken=broken))
+    return sample
+
+
+def set_epoch(dataset: Any, epoch: int, *, seed: int) -> None:
+    """Tell every :class:`ReliableSamples` in ``dataset``, through wrappers, seed and epoch."""
+    if isinstance(dataset, ReliableSamples):
+        dataset.set_epoch(epoch, seed=seed)
+        return
+    if isinstance(dataset, (RepeatDataset, ClassBalancedDataset)) and epoch == 0:
+        print_log(
+            f'{type(dataset).__name__} shows a sample several times an epoch with the same random '
+            f'crop and frames; train more epochs instead of repeating',
+            logger='current',
+            level=logging.WARNING,
+        )
+    inner = getattr(dataset, 'dataset', getattr(dataset, '_dataset', None))
+    for part in getattr(dataset, 'datasets', [] if inner is None else [inner]):
+        set_epoch(part, epoch, seed=seed)

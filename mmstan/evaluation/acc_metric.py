@@ -1,0 +1,47 @@
+"""Accuracy that leaves broken videos out and says so."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from mmaction.evaluation import AccMetric as _AccMetric
+from mmengine.logging import print_log
+
+from mmstan.registry import METRICS
+
+
+@METRICS.register_module()
+class AccMetric(_AccMetric):
+    """MMAction2's ``AccMetric`` without the videos that the data set flagged as ``broken``.
+
+    They are counted over all ranks: ``acc/left_out`` beside the accuracies, when there are any,
+    and a warning that names them.
+    """
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Add a batch of data samples (as dictionaries) with ``pred_score`` and ``gt_label``."""
+        for sample in data_samples:
+            if sample.get('broken'):
+                # A place holder: MMEngine drops results where ranks differ in how many they have.
+                self.results.append(dict(broken=sample['broken'][0]))
+            else:
+                super().process(data_batch, [sample])
+
+    def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
+        """Accuracies of the readable videos."""
+        readable = [result for result in results if 'broken' not in result]
+        broken = dict(result['broken'] for result in results if 'broken' in result)
+        left_out = len(results) - len(readable)
+        if not readable:
+            raise ValueError(f'all {left_out} videos are broken, among them {list(broken)[:3]}')
+        metrics = super().compute_metrics(readable)
+        if left_out:
+            named = '; '.join(f'{name}: {reason}' for name, reason in sorted(broken.items()))
+            print_log(
+                f'the accuracies leave out {left_out} of {len(results)} videos, which are broken: '
+                f'{named}',
+                logger='current',
+                level=logging.WARNING,
+            )
+            metrics['left_out'] = left_out
+        return metrics

@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import mmaction.evaluation
+import pytest
+import torch
+from mmengine.logging import MMLogger
+
+from mmstan.evaluation import AccMetric
+
+
+def sample(pred: int, label: int, **metainfo: list) -> dict:
+    score = torch.nn.functional.one_hot(torch.tensor(pred), 6).float()
+    return dict(pred_score=score, gt_label=torch.tensor([label]), **metainfo)
+
+
+def test_equal_to_upstream_when_all_videos_are_readable():
+    found = []
+    for metric in (AccMetric(), mmaction.evaluation.AccMetric()):
+        metric.process(None, [sample(0, 0), sample(1, 2)])
+        metric.process(None, [sample(3, 3), sample(4, 4)])
+        found.append(metric.evaluate(4))
+    assert found[0] == found[1]
+    assert found[0]['acc/top1'] == 0.75
+
+
+def test_broken_videos_are_left_out_and_counted(tmp_path: Path):
+    MMLogger.get_instance('metric', log_file=tmp_path / 'log')
+    metric = AccMetric()
+    # Of the wrong class: they would lower the accuracy.
+    metric.process(None, [sample(0, 0), sample(1, 2, broken=[('a.mp4', 'is empty')])])
+    metric.process(None, [sample(3, 3), sample(4, 2, broken=[('b.mp4', 'is missing')])])
+    metrics = metric.evaluate(4)
+    assert metrics['acc/top1'] == metrics['acc/mean1'] == 1.0
+    assert metrics['acc/left_out'] == 2
+    log = (tmp_path / 'log').read_text()
+    assert 'leave out 2 of 4 videos, which are broken: a.mp4: is empty; b.mp4: is missing' in log
+
+
+def test_nothing_readable():
+    metric = AccMetric()
+    metric.process(None, [sample(0, 0, broken=[('a.mp4', 'is empty')])])
+    with pytest.raises(ValueError, match=r"all 1 videos are broken, among them \['a\.mp4'\]"):
+        metric.evaluate(1)
