@@ -1,0 +1,192 @@
+"""The scenes of Moving Shapes: what happens in a clip, how it looks, and how one would say it.
+
+Motions come in pairs of which the second is the first played backwards. A scene is drawn and
+rendered without knowing which of the two it will be, so the set of frames carries no sign of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+# Label 2k is rendered; label 2k + 1 is the same rendering played backwards.
+MOTIONS = ('left', 'right', 'up', 'down', 'grow', 'shrink', 'clockwise', 'anticlockwise')
+CLASS_NAMES = (
+    'moving left',
+    'moving right',
+    'moving up',
+    'moving down',
+    'growing',
+    'shrinking',
+    'circling clockwise',
+    'circling anticlockwise',
+)
+_VERBS = (
+    'moves left',
+    'moves right',
+    'moves up',
+    'moves down',
+    'grows',
+    'shrinks',
+    'circles clockwise',
+    'circles anticlockwise',
+)
+SHAPES = ('square', 'circle', 'triangle', 'cross', 'ring')
+COLORS = {
+    'red': (230, 40, 40),
+    'green': (40, 190, 60),
+    'blue': (50, 80, 240),
+    'yellow': (240, 220, 40),
+    'cyan': (40, 220, 230),
+    'pink': (245, 130, 200),
+    'orange': (245, 140, 30),
+    'white': (245, 245, 245),
+}
+BACKGROUNDS = {'dark': (10, 45), 'grey': (85, 115)}  # range of grey levels
+SPEEDS = ('slowly', 'quickly')
+# What one clip covers, by speed: of the picture's half width, as a ratio of sizes, in radians.
+_TRAVEL = ((0.8, 1.0), (1.3, 1.5))
+_GROWTH = ((2.0, 2.4), (3.2, 4.0))
+_SWEEP = ((2.4, 3.2), (4.4, 5.6))
+_RADII = {'small': 0.24, 'big': 0.34}
+
+
+class Event(NamedTuple):
+    """What a caption must say: which shape of which colour does what (an index of MOTIONS)."""
+
+    shape: str
+    color: str
+    motion: int
+
+
+ALL_EVENTS = [
+    Event(shape, color, motion)
+    for shape in SHAPES
+    for color in COLORS
+    for motion in range(len(MOTIONS))
+]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything about one clip but the direction of time; lengths in half picture widths."""
+
+    shape: str
+    color: str
+    background: str
+    speed: str
+    size: str
+    grey: float
+    slope: tuple[float, float]
+    tilt: float
+    center: tuple[float, float]
+    drift: float
+    start: float
+    extent: float
+    still: tuple[tuple[str, float, float, float], ...]  # shape, x, y, grey level
+
+
+def draw_event(rng: np.random.Generator, motion: int) -> Event:
+    """A random shape and colour for ``motion``."""
+    return Event(str(rng.choice(SHAPES)), str(rng.choice(list(COLORS))), motion)
+
+
+def draw_scene(rng: np.random.Generator, event: Event) -> Scene:
+    """A random scene for an event; the same draws for both motions of a pair."""
+    axis = event.motion // 2
+    speed = int(rng.integers(2))
+    background = str(rng.choice(list(BACKGROUNDS)))
+    grey = rng.uniform(*BACKGROUNDS[background])
+    extents = (_TRAVEL, _TRAVEL, _GROWTH, _SWEEP)[axis]
+    reach = (0.45, 0.45, 0.3, 0.1)[axis]
+    still = tuple(
+        (str(rng.choice(SHAPES)), *rng.uniform(-0.8, 0.8, 2).tolist(), grey + 35.0)
+        for _ in range(rng.integers(1, 3))
+    )
+    return Scene(
+        shape=event.shape,
+        color=event.color,
+        background=background,
+        speed=SPEEDS[speed],
+        size=str(rng.choice(list(_RADII))),
+        grey=grey,
+        slope=tuple(rng.uniform(-8, 8, 2).tolist()),
+        tilt=rng.uniform(-0.25, 0.25),
+        center=tuple(rng.uniform(-reach, reach, 2).tolist()),
+        drift=rng.uniform(-0.25, 0.25),
+        start=rng.uniform(-0.6, 0.6),
+        extent=rng.uniform(*extents[speed]),
+        still=still,
+    )
+
+
+def render(scene: Scene, motion: int, num_frames: int, size: int) -> np.ndarray:
+    """Frames (T, size, size, 3) uint8 RGB; an odd ``motion`` is the one before it, backwards."""
+    y, x = np.mgrid[:size, :size].astype(np.float32) * (2 / size) - (1 - 1 / size)
+    canvas = scene.grey + scene.slope[0] * x + scene.slope[1] * y
+    for shape, left, top, grey in scene.still:
+        cover = _cover(shape, x - left, y - top, np.float32(0.12), size)
+        canvas = canvas + cover * (grey - canvas)
+    px, py, radius = (
+        value.astype(np.float32)[:, None, None] for value in _path(scene, motion // 2, num_frames)
+    )
+    cos, sin = np.float32(np.cos(scene.tilt)), np.float32(np.sin(scene.tilt))
+    dx, dy = x - px, y - py  # (T, size, size)
+    cover = _cover(scene.shape, cos * dx + sin * dy, cos * dy - sin * dx, radius, size)[..., None]
+    color = np.array(COLORS[scene.color], np.float32)
+    frames = canvas[None, :, :, None] * (1 - cover) + cover * color
+    frames = np.rint(frames).astype(np.uint8)
+    return frames[::-1] if motion % 2 else frames
+
+
+def _path(scene: Scene, axis: int, num_frames: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Centre x, y (right, down) and radius of the shape, (T,) each, of the pair's first motion."""
+    time = np.linspace(-0.5, 0.5, num_frames)
+    (cx, cy), radius = scene.center, np.full(num_frames, _RADII[scene.size])
+    along, across = -scene.extent * time, scene.drift * time
+    if axis == 0:  # left; small offsets along the way tell nothing of where it goes
+        return cx / 3 + along, cy + across, radius
+    if axis == 1:  # up
+        return cx + across, cy / 3 + along, radius
+    if axis == 2:
+        return cx + across, cy + across, radius * scene.extent**time
+    angle = scene.start - np.pi / 2 + scene.extent * (time + 0.5)  # from the top, clockwise
+    return cx + 0.55 * np.cos(angle), cy + 0.55 * np.sin(angle), radius * 0.85
+
+
+def _cover(
+    shape: str, x: np.ndarray, y: np.ndarray, radius: np.ndarray | np.float32, size: int
+) -> np.ndarray:
+    """How much of each pixel the shape covers, in [0, 1], from its signed distance."""
+    if shape in ('circle', 'ring'):
+        distance = np.sqrt(x * x + y * y) - radius
+        if shape == 'ring':
+            distance = np.abs(distance + 0.25 * radius) - 0.25 * radius
+    elif shape == 'square':
+        distance = np.maximum(np.abs(x), np.abs(y)) - 0.85 * radius
+    elif shape == 'triangle':
+        distance = np.maximum(np.abs(x) * 0.866 - y * 0.5 - 0.55 * radius, y - 0.55 * radius)
+    else:
+        long, thin = np.maximum(np.abs(x), np.abs(y)), np.minimum(np.abs(x), np.abs(y))
+        distance = np.maximum(long - radius, thin - 0.35 * radius)
+    return np.clip(0.5 - distance * (size / 2), 0, 1)
+
+
+def captions(scene: Scene, motion: int) -> list[str]:
+    """Three captions, from short to long; each names the event."""
+    subject, verb = f'{scene.color} {scene.shape}', _VERBS[motion]
+    number = ('one grey shape stays', 'two grey shapes stay')[len(scene.still) - 1]
+    return [
+        event_phrase(Event(scene.shape, scene.color, motion)),
+        f'a {scene.size} {subject} {verb} {scene.speed}',
+        f'in front of a {scene.background} background a {scene.size} {subject} {verb} '
+        f'{scene.speed} while {number} still',
+    ]
+
+
+def event_phrase(event: Event) -> str:
+    """The shortest caption of an event."""
+    article = 'an' if event.color == 'orange' else 'a'
+    return f'{article} {event.color} {event.shape} {_VERBS[event.motion]}'
