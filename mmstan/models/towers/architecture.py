@@ -71,14 +71,13 @@ def find_architecture(model: str | Mapping[str, Any], pretrained: str | None) ->
 
 
 def _named(model: str) -> dict[str, Any]:
-    cfg = open_clip.get_model_config(model)
-    if cfg is None:
+    if model not in open_clip.list_models():  # open_clip would look for 'hf-hub:...' on the network
         near = difflib.get_close_matches(model, open_clip.list_models(), n=3, cutoff=0.3)
         raise ValueError(
             f"model='{model}' is not an open_clip model; near it: {', '.join(near)} "
             '(open_clip.list_models() has them all)'
         )
-    return cfg
+    return open_clip.get_model_config(model)
 
 
 def _refuse_without_class_token(

@@ -85,7 +85,11 @@ class ImageTower(BaseImageTower):
             return
         path = find_weights(self.model, self.pretrained)
         state = read_weights(path)
-        resize_pos_embed(state, self)
+        table = state.get('visual.positional_embedding')
+        if table is not None and len(table) != len(self.visual.positional_embedding):
+            resize_pos_embed(state, self)
+            grid = 'x'.join(map(str, self.visual.grid_size))
+            print_log(f'{path}: {len(table) - 1} patch positions -> {grid}', 'current')
         load_part(self.visual, state, prefix='visual.', source=str(path))
 
     @property

@@ -67,7 +67,10 @@ class TextTower(Tower):
             return
         path = find_weights(self.model, self.pretrained)
         state = read_weights(path)
-        resize_text_pos_embed(state, self)
+        table = state.get('text.positional_embedding')
+        if table is not None and table.shape[1] == self.width and len(table) != self.text.num_pos:
+            resize_text_pos_embed(state, self)
+            print_log(f'{path}: {len(table)} text positions -> {self.text.num_pos}', 'current')
         load_part(self.text, state, prefix='text.', source=str(path))
 
     @property
@@ -99,14 +102,24 @@ class TextTower(Tower):
                 f"vocab_size={self.vocab_size} is too small for CLIP's tokenizer, which needs "
                 f'{self._tokenizer.vocab_size}; pass token ids of your own, or set vocab_size'
             )
-        return self._tokenizer(list(texts), context_length=length)
+        with torch.device('cpu'):  # also where a model is built on the meta device: ids are data
+            return self._tokenizer(list(texts), context_length=length)
 
     def forward(self, ids: Tensor) -> TextFeatures:
         """Token ids (M, J) -> :class:`TextFeatures`.
 
         With CoCa J is the context length, and its class token follows the J tokens: J + 1.
+
+        Raises:
+            ValueError: J is more than the context length, or with CoCa another one.
         """
-        text = self.text
+        text, length = self.text, ids.shape[1]
+        if length > self.context_length or (self.has_class_token and length < self.context_length):
+            allowed = 'exactly' if self.has_class_token else 'at most'
+            raise ValueError(
+                f'token ids (M, {length}): {self.model} takes {allowed} {self.context_length} '
+                'tokens; `tokenize` makes them'
+            )
         x, attn_mask = text._embeds(ids)  # open_clip's; it has no public name
         x = text.transformer(x, attn_mask=attn_mask[..., : x.shape[1], : x.shape[1]])
         tokens = text.ln_final(x) @ text.text_projection  # (M, J, D)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import open_clip
 import torch
+from huggingface_hub import constants as hub
 from open_clip.factory import load_state_dict
 from open_clip.model import convert_to_custom_text_state_dict
 from torch import Tensor, nn
@@ -32,13 +39,16 @@ def find_weights(model: str, pretrained: str) -> Path:
             no such file.
         ValueError: ``pretrained`` is neither a file nor a tag of ``model``.
     """
+    if open_clip.is_pretrained_cfg(model, pretrained):
+        return _download(model, pretrained)
     path = Path(pretrained).expanduser()
     if path.is_file():
         return path
-    if open_clip.is_pretrained_cfg(model, pretrained):
-        return _download(model, pretrained)
     if path.suffix or len(path.parts) > 1:
-        raise FileNotFoundError(f"pretrained='{pretrained}': there is no such file")
+        raise FileNotFoundError(
+            f"pretrained='{pretrained}': there is no such file; set pretrained to one that exists, "
+            'or to None to go on without weights'
+        )
     tags = ', '.join(open_clip.list_pretrained_tags_by_model(model)) or 'none'
     raise ValueError(
         f"pretrained='{pretrained}' is neither a file nor a tag of '{model}' (its tags: {tags})"
@@ -48,22 +58,50 @@ def find_weights(model: str, pretrained: str) -> Path:
 def _download(model: str, tag: str) -> Path:
     cfg = open_clip.get_pretrained_cfg(model, tag)
     reasons = []
-    for prefer_hub in (True, False):
-        try:
-            return Path(open_clip.download_pretrained(cfg, prefer_hf_hub=prefer_hub))
-        except Exception as error:  # each backend has errors of its own; all mean "not here"
-            reasons.append(str(error).splitlines()[0])
-        if not cfg.get('url'):
-            break
+    with _short_waits():
+        for key, prefer_hub in (('hf_hub', True), ('url', False)):
+            if not cfg.get(key):
+                continue
+            try:
+                return Path(open_clip.download_pretrained(cfg, prefer_hf_hub=prefer_hub))
+            except Exception as error:  # each backend has errors of its own; all mean "not here"
+                reasons.append(f'{type(error).__name__}: {error}'.splitlines()[0])
     repository = cfg.get('hf_hub', '').rstrip('/')
     wanted = f'open_clip_model.safetensors of the Hugging Face repository {repository}'
+    if cfg.get('quick_gelu') and not model.endswith('-quickgelu'):
+        wanted += f" (and write model='{model}-quickgelu': this file does not tell the activation)"
     if cfg.get('url'):
         wanted += f', or {Path(cfg["url"]).name} from {cfg["url"]}'
     raise FileNotFoundError(
         f"no weights for '{model}' with pretrained='{tag}': not cached, and the download failed "
-        f'({reasons[0]}). Fetch {wanted}, and set pretrained to the path of that file; '
+        f'({"; ".join(reasons)}). Fetch {wanted}, and set pretrained to the path of that file; '
         'pretrained=None goes on without weights'
     )
+
+
+@contextmanager
+def _short_waits() -> Iterator[None]:
+    """Without a network the hub would retry for a minute, and a dropped packet wait for longer."""
+    offline, timeout = hub.HF_HUB_OFFLINE, socket.getdefaulttimeout()
+    hub.HF_HUB_OFFLINE = offline or not _reachable(hub.ENDPOINT)  # its cache still counts
+    socket.setdefaulttimeout(10)
+    try:
+        yield
+    finally:
+        hub.HF_HUB_OFFLINE = offline
+        socket.setdefaulttimeout(timeout)
+
+
+def _reachable(address: str) -> bool:
+    if getproxies():  # the proxy would know, and there are several kinds
+        return True
+    url = urlsplit(address)
+    try:
+        port = url.port or (80 if url.scheme == 'http' else 443)
+        socket.create_connection((url.hostname, port), timeout=10).close()
+    except OSError:
+        return False
+    return True
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -72,36 +110,58 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Returns:
         ``visual.*``, ``text.*`` and ``logit_scale``: the text tower's tensors, which CLIP files
         keep at top level, are put under ``text.`` as CoCa files have them.
+
+    Raises:
+        ValueError: The file is damaged, or none of these.
     """
-    if is_torchscript(path):
+    try:
+        state = convert_to_custom_text_state_dict(_read(path))
+        return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+    except Exception as error:  # each format has errors of its own
+        raise ValueError(
+            f"'{path}' cannot be read as weights ({type(error).__name__}): it is damaged, or not "
+            "a TorchScript archive of OpenAI's, nor a checkpoint of tensors of open_clip's (.pt, "
+            '.bin, .safetensors)'
+        ) from error
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not is_torchscript(path):
+        return dict(load_state_dict(str(path)))
+    with warnings.catch_warnings():  # PyTorch gives TorchScript up, OpenAI's files stay
+        warnings.filterwarnings('ignore', '`torch.jit.load`', FutureWarning)
         state = dict(torch.jit.load(str(path), map_location='cpu').state_dict())
-        for key in ('input_resolution', 'context_length', 'vocab_size'):
-            state.pop(key, None)
-    else:
-        state = dict(load_state_dict(str(path)))
-    state = convert_to_custom_text_state_dict(state)
-    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+    for key in ('input_resolution', 'context_length', 'vocab_size'):
+        state.pop(key, None)
+    return state
 
 
 def load_part(module: nn.Module, state: dict[str, Tensor], *, prefix: str, source: str) -> None:
     """Load the tensors under ``prefix`` into ``module``, strictly.
 
     Raises:
-        ValueError: Names every tensor that is missing, left over or of another shape.
+        ValueError: Tensors are missing, left over or of another shape; counts and names them.
     """
     part = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
     own = module.state_dict()
+    shared = own.keys() & part.keys()
     wrong = [
-        f'{what}: {", ".join(sorted(names))}'
+        f'{len(names)} {what}: {_some(names)}'
         for what, names in (
             ('missing', own.keys() - part.keys()),
             ('left over', part.keys() - own.keys()),
-            ('other shape', {k for k in own.keys() & part.keys() if own[k].shape != part[k].shape}),
+            ('of another shape', {k for k in shared if own[k].shape != part[k].shape}),
         )
         if names
     ]
     if wrong:
         raise ValueError(
-            f"{source} does not fit the tower's '{prefix}*' tensors; {'; '.join(wrong)}"
+            f"'{source}' does not fit the tower's '{prefix}*' tensors; {'; '.join(wrong)}; set "
+            'model to the architecture that the weights are of'
         )
     module.load_state_dict(part)
+
+
+def _some(names: set[str]) -> str:
+    first = sorted(names)[:5]
+    return ', '.join(first) + (', ...' if len(names) > len(first) else '')
