@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
+
+_FORMATS = (
+    'it holds one class name a line, in class order (.txt), or columns id,name (.csv), or '
+    '{name: id} (.json)'
+)
 
 
 def read_class_names(source: str | Sequence[str]) -> list[str]:
@@ -18,7 +24,7 @@ def read_class_names(source: str | Sequence[str]) -> list[str]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The ids are not 0 to K - 1, or a name is empty.
+        ValueError: The file is of another form, the ids are not 0 to K - 1, or a name is empty.
     """
     names = _from_file(Path(source)) if isinstance(source, str) else list(source)
     empty = [i for i, name in enumerate(names) if not name.strip()]
@@ -30,18 +36,18 @@ def read_class_names(source: str | Sequence[str]) -> list[str]:
 
 def _from_file(path: Path) -> list[str]:
     if not path.is_file():
-        raise FileNotFoundError(
-            f"class_names='{path}': there is no such file; it holds one class name a line, in "
-            'class order (.txt), or columns id,name (.csv), or {name: id} (.json)'
-        )
-    if path.suffix == '.csv':
-        with path.open(newline='', encoding='utf-8') as file:
-            pairs = [(int(row['id']), row['name']) for row in csv.DictReader(file)]
-    elif path.suffix == '.json':
-        pairs = [(int(i), name) for name, i in json.loads(path.read_text('utf-8')).items()]
-    else:
-        return path.read_text('utf-8').splitlines()
-    pairs.sort()
+        raise FileNotFoundError(f"class_names='{path}': there is no such file; {_FORMATS}")
+    text = path.read_text('utf-8-sig')  # spreadsheets put a byte order mark in front
+    if path.suffix not in ('.csv', '.json'):
+        return text.splitlines()
+    try:
+        if path.suffix == '.csv':
+            rows = csv.DictReader(io.StringIO(text, newline=''))
+            pairs = sorted((int(row['id']), row['name']) for row in rows)
+        else:
+            pairs = sorted((int(i), name) for name, i in json.loads(text).items())
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"class_names='{path}' is another kind of file; {_FORMATS}") from error
     if [i for i, _ in pairs] != list(range(len(pairs))):
         raise ValueError(f"class_names='{path}': the ids must be 0 to {len(pairs) - 1}, each once")
     return [name for _, name in pairs]

@@ -45,18 +45,19 @@ class ClassTexts(BaseModule):
             raise ValueError(f"templates={list(templates)}: each needs a '{{}}' for the class name")
         self.templates = tuple(templates)
         self.tower: TextTower = MODELS.build(text_tower)
-        self.tower.register_load_state_dict_post_hook(self._drop)
-        self.names = read_class_names(class_names)
+        # Of the inner module: it sees what is loaded into the whole model, and `init_weights` too.
+        self.tower.text.register_load_state_dict_post_hook(self._drop)
+        self.names = class_names
 
     @property
     def names(self) -> list[str]:
-        """The class names, in class order; assign others to classify into those."""
+        """The class names, in class order; assign others, or a file, to classify into those."""
         return self._names
 
     @names.setter
-    def names(self, names: Sequence[str]) -> None:
-        self._names = list(names)
-        texts = [template.format(name) for name in names for template in self.templates]
+    def names(self, names: str | Sequence[str]) -> None:
+        self._names = read_class_names(names)
+        texts = [template.format(name) for name in self._names for template in self.templates]
         ids = self.tower.tokenize(texts)
         if not self.tower.has_class_token:  # causal: what follows the longest text is not read
             ids = ids[:, : int(ids.argmax(dim=1).max()) + 1]

@@ -67,13 +67,13 @@ class TextHead(BaseHead):
 
     @property
     def class_names(self) -> list[str]:
-        """The class names, in class order; assign others to classify into those (zero-shot)."""
+        """The class names, in class order; assign others, or a file, for zero-shot."""
         return self.texts.names
 
     @class_names.setter
-    def class_names(self, names: Sequence[str]) -> None:
-        self.texts.names = list(names)
-        self.num_classes = len(names)
+    def class_names(self, names: str | Sequence[str]) -> None:
+        self.texts.names = names
+        self.num_classes = len(self.texts.names)
 
     def forward(self, x: Tensor, **kwargs: Any) -> Tensor:
         """Video features (N, D) -> float32 class scores (N, K).
