@@ -26,6 +26,11 @@ def default_work_dir(config: str | Path) -> str:
     return str(Path('work_dirs', *below))
 
 
+def is_checkpoint(path: str) -> bool:
+    """Whether ``path`` is there, or an address (``https://``, ``s3://``) to be fetched later."""
+    return '://' in path or os.path.exists(path)
+
+
 def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:
     """Find what would fail later and with a longer message.
 
@@ -62,20 +67,19 @@ def check_work_dir(work_dir: str) -> None:
 
 
 def missing_data(cfg: Config, splits: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """The files and folders that ``cfg`` reads and that are not there, as (key, path)."""
+    """The local files and folders that ``cfg`` reads and that are not there, as (key, path)."""
     seen = set()
     for split in splits:
-        loader = cfg.get(f'{split}_dataloader')
-        dataset = loader.dataset if loader else {}
-        while 'dataset' in dataset:  # wrappers such as RepeatDataset
-            dataset = dataset['dataset']
-        root = dataset.get('data_root') or ''
-        paths = {'ann_file': dataset.get('ann_file'), **dataset.get('data_prefix', {})}
-        for key, path in paths.items():
-            full = os.path.join(root, path or '')
-            if path and not os.path.exists(full) and full not in seen:
-                seen.add(full)
-                yield f'{split}_dataloader.dataset {key}', full
+        loader = f'{split}_dataloader'
+        dataset = (cfg.get(loader) or {}).get('dataset')
+        for _, node in _nodes(dataset, ''):  # wrappers hold datasets, or lists of them
+            root, prefix = node.get('data_root') or '', node.get('data_prefix') or {}
+            prefix = prefix if isinstance(prefix, Mapping) else {'data_prefix': prefix}
+            for key, path in {'ann_file': node.get('ann_file'), **prefix}.items():
+                full = os.path.join(root, path) if isinstance(path, str) and path else ''
+                if full and '://' not in full and not os.path.exists(full) and full not in seen:
+                    seen.add(full)
+                    yield f'{loader}.dataset {key}', full
     for where, node in _nodes(cfg.get('model', {}), 'model'):
         names = node.get('class_names')
         if isinstance(names, str) and not os.path.exists(names):
@@ -93,7 +97,7 @@ def check_arguments(cfg: Config) -> None:
         if short not in known:
             raise ValueError(f"{where}: there is no '{name}'{_near(short, known)}")
         arguments = _arguments(known[short])
-        for key in node.keys() - {'type', '_scope_', '_delete_'}:
+        for key in sorted(node.keys() - {'type', '_scope_', '_delete_'}):
             if arguments is not None and key not in arguments:
                 raise ValueError(f"{where}: {name} has no argument '{key}'{_near(key, arguments)}")
 
@@ -119,18 +123,18 @@ def _known_classes() -> dict[str, type]:
 
 def _arguments(cls: type) -> set[str] | None:
     """Names that ``cls(...)`` takes, through ``**kwargs`` to its bases; None if any are taken."""
+    inits = [base.__dict__['__init__'] for base in cls.__mro__[:-1] if '__init__' in vars(base)]
     names: set[str] = set()
-    for base in cls.__mro__:
-        init = base.__dict__.get('__init__')
-        if init is None:
-            continue
-        parameters = inspect.signature(init).parameters.values()
+    for init in inits:
+        parameters = list(inspect.signature(init).parameters.values())[1:]  # without self
         names |= {p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
         if not any(p.kind == p.VAR_KEYWORD for p in parameters):
             return names
-    return None
+    return None if inits else names
 
 
 def _near(word: str, known: Any) -> str:
     near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean '{near[0]}'?" if near else f'; it has {", ".join(sorted(known))}'
+    return (
+        f"; did you mean '{near[0]}'?" if near else f'; it has {", ".join(sorted(known)) or "none"}'
+    )

@@ -2,14 +2,16 @@
 # bash tools/dist_test.sh CONFIG [CHECKPOINT] GPUS [options of tools/test.py]
 # Without a GPU the processes run on the CPU (gloo). More machines: NNODES, NODE_RANK, MASTER_ADDR.
 set -euo pipefail
-if [ $# -lt 2 ]; then sed -n '2,3s/^# //p' "$0"; exit 2; fi
+usage() { sed -n '2,3s/^# //p' "$0"; exit 2; }
+if [ $# -lt 2 ]; then usage; fi
 CONFIG=$1
 shift
 CHECKPOINT=()
 if ! [[ $1 =~ ^[0-9]+$ ]]; then CHECKPOINT=("$1"); shift; fi
+if [ $# -lt 1 ]; then usage; fi
 GPUS=$1
 shift
 python -m torch.distributed.run \
     --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$GPUS" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${MASTER_PORT:-29500}" \
-    "$(dirname "$0")/test.py" "$CONFIG" "${CHECKPOINT[@]}" --launcher pytorch "$@"
+    "$(dirname "$0")/test.py" "$CONFIG" ${CHECKPOINT[@]+"${CHECKPOINT[@]}"} --launcher pytorch "$@"

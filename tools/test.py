@@ -12,7 +12,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
-from mmstan.config import check_config, default_work_dir
+from mmstan.config import check_config, default_work_dir, is_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.dump and not args.dump.endswith(('.pkl', '.pickle')):
         parser.error(f'--dump {args.dump}: the file name must end in .pkl')
-    if args.checkpoint and '://' not in args.checkpoint and not os.path.isfile(args.checkpoint):
+    if args.checkpoint and not is_checkpoint(args.checkpoint):
         parser.error(f'there is no checkpoint {args.checkpoint}')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
@@ -47,7 +47,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     """Put the command line into the config; ``--cfg-options`` has the last word."""
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or default_work_dir(args.config)
-    cfg.load_from = args.checkpoint
+    cfg.load_from = args.checkpoint or cfg.get('load_from')
     cfg.resume = False
     if args.dump:
         evaluators = cfg.test_evaluator

@@ -11,7 +11,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
-from mmstan.config import check_config, default_work_dir
+from mmstan.config import check_config, default_work_dir, is_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,6 +49,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
+    if args.resume not in (None, 'auto') and not is_checkpoint(args.resume):
+        parser.error(f'there is no checkpoint {args.resume}')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
@@ -71,8 +73,10 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         if 'auto_scale_lr' not in cfg:
             raise ValueError(f'--auto-scale-lr: {args.config} has no auto_scale_lr.base_batch_size')
         cfg.auto_scale_lr.enable = True
-    if args.seed is not None or args.deterministic:
-        cfg.randomness = dict(seed=args.seed, deterministic=args.deterministic)
+    if args.seed is not None:
+        cfg.merge_from_dict({'randomness.seed': args.seed})
+    if args.deterministic:
+        cfg.merge_from_dict({'randomness.deterministic': True})
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     return cfg
