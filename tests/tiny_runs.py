@@ -1,5 +1,6 @@
 """A stock MMAction2 recognizer on random clips, through MMEngine's own Runner, in a second."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,9 @@ from mmaction.registry import DATASETS
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.runner import Runner
+
+
+_run = itertools.count()
 
 
 @DATASETS.register_module()
@@ -45,6 +49,8 @@ def stock_config(work_dir: Path, **changes: Any) -> Config:
         dict(
             default_scope='mmaction',
             work_dir=str(work_dir),
+            # MMEngine names its message hub by the second, so that two runs would share one.
+            experiment_name=f'run_{next(_run)}',
             model=dict(
                 type='Recognizer3D',
                 backbone=backbone,
