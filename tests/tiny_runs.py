@@ -10,7 +10,6 @@ from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-
 _run = itertools.count()
 
 
