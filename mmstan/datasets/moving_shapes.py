@@ -58,6 +58,7 @@ SIZES: dict[str, dict[str, tuple[int, int]]] = {
 }
 _PIXELS, _FRAMES, _FPS = 64, 16, 8
 _QP = 14  # constant: no frame's quality depends on its neighbours, or playing backwards would show
+_CLIPS_PER_WORKER = 100  # for fewer, starting another process does not pay
 _VERSION = 1  # of the rendering: another one is rendered anew
 
 
@@ -192,7 +193,8 @@ def _prepare_folder(folder: Path, manifest: dict[str, Any]) -> bool:
 
 def _encode_all(folder: Path, clips: Sequence[Clip], workers: int) -> Iterator[None]:
     encode = partial(_encode, folder)
-    if workers == 1 or len(clips) < 200:  # starting processes takes as long
+    workers = min(workers, len(clips) // _CLIPS_PER_WORKER)
+    if workers <= 1:
         yield from map(encode, clips)
         return
     with multiprocessing.Pool(workers) as pool:

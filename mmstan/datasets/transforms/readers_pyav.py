@@ -44,6 +44,8 @@ class PyAVReader(VideoReader):
         stream = self._container.streams.best('video')
         if stream is None or stream.disposition & Disposition.attached_pic:
             raise self.broken('has no video stream')
+        if stream.codec_context is None:
+            raise self.broken('has a video stream that no decoder knows, or its header is lost')
         # FFmpeg's frame threads can deadlock in forked workers (PyAV issue 1962).
         stream.codec_context.thread_type, stream.codec_context.thread_count = 'SLICE', 1
         self._stream = cast(VideoStream, stream)
