@@ -109,6 +109,9 @@ class MMPretrainBlock(Block):
     def __init__(self, layer: Any) -> None:
         super().__init__()
         self.ln1, self.attn, self.ln2, self.ffn = layer.ln1, layer.attn, layer.ln2, layer.ffn
+        for dropout in (self.attn.out_drop, self.ffn.dropout_layer):
+            if hasattr(dropout, 'drop_prob'):  # a NumPy number, on which torch.compile stumbles
+                dropout.drop_prob = float(dropout.drop_prob)
 
     def attend(self, x: Tensor, queries: int | None = None) -> Tensor:
         """See :meth:`Block.attend`."""
