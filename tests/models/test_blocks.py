@@ -76,7 +76,7 @@ def test_queries_and_keys_attend_as_the_block_does(pair: tuple[nn.Module, Block]
         if projection is None
         else (projection.weight, projection.bias)
     )
-    q, k, v = F.linear(norm(x), weight, bias).chunk(3, dim=-1)
+    q, k = F.linear(norm(x), weight, bias).split(C, dim=-1)[:2]
     close(queries, q)
     close(keys, k)
     if projection is None:  # and attention by torch's own module agrees
