@@ -45,7 +45,7 @@ install: $(INSTALLED)
 	  rm -f $(VENV)/.mmstan-* && echo "$(CURDIR)" > $(CHECKED_OUT); }
 
 $(INSTALLED):
-	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2> /dev/null || { \
 	  echo "mmstan needs Python 3.10 or newer, and $(PYTHON3) is: $$($(PYTHON3) --version 2>&1)."; \
 	  echo "Name another one, e.g.: make PYTHON3=python3.12"; exit 1; }
 	@echo "Setting up $(VENV): about 3 GB to download, 6 GB on disk, two to five minutes."

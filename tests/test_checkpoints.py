@@ -32,9 +32,15 @@ def saved(path: Path, content: Any) -> str:
 
 
 @pytest.fixture
-def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Serve ``tmp_path`` over http."""
+def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """``tmp_path`` as a folder, over http, and as an object store."""
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'hub'))
+
+    class Store:
+        def get(self, name: str) -> bytes:
+            return (tmp_path / name.removeprefix('s3://')).read_bytes()
+
+    monkeypatch.setattr('mmengine.runner.checkpoint.get_file_backend', lambda *_, **__: Store())
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args: Any) -> None:
@@ -44,7 +50,8 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield f'http://127.0.0.1:{server.server_address[1]}'
+        http_address = f'http://127.0.0.1:{server.server_address[1]}'
+        yield dict(file=str(tmp_path), http=http_address, s3='s3:/')
         server.shutdown()
         thread.join()
 
@@ -80,10 +87,10 @@ def test_files_written_with_numpy_1_and_2_load(tmp_path: Path, module: str) -> N
     assert (loaded['best'], loaded['seen']) == (0.5, 7)
 
 
-@pytest.mark.parametrize('over_http', [False, True])
+@pytest.mark.parametrize('scheme', ['file', 'http', 's3'])
 @pytest.mark.parametrize('function', [os.system, eval])
 def test_a_file_that_would_run_code_is_refused(
-    tmp_path: Path, address: str, function: Callable, over_http: bool
+    tmp_path: Path, addresses: dict[str, str], function: Callable, scheme: str
 ) -> None:
     ran = tmp_path / 'ran'
     command = f'touch {ran}' if function is os.system else f'open({str(ran)!r}, "w").close()'
@@ -92,7 +99,7 @@ def test_a_file_that_would_run_code_is_refused(
     assert ran.exists(), 'the file is not hostile, so this test shows nothing'
     ran.unlink()
     with pytest.raises(ValueError, match=r'hostile.pth is refused for') as caught:
-        CheckpointLoader.load_checkpoint(f'{address}/hostile.pth' if over_http else path)
+        CheckpointLoader.load_checkpoint(f'{addresses[scheme]}/hostile.pth')
     assert not ran.exists()
     assert function.__name__ in str(caught.value) and '\n' not in str(caught.value)
 
@@ -113,9 +120,12 @@ def test_getattr_answers_for_four_statistics_only(tmp_path: Path, call: Calls) -
         CheckpointLoader.load_checkpoint(path)
 
 
-def test_a_url_may_hold_what_runner_writes(tmp_path: Path, address: str) -> None:
+@pytest.mark.parametrize('scheme', ['file', 'http', 's3'])
+def test_what_runner_writes_loads_from_everywhere(
+    tmp_path: Path, addresses: dict[str, str], scheme: str
+) -> None:
     saved(tmp_path / 'logs.pth', dict(history=HistoryBuffer([1.0], [1])))
-    loaded = CheckpointLoader.load_checkpoint(f'{address}/logs.pth', map_location='cpu')
+    loaded = CheckpointLoader.load_checkpoint(f'{addresses[scheme]}/logs.pth', map_location='cpu')
     assert loaded['history'].current() == 1
 
 
