@@ -10,7 +10,11 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     sync_buffers=dict(type='SyncBuffersHook'),
 )
-custom_hooks = [dict(type='mmstan.BrokenVideos'), dict(type='mmstan.SaveRNG')]
+custom_hooks = [
+    dict(type='mmstan.BrokenVideos'),
+    dict(type='mmstan.SaveRNG'),
+    dict(type='mmstan.PrepareResume'),
+]
 
 env_cfg = dict(
     cudnn_benchmark=False,

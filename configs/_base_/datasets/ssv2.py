@@ -35,7 +35,7 @@ train_dataloader = dict(
     batch_size=16,
     num_workers=8,
     persistent_workers=True,
-    sampler=dict(type='mmstan.ResumableSampler', shuffle=True),
+    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='mmstan.VideoDataset',
         ann_file=data_root + '/sthv2_train_list_videos.txt',

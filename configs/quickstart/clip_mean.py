@@ -1,0 +1,33 @@
+# Frame features, averaged: what CLIP knows of a video without seeing its frames' order.
+_base_ = [
+    '../_base_/default_runtime.py',
+    '../_base_/datasets/moving_shapes.py',
+    '../_base_/schedules/moving_shapes.py',
+]
+
+tower = dict(
+    embed_dim=64,
+    vision_cfg=dict(image_size=32, layers=4, width=64, patch_size=8, head_width=16),
+)
+text_tower = dict(
+    embed_dim=64,
+    text_cfg=dict(context_length=16, width=64, heads=4, layers=1),
+)
+model = dict(
+    type='Recognizer3D',
+    data_preprocessor=dict(
+        type='ActionDataPreprocessor',
+        mean=[122.771, 116.746, 104.093],
+        std=[68.500, 66.632, 70.323],
+        format_shape='NCTHW',
+    ),
+    backbone=dict(type='mmstan.FrameEncoder', tower=dict(type='mmstan.ImageTower', model=tower)),
+    neck=dict(type='mmstan.MeanPool'),
+    cls_head=dict(
+        type='mmstan.TextHead',
+        class_names=_base_.class_names,
+        text_tower=dict(type='mmstan.TextTower', model=text_tower),
+        logit_scale=20.0,
+    ),
+)
+default_hooks = dict(logger=dict(interval=50), checkpoint=dict(max_keep_ckpts=1, save_best=None))

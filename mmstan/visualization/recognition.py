@@ -1,0 +1,92 @@
+"""Pictures of recognition results: film strips with truth and predictions, confusion matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+_RIGHT, _WRONG = '#1a7f37', '#cf222e'
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A video with what it shows and what models say of it.
+
+    Attributes:
+        frames: (T, H, W, 3) uint8 RGB.
+        truth: Name of its class.
+        predictions: Model name -> name of the class it chose.
+    """
+
+    frames: np.ndarray
+    truth: str
+    predictions: Mapping[str, str]
+
+
+def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Counts (classes, classes): rows are the true classes, columns the predicted ones."""
+    pairs = np.bincount(truth * classes + predicted, minlength=classes * classes)
+    return pairs.reshape(classes, classes)
+
+
+def recognition_report(
+    path: str | Path,
+    strips: Sequence[Strip],
+    matrices: Mapping[str, np.ndarray],
+    class_names: Sequence[str],
+) -> None:
+    """Write one picture: the strips below each other, then the confusion matrices side by side.
+
+    Args:
+        path: Where to, ``.png``.
+        strips: Videos to show.
+        matrices: Model name -> :func:`confusion_matrix`.
+        class_names: Names of the classes, in class order.
+    """
+    height = 0.8 * len(strips)
+    figure = Figure(figsize=(11, height + 5.5), layout='constrained')
+    above, below = figure.subfigures(2, 1, height_ratios=(height, 5.5))
+    for axes, strip in zip(np.atleast_1d(above.subplots(len(strips), 1)), strips):
+        draw_strip(axes, strip)
+    for axes, (name, matrix) in zip(
+        np.atleast_1d(below.subplots(1, len(matrices))), matrices.items()
+    ):
+        draw_confusion(axes, matrix, class_names, title=name)
+    figure.savefig(path, dpi=110)
+
+
+def draw_strip(axes: Axes, strip: Strip) -> None:
+    """Draw a video's frames from left to right, the truth before and the predictions behind."""
+    frames = np.pad(strip.frames, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255)
+    _, h, w, _ = frames.shape
+    axes.imshow(np.concatenate(frames, axis=1))
+    axes.axis('off')
+    axes.text(-w * 0.2, h / 2, strip.truth, ha='right', va='center', fontsize=9)
+    lines = np.linspace(0, h, 2 * len(strip.predictions) + 1)[1::2]
+    for y, (model, name) in zip(lines, strip.predictions.items()):
+        color = _RIGHT if name == strip.truth else _WRONG
+        x = len(frames) * w + w * 0.2
+        axes.text(x, y, f'{model}: {name}', color=color, va='center', fontsize=8)
+
+
+def draw_confusion(
+    axes: Axes, matrix: np.ndarray, class_names: Sequence[str], *, title: str
+) -> None:
+    """Draw a confusion matrix in per cent of the true class."""
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axes.imshow(share, cmap='Blues', vmin=0, vmax=1)
+    for (row, column), value in np.ndenumerate(share):
+        color = 'white' if value > 0.5 else 'black'
+        text = f'{100 * value:.0f}'
+        axes.text(column, row, text, ha='center', va='center', color=color, fontsize=7)
+    axes.set_xticks(range(len(class_names)), class_names, rotation=90, fontsize=7)
+    axes.set_yticks(range(len(class_names)), class_names, fontsize=7)
+    axes.set_xlabel('predicted', fontsize=8)
+    axes.set_ylabel('true', fontsize=8)
+    accuracy = np.trace(matrix) / max(matrix.sum(), 1)
+    axes.set_title(f'{title}: {100 * accuracy:.1f} % top-1', fontsize=9)

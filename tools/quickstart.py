@@ -1,0 +1,114 @@
+"""The main job on real video files, in minutes on two cores: ``python tools/quickstart.py``.
+
+Renders Moving Shapes, trains CLIP mean pooling and STAN (same tower, data and epochs) with
+``tools/train.py``, tests them with ``tools/test.py``, and leaves a table and a picture in
+``work_dirs/quickstart``. Steps that are done are not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pickle
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+
+import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
+from mmstan.datasets.moving_shapes import CLASS_NAMES, generate
+from mmstan.datasets.transforms import ReadFrames
+from mmstan.visualization import Strip, confusion_matrix, recognition_report
+
+TOOLS = Path(__file__).parent
+CONFIGS = TOOLS.parent / 'configs' / 'quickstart'
+OUT = Path('work_dirs/quickstart')
+SYSTEMS = {'CLIP mean': 'clip_mean', 'STAN': 'stan'}
+
+
+def run(tool: str, *args: str, show: str = r'Epoch\((train|val)\)') -> None:
+    """Run ``tools/TOOL``; lines that match ``show`` pass by, all others only if it fails."""
+    command = [sys.executable, str(TOOLS / tool), *args]
+    print('$ python', ' '.join(command[1:]), flush=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if re.search(show, line):
+            print('   ', line.split(' - ')[-1].split('  time:')[0].strip(), flush=True)
+    if process.wait():
+        raise SystemExit(''.join(lines[-40:]) + f'\n{" ".join(command)} failed')
+
+
+def train_and_test(stem: str) -> dict[str, float]:
+    """Train and test ``configs/quickstart/STEM.py``; its figures, kept in ``result.json``."""
+    work_dir = OUT / stem
+    result = work_dir / 'result.json'
+    if not result.exists():
+        config = str(CONFIGS / f'{stem}.py')
+        start = time.time()
+        run('train.py', config, '--work-dir', str(work_dir), '--resume')
+        seconds = time.time() - start
+        checkpoint = (work_dir / 'last_checkpoint').read_text().strip()
+        dump = work_dir / 'predictions.pkl'
+        run('test.py', config, checkpoint, '--work-dir', str(work_dir), '--dump', str(dump))
+        truth, predicted = predictions(stem)
+        figures = {
+            'top-1': float(np.mean(truth == predicted)),
+            'pair': float(np.mean(truth // 2 == predicted // 2)),
+            'seconds': seconds,
+        }
+        result.write_text(json.dumps(figures, indent=1) + '\n')
+    return json.loads(result.read_text())
+
+
+def predictions(stem: str) -> tuple[np.ndarray, np.ndarray]:
+    """True and predicted classes of the test videos, in the annotation file's order."""
+    with (OUT / stem / 'predictions.pkl').open('rb') as file:
+        samples = pickle.load(file)
+    truth = np.array([int(sample['gt_label']) for sample in samples])
+    return truth, np.array([int(sample['pred_label']) for sample in samples])
+
+
+def picture(path: Path) -> None:
+    """One video of each class, and the confusion matrices."""
+    results = {name: predictions(stem) for name, stem in SYSTEMS.items()}
+    dataset = Config.fromfile(CONFIGS / 'clip_mean.py').test_dataloader.dataset
+    files = [line.split()[0] for line in Path(dataset.ann_file).read_text().splitlines()]
+    read = ReadFrames(dataset.pipeline[0]['sampler'])
+    truth = next(iter(results.values()))[0]
+    strips = []
+    for label, name in enumerate(CLASS_NAMES):
+        index = int(np.flatnonzero(truth == label)[0])
+        video = Path(dataset.data_prefix.video, files[index])
+        frames = np.stack(read({'filename': str(video)})['imgs'])
+        said = {model: CLASS_NAMES[results[model][1][index]] for model in results}
+        strips.append(Strip(frames, name, said))
+    matrices = {
+        model: confusion_matrix(*pair, classes=len(CLASS_NAMES)) for model, pair in results.items()
+    }
+    recognition_report(path, strips, matrices, CLASS_NAMES)
+
+
+def main() -> None:
+    """Render, train, test, show."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    generate(size='small', tasks=['recognition'])
+    figures = {name: train_and_test(stem) for name, stem in SYSTEMS.items()}
+    picture(OUT / 'recognition.png')
+    rows = [f'{"":12}{"top-1":>8}{"motion without direction":>28}{"training":>12}']
+    for name, row in figures.items():
+        shares = f'{100 * row["top-1"]:>7.1f}%{100 * row["pair"]:>27.1f}%'
+        rows.append(f'{name:12}{shares}{row["seconds"]:>10.0f} s')
+    table = '\n'.join(rows)
+    (OUT / 'table.txt').write_text(table + '\n')
+    print(f'\nMoving Shapes: eight classes, four motions and the same played backwards\n{table}')
+    print(f'\nPicture: {OUT / "recognition.png"}')
+
+
+if __name__ == '__main__':
+    main()
