@@ -50,7 +50,7 @@ def recognition_report(
     """
     height = 0.8 * len(strips)
     figure = Figure(figsize=(11, height + 5.5), layout='constrained')
-    above, below = figure.subfigures(2, 1, height_ratios=(height, 5.5))
+    above, below = np.ravel(figure.subfigures(2, 1, height_ratios=(height, 5.5)))
     for axes, strip in zip(np.atleast_1d(above.subplots(len(strips), 1)), strips):
         draw_strip(axes, strip)
     for axes, (name, matrix) in zip(
