@@ -1,0 +1,109 @@
+"""Our models beside the released code's, on its own weights and inputs.
+
+A case is a folder with ``meta.json``, ``state.safetensors`` (the released code's state dict, under
+its key names) and ``io.safetensors`` (inputs, and every output by name). They lie below the folder
+that the environment variable ``MMSTAN_PARITY`` names, or below ``../shared/parity`` seen from the
+project's root.
+
+A system takes part with one file, ``systems/<meta['system']>.py``::
+
+    NO_COUNTERPART = {'loss.cdcr_mode2': 'why'}  # where an output is missing on purpose
+
+
+    def outputs(meta, state, io) -> dict[str, Tensor]:
+        '''Our outputs by the names in ``io``; ``meta['folder']`` is the case's folder.'''
+"""
+
+import importlib
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+PROJECT = Path(__file__).parents[2]
+ROOT = Path(os.environ.get('MMSTAN_PARITY') or PROJECT / '../shared/parity').resolve()
+CASES = sorted(path.parent for path in ROOT.rglob('meta.json'))
+SYSTEMS = Path(__file__).parent / 'systems'
+INPUTS = {'video', 'video.other_frames', 'video_mask', 'token_ids', 'text_mask'}
+TOLERANCE = 1e-5
+
+
+def read_meta(case: Path) -> dict[str, Any]:
+    return dict(json.loads((case / 'meta.json').read_text()), folder=str(case))
+
+
+def output_names(case: Path) -> list[str]:
+    with safe_open(case / 'io.safetensors', 'pt') as file:
+        return sorted(set(file.keys()) - INPUTS)
+
+
+def system_of(case: Path) -> ModuleType | None:
+    name = read_meta(case)['system']
+    if not (SYSTEMS / f'{name}.py').is_file():
+        return None
+    return importlib.import_module(f'parity.systems.{name}')
+
+
+@lru_cache(maxsize=1)  # the outputs of a case are tested one after the other
+def our_outputs(case: Path) -> dict[str, Tensor]:
+    system = system_of(case)
+    assert system is not None
+    state, io = load_file(case / 'state.safetensors'), load_file(case / 'io.safetensors')
+    with torch.no_grad():
+        return system.outputs(read_meta(case), state, io)
+
+
+def assert_equal(ours: Tensor, golden: Tensor) -> None:
+    assert ours.shape == golden.shape
+    bound = TOLERANCE * max(1, golden.abs().max().item())
+    error = (ours - golden).abs().max().item()
+    assert error <= bound, f'largest difference {error:.2e}, allowed {bound:.2e}'
+
+
+def test_every_system_file_has_a_case() -> None:
+    if not CASES:
+        pytest.skip(f'no golden cases in {ROOT}; MMSTAN_PARITY names another folder')
+    known = {read_meta(case)['system'] for case in CASES}
+    assert {path.stem for path in SYSTEMS.glob('*.py')} <= known
+
+
+@pytest.mark.parametrize(
+    ('case', 'name'),
+    [
+        pytest.param(case, name, id=f'{case.relative_to(ROOT)}-{name}')
+        for case in CASES
+        for name in output_names(case)
+    ],
+)
+def test_output(case: Path, name: str) -> None:
+    system = system_of(case)
+    if system is None:
+        pytest.skip(f'mmstan has no {read_meta(case)["system"]} yet')
+    absent = getattr(system, 'NO_COUNTERPART', {})
+    ours = our_outputs(case)
+    assert set(ours) <= set(output_names(case))  # another name is a misspelled one
+    if name in absent:
+        assert name not in ours
+        pytest.skip(f'no counterpart on purpose: {absent[name]}')
+    assert name in ours, f'{system.__name__} gives {sorted(ours)}'
+    assert_equal(ours[name], load_file(case / 'io.safetensors')[name])
+
+
+@pytest.mark.parametrize(('error', 'largest'), [(0.9e-5, 0.5), (2.9e-5, 3.0)])
+def test_the_rule_of_comparison(error: float, largest: float) -> None:
+    golden = torch.tensor([0.0, largest], dtype=torch.float64)
+    assert_equal(golden + torch.tensor([error, 0]), golden)
+    with pytest.raises(AssertionError, match='largest difference'):
+        assert_equal(golden + torch.tensor([1.2 * error, 0]), golden)
+    with pytest.raises(AssertionError):
+        assert_equal(golden[None], golden)
+    with pytest.raises(AssertionError):
+        assert_equal(golden + torch.tensor([torch.nan, 0]), golden)
