@@ -7,6 +7,7 @@ import argparse
 import os
 import random
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 import mmstan  # noqa: F401
+from mmstan.datasets.transforms import BrokenVideoError
 
 SAMPLES, BATCH, EPOCHS, CLASSES = 18, 4, 3, 3
 BATCHES = 5  # an epoch; the last one is not full
@@ -31,7 +33,12 @@ BATCHES = 5  # an epoch; the last one is not full
 class NoiseClip(BaseTransform):
     """Instead of a video: noise (1, 3, 2, 6, 6) from three random streams, around the label."""
 
+    def __init__(self, broken: Sequence[str] = ()) -> None:
+        self.broken = broken
+
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        if results['filename'] in self.broken and not results.get('blank'):
+            raise BrokenVideoError(results['filename'], 'is cut off')
         noise = torch.rand(1, 3, 2, 6, 6) * (20 + 20 * random.random()) + 20 * np.random.rand()
         return dict(
             inputs=noise + 60 * results['label'],
@@ -66,7 +73,9 @@ class WriteLosses(Hook):
     def __init__(self, file: str, kill_at: int | None = None, stop_at: int | None = None) -> None:
         self.file, self.kill_at, self.stop_at = file, kill_at, stop_at
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any, outputs: Any) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any, outputs: Any
+    ) -> None:
         assert batch_idx == runner.iter % len(runner.train_dataloader)
         with open(self.file, 'a') as file:
             file.write(f'{runner.iter} {outputs["loss"].item()!r}\n')

@@ -96,6 +96,16 @@ def test_goes_on_from_every_kind_of_checkpoint(
     assert_goes_on(losses, uninterrupted, first)
 
 
+def test_half_a_checkpoint_is_passed_over(tmp_path: Path, uninterrupted: Losses):
+    """Killed while it wrote the checkpoint of iteration 6 a second time."""
+    run(tmp_path, stop_at=7)
+    newest = tmp_path / 'iter_6.pth'
+    assert (tmp_path / 'last_checkpoint').read_text() == str(newest)
+    newest.write_bytes(newest.read_bytes()[:-1000])
+    losses, _ = run(tmp_path, resume=True)
+    assert_goes_on(losses, uninterrupted, first=3)
+
+
 def test_seed_that_was_drawn_is_resumed(tmp_path: Path):
     """Without a configured seed each start draws one, and the checkpoint's has to win."""
     unseeded = {'randomness.seed': None}

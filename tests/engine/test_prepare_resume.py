@@ -1,0 +1,69 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.runner import Runner, find_latest_checkpoint
+from resumed_run import make_config
+
+from mmstan.engine.prepare_resume import is_truncated, mend_last_checkpoint
+
+
+def save(path: Path, *, age: int, keep: float = 1.0) -> Path:
+    """Write a checkpoint of ``age`` seconds, of which only a part reached the disk."""
+    torch.save(dict(weight=torch.rand(100)), path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * keep)])
+    os.utime(path, (1e9 - age, 1e9 - age))
+    return path
+
+
+@pytest.mark.parametrize(
+    ('keep', 'truncated'), [(1.0, False), (0.99, True), (0.1, True), (0, True)]
+)
+def test_is_truncated(keep: float, truncated: bool, tmp_path: Path):
+    assert is_truncated(save(tmp_path / 'iter_1.pth', age=0, keep=keep)) is truncated
+
+
+def test_old_format_is_not_truncated(tmp_path: Path):
+    torch.save({}, tmp_path / 'old.pth', _use_new_zipfile_serialization=False)
+    assert not is_truncated(tmp_path / 'old.pth')
+
+
+@pytest.mark.parametrize('named', ['iter_3.pth', 'gone.pth', ''])
+def test_newest_whole_checkpoint_is_named(named: str, tmp_path: Path):
+    save(tmp_path / 'iter_10.pth', age=2)
+    save(tmp_path / 'iter_9.pth', age=3)
+    save(tmp_path / 'best_acc.pth', age=1)  # without the optimiser
+    save(tmp_path / 'iter_3.pth', age=0, keep=0.5)
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / named) if named else '')
+    mend_last_checkpoint(tmp_path)
+    assert find_latest_checkpoint(str(tmp_path)) == str(tmp_path / 'iter_10.pth')
+
+
+@pytest.mark.parametrize('named', ['s3://bucket/iter_3.pth', 'iter_3.pth'])
+def test_what_is_whole_or_elsewhere_stays(named: str, tmp_path: Path):
+    save(tmp_path / 'iter_3.pth', age=9)
+    save(tmp_path / 'iter_4.pth', age=0)
+    named = named if '://' in named else str(tmp_path / named)
+    (tmp_path / 'last_checkpoint').write_text(named)
+    mend_last_checkpoint(tmp_path)
+    assert find_latest_checkpoint(str(tmp_path)) == named
+
+
+def test_nothing_whole(tmp_path: Path):
+    path = save(tmp_path / 'iter_3.pth', age=0, keep=0.5)
+    (tmp_path / 'last_checkpoint').write_text(str(path))
+    mend_last_checkpoint(tmp_path)
+    assert find_latest_checkpoint(str(tmp_path)) is None
+
+
+def test_settings_that_cannot_be_resumed_exactly_are_named(tmp_path: Path):
+    cfg = make_config(tmp_path, stop_at=0)
+    cfg.optim_wrapper.accumulative_counts = 2
+    cfg.default_hooks.checkpoint.max_keep_ckpts = 1
+    with pytest.raises(KeyboardInterrupt):
+        Runner.from_cfg(cfg).train()
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert 'checkpoints every 3 iterations fall between the updates' in log
+    assert 'max_keep_ckpts=1: the only checkpoint is removed' in log

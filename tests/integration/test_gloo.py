@@ -1,0 +1,55 @@
+"""Two processes on the CPU learn what one learns from the joined batch."""
+
+from pathlib import Path
+
+import torch
+from gloo_gradients import Case, assert_same_gradients
+from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
+from mmengine.model import BaseModule
+from torch import nn
+
+from mmstan.compat.checkpoints import load_file
+
+
+@MODELS.register_module(force=True)
+class TwoConvs(BaseModule):
+    """(N, 3, T, H, W) -> (N, 8, T, H, W)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv3d(3, 4, 3, padding=1)
+        self.second = nn.Conv3d(4, 8, 3, padding=1)
+
+    def forward(self, clip: torch.Tensor) -> torch.Tensor:
+        return self.second(self.first(clip).relu())
+
+
+def recognizer() -> Case:
+    head = dict(
+        type='I3DHead', num_classes=3, in_channels=8, topk=(1,), dropout_ratio=0, init_std=1.0
+    )
+    preprocessor = dict(
+        type='ActionDataPreprocessor', mean=[127.5] * 3, std=[60.0] * 3, format_shape='NCTHW'
+    )
+    generator = torch.Generator().manual_seed(0)
+    clips = torch.randint(256, (6, 1, 3, 2, 5, 5), dtype=torch.uint8, generator=generator)
+    samples = [
+        dict(inputs=clip, data_samples=ActionDataSample().set_gt_label(i * i % 3))
+        for i, clip in enumerate(clips)
+    ]
+    model = dict(
+        type='Recognizer3D',
+        backbone=dict(type='TwoConvs'),
+        cls_head=head,
+        data_preprocessor=preprocessor,
+    )
+    return Case(model, samples)
+
+
+def test_recognizer(tmp_path: Path):
+    assert_same_gradients(recognizer, tmp_path)
+    # Both ranks' random states are in the checkpoint, each with its own.
+    states = load_file(tmp_path / 'together' / 'epoch_1.pth')['rng']
+    assert len(states) == 2
+    assert not torch.equal(states[0]['torch'], states[1]['torch'])
