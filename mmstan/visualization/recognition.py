@@ -48,14 +48,13 @@ def recognition_report(
         matrices: Model name -> :func:`confusion_matrix`.
         class_names: Names of the classes, in class order.
     """
-    height = 0.8 * len(strips)
-    figure = Figure(figsize=(11, height + 5.5), layout='constrained')
-    above, below = np.ravel(figure.subfigures(2, 1, height_ratios=(height, 5.5)))
-    for axes, strip in zip(np.atleast_1d(above.subplots(len(strips), 1)), strips):
-        draw_strip(axes, strip)
-    for axes, (name, matrix) in zip(
-        np.atleast_1d(below.subplots(1, len(matrices))), matrices.items()
-    ):
+    heights = [0.8] * len(strips) + [5.5]  # inches
+    figure = Figure(figsize=(11, sum(heights)), layout='constrained')
+    grid = figure.add_gridspec(len(heights), len(matrices), height_ratios=heights)
+    for row, strip in enumerate(strips):
+        draw_strip(figure.add_subplot(grid[row, :]), strip)
+    for column, (name, matrix) in enumerate(matrices.items()):
+        axes = figure.add_subplot(grid[len(strips), column])
         draw_confusion(axes, matrix, class_names, title=name)
     figure.savefig(path, dpi=110)
 
