@@ -39,21 +39,16 @@ def to_ours(state: Mapping[str, Tensor], entries: Iterable[Entry]) -> dict[str, 
     """A foreign state dict under our names.
 
     Raises:
-        ValueError: Names every tensor that the map does not know, or that lacks its partners.
+        ValueError: Names every tensor that is missing, and every one that the map does not know.
     """
+    entries = list(entries)
+    _refuse_difference(state, [name for e in entries for name in e.sources])
     out: dict[str, Tensor] = {}
-    used: set[str] = set()
     for entry in entries:
         for numbers in _matches(entry.sources[0], state):
-            sources = [name.format(**numbers) for name in entry.sources]
-            if lacking := [name for name in sources if name not in state]:
-                raise ValueError(f'{sources[0]} lacks its partners: {", ".join(lacking)}')
-            used.update(sources)
-            tensor = state[sources[0]]
-            if len(sources) > 1:
-                tensor = torch.cat([state[name] for name in sources])
+            parts = [state[name.format(**numbers)] for name in entry.sources]
+            tensor = torch.cat(parts) if len(parts) > 1 else parts[0]
             out[entry.ours.format(**numbers)] = _apply(entry.op, tensor)
-    _refuse_rest(state, used)
     return out
 
 
@@ -61,18 +56,16 @@ def to_theirs(state: Mapping[str, Tensor], entries: Iterable[Entry]) -> dict[str
     """Our state dict under the foreign names; the inverse of :func:`to_ours`.
 
     Raises:
-        ValueError: Names every tensor that the map does not know.
+        ValueError: Names every tensor that is missing, and every one that the map does not know.
     """
+    entries = list(entries)
+    _refuse_difference(state, [e.ours for e in entries])
     out: dict[str, Tensor] = {}
-    used: set[str] = set()
     for entry in entries:
         for numbers in _matches(entry.ours, state):
-            name = entry.ours.format(**numbers)
-            used.add(name)
-            parts = _apply(entry.op, state[name]).chunk(len(entry.sources))
-            for source, part in zip(entry.sources, parts):
-                out[source.format(**numbers)] = part.clone() if len(parts) > 1 else part
-    _refuse_rest(state, used)
+            tensor = _apply(entry.op, state[entry.ours.format(**numbers)])
+            for source, part in zip(entry.sources, tensor.chunk(len(entry.sources))):
+                out[source.format(**numbers)] = part.clone()
     return out
 
 
@@ -95,9 +88,30 @@ def _apply(op: str, tensor: Tensor) -> Tensor:
     return tensor.T.contiguous() if op == 'transpose' else tensor
 
 
-def _refuse_rest(state: Mapping[str, Tensor], used: set[str]) -> None:
-    if rest := sorted(state.keys() - used):
-        raise ValueError(f'{len(rest)} tensors left over: {_shorten(rest)}')
+def _refuse_difference(state: Mapping[str, Tensor], templates: Sequence[str]) -> None:
+    """Raise unless ``state`` has exactly the names that ``templates`` stand for.
+
+    How many layers there are is read from ``state``: all of a layer's tensors must be there.
+    """
+    layers: dict[str, list[dict[str, str]]] = {}
+    for template in templates:
+        found = layers.setdefault(template.split('{')[0], [])
+        found += [numbers for numbers in _matches(template, state) if numbers not in found]
+    expected = {
+        template.format(**numbers)
+        for template in templates
+        for numbers in (layers[template.split('{')[0]] if '{' in template else [{}])
+    }
+    differences = [
+        f'{len(names)} tensors {what}: {_shorten(sorted(names))}'
+        for what, names in (
+            ('missing', expected - state.keys()),
+            ('left over', state.keys() - expected),
+        )
+        if names
+    ]
+    if differences:
+        raise ValueError('; '.join(differences))
 
 
 def _shorten(names: Sequence[str], most: int = 12) -> str:

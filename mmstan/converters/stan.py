@@ -35,40 +35,52 @@ VIDEO = [
 """The video encoder, below ``backbone.``."""
 
 
-def entries(
-    *, video: str = 'backbone.', text: str = 'text_backbone.', text_tower: str = 'text_tower.'
-) -> list[Entry]:
-    """The map of a whole model.
-
-    Args:
-        video: Prefix of the released video encoder.
-        text: Prefix of the released text encoder.
-        text_tower: Where our model keeps its text tower: ``'text_tower.'`` in retrieval,
-            ``'cls_head.texts.tower.'`` in recognition.
-    """
-    return [
-        *with_prefixes(VIDEO, theirs=video, ours='backbone.'),
-        *with_prefixes(TEXT, theirs=text, ours=text_tower + 'text.'),
-    ]
-
-
-def from_released(state: Mapping[str, Tensor], **prefixes: str) -> dict[str, Tensor]:
-    """A released state dict under our names, see :func:`entries` for the prefixes.
+def from_released(
+    state: Mapping[str, Tensor],
+    *,
+    video: str = 'backbone.',
+    text: str = 'text_backbone.',
+    text_tower: str = 'text_tower.',
+) -> dict[str, Tensor]:
+    """A released state dict under our names.
 
     Old files say ``timesFPN_`` where newer ones say ``STAN_``; position ids, which are a range,
-    are dropped.
+    are dropped. A file may hold the video encoder alone.
+
+    Args:
+        state: The released state dict.
+        video: Prefix of its video encoder.
+        text: Prefix of its text encoder.
+        text_tower: Where our model keeps its text tower: ``'text_tower.'`` in retrieval,
+            ``'cls_head.texts.tower.'`` in recognition.
 
     Raises:
-        ValueError: Names every tensor that is left over.
+        ValueError: Names every tensor that is missing or left over.
     """
-    renamed = {
+    state = {
         re.sub(r'\btimesFPN_', 'STAN_', name): tensor
         for name, tensor in state.items()
         if not name.endswith('position_ids')
     }
-    return to_ours(renamed, entries(**prefixes))
+    with_text = any(name.startswith(text) for name in state)
+    return to_ours(state, _entries(video, text if with_text else None, text_tower))
 
 
-def to_released(state: Mapping[str, Tensor], **prefixes: str) -> dict[str, Tensor]:
+def to_released(
+    state: Mapping[str, Tensor],
+    *,
+    video: str = 'backbone.',
+    text: str = 'text_backbone.',
+    text_tower: str = 'text_tower.',
+) -> dict[str, Tensor]:
     """Our state dict under the released names, the inverse of :func:`from_released`."""
-    return to_theirs(state, entries(**prefixes))
+    with_text = any(name.startswith(text_tower) for name in state)
+    return to_theirs(state, _entries(video, text if with_text else None, text_tower))
+
+
+def _entries(video: str, text: str | None, text_tower: str) -> list[Entry]:
+    """The map of a whole model, of the video encoder alone where ``text`` is None."""
+    entries = with_prefixes(VIDEO, theirs=video, ours='backbone.')
+    if text is not None:
+        entries += with_prefixes(TEXT, theirs=text, ours=text_tower + 'text.')
+    return entries

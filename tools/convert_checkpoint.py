@@ -1,0 +1,60 @@
+"""Released checkpoints -> ours, and back: ``python tools/convert_checkpoint.py stan IN OUT``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file as load_safetensors
+from safetensors.torch import save_file as save_safetensors
+from torch import Tensor
+
+import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
+from mmstan.compat.checkpoints import load_file
+from mmstan.converters import CONVERTERS
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Convert released checkpoints')
+    parser.add_argument('system', choices=sorted(CONVERTERS))
+    parser.add_argument('source', type=Path, help='.pth, .pt, .bin or .safetensors')
+    parser.add_argument('target', type=Path, help='.pth or .safetensors')
+    parser.add_argument('--reverse', action='store_true', help='from ours to the released names')
+    parser.add_argument(
+        '--text-tower',
+        default='text_tower.',
+        help="where our model keeps its text tower: 'text_tower.' (retrieval) or "
+        "'cls_head.texts.tower.' (recognition)",
+    )
+    return parser.parse_args()
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The state dict of a checkpoint; code in it is never run."""
+    if path.suffix == '.safetensors':
+        return load_safetensors(path)
+    checkpoint = load_file(str(path))
+    return dict(checkpoint.get('state_dict', checkpoint))
+
+
+def main() -> None:
+    """Convert."""
+    args = parse_args()
+    converter = CONVERTERS[args.system]
+    convert = converter.to_released if args.reverse else converter.from_released
+    try:
+        state = convert(read(args.source), text_tower=args.text_tower)
+    except (ValueError, OSError) as error:
+        sys.exit(f'error: {args.source}: {error}')
+    if args.target.suffix == '.safetensors':
+        save_safetensors({name: tensor.contiguous() for name, tensor in state.items()}, args.target)
+    else:
+        torch.save({'state_dict': state}, args.target)
+    print(f'{len(state)} tensors -> {args.target}')
+
+
+if __name__ == '__main__':
+    main()
