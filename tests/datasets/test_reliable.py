@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 from mmaction.structures import ActionDataSample
-from mmengine.dataset import ConcatDataset, pseudo_collate
+from mmengine.dataset import ConcatDataset, RepeatDataset, pseudo_collate
+from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
+from videos import numbered_frames, write_video
 
 from mmstan.datasets.reliable import set_epoch
 from mmstan.datasets.transforms import BrokenVideoError
@@ -36,7 +39,12 @@ def make(tmp_path: Path, broken: tuple[int, ...] = (), **kwargs: Any) -> VideoDa
 
 def numbers(dataset: Any, num_workers: int = 0, **kwargs: Any) -> torch.Tensor:
     loader = DataLoader(dataset, 4, num_workers=num_workers, collate_fn=pseudo_collate, **kwargs)
-    return torch.stack([x for batch in loader for x in batch['inputs']])
+    batches = iter(loader)
+    try:
+        return torch.stack([x for batch in batches for x in batch['inputs']])
+    finally:
+        if num_workers:  # collected as garbage, behind an error, they take seconds to end
+            batches._shutdown_workers()
 
 
 def test_randomness_does_not_depend_on_workers(tmp_path: Path):
@@ -58,6 +66,7 @@ def test_epoch_reaches_workers_that_live_on(tmp_path: Path):
         set_epoch(dataset, epoch, seed=5)
         found.append(torch.stack([x for batch in loader for x in batch['inputs']]))
     assert not torch.isin(found[0], found[1]).any()
+    loader._iterator._shutdown_workers()
     assert torch.equal(found[0], found[2])
 
 
@@ -82,6 +91,14 @@ def test_set_epoch_finds_data_sets_inside_wrappers(tmp_path: Path):
     first = numbers(both)
     set_epoch(both, 1, seed=1)
     assert not torch.isin(first, numbers(both)).any()
+
+
+def test_repeated_samples_are_pointed_out(tmp_path: Path):
+    MMLogger.get_instance('repeat', log_file=tmp_path / 'log')
+    repeated = RepeatDataset(make(tmp_path), times=2)
+    set_epoch(repeated, 0, seed=1)
+    assert torch.equal(*numbers(repeated).chunk(2))  # why it is worth a warning
+    assert 'RepeatDataset shows a sample several times' in (tmp_path / 'log').read_text()
 
 
 def test_broken_videos_are_replaced_and_named(tmp_path: Path):
@@ -137,3 +154,37 @@ def test_missing_data_says_what_to_prepare(ann_file: str, video: str, message: s
     path = tmp_path / (ann_file or 'list.txt')
     with pytest.raises(FileNotFoundError, match=message):
         VideoDataset(str(path), [draw], data_prefix=dict(video=str(tmp_path / video)))
+
+
+FILES = ('whole.mp4', 'truncated.mp4', 'empty.mp4', 'text.mp4', 'missing.mp4')
+
+
+@pytest.mark.parametrize('test_mode', [False, True])
+def test_real_files(test_mode: bool, tmp_path: Path):
+    """A pipeline of stock parts around ReadFrames, over every way in which a file is broken."""
+    whole = write_video(tmp_path / 'whole.mp4', numbered_frames(12))
+    (tmp_path / 'truncated.mp4').write_bytes(whole.read_bytes()[:600])
+    (tmp_path / 'empty.mp4').touch()
+    (tmp_path / 'text.mp4').write_text('not a video' * 100)
+    (tmp_path / 'list.txt').write_text(''.join(f'{name} 0\n' for name in FILES))
+    pipeline = [
+        dict(type='mmstan.ReadFrames', sampler=dict(type='mmstan.SampleSegments', num_frames=4)),
+        dict(type='Resize', scale=(32, 32), keep_ratio=False),
+        dict(type='FormatShape', input_format='NCTHW'),
+        dict(type='PackActionInputs'),
+    ]
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        dataset = VideoDataset(
+            str(tmp_path / 'list.txt'),
+            pipeline,
+            data_prefix=dict(video=str(tmp_path)),
+            test_mode=test_mode,
+            skip_broken=test_mode,
+        )
+    set_epoch(dataset, 0, seed=0)
+    samples = [dataset[i] for i in range(len(FILES))]
+    assert {sample['inputs'].shape for sample in samples} == {(1, 3, 4, 32, 32)}
+    for name, sample in zip(FILES, samples):
+        broken = dict(sample['data_samples'].metainfo.get('broken', ()))
+        assert (str(tmp_path / name) in broken) == (name != 'whole.mp4')
+        assert bool(sample['inputs'].any()) == (name == 'whole.mp4' or not test_mode)

@@ -4,14 +4,17 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import resumed_run
 import torch
+from mmaction.registry import DATA_SAMPLERS
 from mmengine.runner import Runner
 from resumed_run import BATCHES, EPOCHS, make_config, read_losses
+from torch.utils.data import BatchSampler
 
 TOTAL = BATCHES * EPOCHS
 Losses = list[tuple[int, float]]
@@ -123,6 +126,19 @@ def test_another_batch_size_begins_the_epoch_again(tmp_path: Path):
     assert runner.iter == batches * EPOCHS
     logs = ''.join(file.read_text() for file in tmp_path.glob('*/*.log'))
     assert 'epoch 2 begins again' in logs
+
+
+@DATA_SAMPLERS.register_module(force=True)
+class Reversed(BatchSampler):
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(list(super().__iter__())[::-1])
+
+
+def test_batches_that_are_not_slices_of_the_order_are_refused(tmp_path: Path):
+    changes = {'train_dataloader.batch_sampler': dict(type='Reversed', drop_last=False)}
+    run(tmp_path, stop_at=7, **changes)
+    with pytest.raises(ValueError, match='batch_sampler=Reversed cannot be resumed in mid-epoch'):
+        run(tmp_path, resume=True, **changes)
 
 
 def test_without_a_checkpoint_it_starts_anew(tmp_path: Path, uninterrupted: Losses):
