@@ -63,6 +63,8 @@ class STAN(VideoBackbone):
         super().__init__(tower)
         _check_levels(levels, len(self.tower.blocks))
         _check_modules(cross_frame, intra_frame)
+        if networks < 1:
+            raise ValueError(f'networks={networks}: at least 1')
         if level_projection and not any(levels[1:]):
             raise ValueError(f'level_projection=True, but levels={levels} adds no second level')
         self.levels = tuple(levels)
