@@ -218,7 +218,9 @@ def zero_shot(tmp_path: Path) -> Path:
     return tmp_path / 'zero_shot.py'
 
 
-def tested(config_file: Path, monkeypatch: pytest.MonkeyPatch, *checkpoint: str) -> torch.Tensor:
+def dumped_scores(
+    config_file: Path, monkeypatch: pytest.MonkeyPatch, *checkpoint: str
+) -> torch.Tensor:
     """Scores (videos, classes) that ``tools/test.py`` dumps."""
     arguments = [str(config_file), *checkpoint, '--dump', str(config_file.with_suffix('.pkl'))]
     monkeypatch.setattr(sys, 'argv', ['test.py', *arguments])
@@ -235,7 +237,7 @@ def test_zero_shot_is_not_random(zero_shot: Path, monkeypatch: pytest.MonkeyPatc
     with torch.no_grad():
         samples = model.eval().test_step(batch)
     expected = torch.stack([sample.pred_score for sample in samples])
-    torch.testing.assert_close(tested(zero_shot, monkeypatch), expected)
+    torch.testing.assert_close(dumped_scores(zero_shot, monkeypatch), expected)
     # With a checkpoint its weights count, and the pretrained ones are not even looked for.
     state = {key: torch.randn_like(value) for key, value in model.state_dict().items()}
     torch.save(dict(state_dict=state), zero_shot.with_name('epoch_1.pth'))
@@ -245,14 +247,14 @@ def test_zero_shot_is_not_random(zero_shot: Path, monkeypatch: pytest.MonkeyPatc
         samples = model.test_step(batch)
     other = torch.stack([sample.pred_score for sample in samples])
     assert (other - expected).abs().max() > 1e-3
-    scores = tested(zero_shot, monkeypatch, str(zero_shot.with_name('epoch_1.pth')))
+    scores = dumped_scores(zero_shot, monkeypatch, str(zero_shot.with_name('epoch_1.pth')))
     torch.testing.assert_close(scores, other)
 
 
 def test_weights_that_are_missing(zero_shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     zero_shot.with_name('clip.pt').unlink()
     with pytest.raises(SystemExit, match=r"^error: pretrained='.*clip\.pt': there is no such file"):
-        tested(zero_shot, monkeypatch)
+        dumped_scores(zero_shot, monkeypatch)
 
 
 # --- as commands ---
