@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
 from mmstan.config import check_config, default_work_dir, is_checkpoint
+from mmstan.shrink import shrink
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,6 +47,11 @@ def parse_args() -> argparse.Namespace:
         action=DictAction,
         help='settings of the config to change: key=value key.sub=value key="[a,b]"',
     )
+    parser.add_argument(
+        '--tiny',
+        action='store_true',
+        help='narrow towers, no weights, a rendered toy data set, one epoch: does the config run?',
+    )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
@@ -59,6 +65,9 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     """Put the command line into the config; ``--cfg-options`` has the last word."""
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or default_work_dir(args.config)
+    if args.tiny:
+        shrink(cfg)
+        cfg.work_dir += '_tiny'
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:

@@ -30,4 +30,4 @@ model = dict(
         logit_scale=20.0,
     ),
 )
-default_hooks = dict(logger=dict(interval=50), checkpoint=dict(max_keep_ckpts=1, save_best=None))
+default_hooks = dict(logger=dict(interval=50), checkpoint=dict(max_keep_ckpts=2, save_best=None))

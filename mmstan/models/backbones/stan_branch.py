@@ -61,7 +61,7 @@ class STANBranch(nn.Module):
         self.copied = copied_blocks(self.levels, len(tower.blocks))
         self.time_interpolation = time_interpolation
         self.time_embedding = nn.Parameter(torch.empty(max_frames, c))
-        nn.init.trunc_normal_(self.time_embedding, std=0.02)
+        nn.init.normal_(self.time_embedding)  # as released: the default of torch.nn.Embedding
         self.dropout = nn.Dropout(dropout)
         projected = self.levels[1:] if level_projection else ()
         self.projections = nn.ModuleDict(

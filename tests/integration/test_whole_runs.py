@@ -1,0 +1,180 @@
+"""Whole runs on real video files: stock MMAction2 configs, ours, two processes without a GPU."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mmaction
+import pytest
+from mmengine.config import Config
+
+from mmstan.datasets.moving_shapes import generate
+
+PROJECT = Path(__file__).parents[2]
+STOCK = Path(mmaction.__file__).parent / '.mim'
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope='session')
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny Moving Shapes; ``recognition`` below it."""
+    out = tmp_path_factory.mktemp('moving_shapes')
+    return generate(out, size='tiny', tasks=['recognition'], workers=1)
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Run a command; its output, or a failed test that shows it."""
+    environment = os.environ | {'PYTHONPATH': str(PROJECT), 'OMP_NUM_THREADS': '1'}
+    result = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout[-6000:]
+    return result.stdout
+
+
+def scalars(work_dir: Path) -> list[dict]:
+    """What the run logged, a dict a line, all its parts in order."""
+    files = sorted(work_dir.glob('*/vis_data/scalars.json'))
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+STOCK_WITH_OURS = """
+_base_ = [{base!r}]
+custom_imports = dict(imports=['mmstan'], allow_failed_imports=False)
+tower = dict(
+    embed_dim=16,
+    quick_gelu=True,
+    vision_cfg=dict(image_size=224, patch_size=32, width=32, layers=3, head_width=16),
+    text_cfg=dict(width=32, heads=2, layers=1),
+)
+model = dict(
+    _delete_=True,
+    type='Recognizer3D',
+    data_preprocessor=dict(
+        type='ActionDataPreprocessor',
+        mean=[122.771, 116.746, 104.093],
+        std=[68.500, 66.632, 70.323],
+        format_shape={format_shape!r},
+    ),
+    backbone=dict(
+        type='mmstan.STAN', tower=dict(type='mmstan.ImageTower', model=tower), levels=(2, 3)
+    ),
+    neck=dict(type='mmstan.MeanPool'),
+    cls_head=dict(
+        type='mmstan.TextHead',
+        class_names='{data}/classes.txt',
+        text_tower=dict(type='mmstan.TextTower', model=tower, frozen=True),
+    ),
+)
+small = dict(batch_size=4, num_workers=0, persistent_workers=False)
+videos = dict(video='{data}')
+train_dataloader = dict(dataset=dict(ann_file='{data}/train.txt', data_prefix=videos), **small)
+val_dataloader = dict(dataset=dict(ann_file='{data}/test.txt', data_prefix=videos), **small)
+test_dataloader = dict(
+    dataset=dict(ann_file='{data}/few.txt', data_prefix=videos), **dict(small, batch_size=1)
+)
+train_cfg = dict(max_epochs=1)
+"""
+
+
+def stock_config(shapes: Path, name: str, format_shape: str) -> Path:
+    """A config that ships with MMAction2, with our model and the line that brings mmstan in."""
+    data = shapes / 'recognition'
+    few = (data / 'test.txt').read_text().splitlines()[:4]
+    (data / 'few.txt').write_text('\n'.join(few))
+    config = shapes / f'{format_shape}.py'
+    text = STOCK_WITH_OURS.replace('{base!r}', repr(str(STOCK / 'configs/recognition' / name)))
+    text = text.replace('{format_shape!r}', repr(format_shape)).replace('{data}', str(data))
+    config.write_text(text)
+    return config
+
+
+def test_stock_config_and_stock_tools(shapes: Path, tmp_path: Path) -> None:
+    name = 'slowonly/slowonly_r50_8xb16-4x16x1-256e_kinetics400-rgb.py'
+    config = stock_config(shapes, name, 'NCTHW')
+    tools = STOCK / 'tools'
+    run(sys.executable, tools / 'train.py', config, '--work-dir', tmp_path / 'train', cwd=tmp_path)
+    logged = scalars(tmp_path / 'train')
+    assert any('loss' in line for line in logged)
+    assert any('acc/top1' in line for line in logged)
+    checkpoint = tmp_path / 'train/epoch_1.pth'
+    out = run(sys.executable, tools / 'test.py', config, checkpoint, cwd=tmp_path)
+    assert 'acc/top1' in out  # 10 clips x 3 crops, averaged
+
+
+def test_a_2d_pipeline_is_refused_with_the_mend(shapes: Path, tmp_path: Path) -> None:
+    name = 'tsn/tsn_imagenet-pretrained-r50_8xb32-1x1x3-100e_kinetics400-rgb.py'
+    cfg = Config.fromfile(stock_config(shapes, name, 'NCHW'))
+    cfg.model.type = 'Recognizer2D'
+    config = tmp_path / 'tsn.py'
+    cfg.dump(config)
+    with pytest.raises(AssertionError, match='FormatShape must be NCTHW'):
+        run(sys.executable, STOCK / 'tools/train.py', config, cwd=tmp_path)
+
+
+def quickstart(data: Path) -> list[str]:
+    """Options that point the quickstart's configs to other data."""
+    loaders = ('train', 'val', 'test')
+    return [
+        '--cfg-options',
+        f'model.cls_head.class_names={data}/classes.txt',
+        *(f'{x}_dataloader.dataset.data_prefix.video={data}' for x in loaders),
+        *(f'{x}_dataloader.num_workers=0' for x in loaders),
+        *(f'{x}_dataloader.persistent_workers=False' for x in loaders),
+        'train_dataloader.batch_size=4',
+        f'train_dataloader.dataset.ann_file={data}/train.txt',
+        f'val_dataloader.dataset.ann_file={data}/test.txt',
+        f'test_dataloader.dataset.ann_file={data}/test.txt',
+        'train_cfg.max_epochs=1',
+        'train_cfg.val_interval=1',
+    ]
+
+
+def test_two_processes_without_a_gpu(shapes: Path, tmp_path: Path) -> None:
+    script, config = PROJECT / 'tools/dist_train.sh', PROJECT / 'configs/quickstart/stan.py'
+    options = quickstart(shapes / 'recognition')
+    out = run('bash', script, config, '2', '--work-dir', tmp_path, *options, cwd=tmp_path)
+    assert 'Distributed training: True' in out
+    assert any('acc/top1' in line for line in scalars(tmp_path))
+    checkpoint = tmp_path / 'epoch_1.pth'
+    script = PROJECT / 'tools/dist_test.sh'
+    out = run('bash', script, config, checkpoint, '2', *options, cwd=tmp_path)
+    assert 'acc/top1' in out
+
+
+@pytest.mark.parametrize('config', ['stan/k400_b32.py', 'stan/ablations/k400_b16_posterior.py'])
+def test_shipped_configs_train_in_their_tiny_form(
+    config: str, shapes: Path, tmp_path: Path
+) -> None:
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data/moving_shapes').symlink_to(shapes.parent)
+    run(
+        sys.executable,
+        PROJECT / 'tools/train.py',
+        PROJECT / 'configs' / config,
+        '--tiny',
+        cwd=tmp_path,
+    )
+    stem = config.removesuffix('.py')
+    logged = scalars(tmp_path / f'work_dirs/{stem}_tiny')
+    assert any('loss' in line for line in logged)
+    assert any('acc/top1' in line for line in logged)
+
+
+def test_without_a_checkpoint_the_pretrained_weights_are_tested(
+    shapes: Path, tmp_path: Path
+) -> None:
+    tool, config = PROJECT / 'tools/test.py', PROJECT / 'configs/quickstart/stan.py'
+    dump = tmp_path / 'predictions.pkl'
+    options = ['--dump', dump, *quickstart(shapes / 'recognition')]
+    out = run(sys.executable, tool, config, '--work-dir', tmp_path, *options, cwd=tmp_path)
+    assert 'acc/top1' in out
+    assert dump.is_file()
