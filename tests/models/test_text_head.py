@@ -321,6 +321,17 @@ def test_unfrozen_tower_is_read_anew_after_a_step() -> None:
         assert (head(x) - before).abs().max() > 1e-3
 
 
+def test_unfrozen_tower_keeps_nothing_while_it_may_change() -> None:
+    head, x = build(frozen=False), torch.randn(2, 16)
+    head.eval()(x)[:, 0].sum().backward()  # evaluation mode alone does not stop gradients
+    assert head.texts.tower.text.text_projection.grad is not None
+    head.train()
+    with torch.no_grad():  # nor does a look at the scores between two steps
+        before = head(x)
+        shaken(head)
+        assert (head(x) - before).abs().max() > 1e-3
+
+
 @torch.no_grad()
 def test_unfrozen_tower_runs_once_in_evaluation() -> None:
     head = build(frozen=False).eval()

@@ -94,10 +94,13 @@ def test_coca(suffix: str, tmp_path: Path) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize('size', [24, 48])
-def test_another_image_size(size: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(('size', 'half'), [(24, False), (48, False), (48, True)])
+def test_another_image_size(size: int, half: bool, tmp_path: Path) -> None:
     theirs, path = reference(CLIP), tmp_path / 'clip.pt'
+    if half:  # interpolated in float32 all the same
+        theirs = theirs.half()
     torch.save(theirs.state_dict(), path)
+    theirs.float()
     image, _ = loaded(CLIP, path, image_size=size)
     resized = reference(dict(CLIP, vision_cfg=dict(IMAGE, image_size=size)))
     state = theirs.state_dict()
