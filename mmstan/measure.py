@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -57,3 +59,32 @@ def count_parameters(*modules: nn.Module) -> tuple[int, int]:
     parameters = {id(p): p for module in modules for p in module.parameters()}.values()
     trainable = sum(p.numel() for p in parameters if p.requires_grad)
     return sum(p.numel() for p in parameters), trainable
+
+
+def matrix_product_rate(*, repeats: int = 8) -> float:
+    """Multiply-adds a second of (1576, 768) x (768, 3072) products, a ViT-B's largest."""
+    a, b = torch.randn(1576, 768), torch.randn(768, 3072)
+    start = time.perf_counter()
+    for _ in range(repeats):
+        a @ b
+    return repeats * a.numel() * b.shape[1] / (time.perf_counter() - start)
+
+
+def seconds(function: Callable[[], Any]) -> float:
+    """Wall-clock time of one call."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def peak_memory(function: Callable[[], Any]) -> int:
+    """Bytes by which the process grows at most while ``function`` runs (Linux, on the CPU)."""
+    Path('/proc/self/clear_refs').write_text('5')  # forget the peak so far
+    start = _status('VmRSS')
+    function()
+    return _status('VmHWM') - start
+
+
+def _status(key: str) -> int:
+    line = next(x for x in Path('/proc/self/status').read_text().splitlines() if x.startswith(key))
+    return int(line.split()[1]) * 1024
