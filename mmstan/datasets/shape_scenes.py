@@ -35,22 +35,24 @@ _VERBS = (
 )
 SHAPES = ('square', 'circle', 'triangle', 'cross', 'ring')
 COLORS = {
-    'red': (230, 40, 40),
-    'green': (40, 190, 60),
-    'blue': (50, 80, 240),
+    'red': (255, 70, 70),
+    'green': (70, 220, 90),
+    'blue': (90, 120, 255),
     'yellow': (240, 220, 40),
     'cyan': (40, 220, 230),
     'pink': (245, 130, 200),
     'orange': (245, 140, 30),
     'white': (245, 245, 245),
 }
-BACKGROUNDS = {'dark': (10, 45), 'grey': (85, 115)}  # range of grey levels
+# Range of grey levels. What moves is brighter than all else: a small model that starts from nothing
+# otherwise spends the few minutes it has on finding the shape.
+BACKGROUNDS = {'dark': (5, 20), 'grey': (40, 60)}
 SPEEDS = ('slowly', 'quickly')
 # What one clip covers, by speed: of the picture's half width, as a ratio of sizes, in radians.
-_TRAVEL = ((0.8, 1.0), (1.3, 1.5))
-_GROWTH = ((2.0, 2.4), (3.2, 4.0))
-_SWEEP = ((2.4, 3.2), (4.4, 5.6))
-_RADII = {'small': 0.24, 'big': 0.34}
+_TRAVEL = ((1.1, 1.25), (1.45, 1.6))
+_GROWTH = ((3.0, 3.4), (4.6, 5.4))
+_SWEEP = ((3.6, 4.2), (5.2, 5.9))
+_RADII = {'small': 0.3, 'big': 0.42}
 
 
 class Event(NamedTuple):
@@ -100,9 +102,9 @@ def draw_scene(rng: np.random.Generator, event: Event) -> Scene:
     background = str(rng.choice(list(BACKGROUNDS)))
     grey = rng.uniform(*BACKGROUNDS[background])
     extents = (_TRAVEL, _TRAVEL, _GROWTH, _SWEEP)[axis]
-    reach = (0.45, 0.45, 0.3, 0.1)[axis]
+    reach = (0.27, 0.27, 0.18, 0.06)[axis]
     still = tuple(
-        (str(rng.choice(SHAPES)), *rng.uniform(-0.8, 0.8, 2).tolist(), grey + 35.0)
+        (str(rng.choice(SHAPES)), *rng.uniform(-0.8, 0.8, 2).tolist(), grey + 25.0)
         for _ in range(rng.integers(1, 3))
     )
     return Scene(
@@ -112,11 +114,11 @@ def draw_scene(rng: np.random.Generator, event: Event) -> Scene:
         speed=SPEEDS[speed],
         size=str(rng.choice(list(_RADII))),
         grey=grey,
-        slope=tuple(rng.uniform(-8, 8, 2).tolist()),
+        slope=tuple(rng.uniform(-4, 4, 2).tolist()),
         tilt=rng.uniform(-0.25, 0.25),
         center=tuple(rng.uniform(-reach, reach, 2).tolist()),
-        drift=rng.uniform(-0.25, 0.25),
-        start=rng.uniform(-0.6, 0.6),
+        drift=rng.uniform(-0.12, 0.12),
+        start=rng.uniform(-0.3, 0.3),
         extent=rng.uniform(*extents[speed]),
         still=still,
     )
