@@ -115,7 +115,10 @@ def test_good_arguments(node: dict[str, Any]) -> None:
     [
         (dict(type='mmstan.FrameEncodr'), "there is no 'mmstan.FrameEncodr'; did you mean 'FrameE"),
         (dict(type='mmstan.Qqqq'), "there is no 'mmstan.Qqqq'; it has .*FrameEncoder, "),
-        (dict(type='mmstan.PlainArguments', widths=1), "no argument 'widths'; did you mean 'width'"),
+        (
+            dict(type='mmstan.PlainArguments', widths=1),
+            "no argument 'widths'; did you mean 'width'",
+        ),
         (dict(type='mmstan.PlainArguments', zz=1), "no argument 'zz'; it has depth, width$"),
         (dict(type='mmstan.PassesArgumentsOn', head=1), "no argument 'head'; did you mean 'heads'"),
         (dict(type='mmstan.PassesArgumentsOn', extra=1), "no argument 'extra'"),
