@@ -141,6 +141,8 @@ def test_misaligned_videos_show_two_thirds_else_and_captions_tell_what_is_not_th
     assert frames.shape == (48, 64, 64, 3)
 
 
+# Python 3.12 and later warn of any fork beside tqdm's monitor thread.
+@pytest.mark.filterwarnings('ignore:This process .* is multi-threaded:DeprecationWarning')
 def test_other_processes_make_the_same_bytes(
     moving_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

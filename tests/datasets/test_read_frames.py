@@ -95,12 +95,17 @@ def test_stock_transforms_follow(
     assert packed['data_samples'].gt_label == 1
 
 
-def test_stock_decoding_gives_the_same(moving_shapes: Path) -> None:
+@pytest.mark.parametrize(
+    'sampler',
+    [
+        dict(SEGMENTS, test_mode=True),
+        dict(type='SampleFrames', clip_len=4, frame_interval=2, num_clips=2, test_mode=True),
+    ],
+)
+def test_stock_decoding_gives_the_same(sampler: dict[str, Any], moving_shapes: Path) -> None:
     filename = str(moving_shapes / 'recognition/train/000000.mp4')
-    own = compose(dict(type='mmstan.ReadFrames', sampler=dict(SEGMENTS, test_mode=True)), *PACK)
-    stock = compose(
-        dict(type='DecordInit'), dict(SEGMENTS, test_mode=True), dict(type='DecordDecode'), *PACK
-    )
+    own = compose(dict(type='mmstan.ReadFrames', sampler=sampler), *PACK)
+    stock = compose(dict(type='DecordInit'), sampler, dict(type='DecordDecode'), *PACK)
     info = dict(filename=filename, label=1, start_index=0, modality='RGB')
     torch.testing.assert_close(own(dict(info))['inputs'], stock(dict(info))['inputs'])
 

@@ -141,6 +141,25 @@ def test_pyav_reads_large_files_without_keeping_them(
                 np.testing.assert_array_equal(frame, stored[index])
 
 
+def test_pyav_holds_the_last_frame_where_one_is_never_shown(tmp_path: Path) -> None:
+    """One picture that gives no frame, as in old AVIs and VP8, is no reason to refuse a video."""
+    options = {**GROUPS, 'x264-params': 'scenecut=0:b-adapt=0:b-pyramid=none'}
+    path = write_video(tmp_path / 'a.mp4', FRAMES, options=options)
+    stored = decode_all(path)
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    between = next(p for p, before in zip(packets[1:], packets) if p.pts < before.pts)  # a B-frame
+    index = sorted(packet.pts for packet in packets).index(between.pts)
+    data = bytearray(path.read_bytes())
+    data[between.pos : between.pos + between.size] = bytes(between.size)
+    path.write_bytes(data)
+    with readers_pyav.PyAVReader(path) as reader:
+        before, unseen, after = reader.read([index - 1, index, index + 1])
+    np.testing.assert_array_equal(before, stored[index - 1])
+    np.testing.assert_array_equal(unseen, stored[index - 1])
+    np.testing.assert_array_equal(after, stored[index + 1])
+
+
 def no_frames(path: Path) -> None:
     with av.open(str(path), 'w') as container:
         stream = container.add_stream('libx264', rate=8)
