@@ -11,7 +11,7 @@ tower = dict(
 )
 text_tower = dict(
     embed_dim=64,
-    text_cfg=dict(context_length=16, width=64, heads=4, layers=1),
+    text_cfg=dict(context_length=16, width=64, heads=4, layers=3),
 )
 model = dict(
     type='Recognizer3D',
@@ -26,8 +26,10 @@ model = dict(
     cls_head=dict(
         type='mmstan.TextHead',
         class_names=_base_.class_names,
-        text_tower=dict(type='mmstan.TextTower', model=text_tower),
-        logit_scale=20.0,
+        # Random and frozen, it gives each class a fixed place in the joint space.
+        text_tower=dict(type='mmstan.TextTower', model=text_tower, frozen=True),
+        logit_scale=60.0,
     ),
 )
 default_hooks = dict(logger=dict(interval=50), checkpoint=dict(max_keep_ckpts=2, save_best=None))
+randomness = dict(seed=0)

@@ -1,5 +1,5 @@
 # From scratch on Moving Shapes, in minutes on two cores.
-max_epochs = 8
+max_epochs = 4
 
 optim_wrapper = dict(
     type='OptimWrapper',
