@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import pickle
 import re
 import subprocess
@@ -24,22 +25,34 @@ from mmstan.datasets.moving_shapes import CLASS_NAMES, generate
 from mmstan.datasets.transforms import ReadFrames
 from mmstan.visualization import Strip, confusion_matrix, recognition_report
 
-TOOLS = Path(__file__).parent
-CONFIGS = TOOLS.parent / 'configs' / 'quickstart'
+ROOT = Path(os.path.relpath(Path(__file__).parent.parent))
+CONFIGS = ROOT / 'configs' / 'quickstart'
 OUT = Path('work_dirs/quickstart')
 SYSTEMS = {'CLIP mean': 'clip_mean', 'STAN': 'stan'}
+_TRAINED = re.compile(r'Epoch\(train\) *\[(\d+)\]\[ *(\d+)/(\d+)\].* eta: (\S+).* loss: (\S+)')
+_TESTED = re.compile(r'Epoch\((?:val|test)\).*acc/top1: (\S+)')
 
 
-def run(tool: str, *args: str, show: str = r'Epoch\((train|val)\)') -> None:
-    """Run ``tools/TOOL``; lines that match ``show`` pass by, all others only if it fails."""
-    command = [sys.executable, str(TOOLS / tool), *args]
+def progress(line: str) -> str | None:
+    """What to show of a line of the log, if anything."""
+    if match := _TRAINED.search(line):
+        epoch, step, steps, eta, loss = match.groups()
+        return f'epoch {epoch}, step {step:>3} of {steps}: loss {loss}, {eta} to go'
+    if match := _TESTED.search(line):
+        return f'on the test videos: {100 * float(match[1]):.1f} % top-1'
+    return None
+
+
+def run(tool: str, *args: str) -> None:
+    """Run ``tools/TOOL`` and show its progress; the whole log's end if it fails."""
+    command = [sys.executable, str(ROOT / 'tools' / tool), *args]
     print('$ python', ' '.join(command[1:]), flush=True)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     lines = []
     for line in process.stdout:
         lines.append(line)
-        if re.search(show, line):
-            print('   ', line.split(' - ')[-1].split('  time:')[0].strip(), flush=True)
+        if shown := progress(line):
+            print('   ', shown, flush=True)
     if process.wait():
         raise SystemExit(''.join(lines[-40:]) + f'\n{" ".join(command)} failed')
 
@@ -79,7 +92,7 @@ def picture(path: Path) -> None:
     results = {name: predictions(stem) for name, stem in SYSTEMS.items()}
     dataset = Config.fromfile(CONFIGS / 'clip_mean.py').test_dataloader.dataset
     files = [line.split()[0] for line in Path(dataset.ann_file).read_text().splitlines()]
-    read = ReadFrames(dataset.pipeline[0]['sampler'])
+    read = ReadFrames(dataset.pipeline[0]['sampler'], backend='pyav')
     truth = next(iter(results.values()))[0]
     strips = []
     for label, name in enumerate(CLASS_NAMES):

@@ -1,5 +1,5 @@
 # From scratch on Moving Shapes, in minutes on two cores.
-max_epochs = 4
+max_epochs = 3
 
 optim_wrapper = dict(
     type='OptimWrapper',
@@ -8,7 +8,7 @@ optim_wrapper = dict(
     paramwise_cfg=dict(rules=[dict(match='')]),
     clip_grad=dict(max_norm=5, norm_type=2),
 )
-train_cfg = dict(type='mmstan.EpochTrainLoop', max_epochs=max_epochs, val_interval=2)
+train_cfg = dict(type='mmstan.EpochTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 param_scheduler = [
