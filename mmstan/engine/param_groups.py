@@ -126,9 +126,9 @@ class ParamGroups(DefaultOptimWrapperConstructor):
             type='OptimWrapper', constructor='mmstan.ParamGroups',
             optimizer=dict(type='AdamW', lr=8e-6, weight_decay=0.02),
             paramwise_cfg=dict(rules=[
-                dict(match=r'backbone\.branch\.', lr_mult=10),
+                dict(match=r'backbone\.branches\.', lr_mult=10),
                 dict(match=r'backbone\.tower\.'),
-                dict(match=r'cls_head\.text\.', frozen=True)]))
+                dict(match=r'cls_head\.texts\.', frozen=True)]))
     """
 
     optimizer_cfg: dict[str, Any]

@@ -7,9 +7,12 @@ from gloo_gradients import Case, assert_same_gradients
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.model import BaseModule
+from models.tiny import TEXT
+from tiny_models import TOWER
 from torch import nn
 
 from mmstan.compat.checkpoints import load_file
+from mmstan.models import STAN
 
 
 @MODELS.register_module(force=True)
@@ -53,3 +56,48 @@ def test_recognizer(tmp_path: Path):
     states = load_file(tmp_path / 'together' / 'epoch_1.pth')['rng']
     assert len(states) == 2
     assert not torch.equal(states[0]['torch'], states[1]['torch'])
+
+
+@MODELS.register_module(force=True)
+class ShakenSTAN(STAN):
+    """STAN whose zero-initialised layers have weights, so that gradients pass through them."""
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        with torch.no_grad():
+            for parameter in self.branches.parameters():
+                parameter.add_(torch.randn_like(parameter), alpha=0.1)
+
+
+def stan() -> Case:
+    text = dict(TEXT, vocab_size=49408, width=8, heads=1, layers=1)  # the tokenizer's vocabulary
+    head = dict(
+        type='mmstan.TextHead',
+        class_names=['up', 'down', 'still'],
+        text_tower=dict(
+            type='mmstan.TextTower', model=dict(embed_dim=16, text_cfg=text), frozen=True
+        ),
+        logit_scale=10.0,
+        topk=(1,),
+    )
+    preprocessor = dict(
+        type='ActionDataPreprocessor', mean=[127.5] * 3, std=[60.0] * 3, format_shape='NCTHW'
+    )
+    generator = torch.Generator().manual_seed(0)
+    clips = torch.randint(256, (4, 1, 3, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    samples = [
+        dict(inputs=clip, data_samples=ActionDataSample().set_gt_label(i % 3))
+        for i, clip in enumerate(clips)
+    ]
+    model = dict(
+        type='Recognizer3D',
+        backbone=dict(type='ShakenSTAN', tower=TOWER, levels=(2, 3, 4), drop_path=0.0),
+        neck=dict(type='mmstan.MeanPool'),
+        cls_head=head,
+        data_preprocessor=preprocessor,
+    )
+    return Case(model, samples)
+
+
+def test_stan(tmp_path: Path):
+    assert_same_gradients(stan, tmp_path)

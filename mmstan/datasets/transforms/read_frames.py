@@ -77,7 +77,9 @@ class ReadFrames(BaseTransform):
         BrokenVideoError: the file is missing, or a frame of it cannot be read.
 
     Example:
-        >>> ReadFrames(sampler=dict(type='mmstan.SampleSegments', num_frames=8))
+        >>> from mmstan.datasets.transforms import ReadFrames
+        >>> ReadFrames(sampler=dict(type='mmstan.SampleSegments', num_frames=8), backend='pyav')
+        ReadFrames(sampler=SampleSegments(num_frames=8, num_clips=1, test_mode=False), backend='pyav')
     """
 
     def __init__(self, sampler: dict[str, Any], *, backend: Backend = 'auto') -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from open_clip.transformer import ResidualAttentionBlock
+from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 from torch import Tensor, nn
 
 
@@ -38,6 +38,26 @@ def self_attention(
         k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)
     out = F.scaled_dot_product_attention(q, k, v)
     return out.transpose(1, 2).reshape(b, -1, c)
+
+
+def quick_gelu_mlp(x: Tensor, up: nn.Linear, down: nn.Linear) -> Tensor:
+    """``down(q(up(x)))`` with QuickGELU ``q(h) = h sigmoid(1.702 h) = silu(1.702 h) / 1.702``.
+
+    The two factors go into the matrix products, where they cost nothing, so that one pass over the
+    wide activations is left of three.
+
+    Args:
+        x: Tokens (..., C).
+        up: Linear layer C -> 4C.
+        down: Linear layer 4C -> C.
+
+    Returns:
+        Tokens (..., C).
+    """
+    scale = 1.702
+    h = torch.addmm(up.bias, x.flatten(0, -2), up.weight.T, beta=scale, alpha=scale)
+    h = torch.addmm(down.bias, F.silu(h), down.weight.T, alpha=1 / scale)
+    return h.unflatten(0, x.shape[:-1])
 
 
 class Block(nn.Module, ABC):
@@ -89,7 +109,10 @@ class OpenClipBlock(Block):
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """See :meth:`Block.feed_forward`."""
-        return self.ls_2(self.mlp(self.ln_2(x)))
+        x = self.ln_2(x)
+        if isinstance(self.mlp.gelu, QuickGELU):
+            return self.ls_2(quick_gelu_mlp(x, self.mlp.c_fc, self.mlp.c_proj))
+        return self.ls_2(self.mlp(x))
 
     def queries_keys(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """See :meth:`Block.queries_keys`."""

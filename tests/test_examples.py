@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[2]
+PACKAGE = Path(__file__).parents[1] / 'mmstan'
 MODULES = sorted(
-    '.'.join(path.relative_to(PROJECT).with_suffix('').parts)
-    for path in [PROJECT / 'mmstan/config.py', *(PROJECT / 'mmstan/models').rglob('*.py')]
-    if '>>> ' in path.read_text('utf-8')
+    '.'.join(path.relative_to(PACKAGE.parent).with_suffix('').parts)
+    for path in PACKAGE.rglob('*.py')
+    if '.mim' not in path.parts and '>>> ' in path.read_text('utf-8')
 )
 
 
