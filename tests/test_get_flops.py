@@ -1,0 +1,90 @@
+"""The figures of STAN's table, and those that the papers print."""
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+PROJECT = Path(__file__).parents[1]
+# configs/..., frames of one view -> GMACs of everything, of linear and convolution layers only,
+# millions of parameters of the video side. None: the table does not say.
+TABLE = [
+    ('baselines/clip_mean/k400_b16', 8, 140.5, 134.8, 86.2),
+    ('baselines/clip_mean/k400_b32', 12, 52.9, None, 87.8),
+    ('stan/k400_b16', 8, 205.5, 197.9, 126.4),
+    ('stan/k400_b16', 16, 411.1, 395.8, 126.4),
+    ('stan/ssv2_b16', 8, 238.0, 229.5, 146.5),  # six layers
+    ('stan/k400_b32', 12, 76.8, None, 128.1),
+    ('stan/k400_b16_conv', 8, None, 180.5, None),
+    ('stan/k400_b16_dense_conv', 8, None, 283.0, None),
+]
+
+
+@pytest.fixture(scope='module')
+def get_flops() -> ModuleType:
+    spec = importlib.util.spec_from_file_location('get_flops', PROJECT / 'tools/get_flops.py')
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def config(name: str, tmp_path: Path) -> Config:
+    cfg = Config.fromfile(PROJECT / f'configs/{name}.py')
+    init_default_scope(cfg.default_scope)
+    (tmp_path / 'names.txt').write_text('one\ntwo\n')
+    cfg.model.cls_head.class_names = str(tmp_path / 'names.txt')
+    return cfg
+
+
+def figures(text: str, name: str) -> list[float]:
+    """The numbers in the line that begins with ``name``."""
+    line = next(
+        line for line in text.splitlines() if re.match(rf'{re.escape(name)}(:| {{2,}})', line)
+    )
+    return [float(number) for number in re.findall(r'\d+\.\d+', line)]
+
+
+@pytest.mark.parametrize(('name', 'frames', 'macs', 'linear', 'parameters'), TABLE)
+def test_table(
+    name: str,
+    frames: int,
+    macs: float | None,
+    linear: float | None,
+    parameters: float | None,
+    get_flops: ModuleType,
+    tmp_path: Path,
+) -> None:
+    text = get_flops.table(config(name, tmp_path), frames, 224)
+    nominal, executed = figures(text, 'GMACs')
+    assert macs is None or nominal == pytest.approx(macs, rel=0.005)
+    nominal_linear, executed_linear = figures(text, 'GMACs, linear + conv')
+    assert linear is None or nominal_linear == pytest.approx(linear, rel=0.005)
+    assert nominal_linear < nominal and executed_linear < executed < nominal
+    every, trainable = figures(text, 'video side')
+    assert parameters is None or every == pytest.approx(parameters, rel=0.005)
+    assert every == trainable
+    assert figures(text, 'text side')[1] == 0  # frozen
+    assert '77 tokens' in text
+
+
+def test_rows_that_nobody_reads_are_not_executed(get_flops: ModuleType, tmp_path: Path) -> None:
+    """Of STAN's last layer the MLP, query and output projection on patches: 4.5 % of all."""
+    text = get_flops.table(config('stan/k400_b16', tmp_path), 8, 224)
+    nominal, executed = figures(text, 'GMACs')
+    patches, c = 8 * 196, 768
+    assert nominal - executed >= patches * (8 + 2) * c * c / 1e9
+    assert 1 - executed / nominal == pytest.approx(0.045, abs=0.005)
+
+
+@pytest.mark.parametrize(('name', 'frames'), [('stan/k400_b16', 8), ('stan/ssv2_b16_16f', 16)])
+def test_frames_and_size_are_the_test_pipelines(
+    name: str, frames: int, get_flops: ModuleType
+) -> None:
+    pipeline = Config.fromfile(PROJECT / f'configs/{name}.py').test_pipeline
+    assert get_flops.find(pipeline, 'num_frames') == frames
+    assert get_flops.find(pipeline, 'crop_size') == 224
