@@ -122,6 +122,30 @@ def test_phone_video_stands_upright(tmp_path: Path) -> None:
     assert [frame_number(frame) for frame in results['imgs']] == list(range(8))
 
 
+@pytest.mark.parametrize(
+    ('frames', 'times', 'size'),
+    [
+        pytest.param(1, None, (48, 64), id='one frame'),
+        pytest.param(3, None, (48, 64), id='fewer than are sampled'),
+        pytest.param(20, None, (47, 65), id='odd size'),
+        pytest.param(20, [i * i * 10 for i in range(20)], (48, 64), id='variable frame rate'),
+    ],
+)
+def test_uncommon_videos(
+    frames: int, times: list[int] | None, size: tuple[int, int], tmp_path: Path
+) -> None:
+    pix_fmt = 'yuv444p' if size[0] % 2 else 'yuv420p'
+    clip = numbered_frames(frames, *size)
+    path = write_video(tmp_path / 'a.mp4', clip, times=times, pix_fmt=pix_fmt)
+    results = read(str(path), dict(SEGMENTS, test_mode=True))
+    assert results['total_frames'] == frames
+    assert [frame_number(frame) for frame in results['imgs']] == results['frame_inds'].tolist()
+    assert {frame.shape for frame in results['imgs']} == {(*size, 3)}
+    pipeline = compose(dict(type='mmstan.ReadFrames', sampler=SEGMENTS), *PACK)
+    packed = pipeline(dict(filename=str(path), label=0, start_index=0, modality='RGB'))
+    assert packed['inputs'].shape == (1, 3, 8, 32, 32)
+
+
 def test_boxes_are_scaled_to_pixels(video: str) -> None:
     results = read(video, SEGMENTS, gt_bboxes=np.array([[0.25, 0.5, 0.75, 1.0]]), proposals=None)
     np.testing.assert_array_equal(results['gt_bboxes'], [[16, 24, 48, 48]])
