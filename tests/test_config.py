@@ -301,3 +301,41 @@ def test_shipped_config(shipped: Config) -> None:
             arguments['epoch_length'] = 3
             kind = kind.build_iter_from_epoch
         kind(optim_wrapper.optimizer, **arguments)
+
+
+def parameter_groups(name: str, tmp_path: Path) -> dict[str, dict[str, Any]]:
+    """Parameter name -> its optimiser group, of the config of that name."""
+    cfg = Config.fromfile(PROJECT / f'configs/{name}.py')
+    init_default_scope(cfg.default_scope)
+    (tmp_path / 'names.txt').write_text('one\ntwo\n')
+    cfg.model.cls_head.class_names = str(tmp_path / 'names.txt')
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    names = {id(parameter): key for key, parameter in model.named_parameters()}
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    return {names[id(p)]: group for group in groups for p in group['params']}
+
+
+@pytest.mark.parametrize('name', ['stan/k400_b16', 'stan/ssv2_b16_conv', 'stan/k400_b32'])
+def test_learning_rates_and_decay_of_stan(name: str, tmp_path: Path) -> None:
+    groups = parameter_groups(name, tmp_path)
+    assert {key.split('.')[0] for key in groups} == {'backbone'}  # the text tower is frozen
+    for key, group in groups.items():
+        of_branch = key.startswith('backbone.branches.')
+        assert group['lr'] == pytest.approx(8e-5 if of_branch else 8e-6), key
+        matrix = key.endswith('.weight') and not {'ln', 'norm'} & {
+            part.split('_')[0] for part in key.split('.')
+        }
+        matrix = matrix or key.endswith(('.in_proj_weight', '.proj'))
+        assert group['weight_decay'] == (0.02 if matrix else 0), key
+    assert groups['backbone.branches.0.time_embedding']['weight_decay'] == 0
+
+
+@pytest.mark.parametrize('data', ['k400', 'ssv2'])
+@pytest.mark.parametrize(('suffix', 'frames'), [('', 8), ('_16f', 16)])
+def test_frames_of_a_clip(data: str, suffix: str, frames: int) -> None:
+    cfg = Config.fromfile(PROJECT / f'configs/stan/{data}_b16{suffix}.py')
+    for split in ('train', 'val', 'test'):
+        sampler = cfg[f'{split}_dataloader'].dataset.pipeline[0].sampler
+        assert sampler.num_frames == frames
+        assert sampler.get('test_mode', False) == (split != 'train')

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from tiny_models import COCA_TOWER, SMALL, TOWER, VIT_TOWER
 from torch import Tensor
 
-from mmstan.models import STAN, FrameEncoder
+from mmstan.models import STAN, FrameEncoder, MeanPool
 from mmstan.models.backbones.stan_branch import copied_blocks
 
 CONV = dict(type='mmstan.TemporalConv')
@@ -242,6 +242,13 @@ def test_compiles_without_a_graph_break(options: dict[str, Any]) -> None:
     torch._dynamo.reset()
     compiled = torch.compile(stan, fullgraph=True, backend='eager')
     torch.testing.assert_close(compiled(video), stan(video))
+
+
+def test_backbone_and_neck_compile_together() -> None:
+    model, video = torch.nn.Sequential(make(), MeanPool()), clip()
+    torch._dynamo.reset()
+    features, _ = torch.compile(model, fullgraph=True, backend='eager')(video)
+    torch.testing.assert_close(features, model[0](video).mean(dim=1))
 
 
 def test_checkpointing_changes_nothing() -> None:

@@ -1,0 +1,27 @@
+from pathlib import Path
+
+import pytest
+from test_tools import script
+from tiny_runs import stock_runner
+
+
+def test_progress_is_found_in_a_real_log(work_dir: Path) -> None:
+    """MMEngine's lines become plain ones: every step of training that is logged, and the result."""
+    runner = stock_runner(work_dir, **{'default_hooks.logger': dict(type='LoggerHook', interval=1)})
+    runner.train()
+    log = next(work_dir.glob('*/*.log')).read_text()
+    shown = [line for line in map(script('quickstart').progress, log.splitlines()) if line]
+    assert len(shown) == len(runner.train_dataloader) + 1
+    assert all('loss' in line for line in shown[:-1])
+    accuracy = runner.message_hub.get_scalar('val/acc/top1').current()
+    assert f'{100 * accuracy:.1f} %' in shown[-1]
+
+
+def test_other_lines_are_not_shown() -> None:
+    progress = script('quickstart').progress
+    assert progress('2026/01/01 00:00:00 - mmengine - INFO - Saving checkpoint at 1 epochs') is None
+
+
+@pytest.mark.parametrize('stem', script('quickstart').SYSTEMS.values())
+def test_systems_are_configs(stem: str) -> None:
+    assert (script('quickstart').CONFIGS / f'{stem}.py').is_file()
