@@ -13,7 +13,7 @@ BLOCKS = re.findall(r'```(\w+)\n(.*?)```', README, re.DOTALL)
 
 
 def unfolded(pattern: str) -> list[str]:
-    """``a{b,c}d`` -> ``abd``, ``acd``."""
+    """``x{1,2}y`` -> ``x1y``, ``x2y``."""
     parts = [part.split(',') for part in re.split(r'[{}]', pattern)]
     choices = [part if i % 2 else [','.join(part)] for i, part in enumerate(parts)]
     return [''.join(choice) for choice in itertools.product(*choices)]

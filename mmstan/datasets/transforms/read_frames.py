@@ -78,8 +78,9 @@ class ReadFrames(BaseTransform):
 
     Example:
         >>> from mmstan.datasets.transforms import ReadFrames
-        >>> ReadFrames(sampler=dict(type='mmstan.SampleSegments', num_frames=8), backend='pyav')
-        ReadFrames(sampler=SampleSegments(num_frames=8, num_clips=1, test_mode=False), backend='pyav')
+        >>> sampler = dict(type='mmstan.SampleSegments', num_frames=8)
+        >>> ReadFrames(sampler)(dict(filename='missing.mp4', blank=True))['imgs'][0].shape
+        (224, 224, 3)
     """
 
     def __init__(self, sampler: dict[str, Any], *, backend: Backend = 'auto') -> None:
