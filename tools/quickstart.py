@@ -57,19 +57,19 @@ def run(tool: str, *args: str) -> None:
         raise SystemExit(''.join(lines[-40:]) + f'\n{" ".join(command)} failed')
 
 
-def train_and_test(stem: str) -> dict[str, float]:
-    """Train and test ``configs/quickstart/STEM.py``; its figures, kept in ``result.json``."""
-    work_dir = OUT / stem
+def train_and_test(config: Path, work_dir: Path, *options: str) -> dict[str, float]:
+    """Train (with ``options``) and test a config; its figures, kept in ``result.json``."""
     result = work_dir / 'result.json'
     if not result.exists():
-        config = str(CONFIGS / f'{stem}.py')
         start = time.time()
-        run('train.py', config, '--work-dir', str(work_dir), '--resume')
+        run('train.py', str(config), '--work-dir', str(work_dir), '--resume', *options)
         seconds = time.time() - start
         checkpoint = (work_dir / 'last_checkpoint').read_text().strip()
+        checkpoint = os.path.relpath(checkpoint)
         dump = work_dir / 'predictions.pkl'
-        run('test.py', config, checkpoint, '--work-dir', str(work_dir), '--dump', str(dump))
-        truth, predicted = predictions(stem)
+        where = ['--work-dir', str(work_dir), '--dump', str(dump)]
+        run('test.py', str(config), checkpoint, *where)
+        truth, predicted = predictions(work_dir)
         figures = {
             'top-1': float(np.mean(truth == predicted)),
             'pair': float(np.mean(truth // 2 == predicted // 2)),
@@ -79,9 +79,9 @@ def train_and_test(stem: str) -> dict[str, float]:
     return json.loads(result.read_text())
 
 
-def predictions(stem: str) -> tuple[np.ndarray, np.ndarray]:
+def predictions(work_dir: Path) -> tuple[np.ndarray, np.ndarray]:
     """True and predicted classes of the test videos, in the annotation file's order."""
-    with (OUT / stem / 'predictions.pkl').open('rb') as file:
+    with (work_dir / 'predictions.pkl').open('rb') as file:
         samples = pickle.load(file)
     truth = np.array([int(sample['gt_label']) for sample in samples])
     return truth, np.array([int(sample['pred_label']) for sample in samples])
@@ -89,7 +89,7 @@ def predictions(stem: str) -> tuple[np.ndarray, np.ndarray]:
 
 def picture(path: Path) -> None:
     """One video of each class, and the confusion matrices."""
-    results = {name: predictions(stem) for name, stem in SYSTEMS.items()}
+    results = {name: predictions(OUT / stem) for name, stem in SYSTEMS.items()}
     dataset = Config.fromfile(CONFIGS / 'clip_mean.py').test_dataloader.dataset
     files = [line.split()[0] for line in Path(dataset.ann_file).read_text().splitlines()]
     read = ReadFrames(dataset.pipeline[0]['sampler'], backend='pyav')
@@ -111,7 +111,9 @@ def main() -> None:
     """Render, train, test, show."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     generate(size='small', tasks=['recognition'])
-    figures = {name: train_and_test(stem) for name, stem in SYSTEMS.items()}
+    figures = {
+        name: train_and_test(CONFIGS / f'{stem}.py', OUT / stem) for name, stem in SYSTEMS.items()
+    }
     picture(OUT / 'recognition.png')
     rows = [f'{"":12}{"top-1":>8}{"motion without direction":>28}{"training":>12}']
     for name, row in figures.items():
