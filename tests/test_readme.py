@@ -46,6 +46,11 @@ def test_make_targets(target: str) -> None:
     assert re.search(rf'^{target}:', MAKEFILE, re.MULTILINE)
 
 
+@pytest.mark.parametrize('path', re.findall(r'\$\(PYTHON\) (tools/\S+)', MAKEFILE))
+def test_scripts_of_the_makefile(path: str) -> None:
+    assert (PROJECT / path).is_file()
+
+
 @pytest.mark.parametrize('code', [code for language, code in BLOCKS if language == 'python'])
 def test_config_names_what_exists(code: str) -> None:
     from mmengine.config import Config
