@@ -44,15 +44,31 @@ def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:
         PermissionError: The work dir cannot be written to.
     """
     check_arguments(cfg)
+    _check_skip_broken(cfg)
     missing = list(missing_data(cfg, splits))
     if missing:
         lines = '\n'.join(f'  {path}  ({key})' for key, path in missing)
         raise FileNotFoundError(
             f'{cfg.filename} needs data that are not here:\n{lines}\n'
             'Prepare them as "Data preparation" in the README says, or set these keys with '
-            '--cfg-options; configs/quickstart runs on data that mmstan renders itself'
+            '--cfg-options; `python tools/data/moving_shapes.py` renders those of the quickstart'
         )
     check_work_dir(cfg.work_dir)
+
+
+def _check_skip_broken(cfg: Config) -> None:
+    """Videos that are left out must not be counted by a metric that does not know of them."""
+    for split in ('val', 'test'):
+        dataset = (cfg.get(f'{split}_dataloader') or {}).get('dataset') or {}
+        metrics = cfg.get(f'{split}_evaluator') or []
+        metrics = metrics if isinstance(metrics, (list, tuple)) else [metrics]
+        others = [m['type'] for m in metrics if not str(m['type']).startswith('mmstan.')]
+        others = [name for name in others if name != 'DumpResults']
+        if dataset.get('skip_broken') and others:
+            raise ValueError(
+                f"{split}_dataloader.dataset.skip_broken=True, but {split}_evaluator '{others[0]}' "
+                "would count the black clips; use 'mmstan.AccMetric'"
+            )
 
 
 def check_work_dir(work_dir: str) -> None:

@@ -4,7 +4,6 @@
 stock MMAction2 config. Modules are imported when the first of them is asked for.
 """
 
-from mmaction.registry import DATA_SAMPLERS as _DATA_SAMPLERS
 from mmaction.registry import DATASETS as _DATASETS
 from mmaction.registry import HOOKS as _HOOKS
 from mmaction.registry import LOOPS as _LOOPS
@@ -22,7 +21,6 @@ def _child(parent: Registry, location: str) -> Registry:
 MODELS = _child(_MODELS, 'mmstan.models')
 DATASETS = _child(_DATASETS, 'mmstan.datasets')
 TRANSFORMS = _child(_TRANSFORMS, 'mmstan.datasets.transforms')
-DATA_SAMPLERS = _child(_DATA_SAMPLERS, 'mmstan.engine')
 METRICS = _child(_METRICS, 'mmstan.evaluation')
 LOOPS = _child(_LOOPS, 'mmstan.engine')
 HOOKS = _child(_HOOKS, 'mmstan.engine')

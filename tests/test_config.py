@@ -339,3 +339,39 @@ def test_frames_of_a_clip(data: str, suffix: str, frames: int) -> None:
         sampler = cfg[f'{split}_dataloader'].dataset.pipeline[0].sampler
         assert sampler.num_frames == frames
         assert sampler.get('test_mode', False) == (split != 'train')
+
+
+@pytest.mark.parametrize(
+    ('metric', 'refused'),
+    [
+        (dict(type='mmstan.AccMetric'), False),
+        (dict(type='AccMetric'), True),
+        ([dict(type='mmstan.AccMetric'), dict(type='DumpResults')], False),
+        ([dict(type='mmstan.AccMetric'), dict(type='ConfusionMatrix')], True),
+    ],
+)
+@pytest.mark.parametrize('skip', [False, True])
+def test_skipped_videos_need_a_metric_that_knows(metric: Any, refused: bool, skip: bool) -> None:
+    cfg = Config(
+        dict(
+            test_dataloader=dict(dataset=dict(skip_broken=skip)),
+            test_evaluator=metric,
+            work_dir='work_dirs/x',
+        )
+    )
+    if refused and skip:
+        with pytest.raises(ValueError, match=r'skip_broken=True.*mmstan\.AccMetric'):
+            config.check_config(cfg, splits=())
+    else:
+        config.check_config(cfg, splits=())
+
+
+@pytest.mark.parametrize(
+    ('part', 'key', 'near'),
+    [('vision_cfg', 'patchsize', 'patch_size'), ('text_cfg', 'vocab', 'vocab_size')],
+)
+def test_misspelled_sizes(part: str, key: str, near: str) -> None:
+    model = dict(embed_dim=16, vision_cfg={}, text_cfg={})
+    model[part] = {key: 8}
+    with pytest.raises(ValueError, match=f"{part} has no size '{key}'; near it: {near}"):
+        MODELS.build(dict(type='mmstan.ImageTower', model=model))

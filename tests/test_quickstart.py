@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 from test_tools import script
 from tiny_runs import stock_runner
@@ -25,3 +26,27 @@ def test_other_lines_are_not_shown() -> None:
 @pytest.mark.parametrize('stem', script('quickstart').SYSTEMS.values())
 def test_systems_are_configs(stem: str) -> None:
     assert (script('quickstart').CONFIGS / f'{stem}.py').is_file()
+
+
+def test_a_result_of_another_config_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, ran = script('quickstart'), []
+    (tmp_path / 'manifest.json').write_text('{}')
+    config, work_dir = tmp_path / 'config.py', tmp_path / 'work_dir'
+    config.write_text(f'data_root = {str(tmp_path)!r}')
+
+    def fake_run(tool: str, *args: str) -> None:
+        ran.append(tool)
+        (work_dir / 'last_checkpoint').write_text(str(work_dir / 'epoch_1.pth'))
+
+    monkeypatch.setattr(module, 'run', fake_run)
+    monkeypatch.setattr(module, 'predictions', lambda _: (np.array([0, 1]), np.array([0, 0])))
+    figures = module.train_and_test(config, work_dir)
+    assert (figures['top-1'], figures['pair']) == (0.5, 1.0)
+    module.train_and_test(config, work_dir)
+    assert ran == ['train.py', 'test.py']  # done once
+    module.train_and_test(config, work_dir, '--seed', '1')
+    (tmp_path / 'manifest.json').write_text('{"version": 2}')
+    module.train_and_test(config, work_dir, '--seed', '1')
+    assert ran == ['train.py', 'test.py'] * 3

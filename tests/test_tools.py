@@ -300,6 +300,7 @@ def test_errors_are_one_line(
     with pytest.raises(SystemExit) as error:
         tool.main()
     assert str(error.value).startswith("error: model: mmstan.MeanPool has no argument 'dmi'")
+    assert '\n' not in str(error.value)
     monkeypatch.setenv('MMSTAN_TRACEBACK', '1')
     with pytest.raises(ValueError, match="no argument 'dmi'"):
         tool.main()

@@ -13,6 +13,7 @@ import platform
 import statistics
 import subprocess
 import sys
+from pathlib import Path
 
 import torch
 from mmengine.config import Config
@@ -76,6 +77,14 @@ def measure(args: argparse.Namespace, config: str) -> dict[str, float]:
     )
 
 
+def processor() -> str:
+    """Name of the machine's processor."""
+    path = Path('/proc/cpuinfo')
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.split(':')[1].strip() for line in lines if line.startswith('model name')]
+    return names[0] if names else platform.machine()
+
+
 def in_own_process(config: str) -> dict[str, float]:
     """The figures of one config, from a fresh process with this one's options."""
     options = [option for option in sys.argv[1:] if not option.endswith('.py')]
@@ -96,7 +105,7 @@ def main() -> None:
             rows[config].append(in_own_process(config))
     mode = f'{"compiled" if args.compile else "eager"}, {"bf16" if args.bf16 else "fp32"}'
     shape = f'{args.clips} clips of {args.frames} x {args.size} x {args.size}'
-    print(f'{platform.processor() or platform.machine()}, {args.threads} threads, '
+    print(f'{processor()}, {args.threads} threads, '
           f'torch {torch.__version__}, {mode}, {shape}')  # fmt: skip
     print(f'{"":44}{"GMACs":>8}{"forward":>10}{"rate":>8}{"step":>9}{"memory":>10}')
     for config, figures in rows.items():

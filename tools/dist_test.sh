@@ -11,7 +11,7 @@ if ! [[ $1 =~ ^[0-9]+$ ]]; then CHECKPOINT=("$1"); shift; fi
 if [ $# -lt 1 ]; then usage; fi
 GPUS=$1
 shift
-python -m torch.distributed.run \
+PYTHONPATH="$(dirname "$0")/..${PYTHONPATH:+:$PYTHONPATH}" python -m torch.distributed.run \
     --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$GPUS" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${MASTER_PORT:-29500}" \
     "$(dirname "$0")/test.py" "$CONFIG" ${CHECKPOINT[@]+"${CHECKPOINT[@]}"} --launcher pytorch "$@"

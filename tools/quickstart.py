@@ -12,6 +12,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -60,6 +61,11 @@ def run(tool: str, *args: str) -> None:
 def train_and_test(config: Path, work_dir: Path, *options: str) -> dict[str, float]:
     """Train (with ``options``) and test a config; its figures, kept in ``result.json``."""
     result = work_dir / 'result.json'
+    what = fingerprint(config, *options)
+    if work_dir.exists() and (work_dir / 'config.txt').read_text() != what:
+        shutil.rmtree(work_dir)  # of another config
+    work_dir.mkdir(parents=True, exist_ok=True)
+    (work_dir / 'config.txt').write_text(what)
     if not result.exists():
         start = time.time()
         run('train.py', str(config), '--work-dir', str(work_dir), '--resume', *options)
@@ -77,6 +83,13 @@ def train_and_test(config: Path, work_dir: Path, *options: str) -> dict[str, flo
         }
         result.write_text(json.dumps(figures, indent=1) + '\n')
     return json.loads(result.read_text())
+
+
+def fingerprint(config: Path, *options: str) -> str:
+    """Everything that a result depends on, but the code: the config, its options, the data."""
+    cfg = Config.fromfile(config)
+    manifest = Path(cfg.data_root, 'manifest.json').read_text()
+    return '\n'.join([cfg.pretty_text, ' '.join(options), manifest])
 
 
 def predictions(work_dir: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -65,14 +65,14 @@ def main() -> None:
         cfg = merge_args(Config.fromfile(args.config), args)
         check_config(cfg, splits=('test',))
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-        if args.checkpoint is None:
+        if cfg.load_from is None:
             model = runner.model.module if is_model_wrapper(runner.model) else runner.model
             model.init_weights()
+        runner.test()
     except (ValueError, OSError) as error:  # a setting is wrong: its message says which
         if os.environ.get('MMSTAN_TRACEBACK'):
             raise
-        sys.exit(f'error: {error}\n(MMSTAN_TRACEBACK=1 shows where)')
-    runner.test()
+        sys.exit(f'error: {error} (MMSTAN_TRACEBACK=1 shows where)')
 
 
 if __name__ == '__main__':

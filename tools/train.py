@@ -98,11 +98,11 @@ def main() -> None:
         cfg = merge_args(Config.fromfile(args.config), args)
         check_config(cfg, splits=('train', 'val') if cfg.get('val_cfg') else ('train',))
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        runner.train()
     except (ValueError, OSError) as error:  # a setting is wrong: its message says which
         if os.environ.get('MMSTAN_TRACEBACK'):
             raise
-        sys.exit(f'error: {error}\n(MMSTAN_TRACEBACK=1 shows where)')
-    runner.train()
+        sys.exit(f'error: {error} (MMSTAN_TRACEBACK=1 shows where)')
 
 
 if __name__ == '__main__':

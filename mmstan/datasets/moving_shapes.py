@@ -59,7 +59,7 @@ SIZES: dict[str, dict[str, tuple[int, int]]] = {
 _PIXELS, _FRAMES, _FPS = 64, 16, 8
 _QP = 14  # constant: no frame's quality depends on its neighbours, or playing backwards would show
 _CLIPS_PER_WORKER = 100  # for fewer, starting another process does not pay
-_VERSION = 1  # of the rendering: another one is rendered anew
+_VERSION = 2  # of the rendering: another one is rendered anew
 
 
 @dataclass(frozen=True)

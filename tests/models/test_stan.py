@@ -196,6 +196,7 @@ def test_copied_blocks(levels: tuple, depth: int, copies: tuple) -> None:
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
+        (dict(levels=3), 'a sequence of tower blocks'),
         (dict(levels=()), 'the first layer reads a tower block'),
         (dict(levels=(None, 2)), 'the first layer reads a tower block'),
         (dict(levels=(3, 2)), 'the blocks rise'),

@@ -1,28 +1,9 @@
 _base_ = [
     '../../_base_/default_runtime.py',
+    '../../_base_/models/clip_mean_b16.py',
     '../../_base_/datasets/kinetics400.py',
     '../../_base_/schedules/recognition.py',
 ]
 
-model = dict(
-    type='Recognizer3D',
-    data_preprocessor=dict(
-        type='ActionDataPreprocessor',
-        mean=[122.771, 116.746, 104.093],
-        std=[68.500, 66.632, 70.323],
-        format_shape='NCTHW',
-    ),
-    backbone=dict(
-        type='mmstan.FrameEncoder',
-        tower=dict(type='mmstan.ImageTower', model='ViT-B-16', pretrained='openai'),
-    ),
-    neck=dict(type='mmstan.MeanPool'),
-    cls_head=dict(
-        type='mmstan.TextHead',
-        class_names=_base_.class_names,
-        text_tower=dict(
-            type='mmstan.TextTower', model='ViT-B-16', pretrained='openai', frozen=True
-        ),
-    ),
-)
+model = dict(cls_head=dict(class_names=_base_.class_names))
 optim_wrapper = dict(paramwise_cfg=dict(rules=[dict(match=r'backbone\.tower\.')]))

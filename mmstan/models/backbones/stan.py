@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, cast
 
@@ -140,6 +140,8 @@ class STAN(VideoBackbone):
 
 
 def _check_levels(levels: Levels, depth: int) -> None:
+    if not isinstance(levels, Sequence):
+        raise ValueError(f'levels={levels!r}: a sequence of tower blocks, e.g. (9, 10, 11, 12)')
     read = [level for level in levels if level is not None]
     if not levels or levels[0] is None or read != sorted(set(read)):
         raise ValueError(

@@ -6,7 +6,7 @@ import difflib
 import logging
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +64,20 @@ def find_architecture(model: str | Mapping[str, Any], pretrained: str | None) ->
             f'unknown: {sorted(unknown)}'
         )
     vision, text = dict(cfg.get('vision_cfg', {})), dict(cfg.get('text_cfg', {}))
+    _refuse_unknown('vision_cfg', vision, open_clip.CLIPVisionCfg)
+    _refuse_unknown('text_cfg', text, open_clip.CLIPTextCfg)
     _refuse_without_class_token(name, vision, text)
     quick_gelu = bool(cfg.get('quick_gelu', False))
     quick_gelu = quick_gelu or _weights_use_quick_gelu(name, pretrained)
     return Architecture(name, cfg['embed_dim'], vision, text, quick_gelu)
+
+
+def _refuse_unknown(name: str, sizes: Mapping[str, Any], cls: type) -> None:
+    allowed = [field.name for field in fields(cls)]
+    for key in sizes:
+        if key not in allowed:
+            near = difflib.get_close_matches(key, allowed, n=3, cutoff=0.3)
+            raise ValueError(f"{name} has no size '{key}'; near it: {', '.join(near)}")
 
 
 def _named(model: str) -> dict[str, Any]:

@@ -44,7 +44,8 @@ def quick_gelu_mlp(x: Tensor, up: nn.Linear, down: nn.Linear) -> Tensor:
     """``down(q(up(x)))`` with QuickGELU ``q(h) = h sigmoid(1.702 h) = silu(1.702 h) / 1.702``.
 
     The two factors go into the matrix products, where they cost nothing, so that one pass over the
-    wide activations is left of three.
+    wide activations is left of three. The layers' weights are read, their ``forward`` (and hooks on
+    it) is not called.
 
     Args:
         x: Tokens (..., C).
