@@ -2,6 +2,12 @@
 # bash tools/dist_test.sh CONFIG [CHECKPOINT] GPUS [options of tools/test.py]
 # Without a GPU the processes run on the CPU (gloo). More machines: NNODES, NODE_RANK, MASTER_ADDR.
 set -euo pipefail
+ROOT=$(cd "$(dirname "$0")/.." && pwd)
+export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
+# With no environment active, the one that `make` has set up.
+if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && [ -x "$ROOT/.venv/bin/python" ]; then
+    export PATH="$ROOT/.venv/bin:$PATH"
+fi
 usage() { sed -n '2,3s/^# //p' "$0"; exit 2; }
 if [ $# -lt 2 ]; then usage; fi
 CONFIG=$1
@@ -11,7 +17,7 @@ if ! [[ $1 =~ ^[0-9]+$ ]]; then CHECKPOINT=("$1"); shift; fi
 if [ $# -lt 1 ]; then usage; fi
 GPUS=$1
 shift
-PYTHONPATH="$(dirname "$0")/..${PYTHONPATH:+:$PYTHONPATH}" python -m torch.distributed.run \
+python -m torch.distributed.run \
     --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$GPUS" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${MASTER_PORT:-29500}" \
-    "$(dirname "$0")/test.py" "$CONFIG" ${CHECKPOINT[@]+"${CHECKPOINT[@]}"} --launcher pytorch "$@"
+    "$ROOT/tools/test.py" "$CONFIG" ${CHECKPOINT[@]+"${CHECKPOINT[@]}"} --launcher pytorch "$@"

@@ -2,15 +2,20 @@
 # [GPUS=8] [GPUS_PER_NODE=8] [CPUS_PER_TASK=8] [SRUN_ARGS=...] \
 #     bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG [options of tools/train.py]
 set -euo pipefail
+ROOT=$(cd "$(dirname "$0")/.." && pwd)
+export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
+# With no environment active, the one that `make` has set up.
+if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && [ -x "$ROOT/.venv/bin/python" ]; then
+    export PATH="$ROOT/.venv/bin:$PATH"
+fi
 if [ $# -lt 3 ]; then sed -n '2,3s/^# //p' "$0"; exit 2; fi
 PARTITION=$1
 JOB_NAME=$2
 CONFIG=$3
 GPUS=${GPUS:-8}
 GPUS_PER_NODE=${GPUS_PER_NODE:-8}
-export PYTHONPATH="$(dirname "$0")/..${PYTHONPATH:+:$PYTHONPATH}"
 # shellcheck disable=SC2086  (SRUN_ARGS holds several words)
 srun -p "$PARTITION" --job-name="$JOB_NAME" --gres="gpu:$GPUS_PER_NODE" --ntasks="$GPUS" \
     --ntasks-per-node="$GPUS_PER_NODE" --cpus-per-task="${CPUS_PER_TASK:-8}" --kill-on-bad-exit=1 \
     ${SRUN_ARGS:-} \
-    python -u "$(dirname "$0")/train.py" "$CONFIG" --launcher slurm "${@:4}"
+    python -u "$ROOT/tools/train.py" "$CONFIG" --launcher slurm "${@:4}"

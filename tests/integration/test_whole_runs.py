@@ -26,7 +26,8 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(*command: str | Path, cwd: Path) -> str:
     """Run a command; its output, or a failed test that shows it."""
-    environment = os.environ | {'PYTHONPATH': str(PROJECT), 'OMP_NUM_THREADS': '1'}
+    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
+    environment = os.environ | {'PYTHONPATH': str(PROJECT), 'OMP_NUM_THREADS': '1', 'PATH': path}
     result = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
