@@ -7,7 +7,9 @@ that are done are not done again; more seeds refine the table.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 from quickstart import CONFIGS, train_and_test
@@ -28,24 +30,32 @@ def main() -> None:
     """Run what is missing and print the table."""
     parser = argparse.ArgumentParser(description='The tables on Moving Shapes')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
-    seeds = parser.parse_args().seeds
-    generate(size='small', tasks=['recognition'])
-    results: dict[str, list[float]] = {name: [] for name in SYSTEMS}
-    for seed in seeds:
-        for name, stem in SYSTEMS.items():
-            figures = train_and_test(
-                CONFIGS / f'{stem}.py', OUT / f'{stem}_seed{seed}', '--seed', str(seed)
-            )
-            results[name].append(100 * figures['top-1'])
-    rows = [f'| top-1 | median | {" | ".join(f"seed {seed}" for seed in seeds)} |']
-    rows.append('|---|' + '---|' * (len(seeds) + 1))
-    for name, values in results.items():
-        shares = ' | '.join(f'{value:.1f}' for value in (statistics.median(values), *values))
-        rows.append(f'| {name} | {shares} |')
-    table = '\n'.join(rows)
-    OUT.mkdir(parents=True, exist_ok=True)
+    parser.add_argument('--systems', nargs='+', default=list(SYSTEMS.values()), help='config stems')
+    parser.add_argument('--report', action='store_true', help='run nothing, show what is finished')
+    args = parser.parse_args()
+    if not args.report:
+        generate(size='small', tasks=['recognition'])
+        for seed in args.seeds:
+            for stem in args.systems:
+                work_dir = OUT / f'{stem}_seed{seed}'
+                train_and_test(CONFIGS / f'{stem}.py', work_dir, '--seed', str(seed))
+    table = report(args.seeds)
     (OUT / 'recognition.md').write_text(table + '\n')
-    print(f'\nMoving Shapes, recognition, per cent\n{table}')
+    print(f'\nMoving Shapes, recognition, top-1 in per cent\n{table}')
+
+
+def report(seeds: Sequence[int]) -> str:
+    """The table of the runs that are finished."""
+    rows = [f'| | median | {" | ".join(f"seed {seed}" for seed in seeds)} |']
+    rows.append('|---|' + '---|' * (len(seeds) + 1))
+    for name, stem in SYSTEMS.items():
+        files = [OUT / f'{stem}_seed{seed}' / 'result.json' for seed in seeds]
+        found = [json.loads(f.read_text())['top-1'] if f.exists() else None for f in files]
+        shares = [100 * share for share in found if share is not None]
+        median = f'{statistics.median(shares):.1f}' if shares else '-'
+        cells = ['-' if share is None else f'{100 * share:.1f}' for share in found]
+        rows.append(f'| {name} | {median} | {" | ".join(cells)} |')
+    return '\n'.join(rows)
 
 
 if __name__ == '__main__':

@@ -62,10 +62,11 @@ def train_and_test(config: Path, work_dir: Path, *options: str) -> dict[str, flo
     """Train (with ``options``) and test a config; its figures, kept in ``result.json``."""
     result = work_dir / 'result.json'
     what = fingerprint(config, *options)
-    if work_dir.exists() and (work_dir / 'config.txt').read_text() != what:
-        shutil.rmtree(work_dir)  # of another config
-    work_dir.mkdir(parents=True, exist_ok=True)
-    (work_dir / 'config.txt').write_text(what)
+    made_from = work_dir / 'made_from.txt'
+    if not made_from.exists() or made_from.read_text() != what:
+        shutil.rmtree(work_dir, ignore_errors=True)
+        work_dir.mkdir(parents=True)
+        made_from.write_text(what)
     if not result.exists():
         start = time.time()
         run('train.py', str(config), '--work-dir', str(work_dir), '--resume', *options)
