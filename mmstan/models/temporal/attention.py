@@ -6,7 +6,7 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 
 from mmstan.models.temporal.base import CrossFrame
-from mmstan.models.towers.block import self_attention
+from mmstan.models.towers.block import linear, self_attention
 from mmstan.registry import MODELS
 
 
@@ -37,6 +37,7 @@ class TemporalAttention(CrossFrame):
         n, t, locations, _ = patches.shape
         x = self.norm(patches).transpose(1, 2).reshape(n * locations, t, -1)
         in_proj = self.attn.in_proj_weight, self.attn.in_proj_bias
-        x = self.attn.out_proj(self_attention(x, in_proj, self.attn.num_heads))
-        x = self.temporal_fc(self.drop_path(x))
+        x = self_attention(x, in_proj, self.attn.num_heads)
+        x = linear(x, self.attn.out_proj.weight, self.attn.out_proj.bias)
+        x = linear(self.drop_path(x), self.temporal_fc.weight, self.temporal_fc.bias)
         return x.unflatten(0, (n, locations)).transpose(1, 2)  # (N, T, L, C), a view

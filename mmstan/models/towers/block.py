@@ -11,6 +11,16 @@ from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 from torch import Tensor, nn
 
 
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """``F.linear``, which copies the bias into its result before it multiplies.
+
+    Compiled, the bias is added by one of the passes over the result that there are anyway.
+    """
+    if bias is None or not torch.compiler.is_compiling():
+        return F.linear(x, weight, bias)
+    return F.linear(x, weight) + bias
+
+
 def self_attention(
     x: Tensor, in_proj: tuple[Tensor, Tensor | None], heads: int, *, queries: int | None = None
 ) -> Tensor:
@@ -28,13 +38,13 @@ def self_attention(
     weight, bias = in_proj
     b, s, c = x.shape
     if queries is None:
-        qkv = F.linear(x, weight, bias).view(b, s, 3, heads, c // heads)
+        qkv = linear(x, weight, bias).view(b, s, 3, heads, c // heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, S, C/heads)
     else:
         q_bias, kv_bias = (None, None) if bias is None else (bias[:c], bias[c:])
-        q = F.linear(x[:, :queries], weight[:c], q_bias)
+        q = linear(x[:, :queries], weight[:c], q_bias)
         q = q.view(b, queries, heads, c // heads).transpose(1, 2)
-        kv = F.linear(x, weight[c:], kv_bias).view(b, s, 2, heads, c // heads)
+        kv = linear(x, weight[c:], kv_bias).view(b, s, 2, heads, c // heads)
         k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)
     out = F.scaled_dot_product_attention(q, k, v)
     return out.transpose(1, 2).reshape(b, -1, c)
@@ -56,6 +66,9 @@ def quick_gelu_mlp(x: Tensor, up: nn.Linear, down: nn.Linear) -> Tensor:
         Tokens (..., C).
     """
     scale = 1.702
+    if torch.compiler.is_compiling():  # the compiler merges the factors into its own passes
+        h = F.silu(scale * linear(x, up.weight, up.bias))
+        return F.linear(h, down.weight) / scale + down.bias
     h = torch.addmm(up.bias, x.flatten(0, -2), up.weight.T, beta=scale, alpha=scale)
     h = torch.addmm(down.bias, F.silu(h), down.weight.T, alpha=1 / scale)
     return h.unflatten(0, x.shape[:-1])
@@ -106,7 +119,8 @@ class OpenClipBlock(Block):
         """See :meth:`Block.attend`."""
         in_proj = self.attn.in_proj_weight, self.attn.in_proj_bias
         out = self_attention(self.ln_1(x), in_proj, self.attn.num_heads, queries=queries)
-        return self.ls_1(self.attn.out_proj(out))
+        out_proj = self.attn.out_proj
+        return self.ls_1(linear(out, out_proj.weight, out_proj.bias))
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """See :meth:`Block.feed_forward`."""
