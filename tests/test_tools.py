@@ -346,7 +346,8 @@ def test_distributed_command(
     python.write_text('#!/bin/sh\nfor a in "$@"; do printf "%s|" "$a"; done\n')
     python.chmod(0o755)
     path = f'{tmp_path}{os.pathsep}{os.environ["PATH"]}'
-    result = run('bash', f'tools/{name}', *arguments, PATH=path, MASTER_PORT='1234')
+    environment = dict(PATH=path, VIRTUAL_ENV=str(tmp_path), MASTER_PORT='1234')
+    result = run('bash', f'tools/{name}', *arguments, **environment)
     assert result.returncode == 0, result.stderr
     assert '-m|torch.distributed.run|--nnodes=1|--node_rank=0|--nproc_per_node=2|' in result.stdout
     assert '|--master_port=1234|' in result.stdout

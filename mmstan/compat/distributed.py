@@ -1,5 +1,6 @@
 """Distributed runs on machines without a GPU."""
 
+import atexit
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -36,8 +37,15 @@ def _on_gloo(launch: Callable[..., None]) -> Callable[..., None]:
             backend = 'gloo'
         with mock.patch.object(torch.cuda, 'set_device'):
             launch(backend, **kwargs)
+        atexit.register(_leave_group)
 
     return launch_on_gloo
+
+
+def _leave_group() -> None:
+    """Stop gloo's threads; a process that ends with them running may abort instead."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def ddp_on_cpu() -> bool:
