@@ -1,0 +1,5 @@
+"""Interactions: texts and videos -> similarities."""
+
+from mmstan.models.interactions.base import Interaction, VideoFeatures
+
+__all__ = ['Interaction', 'VideoFeatures']
