@@ -1,0 +1,44 @@
+"""Which frames of a batch are real and which are padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def frame_mask(x: Tensor, data_samples: Sequence[Any] | None = None) -> Tensor:
+    """The frame masks of a batch.
+
+    Args:
+        x: Frame features (N, T, D).
+        data_samples: N samples; a sample's field ``frame_mask``, boolean (T,), says which of its
+            frames are real. All of them are in samples without the field.
+
+    Returns:
+        Boolean (N, T), on the device of ``x``.
+
+    Raises:
+        ValueError: The number of samples, or the length of a mask, is not that of ``x``.
+    """
+    masks = [getattr(sample, 'frame_mask', None) for sample in data_samples or ()]
+    everything = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+    if all(mask is None for mask in masks):
+        return everything
+    if len(masks) != len(x):
+        raise ValueError(
+            f'features {tuple(x.shape)} of {len(masks)} samples with frame_mask: one clip a sample '
+            'is taken; set num_clips=1 and one crop in the pipeline'
+        )
+    for row, mask in zip(everything, masks):
+        if mask is None:
+            continue
+        if mask.shape != row.shape:
+            raise ValueError(
+                f'frame_mask {tuple(mask.shape)} for {len(row)} frames: it must be ({len(row)},); '
+                'set it where the frames are sampled, and use a backbone that keeps every frame'
+            )
+        row.copy_(mask)
+    return everything
