@@ -15,6 +15,7 @@ ORDER = [
     'mmstan.models.temporal',
     'mmstan.models.backbones',
     'mmstan.models.necks',
+    'mmstan.models.interactions',
     'mmstan.models.heads',
     'mmstan.models.video_text',
     'mmstan.datasets',

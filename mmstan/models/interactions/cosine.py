@@ -1,0 +1,53 @@
+"""The cosine between a text and the mean frame."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmstan.models.interactions.base import Interaction, VideoFeatures
+from mmstan.models.towers import TextFeatures
+from mmstan.registry import MODELS
+
+
+def unit(x: Tensor) -> Tensor:
+    """``x`` (..., D) in float32, L2-normalised."""
+    return F.normalize(x.float(), dim=-1)
+
+
+def masked_mean(frames: Tensor, mask: Tensor) -> Tensor:
+    """The mean of the real frames: (B, T, D) and mask (B, T) -> (B, D); 0 where there is none."""
+    weights = mask.to(frames.dtype)
+    total = (weights[:, None] @ frames).squeeze(1)
+    return total / weights.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+@MODELS.register_module()
+class Cosine(Interaction):
+    """Mean pooling: cosine between the sentence and the mean of the frames.
+
+    Args:
+        frames: ``'normalised'`` gives every frame the same weight in the mean (CLIP4Clip's meanP),
+            ``'raw'`` takes the mean of the features as they are (STAN's).
+    """
+
+    reads_text_tokens = False
+
+    def __init__(self, *, frames: Literal['normalised', 'raw'] = 'normalised') -> None:
+        super().__init__()
+        if frames not in ('normalised', 'raw'):
+            raise ValueError(f"frames={frames!r} must be 'normalised' or 'raw'")
+        self.frames = frames
+
+    def forward(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
+        """Cosines (A, B)."""
+        with torch.autocast(text.sentence.device.type, enabled=False):
+            return unit(text.sentence) @ self.pool(video).T
+
+    def pool(self, video: VideoFeatures) -> Tensor:
+        """The videos as wholes (B, D), L2-normalised float32."""
+        frames = unit(video.frames) if self.frames == 'normalised' else video.frames.float()
+        return unit(masked_mean(frames, video.mask))

@@ -1,0 +1,58 @@
+"""Similarities of many texts and many videos, a tile of them at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+_ELEMENTS = {'cpu': 2**20, 'cuda': 2**26}  # a core's cache; enough to keep a GPU busy
+
+
+def tiled(
+    score: Callable[..., Tensor],
+    texts: Sequence[Tensor],
+    videos: Sequence[Tensor],
+    *,
+    per_pair: int,
+    elements: int | None = None,
+) -> Tensor:
+    """``score(*texts, *videos)`` (A, B), computed in tiles of (a, b) pairs.
+
+    Only one tile's intermediate values are alive at a time: the backward pass computes each tile
+    again (``torch.utils.checkpoint``), so that memory grows with A + B and not with A * B.
+
+    Args:
+        score: Rows of the ``texts`` and of the ``videos`` -> similarities (a, b), each pair for
+            itself.
+        texts: Tensors (A, ...).
+        videos: Tensors (B, ...).
+        per_pair: Numbers that ``score`` holds for each pair, J * T for token-wise interactions.
+        elements: Numbers that a tile may hold, by default what suits the device.
+    """
+    if elements is None:
+        elements = _ELEMENTS.get(texts[0].device.type, 2**24)
+    rows, columns = tile_shape(len(texts[0]), len(videos[0]), elements // per_pair)
+    if torch.is_grad_enabled():
+        score = partial(checkpoint, score, use_reentrant=False, preserve_rng_state=False)
+    strips = list(zip(*(x.split(columns) for x in videos)))
+    return torch.cat(
+        [
+            torch.cat([score(*text, *strip) for strip in strips], dim=1)
+            for text in zip(*(x.split(rows) for x in texts))
+        ]
+    )
+
+
+def tile_shape(rows: int, columns: int, pairs: int) -> tuple[int, int]:
+    """The sides of a tile of at most ``pairs`` pairs, as square as the matrix lets it be."""
+    side = max(1, math.isqrt(max(1, pairs)))
+    if rows < side:
+        return rows, min(columns, max(1, pairs // rows))
+    if columns < side:
+        return min(rows, max(1, pairs // columns)), columns
+    return side, side
