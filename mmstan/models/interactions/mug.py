@@ -81,7 +81,7 @@ class Mug(Interaction):
             return tiled(self._tile, texts, videos, per_pair=per_pair)
 
     def weights(self, text: TextFeatures, video: VideoFeatures) -> tuple[Tensor, Tensor]:
-        """w (A, B, J) over the tokens and u (A, B, T) over the frames, each summing to 1."""
+        """W (A, B, J) over the tokens and u (A, B, T) over the frames, each summing to 1."""
         with torch.autocast(text.sentence.device.type, enabled=False):
             texts, videos = self._text_side(text), self._video_side(video)
             _, _, _, w, u = _guide(*texts, *videos, self._attention)

@@ -1,0 +1,87 @@
+"""Video-text retrieval: an interaction and its contrastive loss."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmstan.models.interactions import Interaction, VideoFeatures
+from mmstan.models.losses import contrastive_loss
+from mmstan.models.towers import TextFeatures
+from mmstan.registry import MODELS
+
+
+@MODELS.register_module()
+class RetrievalHead(BaseModule):
+    """Similarities of texts and videos, and the loss by which a matching pair beats the others.
+
+    Args:
+        interaction: Config of an interaction.
+        scale: Factor on the similarities in training, 1 / temperature.
+        trainable_scale: Learn the scale, as CLIP did (``logit_scale`` is its logarithm).
+        max_scale: Bound of a trainable scale, 100 in CLIP.
+        reduction: The two directions add up (STAN), or count half each (CLIP, CLIP4Clip).
+
+    Raises:
+        ValueError: ``max_scale`` without ``trainable_scale``, or a scale that is out of range.
+    """
+
+    def __init__(
+        self,
+        interaction: dict[str, Any],
+        *,
+        scale: float = 100.0,
+        trainable_scale: bool = False,
+        max_scale: float | None = None,
+        reduction: Literal['sum', 'mean'] = 'sum',
+    ) -> None:
+        super().__init__()
+        if not 0 < scale <= (max_scale or math.inf):
+            raise ValueError(f'scale={scale} must be above 0 and at most max_scale={max_scale}')
+        if max_scale is not None and not trainable_scale:
+            raise ValueError(f'max_scale={max_scale} bounds a scale that trainable_scale=True sets')
+        if reduction not in ('sum', 'mean'):
+            raise ValueError(f"reduction={reduction!r} must be 'sum' or 'mean'")
+        self.interaction: Interaction = MODELS.build(interaction)
+        self.reduction = reduction
+        self.max_scale = max_scale
+        self._fixed = scale
+        if trainable_scale:
+            self.logit_scale = nn.Parameter(torch.tensor(math.log(scale)))
+
+    @property
+    def scale(self) -> float:
+        """The factor on the similarities."""
+        return float(self._scale())
+
+    def _scale(self) -> Tensor | float:
+        return self.logit_scale.exp() if hasattr(self, 'logit_scale') else self._fixed
+
+    def forward(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
+        """Similarities (A, B), without the scale."""
+        return self.interaction(text, video)
+
+    def loss(self, text: TextFeatures, video: VideoFeatures) -> dict[str, Tensor]:
+        """Losses of n matching pairs a process; text i belongs to video i.
+
+        Raises:
+            ValueError: There are not as many texts as videos.
+        """
+        if len(text.sentence) != len(video.frames):
+            raise ValueError(
+                f'{len(text.sentence)} texts and {len(video.frames)} videos: in training each '
+                "sample has one caption; set pairs='expand' or 'random' in the data set"
+            )
+        if self.max_scale is not None:  # here, since it follows every optimiser step
+            with torch.no_grad():
+                self.logit_scale.clamp_(max=math.log(self.max_scale))
+        t2v, v2t = contrastive_loss(self.logits, text, video, reduction=self.reduction)
+        return dict(loss_t2v=t2v, loss_v2t=v2t)
+
+    def logits(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
+        """Scaled similarities (A, B)."""
+        return self._scale() * self.interaction(text, video)

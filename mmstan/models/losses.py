@@ -1,0 +1,73 @@
+"""Contrastive learning over all processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from mmengine.dist import get_rank, get_world_size
+from torch import Tensor
+
+Features = TypeVar('Features', bound=tuple[Any, ...])
+
+
+def contrastive_loss(
+    score: Callable[[Any, Any], Tensor],
+    text: tuple[Any, ...],
+    video: tuple[Any, ...],
+    *,
+    reduction: Literal['sum', 'mean'] = 'sum',
+) -> tuple[Tensor, Tensor]:
+    """Cross entropy of texts over all videos, and of videos over all texts (InfoNCE).
+
+    Text i belongs to video i. Over W processes the candidates are those of all of them, and each
+    process scores the rows and columns of its own pairs only, 2 / W of the matrix. Gradients,
+    averaged over the processes as DDP does, are those of one process with the joined batch.
+
+    Args:
+        score: Texts and videos -> logits (A, B).
+        text: A named tuple of tensors, n rows each, as many in every process.
+        video: Likewise; None stays None.
+        reduction: The two directions add up (STAN), or count half each (CLIP, CLIP4Clip).
+
+    Returns:
+        Text-to-video and video-to-text loss, each the mean over this process's n.
+    """
+    first = get_rank() * len(text[0])
+    targets = torch.arange(first, first + len(text[0]), device=text[0].device)
+    if get_world_size() == 1:
+        rows = score(text, video)
+        columns = rows.T
+    else:
+        rows = score(text, gather(video))
+        columns = score(gather(text), video).T
+    weight = 1.0 if reduction == 'sum' else 0.5
+    return weight * F.cross_entropy(rows, targets), weight * F.cross_entropy(columns, targets)
+
+
+def gather(features: Features) -> Features:
+    """The rows of all processes, in the order of their ranks, with gradients to each."""
+    gathered: list[Any] = [None if x is None else _Gather.apply(x) for x in features]
+    return type(features)(*gathered)
+
+
+class _Gather(torch.autograd.Function):
+    """All gather whose backward pass gives a process the gradients of every process."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        parts = [torch.empty_like(x) for _ in range(get_world_size())]
+        dist.all_gather(parts, x.contiguous())
+        if not x.is_floating_point():
+            ctx.mark_non_differentiable(gathered := torch.cat(parts))
+            return gathered
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        gradient = gradient.contiguous()
+        dist.all_reduce(gradient)
+        return gradient.chunk(get_world_size())[get_rank()]
