@@ -2,5 +2,7 @@
 
 from mmstan.models.necks.frame_mask import frame_mask
 from mmstan.models.necks.mean_pool import MeanPool
+from mmstan.models.necks.sequence_lstm import SequenceLSTM
+from mmstan.models.necks.sequence_transformer import SequenceTransformer
 
-__all__ = ['MeanPool', 'frame_mask']
+__all__ = ['MeanPool', 'SequenceLSTM', 'SequenceTransformer', 'frame_mask']

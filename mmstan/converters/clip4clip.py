@@ -1,0 +1,74 @@
+"""CLIP4Clip's checkpoints (``pytorch_model.bin.N``) <-> ours: meanP, seqTransf and seqLSTM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor
+
+from mmstan.converters.key_map import Entry, to_ours, to_theirs, with_prefixes
+from mmstan.converters.openai_clip import BLOCK, TEXT, VISUAL
+
+_POSITIONS = 'frame_position_embeddings.weight'
+
+SEQUENCE_TRANSFORMER = [
+    Entry(_POSITIONS, 'neck.positions'),
+    *with_prefixes(BLOCK, theirs='transformerClip.resblocks.{i}.', ours='neck.blocks.{i}.'),
+]
+"""``mmstan.SequenceTransformer``."""
+
+SEQUENCE_LSTM = [
+    Entry(f'lstm_visual.{name}_l0', f'neck.lstm.{name}_l0')
+    for name in ('weight_ih', 'weight_hh', 'bias_ih', 'bias_hh')
+]
+"""``mmstan.SequenceLSTM``."""
+
+
+def from_released(
+    state: Mapping[str, Tensor], *, text_tower: str = 'text_tower.'
+) -> dict[str, Tensor]:
+    """A released state dict under our names.
+
+    seqLSTM's position table, which nothing reads, is dropped.
+
+    Args:
+        state: The released state dict.
+        text_tower: Where our model keeps its text tower.
+
+    Raises:
+        ValueError: Names every tensor that is missing or left over.
+    """
+    return to_ours(without_unread(state), entries(state, text_tower))
+
+
+def to_released(
+    state: Mapping[str, Tensor], *, text_tower: str = 'text_tower.'
+) -> dict[str, Tensor]:
+    """Our state dict under the released names, the inverse of :func:`from_released`."""
+    return to_theirs(state, entries(state, text_tower))
+
+
+def entries(names: Iterable[str], text_tower: str) -> list[Entry]:
+    """The map of a model: its towers, scale and the neck that ``names``, of either side, tell."""
+    names = list(names)
+    neck = []
+    if _any_below(names, 'lstm_visual.', 'neck.lstm.'):
+        neck = SEQUENCE_LSTM
+    elif _any_below(names, 'transformerClip.', 'neck.blocks.'):
+        neck = SEQUENCE_TRANSFORMER
+    return [
+        *with_prefixes(VISUAL, theirs='clip.visual.', ours='backbone.tower.visual.'),
+        *with_prefixes(TEXT, theirs='clip.', ours=f'{text_tower}text.'),
+        Entry('clip.logit_scale', 'head.logit_scale'),
+        *neck,
+    ]
+
+
+def without_unread(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A released state dict without the table that seqLSTM has and does not read."""
+    unread = {_POSITIONS} if _any_below(state, 'lstm_visual.') else set()
+    return {name: tensor for name, tensor in state.items() if name not in unread}
+
+
+def _any_below(names: Iterable[str], *prefixes: str) -> bool:
+    return any(name.startswith(prefixes) for name in names)

@@ -1,0 +1,48 @@
+"""DRL's token-wise interactions, from the released state dict through the converter."""
+
+from typing import Any
+
+from parity.systems.clip4clip_meanp import head, samples, towers
+from parity.systems.clip4clip_seqtransf import neck
+from torch import Tensor
+
+from mmstan.converters import drl
+from mmstan.models import VideoTextModel
+from mmstan.models.interactions.token_wise import TokenWise, WeightedTokenWise
+
+NO_COUNTERPART = {'loss.cdcr_*': 'the regulariser CDCR is not built'}
+
+
+def build(meta: dict[str, Any], state: dict[str, Tensor]) -> VideoTextModel:
+    """The model of the case's sizes, with its weights, strictly loaded."""
+    interaction: dict[str, Any] = dict(type=TokenWise)
+    if meta['interaction'] == 'wti':
+        layers = meta['wti_arch']
+        interaction = dict(type=WeightedTokenWise, dim=meta['projection_dim'], layers=layers)
+    of_frames = neck(meta) if meta['agg_module'] == 'seqTransf' else None
+    model = VideoTextModel(**towers(meta), head=head(interaction), neck=of_frames).eval()
+    model.load_state_dict(drl.from_released(state))
+    return model
+
+
+def outputs(
+    meta: dict[str, Any], state: dict[str, Tensor], io: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    model = build(meta, state)
+    text = model.text_tower(io['token_ids'])
+    assert text.mask.equal(io['text_mask'].bool())
+    video = model.encode_videos(io['video'], data_samples=samples(io))
+    out = {
+        'frame_features': model.backbone(io['video']),
+        'token_features': text.tokens,
+        'sim': model.similarity(text, video),
+    }
+    if model.neck is not None:
+        out['temporal_features'] = video.frames
+    if meta['interaction'] == 'wti':
+        out['text_weights'] = model.head.interaction.text_weights(text)
+        out['video_weights'] = model.head.interaction.video_weights(video)
+    if meta['texts'] == meta['videos']:
+        out['logits.train'] = model.head.logits(text, video)
+        out['loss.contrastive'] = sum(model.head.loss(text, video).values())
+    return out
