@@ -185,7 +185,8 @@ class VideoTextModel(BaseModel):
 
 
 def _to_cpu(x: Tensor) -> Tensor:
-    return x.cpu().float() if x.is_floating_point() else x.cpu()
+    x = x.detach().cpu()
+    return x.float() if x.is_floating_point() else x
 
 
 def _to_clips(imgs: Tensor) -> Tensor:

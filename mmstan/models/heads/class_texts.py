@@ -12,14 +12,14 @@ from torch import Tensor
 from typing_extensions import Self
 
 from mmstan.models.heads.class_names import read_class_names
-from mmstan.models.towers import TextTower
+from mmstan.models.towers import TextFeatures, TextTower
 from mmstan.registry import MODELS
 
 _TEXTS_AT_ONCE = 256
 
 
 class ClassTexts(BaseModule):
-    """Features (K, D) of K class names, computed once for as long as nothing can change them.
+    """Features of K class names, computed once for as long as nothing can change them.
 
     They are kept while the text tower is frozen, or while evaluating without gradients, and
     dropped by ``train()``, ``eval()``, ``load_state_dict()`` and new names. The runner calls
@@ -30,6 +30,10 @@ class ClassTexts(BaseModule):
         text_tower: Config of a text tower.
         templates: Sentences with a ``{}`` for the name. With several the normalised features are
             averaged (CLIP's prompt ensembling).
+        tokens: Keep every token's features and not only the whole name's.
+
+    Raises:
+        ValueError: A template has no ``{}``, or there are several and ``tokens`` are wanted.
     """
 
     def __init__(
@@ -38,12 +42,19 @@ class ClassTexts(BaseModule):
         text_tower: dict[str, Any],
         *,
         templates: Sequence[str] = ('{}',),
+        tokens: bool = False,
     ) -> None:
         super().__init__()
         wrong = [template for template in templates if '{}' not in template]
         if wrong or not templates:
             raise ValueError(f"templates={list(templates)}: each needs a '{{}}' for the class name")
+        if tokens and len(templates) > 1:
+            raise ValueError(
+                f'templates={list(templates)}: tokens of several sentences cannot be averaged; '
+                'give one template, or an interaction that reads whole sentences'
+            )
         self.templates = tuple(templates)
+        self.tokens = tokens
         self.tower: TextTower = MODELS.build(text_tower)
         # Of the inner module: it sees what is loaded into the whole model, and `init_weights` too.
         self.tower.text.register_load_state_dict_post_hook(self._drop)
@@ -65,23 +76,23 @@ class ClassTexts(BaseModule):
         self._drop()
 
     def _drop(self, *_: Any) -> None:
-        self._kept: Tensor | None = None
+        self._kept: TextFeatures | None = None
 
     def train(self, mode: bool = True) -> Self:
         """Drop what is kept: the mode changes when weights may have."""
         self._drop()
         return super().train(mode)
 
-    def forward(self) -> Tensor:
-        """Features of the classes (K, D), L2-normalised float32."""
+    def forward(self) -> TextFeatures:
+        """The classes as texts, float32: J tokens each, or their L2-normalised sentence alone."""
         frozen = not any(p.requires_grad for p in self.tower.parameters())
         if not frozen and (self.training or torch.is_grad_enabled()):
             return self._encode(self._ids)
         device = self.tower.text.positional_embedding.device
-        if self._kept is None or self._kept.device != device:
+        if self._kept is None or self._kept.sentence.device != device:
             with torch.no_grad(), torch.autocast(device.type, enabled=False):
                 parts = [self._encode(ids) for ids in self._ids.split(self._chunk)]
-            self._kept = torch.cat(parts)
+            self._kept = TextFeatures(*(torch.cat(part) for part in zip(*parts)))
         return self._kept
 
     @property
@@ -89,8 +100,11 @@ class ClassTexts(BaseModule):
         """Texts encoded at once, whole classes: a multiple of the number of templates."""
         return max(1, _TEXTS_AT_ONCE // len(self.templates)) * len(self.templates)
 
-    def _encode(self, ids: Tensor) -> Tensor:
-        sentence = self.tower(ids.to(self.tower.text.positional_embedding.device)).sentence
-        features = F.normalize(sentence.float(), dim=-1)
+    def _encode(self, ids: Tensor) -> TextFeatures:
+        text = self.tower(ids.to(self.tower.text.positional_embedding.device))
+        if self.tokens:
+            return TextFeatures(text.tokens.float(), text.sentence.float(), text.mask)
+        features = F.normalize(text.sentence.float(), dim=-1)
         features = features.unflatten(0, (-1, len(self.templates))).mean(dim=1)  # (K, D)
-        return F.normalize(features, dim=-1)
+        features = F.normalize(features, dim=-1)
+        return TextFeatures(features[:, None], features, text.mask.new_ones(len(features), 1))

@@ -11,18 +11,23 @@ from mmaction.models.heads import BaseHead
 from torch import Tensor
 
 from mmstan.models.heads.class_texts import ClassTexts
+from mmstan.models.interactions import Interaction, VideoFeatures
 from mmstan.registry import MODELS
 
 
 @MODELS.register_module()
 class TextHead(BaseHead):
-    """Scores of K classes: scaled cosine between a video and the names of the classes.
+    """Scores of K classes: scaled similarity of a video and the names of the classes.
+
+    The cosine with a video's feature; or, with an interaction, frames and names guide one another
+    (Mug-STAN Eq. 20), and no neck stands between the backbone and the head.
 
     Args:
         class_names: The names, or a file of them (``.txt``, ``.csv``, ``.json``).
         text_tower: Config of a text tower, of the same joint space as the backbone's.
+        interaction: Config of an interaction between the names and the frames.
         templates: Sentences with a ``{}`` for the name; several are averaged.
-        logit_scale: Factor on the cosine, 1 / temperature.
+        logit_scale: Factor on the similarity, 1 / temperature.
         num_classes: K, to be checked against the names; their number by default.
         average_clips: How the views of a video are averaged at test: of the softmax, or of the
             scores.
@@ -31,7 +36,8 @@ class TextHead(BaseHead):
         topk: Training accuracies that are logged; those above K are left out.
 
     Raises:
-        ValueError: ``num_classes`` is not the number of names.
+        ValueError: ``num_classes`` is not the number of names, several templates where the
+            interaction reads tokens, or an interaction that reads patches.
     """
 
     def __init__(
@@ -39,6 +45,7 @@ class TextHead(BaseHead):
         class_names: str | Sequence[str],
         text_tower: dict[str, Any],
         *,
+        interaction: dict[str, Any] | None = None,
         templates: Sequence[str] = ('{}',),
         logit_scale: float = 100.0,
         num_classes: int | None = None,
@@ -47,7 +54,9 @@ class TextHead(BaseHead):
         loss_cls: dict[str, Any] | None = None,
         topk: tuple[int, ...] = (1, 5),
     ) -> None:
-        texts = ClassTexts(class_names, text_tower, templates=templates)
+        built: Interaction | None = None if interaction is None else MODELS.build(interaction)
+        tokens = built is not None and built.reads_text_tokens
+        texts = ClassTexts(class_names, text_tower, templates=templates, tokens=tokens)
         names = len(texts.names)
         if num_classes not in (None, names):
             raise ValueError(
@@ -62,6 +71,9 @@ class TextHead(BaseHead):
             label_smooth_eps=label_smooth_eps,
             topk=tuple(k for k in topk if k <= names),
         )
+        if built is not None and built.reads_video_tokens:
+            raise ValueError(f'interaction={interaction}: recognition has frames, but no patches')
+        self.interaction = built
         self.texts = texts
         self.logit_scale = logit_scale
 
@@ -76,21 +88,28 @@ class TextHead(BaseHead):
         self.num_classes = len(self.texts.names)
 
     def forward(self, x: Tensor, **kwargs: Any) -> Tensor:
-        """Video features (N, D) -> float32 class scores (N, K).
+        """Video features (N, D), or frames (N, T, D) for an interaction -> scores (N, K), float32.
 
         Args:
-            x: Features of whole videos, any precision.
+            x: Features of any precision.
             **kwargs: What MMAction2's recognizers pass along; not read.
 
         Raises:
-            ValueError: ``x`` still has a time axis, or another width than the text tower's.
+            ValueError: ``x`` has a time axis and there is no interaction, or the other way round;
+                or ``x`` has another width than the text tower's.
         """
-        if x.ndim != 2 or x.shape[1] != self.in_channels:
+        wanted = (
+            ('N', self.in_channels) if self.interaction is None else ('N', 'T', self.in_channels)
+        )
+        if x.ndim != len(wanted) or x.shape[-1] != self.in_channels:
             raise ValueError(
-                f'TextHead takes video features (N, {self.in_channels}), got {tuple(x.shape)}; '
-                "frame features (N, T, D) need neck=dict(type='mmstan.MeanPool'), and both towers "
-                'the same joint space'
+                f'TextHead takes features ({", ".join(map(str, wanted))}), got {tuple(x.shape)}; '
+                "frame features (N, T, D) need neck=dict(type='mmstan.MeanPool') or an "
+                'interaction, and both towers the same joint space'
             )
-        texts = self.texts()  # (K, D)
+        texts = self.texts()  # K
+        if self.interaction is not None:
+            mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+            return self.logit_scale * self.interaction(texts, VideoFeatures(x, mask)).T
         with torch.autocast(x.device.type, enabled=False):  # cosines x 100 do not bear bf16
-            return self.logit_scale * F.normalize(x.float(), dim=-1) @ texts.T
+            return self.logit_scale * F.normalize(x.float(), dim=-1) @ texts.sentence.T

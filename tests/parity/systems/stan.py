@@ -1,16 +1,19 @@
-"""STAN and its text tower, from the released state dict through the converter."""
+"""STAN, its text tower and Mug, from the released state dict through the converter."""
 
+import re
 from typing import Any
 
 from torch import Tensor
 
 from mmstan.converters import stan
-from mmstan.models import STAN, TextTower
+from mmstan.models import STAN, Mug, RetrievalHead, TextTower, VideoFeatures
+from mmstan.models.necks.frame_mask import frame_mask
 
-NO_COUNTERPART = {
-    'sim.*': 'Mug is an interaction; mmstan has no interactions yet',
-    'loss.*': 'mmstan has no retrieval head yet',
-}
+FORMS = dict(
+    mug_frame_token=dict(form='exact'),
+    mug_frame_token_simple=dict(form='simple'),
+    mug_frame_text=dict(text='sentence'),
+)
 
 
 def build(meta: dict[str, Any], state: dict[str, Tensor]) -> tuple[STAN, TextTower]:
@@ -38,8 +41,16 @@ def outputs(
 ) -> dict[str, Tensor]:
     backbone, text_tower = build(meta, state)
     text = text_tower(io['token_ids'])
-    return {
-        'frame_features': backbone(io['video']),
-        'text_features': text.sentence,
-        'token_features': text.tokens,
-    }
+    frames = backbone(io['video'])
+    video = VideoFeatures(frames, frame_mask(frames))
+    ours = dict(frame_features=frames, text_features=text.sentence, token_features=text.tokens)
+    for name in io:  # the temperatures are in the names
+        if match := re.fullmatch(r'sim\.(\w+)\.tau([\d.]+)', name):
+            ours[name] = Mug(sharpness=float(match[2]), **FORMS[match[1]])(text, video)
+        elif match := re.fullmatch(r'loss\.mug_(\w+)_tau([\d.]+)\.scale([\d.]+)', name):
+            mug = dict(type='mmstan.Mug', form=match[1], sharpness=float(match[2]))
+            ours[name] = sum(RetrievalHead(mug, scale=float(match[3])).loss(text, video).values())
+        elif match := re.fullmatch(r'loss\.mean_pool\.scale([\d.]+)', name):
+            mean = dict(type='mmstan.Cosine', frames='raw')
+            ours[name] = sum(RetrievalHead(mean, scale=float(match[1])).loss(text, video).values())
+    return ours
