@@ -20,7 +20,7 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Convert released checkpoints')
     parser.add_argument('system', choices=sorted(CONVERTERS))
-    parser.add_argument('source', type=Path, help='.pth, .pt, .bin or .safetensors')
+    parser.add_argument('source', type=Path, help='.pth, .pt, .bin, .bin.N or .safetensors')
     parser.add_argument('target', type=Path, help='.pth or .safetensors')
     parser.add_argument('--reverse', action='store_true', help='from ours to the released names')
     parser.add_argument(

@@ -64,7 +64,9 @@ def to_theirs(state: Mapping[str, Tensor], entries: Iterable[Entry]) -> dict[str
     for entry in entries:
         for numbers in _matches(entry.ours, state):
             tensor = _apply(entry.op, state[entry.ours.format(**numbers)])
-            for source, part in zip(entry.sources, tensor.chunk(len(entry.sources))):
+            several = len(entry.sources) > 1
+            parts = tensor.chunk(len(entry.sources)) if several else (tensor,)  # or a scalar
+            for source, part in zip(entry.sources, parts):
                 out[source.format(**numbers)] = part.clone()
     return out
 

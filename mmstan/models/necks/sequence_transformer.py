@@ -49,22 +49,24 @@ class SequenceTransformer(BaseModule):
         init_from: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self.heads, self.init_from = heads, init_from
-        gelu = init_from is not None and not find_architecture(**init_from).quick_gelu
-        block = partial(
-            ResidualAttentionBlock,
-            act_layer=nn.GELU if gelu else QuickGELU,
-            norm_layer=partial(LayerNorm, eps=1e-12),
-        )
+        self.heads = heads
+        self._source: tuple[str, str] | None = None
+        activation: type[nn.Module] = QuickGELU
+        if init_from is not None:
+            arch = find_architecture(**init_from)
+            self._source = arch.name, init_from['pretrained']
+            activation = QuickGELU if arch.quick_gelu else nn.GELU
+        norm = partial(LayerNorm, eps=1e-12)
+        block = partial(ResidualAttentionBlock, act_layer=activation, norm_layer=norm)
         self.positions = nn.Parameter(torch.empty(max_frames, width))
         self.blocks = nn.ModuleList(block(width, heads) for _ in range(layers))
         nn.init.normal_(self.positions, std=0.01)
 
     def init_weights(self) -> None:
         """Copy the first blocks and positions of the text tower that ``init_from`` names."""
-        if self.init_from is None:
+        if self._source is None:
             return
-        path = find_weights(**self.init_from)
+        path = find_weights(*self._source)
         blocks = 'text.transformer.resblocks.'
         own = {}
         for name, tensor in read_weights(path).items():
