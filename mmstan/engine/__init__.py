@@ -4,6 +4,7 @@ from mmstan.engine.broken_videos import BrokenVideos
 from mmstan.engine.loops import EpochTrainLoop
 from mmstan.engine.param_groups import ParamGroups
 from mmstan.engine.prepare_resume import PrepareResume
+from mmstan.engine.retrieval_loops import RetrievalTestLoop, RetrievalValLoop
 from mmstan.engine.save_rng import SaveRNG, rng_state, set_rng_state
 
 __all__ = [
@@ -11,6 +12,8 @@ __all__ = [
     'EpochTrainLoop',
     'ParamGroups',
     'PrepareResume',
+    'RetrievalTestLoop',
+    'RetrievalValLoop',
     'SaveRNG',
     'rng_state',
     'set_rng_state',

@@ -1,0 +1,118 @@
+"""Validation and test loops whose metrics score by the model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.dist import collect_results, is_main_process
+from mmengine.evaluator import Evaluator
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner, TestLoop, ValLoop, autocast
+from mmengine.runner.base_loop import BaseLoop
+from torch.utils.data import DataLoader
+
+from mmstan.evaluation import RetrievalMetric
+from mmstan.evaluation.features import joined, kept, unique
+from mmstan.registry import LOOPS
+
+
+class _RetrievalLoop(BaseLoop):
+    """What validation and test share; comes before MMEngine's loop in the bases."""
+
+    evaluator: Evaluator
+    fp16: bool
+
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: DataLoader | dict[str, Any],
+        evaluator: Evaluator | dict[str, Any] | list[dict[str, Any]],
+        *,
+        fp16: bool = False,
+        bank_dataloader: DataLoader | dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(runner, dataloader, evaluator, fp16=fp16)  # type: ignore[call-arg]
+        self._bank_metrics = [m for m in self._retrieval_metrics() if m.wants_bank]
+        self._bank_loader: DataLoader | None = None
+        if self._bank_metrics and bank_dataloader is None:
+            raise ValueError(
+                f'qb_norm={self._bank_metrics[0].qb_norm} needs a bank: give bank_dataloader to '
+                f"{type(self).__name__}, dict(type='mmstan.{type(self).__name__}', "
+                'bank_dataloader=...), over the training data in test form, or remove qb_norm'
+            )
+        if self._bank_metrics:
+            seed, unequal = runner.seed, runner._randomness_cfg.get('diff_rank_seed', False)
+            self._bank_loader = runner.build_dataloader(bank_dataloader, seed, unequal)
+        elif bank_dataloader is not None:
+            print_log(
+                'bank_dataloader is not read, since no metric has qb_norm',
+                logger='current',
+                level=logging.WARNING,
+            )
+
+    def run_iter(self, idx: int, data_batch: Any) -> None:
+        """One batch; before the first, when the weights to be tested are in, the metrics' needs."""
+        if idx == 0:
+            self._give_model()
+            self._give_bank()
+        super().run_iter(idx, data_batch)  # type: ignore[misc]
+
+    def _retrieval_metrics(self) -> list[RetrievalMetric]:
+        return [m for m in self.evaluator.metrics if isinstance(m, RetrievalMetric)]
+
+    def _give_model(self) -> None:
+        model = self.runner.model
+        model = model.module if is_model_wrapper(model) else model
+        for metric in self.evaluator.metrics:
+            if hasattr(metric, 'use_model'):
+                metric.use_model(model)
+        for metric in self._retrieval_metrics():
+            metric.missing = getattr(self.dataloader.dataset, 'num_missing', 0)
+
+    @torch.no_grad()
+    def _give_bank(self) -> None:
+        """Encode the bank, every process its share; the metrics of the first get the whole."""
+        if self._bank_loader is None:
+            return
+        results: list[dict[str, Any]] = []
+        for batch in self._bank_loader:
+            with autocast(enabled=self.fp16):
+                samples: Sequence[Any] = self.runner.model.test_step(batch)
+            results.extend(map(kept, samples))
+        first = self._bank_metrics[0]
+        size = len(self._bank_loader.dataset)  # type: ignore[arg-type]
+        together = collect_results(results, size, first.collect_device, first.collect_dir)
+        if not is_main_process():
+            return
+        bank = joined([result for result in unique(together) if 'broken' not in result])
+        for metric in self._bank_metrics:
+            metric.use_bank(bank.text, bank.video)
+
+
+@LOOPS.register_module()
+class RetrievalValLoop(_RetrievalLoop, ValLoop):
+    """MMEngine's ``ValLoop`` for metrics that score by the model.
+
+    Those with ``use_model(model)`` get it before the first batch, EMA weights and all.
+
+    Args:
+        runner: The runner.
+        dataloader: One sample a video, with all its captions.
+        evaluator: The metrics.
+        fp16: Whether the features are computed under autocast; scores never are.
+        bank_dataloader: Config of a loader over the training data in test form, for
+            ``RetrievalMetric(qb_norm=...)``. The features are computed at every run, by the
+            weights of the time, and kept in memory.
+
+    Raises:
+        ValueError: A metric wants a bank and there is no ``bank_dataloader``.
+    """
+
+
+@LOOPS.register_module()
+class RetrievalTestLoop(_RetrievalLoop, TestLoop):
+    """MMEngine's ``TestLoop`` for metrics that score by the model, as :class:`RetrievalValLoop`."""

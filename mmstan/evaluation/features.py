@@ -1,0 +1,72 @@
+"""Features of single samples -> texts, videos, and who owns what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mmstan.evaluation.scores import each
+from mmstan.models.interactions import VideoFeatures
+from mmstan.models.towers import TextFeatures
+
+
+class Gallery(NamedTuple):
+    """B videos and their A captions, those of a video in neighbouring rows."""
+
+    text: TextFeatures
+    video: VideoFeatures
+    owners: Tensor
+    """The video of each caption, int64 (A,), ascending."""
+
+
+def kept(sample: Mapping[str, Any]) -> dict[str, Any]:
+    """What a metric keeps of a data sample that a :class:`VideoTextModel` predicted.
+
+    Of a sample flagged ``broken`` only that: MMEngine drops results where ranks differ in how many
+    they have, so it is not left out here.
+    """
+    if sample.get('broken'):
+        return dict(video_id=sample.get('video_id'), broken=sample['broken'][0])
+    return dict(
+        video_id=sample.get('video_id'),
+        captions=sample.get('captions'),
+        text=sample['text_features'],
+        video=sample['video_features'],
+    )
+
+
+def unique(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Results of :func:`kept` without those that the sampler repeated to fill up the ranks.
+
+    Samples without a ``video_id`` are all different.
+
+    Raises:
+        ValueError: A ``video_id`` has two samples that differ in their captions.
+    """
+    first: dict[Any, dict[str, Any]] = {}
+    for index, result in enumerate(results):
+        name = result['video_id']
+        known = first.setdefault(('row', index) if name is None else name, result)
+        if known.get('captions') != result.get('captions'):
+            raise ValueError(
+                f'video_id={name!r} has two samples with different captions, '
+                f'{known.get("captions")} and {result.get("captions")}; a test set has one sample '
+                'a video, with all its captions (test_mode=True)'
+            )
+    return list(first.values())
+
+
+def joined(results: Sequence[dict[str, Any]]) -> Gallery:
+    """Readable results of :func:`kept` as one batch."""
+    # MMEngine turned the named tuples into tuples on the way.
+    texts = [TextFeatures(*result['text']) for result in results]
+    videos = [VideoFeatures(*result['video']) for result in results]
+    captions = torch.tensor([len(text.sentence) for text in texts])
+    return Gallery(
+        text=each(lambda *parts: torch.cat(parts), *texts),
+        video=each(lambda *parts: torch.stack(parts), *videos),
+        owners=torch.arange(len(results)).repeat_interleave(captions),
+    )
