@@ -1,4 +1,4 @@
-"""Transforms: reading frames, sampling them, and changing their colours.
+"""Transforms: reading frames, sampling them, changing their colours, tokenising text.
 
 A training pipeline of stock and own parts:
 
@@ -12,6 +12,14 @@ A training pipeline of stock and own parts:
         dict(type='FormatShape', input_format='NCTHW'),
         dict(type='PackActionInputs'),
     ]
+
+For captions the last step is
+
+        dict(
+            type='PackActionInputs',
+            meta_keys=('img_shape', 'filename', 'video_id'),
+            algorithm_keys=('captions', 'frame_mask'),
+        ),
 """
 
 from mmstan.datasets.transforms.color_jitter import ColorJitter
@@ -23,15 +31,20 @@ from mmstan.datasets.transforms.readers import (
     open_video,
     reader_problem,
 )
+from mmstan.datasets.transforms.sample_seconds import SampleSeconds, second_indices
+from mmstan.datasets.transforms.tokenize import Tokenize
 
 __all__ = [
     'READERS',
     'BrokenVideoError',
     'ColorJitter',
     'ReadFrames',
+    'SampleSeconds',
     'SampleSegments',
+    'Tokenize',
     'VideoReader',
     'open_video',
     'reader_problem',
+    'second_indices',
     'segment_indices',
 ]

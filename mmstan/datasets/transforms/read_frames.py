@@ -70,7 +70,8 @@ class ReadFrames(BaseTransform):
     Phone videos come upright. ``results['blank']`` asks for black frames of an unread file.
 
     Args:
-        sampler: config of ``mmstan.SampleSegments`` or of one of MMAction2's samplers.
+        sampler: config of ``mmstan.SampleSegments``, of ``mmstan.SampleSeconds`` or of one of
+            MMAction2's samplers.
         backend: 'auto' is torchcodec where it works, else PyAV; or one of them or decord by name.
 
     Raises:
