@@ -1,0 +1,38 @@
+"""Make K-shot training lists: ``python tools/data/few_shot.py LIST --shots 2 4 8 16 --seed 0``.
+
+LIST has ``path label`` a line. Of every class K videos are chosen; the 2-shot list is a part of the
+4-shot list, and so on, and the same seed always makes the same choice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmstan.evaluation.protocols import few_shot
+
+
+def main() -> None:
+    """Read the command line and write one list for each number of shots."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('list', type=Path, help='training list, path and label a line')
+    parser.add_argument('--shots', type=int, nargs='+', default=[2, 4, 8, 16])
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--out', type=Path, help='folder, by default few_shot beside the list')
+    args = parser.parse_args()
+    folder = args.out or args.list.parent / 'few_shot'
+    try:
+        lines = args.list.read_text('utf-8').splitlines()
+        lists = {k: few_shot(lines, k, seed=args.seed) for k in args.shots}  # all, or none
+        folder.mkdir(parents=True, exist_ok=True)
+    except (ValueError, OSError) as error:
+        sys.exit(f'error: {args.list}: {error}')
+    for shots, chosen in lists.items():
+        path = folder / f'{args.list.stem}_{shots}shot_seed{args.seed}.txt'
+        path.write_text('\n'.join(chosen) + '\n', 'utf-8')
+        print(f'{path}: {len(chosen)} videos, {len(chosen) // shots} classes')
+
+
+if __name__ == '__main__':
+    main()
