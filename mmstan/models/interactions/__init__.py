@@ -4,5 +4,16 @@ from mmstan.models.interactions.base import Interaction, VideoFeatures
 from mmstan.models.interactions.cosine import Cosine, masked_mean, unit
 from mmstan.models.interactions.mug import Mug
 from mmstan.models.interactions.tiles import tiled
+from mmstan.models.interactions.token_wise import TokenWise, WeightedTokenWise
 
-__all__ = ['Cosine', 'Interaction', 'Mug', 'VideoFeatures', 'masked_mean', 'tiled', 'unit']
+__all__ = [
+    'Cosine',
+    'Interaction',
+    'Mug',
+    'TokenWise',
+    'VideoFeatures',
+    'WeightedTokenWise',
+    'masked_mean',
+    'tiled',
+    'unit',
+]
