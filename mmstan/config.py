@@ -14,6 +14,8 @@ from mmengine.registry import Registry
 
 from mmstan import registry
 
+_ANNOTATIONS = ('ann_file', 'video_list', 'caption_index')  # arguments that name a file
+
 
 def default_work_dir(config: str | Path) -> str:
     """``work_dirs/`` and the config's path below ``configs``, since stems repeat.
@@ -67,7 +69,7 @@ def _check_skip_broken(cfg: Config) -> None:
         if dataset.get('skip_broken') and others:
             raise ValueError(
                 f"{split}_dataloader.dataset.skip_broken=True, but {split}_evaluator '{others[0]}' "
-                "would count the black clips; use 'mmstan.AccMetric'"
+                "would count the black clips; use 'mmstan.AccMetric' or 'mmstan.RetrievalMetric'"
             )
 
 
@@ -91,7 +93,8 @@ def missing_data(cfg: Config, splits: tuple[str, ...]) -> Iterator[tuple[str, st
         for _, node in _nodes(dataset, ''):  # wrappers hold datasets, or lists of them
             root, prefix = node.get('data_root') or '', node.get('data_prefix') or {}
             prefix = prefix if isinstance(prefix, Mapping) else {'data_prefix': prefix}
-            for key, path in {'ann_file': node.get('ann_file'), **prefix}.items():
+            files = {key: node.get(key) for key in _ANNOTATIONS}
+            for key, path in {**files, **prefix}.items():
                 full = os.path.join(root, path) if isinstance(path, str) and path else ''
                 if full and '://' not in full and not os.path.exists(full) and full not in seen:
                     seen.add(full)

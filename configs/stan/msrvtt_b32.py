@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/retrieval_runtime.py',
+    '../_base_/models/stan_retrieval_b32.py',
+    '../_base_/datasets/msrvtt.py',
+    '../_base_/schedules/retrieval.py',
+]
