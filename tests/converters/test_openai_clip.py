@@ -13,7 +13,6 @@ from torch import Tensor
 
 from mmstan.converters import CONVERTERS, clip4clip, drl
 from mmstan.models import VideoTextModel
-from mmstan.models.interactions.token_wise import TokenWise, WeightedTokenWise
 
 WIDTH = SMALL['embed_dim']
 NECKS = {
@@ -63,7 +62,7 @@ def test_necks_there_and_back(converter: ModuleType, neck: str) -> None:
     [(1, ['weight']), (2, ['0.weight', '2.weight']), (3, ['0.weight', '2.weight', '4.weight'])],
 )
 def test_weight_networks_there_and_back(layers: int, names: list[str]) -> None:
-    ours = state(interaction=dict(type=WeightedTokenWise, dim=WIDTH, layers=layers))
+    ours = state(interaction=dict(type='mmstan.WeightedTokenWise', dim=WIDTH, layers=layers))
     released = assert_there_and_back(drl, ours)
     for side in ('text', 'video'):
         prefix = f'{side}_weight_fc.'
@@ -72,7 +71,7 @@ def test_weight_networks_there_and_back(layers: int, names: list[str]) -> None:
 
 
 def test_token_wise_has_no_weights() -> None:
-    assert_there_and_back(drl, state(interaction=dict(type=TokenWise)))
+    assert_there_and_back(drl, state(interaction=dict(type='mmstan.TokenWise')))
 
 
 def test_towers_keep_their_tensors() -> None:
@@ -120,7 +119,7 @@ def test_table_that_lstm_does_not_read(converter: ModuleType) -> None:
     ],
 )
 def test_strict(name: str) -> None:
-    interaction = dict(type=WeightedTokenWise, dim=WIDTH, layers=2)
+    interaction = dict(type='mmstan.WeightedTokenWise', dim=WIDTH, layers=2)
     released = drl.to_released(state(NECKS['seqTransf'], interaction))
     tensor = released.pop(name)
     with pytest.raises(ValueError, match=f'1 tensors missing: {name}'):
@@ -131,13 +130,13 @@ def test_strict(name: str) -> None:
 
 
 def test_clip4clip_has_no_weight_networks() -> None:
-    released = drl.to_released(state(interaction=dict(type=WeightedTokenWise, dim=WIDTH)))
+    released = drl.to_released(state(interaction=dict(type='mmstan.WeightedTokenWise', dim=WIDTH)))
     with pytest.raises(ValueError, match=r'8 tensors left over: text_weight_fc\.0\.bias'):
         clip4clip.from_released(released)
 
 
 def test_whole_network_of_one_side_missing() -> None:
-    interaction = dict(type=WeightedTokenWise, dim=WIDTH, layers=1)
+    interaction = dict(type='mmstan.WeightedTokenWise', dim=WIDTH, layers=1)
     released = drl.to_released(state(interaction=interaction))
     released = {k: v for k, v in released.items() if not k.startswith('text_weight_fc')}
     with pytest.raises(ValueError, match=r'2 tensors missing: text_weight_fc\.bias'):

@@ -5,8 +5,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmstan.models.interactions import Interaction, VideoFeatures
-from mmstan.models.interactions.token_wise import TokenWise, WeightedTokenWise
+from mmstan.models.interactions import (
+    Interaction,
+    TokenWise,
+    VideoFeatures,
+    WeightedTokenWise,
+)
 from mmstan.models.towers import TextFeatures
 
 DIM = 6

@@ -90,7 +90,7 @@ class SequenceTransformer(BaseModule):
                 f'{t} frames, but max_frames={len(self.positions)}; sample fewer, or raise it'
             )
         mask = frame_mask(x, data_samples)
-        keys = mask | ~mask.any(dim=1, keepdim=True)  # attention over nothing would be NaN
+        keys = mask | ~mask.any(dim=1, keepdim=True)  # kernels may make NaN of a row without keys
         bias = torch.zeros_like(keys, dtype=x.dtype).masked_fill_(~keys, -torch.inf)
         bias = bias[:, None, None].expand(n, self.heads, t, t).flatten(0, 1)  # (N * heads, T, T)
         h = x + self.positions[:t]

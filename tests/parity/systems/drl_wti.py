@@ -8,17 +8,18 @@ from torch import Tensor
 
 from mmstan.converters import drl
 from mmstan.models import VideoTextModel
-from mmstan.models.interactions.token_wise import TokenWise, WeightedTokenWise
 
 NO_COUNTERPART = {'loss.cdcr_*': 'the regulariser CDCR is not built'}
 
 
 def build(meta: dict[str, Any], state: dict[str, Tensor]) -> VideoTextModel:
     """The model of the case's sizes, with its weights, strictly loaded."""
-    interaction: dict[str, Any] = dict(type=TokenWise)
+    interaction: dict[str, Any] = dict(type='mmstan.TokenWise')
     if meta['interaction'] == 'wti':
         layers = meta['wti_arch']
-        interaction = dict(type=WeightedTokenWise, dim=meta['projection_dim'], layers=layers)
+        interaction = dict(
+            type='mmstan.WeightedTokenWise', dim=meta['projection_dim'], layers=layers
+        )
     of_frames = neck(meta) if meta['agg_module'] == 'seqTransf' else None
     model = VideoTextModel(**towers(meta), head=head(interaction), neck=of_frames).eval()
     model.load_state_dict(drl.from_released(state))
