@@ -2,8 +2,14 @@
 
 from mmstan.models.backbones import STAN, FrameEncoder
 from mmstan.models.heads import RetrievalHead, TextHead
-from mmstan.models.interactions import Cosine, Mug, VideoFeatures
-from mmstan.models.necks import MeanPool
+from mmstan.models.interactions import (
+    Cosine,
+    Mug,
+    TokenWise,
+    VideoFeatures,
+    WeightedTokenWise,
+)
+from mmstan.models.necks import MeanPool, SequenceLSTM, SequenceTransformer
 from mmstan.models.temporal import DenseTemporalConv, TemporalAttention, TemporalConv
 from mmstan.models.towers import ImageTower, MMPretrainImageTower, TextTower
 from mmstan.models.video_text import VideoTextModel
@@ -18,10 +24,14 @@ __all__ = [
     'MeanPool',
     'Mug',
     'RetrievalHead',
+    'SequenceLSTM',
+    'SequenceTransformer',
     'TemporalAttention',
     'TemporalConv',
     'TextHead',
     'TextTower',
+    'TokenWise',
     'VideoFeatures',
     'VideoTextModel',
+    'WeightedTokenWise',
 ]

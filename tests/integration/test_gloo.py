@@ -1,13 +1,16 @@
 """Two processes on the CPU learn what one learns from the joined batch."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from gloo_gradients import Case, assert_same_gradients
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.model import BaseModule
-from models.tiny import TEXT
+from models.tiny import TEXT, WORDS
 from tiny_models import TOWER
 from torch import nn
 
@@ -101,3 +104,40 @@ def stan() -> Case:
 
 def test_stan(tmp_path: Path):
     assert_same_gradients(stan, tmp_path)
+
+
+def retrieval(interaction: dict[str, Any], **head: Any) -> Case:
+    """Six pairs; a process of two scores three rows and three columns of the matrix."""
+    preprocessor = dict(
+        type='ActionDataPreprocessor', mean=[127.5] * 3, std=[60.0] * 3, format_shape='NCTHW'
+    )
+    captions = ['a cat sleeps', 'two dogs', 'she sings', 'rain', 'cooking an egg', 'a cat runs']
+    generator = torch.Generator().manual_seed(0)
+    clips = torch.randint(256, (6, 1, 3, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    samples = []
+    for clip, caption in zip(clips, captions):
+        sample = ActionDataSample()
+        sample.set_field([caption], 'captions')
+        samples.append(dict(inputs=clip, data_samples=sample))
+    model = dict(
+        type='mmstan.VideoTextModel',
+        backbone=dict(type='mmstan.FrameEncoder', tower=TOWER),
+        text_tower=dict(type='mmstan.TextTower', model=WORDS),
+        head=dict(type='mmstan.RetrievalHead', interaction=interaction, **head),
+        data_preprocessor=preprocessor,
+    )
+    return Case(model, samples)
+
+
+def mug() -> Case:
+    return retrieval(dict(type='mmstan.Mug', sharpness=5.0), scale=10.0)
+
+
+def weighted_token_wise() -> Case:
+    weighted = dict(type='mmstan.WeightedTokenWise', dim=16, layers=1)
+    return retrieval(weighted, scale=10.0, trainable_scale=True, reduction='mean')
+
+
+@pytest.mark.parametrize('case', [mug, weighted_token_wise])
+def test_retrieval(case: Callable[[], Case], tmp_path: Path):
+    assert_same_gradients(case, tmp_path)
