@@ -1,5 +1,17 @@
 """Pictures."""
 
+from mmstan.visualization.film import draw_film
+from mmstan.visualization.misalignment import (
+    LEVELS,
+    Alignment,
+    OwnFrames,
+    alignment,
+    draw_levels,
+    misalignment_report,
+    misalignment_table,
+    own_frames,
+    recall_by_level,
+)
 from mmstan.visualization.recognition import (
     Strip,
     confusion_matrix,
@@ -7,5 +19,35 @@ from mmstan.visualization.recognition import (
     draw_strip,
     recognition_report,
 )
+from mmstan.visualization.retrieval import (
+    Hit,
+    draw_frame_weights,
+    draw_hit,
+    draw_word_weights,
+    mug_weights,
+    retrieval_strips,
+)
 
-__all__ = ['Strip', 'confusion_matrix', 'draw_confusion', 'draw_strip', 'recognition_report']
+__all__ = [
+    'LEVELS',
+    'Alignment',
+    'Hit',
+    'OwnFrames',
+    'Strip',
+    'alignment',
+    'confusion_matrix',
+    'draw_confusion',
+    'draw_film',
+    'draw_frame_weights',
+    'draw_hit',
+    'draw_levels',
+    'draw_strip',
+    'draw_word_weights',
+    'misalignment_report',
+    'misalignment_table',
+    'mug_weights',
+    'own_frames',
+    'recall_by_level',
+    'recognition_report',
+    'retrieval_strips',
+]

@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mmstan.visualization.film import draw_film
+
 _RIGHT, _WRONG = '#1a7f37', '#cf222e'
 
 
@@ -61,15 +63,12 @@ def recognition_report(
 
 def draw_strip(axes: Axes, strip: Strip) -> None:
     """Draw a video's frames from left to right, the truth before and the predictions behind."""
-    frames = np.pad(strip.frames, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255)
-    _, h, w, _ = frames.shape
-    axes.imshow(np.concatenate(frames, axis=1))
-    axes.axis('off')
+    w, h = draw_film(axes, strip.frames)
     axes.text(-w * 0.2, h / 2, strip.truth, ha='right', va='center', fontsize=9)
     lines = np.linspace(0, h, 2 * len(strip.predictions) + 1)[1::2]
     for y, (model, name) in zip(lines, strip.predictions.items()):
         color = _RIGHT if name == strip.truth else _WRONG
-        x = len(frames) * w + w * 0.2
+        x = (len(strip.frames) + 0.2) * w
         axes.text(x, y, f'{model}: {name}', color=color, va='center', fontsize=8)
 
 

@@ -1,0 +1,212 @@
+"""See what a retrieval model does on its test set: ``python tools/retrieve.py CONFIG CHECKPOINT``.
+
+* ``--query "a red circle moves up"``, or ``--index 7`` for a caption of the test set: the videos
+  found, as film strips with their scores.
+* ``--pair 7``: the weights that Mug gives to the words of a caption and the frames of its video.
+* ``--misalignment``: how much of the videos the captions are about, and R@1 by that.
+
+Pictures go to the work dir, or to ``--out``. Numbers of captions are those of the test set's order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+from open_clip.tokenizer import SimpleTokenizer
+from test import merge_args  # tools/test.py: a script's own folder comes first
+from tqdm import tqdm
+
+from mmstan.config import check_config, is_checkpoint
+from mmstan.evaluation import ScoreBlocks, text_to_video_ranks
+from mmstan.evaluation.features import Gallery, joined, kept, unique
+from mmstan.models.interactions import Mug, VideoFeatures
+from mmstan.models.towers import TextFeatures
+from mmstan.visualization import (
+    Hit,
+    alignment,
+    misalignment_report,
+    misalignment_table,
+    mug_weights,
+    own_frames,
+    retrieval_strips,
+)
+
+_FRAMES_SHOWN = 12
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config of a retrieval model')
+    parser.add_argument('checkpoint', nargs='?', help="without one, the config's weights")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument('--query', help='find videos for this text')
+    what.add_argument('--index', type=int, help='find videos for this caption')
+    what.add_argument('--pair', type=int, help="Mug's weights for this caption and its video")
+    what.add_argument('--misalignment', action='store_true', help='report on all captions')
+    parser.add_argument('--top', type=int, default=5, help='how many videos to show')
+    parser.add_argument('--out', type=Path, help='the picture, .png')
+    parser.add_argument('--work-dir', help='where logs and pictures go')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as for tools/test.py')
+    parser.set_defaults(launcher='none', dump=None)
+    args = parser.parse_args()
+    if args.checkpoint and not is_checkpoint(args.checkpoint):
+        parser.error(f'there is no checkpoint {args.checkpoint}')
+    return args
+
+
+class TestSet:
+    """The test set of a config, encoded once by its model."""
+
+    def __init__(self, cfg: Config) -> None:
+        check_config(cfg, splits=('test',))
+        runner = Runner.from_cfg(cfg)
+        self.model: Any = runner.model.eval()
+        if not hasattr(self.model, 'similarity'):
+            raise ValueError(
+                f'{cfg.filename}: {type(self.model).__name__} has no similarity of texts and '
+                "videos; take a config whose model is an 'mmstan.VideoTextModel'"
+            )
+        if cfg.load_from is None:
+            self.model.init_weights()
+        runner.load_or_resume()
+        loader = Runner.build_dataloader(cfg.test_dataloader)
+        self.dataset: Any = loader.dataset
+        results = []
+        with torch.no_grad():
+            for batch in tqdm(loader, desc='encoding', disable=None):
+                results += [kept(sample.to_dict()) for sample in self.model.test_step(batch)]
+        numbered = [dict(result, number=i) for i, result in enumerate(results)]
+        readable = [result for result in unique(numbered) if 'broken' not in result]
+        self.numbers = [result['number'] for result in readable]
+        self.names = [str(result['video_id']) for result in readable]
+        self.captions = [caption for result in readable for caption in result['captions']]
+        self.gallery: Gallery = joined(readable)
+
+    def caption(self, index: int) -> tuple[str, int]:
+        """A caption and its video."""
+        if not 0 <= index < len(self.captions):
+            raise ValueError(f'caption {index} must be 0 to {len(self.captions) - 1}')
+        return self.captions[index], int(self.gallery.owners[index])
+
+    def scores(self, text: TextFeatures) -> ScoreBlocks:
+        """Similarities of texts and all videos."""
+        device = next(self.model.parameters()).device
+        return ScoreBlocks(self.model.similarity, text, self.gallery.video, device=device)
+
+    def frames(self, video: int, *, most: int | None = None) -> np.ndarray:
+        """The real frames that the model sees, ``most`` of them, (T, H, W, 3) uint8."""
+        sample = self.dataset[self.numbers[video]]
+        frames = sample['inputs'][0].permute(1, 2, 3, 0)  # (3, T, H, W) -> (T, H, W, 3)
+        mask = sample['data_samples'].get('frame_mask')
+        frames = (frames if mask is None else frames[mask]).numpy()
+        if most is None or len(frames) <= most:
+            return frames
+        return frames[np.linspace(0, len(frames) - 1, most).astype(int)]
+
+
+def find(data: TestSet, query: str, truth: int | None, top: int, path: Path) -> None:
+    """Print and draw the best videos, and the true one."""
+    with torch.no_grad():
+        text = data.model.encode_texts([query])
+    scores = torch.cat([block for _, block in data.scores(text)])[0].cpu()
+    order = scores.argsort(descending=True, stable=True).tolist()
+    chosen = order[:top]
+    if truth is not None and truth not in chosen:
+        chosen = [*chosen, truth]
+    hits = []
+    for video in chosen:
+        frames = data.frames(video, most=_FRAMES_SHOWN)
+        rank, score = order.index(video) + 1, float(scores[video])
+        hits.append(Hit(frames, data.names[video], rank, score, truth=video == truth))
+        marked = '  ground truth' if video == truth else ''
+        print(f'{rank:>5}. {data.names[video]}  {score:.4f}{marked}')
+    retrieval_strips(path, query, hits)
+
+
+def show_pair(data: TestSet, index: int, path: Path) -> None:
+    """Draw Mug's weights of a caption and its video."""
+    caption, video = data.caption(index)
+    interaction = data.model.head.interaction
+    if not isinstance(interaction, Mug) or (interaction.text, interaction.video) != (
+        'tokens',
+        'frames',
+    ):
+        raise ValueError(
+            f'--pair {index}: {type(interaction).__name__} does not weigh words and frames; take a '
+            "config with the interaction 'mmstan.Mug' of tokens and frames"
+        )
+    text = TextFeatures(*(x[index : index + 1] for x in data.gallery.text))
+    one = slice(video, video + 1)
+    features = VideoFeatures(data.gallery.video.frames[one], data.gallery.video.mask[one])
+    w, u = (x[0, 0].numpy() for x in interaction.weights(text, features))
+    words = read_tokens(data.model.text_tower, caption, data.model.text_length)
+    real = text.mask[0].numpy()
+    score = float(interaction(text, features))
+    title = f'{data.names[video]}, similarity {score:.3f}: {caption}'
+    shown = u[features.mask[0].numpy()]
+    mug_weights(path, data.frames(video), shown, words, w[real], title=title)
+    print(title)
+    print('frames:', ' '.join(f'{weight:.3f}' for weight in shown))
+    print('words: ', ' '.join(f'{a}={b:.3f}' for a, b in zip(words, w[real])))
+
+
+def read_tokens(tower: Any, caption: str, length: int | None) -> list[str]:
+    """The tokens of a caption as they can be read, from its start to its end of text."""
+    ids = tower.tokenize([caption], length)[0]
+    ids = ids[: int(ids.argmax()) + 1].tolist()
+    tokenizer = SimpleTokenizer()
+    words = [tokenizer.decode([token]).strip() for token in ids]
+    return [*words, 'class token'] if tower.has_class_token else words
+
+
+def report_misalignment(data: TestSet, path: Path) -> None:
+    """Print and draw how many captions are about how much of their videos."""
+    text, video, owners = data.gallery
+    ranks = text_to_video_ranks(data.scores(text), owners)
+    own = own_frames(text.sentence, video, owners)
+    alignments = {
+        'literally': alignment(own, offset=0.0),
+        'mean of mismatched pairs': alignment(own, offset=own.mismatched),
+    }
+    misalignment_report(path, own, alignments, ranks)
+    first = 100 * (ranks <= 1).double().mean()
+    print(f'{len(ranks)} captions, {len(video.mask)} videos, R@1 {first:.1f}')
+    print(misalignment_table(alignments, ranks))
+
+
+def main() -> None:
+    """Encode the test set and show what is asked for."""
+    args = parse_args()
+    try:
+        cfg = merge_args(Config.fromfile(args.config), args)
+        data = TestSet(cfg)
+        if args.misalignment:
+            path = args.out or Path(cfg.work_dir, 'misalignment.png')
+            report_misalignment(data, path)
+        elif args.pair is not None:
+            path = args.out or Path(cfg.work_dir, f'pair_{args.pair}.png')
+            show_pair(data, args.pair, path)
+        else:
+            path = args.out or Path(cfg.work_dir, 'retrieved.png')
+            given = (args.query, None) if args.query else data.caption(args.index)
+            find(data, *given, args.top, path)
+    except (ValueError, OSError) as error:  # a setting is wrong: its message says which
+        if os.environ.get('MMSTAN_TRACEBACK'):
+            raise
+        sys.exit(f'error: {error} (MMSTAN_TRACEBACK=1 shows where)')
+    print(f'Picture: {path}')
+
+
+if __name__ == '__main__':
+    main()
