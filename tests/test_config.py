@@ -180,6 +180,18 @@ def test_data_that_are_not(data: Path) -> None:
     assert missing(cfg, 'test') == []
 
 
+def test_files_of_retrieval(data: Path) -> None:
+    files = dict(ann_file='list.txt', video_list='nowhere.csv', caption_index='gone.pkl')
+    cfg = data_config(**files, data_prefix=dict(video='clips'), data_root=str(data))
+    assert dict(missing_data(cfg, ('val',))) == {
+        'val_dataloader.dataset video_list': f'{data}/nowhere.csv',
+        'val_dataloader.dataset caption_index': f'{data}/gone.pkl',
+        'val_dataloader.dataset video': f'{data}/clips',
+    }
+    cfg = data_config(ann_file='', video_list=f'{data}/list.txt', data_prefix=dict(video=f'{data}'))
+    assert missing(cfg, 'train', 'val') == []
+
+
 def test_only_the_splits_that_are_needed(data: Path) -> None:
     cfg = data_config(ann_file='nowhere.txt')
     cfg.val_dataloader.dataset.ann_file = f'{data}/list.txt'
@@ -308,7 +320,8 @@ def parameter_groups(name: str, tmp_path: Path) -> dict[str, dict[str, Any]]:
     cfg = Config.fromfile(PROJECT / f'configs/{name}.py')
     init_default_scope(cfg.default_scope)
     (tmp_path / 'names.txt').write_text('one\ntwo\n')
-    cfg.model.cls_head.class_names = str(tmp_path / 'names.txt')
+    if 'cls_head' in cfg.model:
+        cfg.model.cls_head.class_names = str(tmp_path / 'names.txt')
     with torch.device('meta'):
         model = MODELS.build(cfg.model)
     names = {id(parameter): key for key, parameter in model.named_parameters()}
@@ -348,6 +361,8 @@ def test_frames_of_a_clip(data: str, suffix: str, frames: int) -> None:
         (dict(type='AccMetric'), True),
         ([dict(type='mmstan.AccMetric'), dict(type='DumpResults')], False),
         ([dict(type='mmstan.AccMetric'), dict(type='ConfusionMatrix')], True),
+        (dict(type='mmstan.RetrievalMetric'), False),
+        (dict(type='RetrievalMetric'), True),
     ],
 )
 @pytest.mark.parametrize('skip', [False, True])
