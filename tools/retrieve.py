@@ -199,7 +199,7 @@ def main() -> None:
             show_pair(data, args.pair, path)
         else:
             path = args.out or Path(cfg.work_dir, 'retrieved.png')
-            given = (args.query, None) if args.query else data.caption(args.index)
+            given = (args.query, None) if args.index is None else data.caption(args.index)
             find(data, *given, args.top, path)
     except (ValueError, OSError) as error:  # a setting is wrong: its message says which
         if os.environ.get('MMSTAN_TRACEBACK'):

@@ -23,7 +23,7 @@ from mmengine.runner import Runner
 from test import merge_args, parse_args  # tools/test.py: a script's own folder comes first
 
 from mmstan.config import check_config
-from mmstan.evaluation.protocols import mean_and_deviation, split_configs, splits_table
+from mmstan.evaluation import mean_and_deviation, split_configs, splits_table
 
 
 def test_splits(cfg: Config) -> dict[str, dict[str, float]]:

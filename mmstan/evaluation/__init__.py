@@ -2,6 +2,13 @@
 
 from mmstan.evaluation.acc_metric import AccMetric
 from mmstan.evaluation.normalisation import dual_softmax, qb_norm
+from mmstan.evaluation.protocols import (
+    class_index_names,
+    few_shot,
+    mean_and_deviation,
+    split_configs,
+    splits_table,
+)
 from mmstan.evaluation.ranks import (
     VideoRanks,
     summarise,
@@ -18,8 +25,13 @@ __all__ = [
     'RetrievalMetric',
     'ScoreBlocks',
     'VideoRanks',
+    'class_index_names',
     'dual_softmax',
+    'few_shot',
+    'mean_and_deviation',
     'qb_norm',
+    'split_configs',
+    'splits_table',
     'summarise',
     'text_to_video_ranks',
     'video_to_text_ranks',
