@@ -56,7 +56,8 @@ class RetrievalHead(BaseModule):
     @property
     def scale(self) -> float:
         """The factor on the similarities."""
-        return float(self._scale())
+        with torch.no_grad():
+            return float(self._scale())
 
     def _scale(self) -> Tensor | float:
         return self.logit_scale.exp() if hasattr(self, 'logit_scale') else self._fixed
