@@ -82,7 +82,7 @@ class _RetrievalLoop(BaseLoop):
         for batch in self._bank_loader:
             with autocast(enabled=self.fp16):
                 samples: Sequence[Any] = self.runner.model.test_step(batch)
-            results.extend(map(kept, samples))
+            results.extend(kept(sample.to_dict()) for sample in samples)
         first = self._bank_metrics[0]
         size = len(self._bank_loader.dataset)  # type: ignore[arg-type]
         together = collect_results(results, size, first.collect_device, first.collect_dir)

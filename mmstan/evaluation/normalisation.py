@@ -44,12 +44,13 @@ def dual_softmax(blocks: Blocks, direction: Direction, *, logit_scale: float) ->
         direction: What the result will be ranked for.
         logit_scale: 1 / temperature of the softmax.
     """
-    video_total = log_sum_exp(blocks, 0, scale=logit_scale) if direction == 't2v' else None
+    totals = log_sum_exp(blocks, 0, scale=logit_scale) if direction == 't2v' else None  # (B)
 
     def change(rows: slice, block: Tensor) -> Tensor:
         logits = logit_scale * block.double()
-        total = without_nan(logits).logsumexp(1, keepdim=True)  # (rows, 1)
-        return logits * (logits - (total if video_total is None else video_total)).exp()
+        if totals is not None:
+            return logits * (logits - totals).exp()
+        return logits * (logits - without_nan(logits).logsumexp(1, keepdim=True)).exp()
 
     return ChangedBlocks(blocks, change)
 

@@ -16,10 +16,10 @@ Features = TypeVar('Features', TextFeatures, VideoFeatures)
 Score = Callable[[TextFeatures, VideoFeatures], Tensor]
 
 # In floats. The scores of 50,000 x 50,000 pairs go by in panels of 128 MB, and are handed on in
-# pieces of 16 MB, so that what is computed from a piece stays small too.
+# pieces of 2 MB: what is computed from a piece stays in the cache.
 _KEPT = 2**26
 _PANEL = 2**25
-_PIECE = 2**22
+_PIECE = 2**19
 
 
 class Blocks(Protocol):

@@ -123,7 +123,7 @@ class Largest(TorchDispatchMode):
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch):
-    """The limits of 50,000 x 50,000, scaled down: panels of 2**25, pieces of 2**22 scores."""
+    """The limits of 50,000 x 50,000, scaled down: panels of 2**25, pieces of 2**19 scores."""
     for name, limit in (('_KEPT', 2**10), ('_PANEL', 2**13), ('_PIECE', 2**11)):
         monkeypatch.setattr(scores_module, name, limit)
     texts = videos = 400
