@@ -16,7 +16,7 @@ from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import DataLoader
 
 from mmstan.evaluation import RetrievalMetric
-from mmstan.evaluation.features import joined, kept, unique
+from mmstan.evaluation.features import Result, joined, kept, readable
 from mmstan.registry import LOOPS
 
 
@@ -78,7 +78,7 @@ class _RetrievalLoop(BaseLoop):
         """Encode the bank, every process its share; the metrics of the first get the whole."""
         if self._bank_loader is None:
             return
-        results: list[dict[str, Any]] = []
+        results: list[Result] = []
         for batch in self._bank_loader:
             with autocast(enabled=self.fp16):
                 samples: Sequence[Any] = self.runner.model.test_step(batch)
@@ -88,7 +88,7 @@ class _RetrievalLoop(BaseLoop):
         together = collect_results(results, size, first.collect_device, first.collect_dir)
         if not is_main_process():
             return
-        bank = joined([result for result in unique(together) if 'broken' not in result])
+        bank = joined(readable(together, what='the features of the bank')[0])
         for metric in self._bank_metrics:
             metric.use_bank(bank.text, bank.video)
 

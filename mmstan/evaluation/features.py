@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
 from mmstan.evaluation.scores import each
 from mmstan.models.interactions import VideoFeatures
 from mmstan.models.towers import TextFeatures
+
+Result = dict[str, Any]
 
 
 class Gallery(NamedTuple):
@@ -22,7 +26,7 @@ class Gallery(NamedTuple):
     """The video of each caption, int64 (A,), ascending."""
 
 
-def kept(sample: Mapping[str, Any]) -> dict[str, Any]:
+def kept(sample: Mapping[str, Any]) -> Result:
     """What a metric keeps of a data sample that a :class:`VideoTextModel` predicted.
 
     Of a sample flagged ``broken`` only that: MMEngine drops results where ranks differ in how many
@@ -38,15 +42,34 @@ def kept(sample: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def unique(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Results of :func:`kept` without those that the sampler repeated to fill up the ranks.
+def readable(results: Sequence[Result], *, what: str) -> tuple[list[Result], int]:
+    """Results of :func:`kept` that count, and how many broken videos do not.
 
-    Samples without a ``video_id`` are all different.
+    Those that the sampler repeated to fill up the ranks count once; samples without a ``video_id``
+    are all different. A warning names what is broken; ``what`` is its plural subject.
 
     Raises:
-        ValueError: A ``video_id`` has two samples that differ in their captions.
+        ValueError: All are broken, or a ``video_id`` has samples that differ in their captions.
     """
-    first: dict[Any, dict[str, Any]] = {}
+    results = _unique(results)
+    broken = sorted(result['broken'] for result in results if 'broken' in result)
+    if len(broken) == len(results):
+        raise ValueError(
+            f'{what} have no video: all {len(broken)} are broken, among them {broken[:3]}'
+        )
+    if broken:
+        named = '; '.join(f'{name}: {reason}' for name, reason in broken)
+        print_log(
+            f'{what} leave out {len(broken)} of {len(results)} videos with their captions, which are '
+            f'broken: {named}',
+            logger='current',
+            level=logging.WARNING,
+        )
+    return [result for result in results if 'broken' not in result], len(broken)
+
+
+def _unique(results: Sequence[Result]) -> list[Result]:
+    first: dict[Any, Result] = {}
     for index, result in enumerate(results):
         name = result['video_id']
         known = first.setdefault(('row', index) if name is None else name, result)
@@ -59,8 +82,8 @@ def unique(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(first.values())
 
 
-def joined(results: Sequence[dict[str, Any]]) -> Gallery:
-    """Readable results of :func:`kept` as one batch."""
+def joined(results: Sequence[Result]) -> Gallery:
+    """Results of :func:`readable` as one batch."""
     # MMEngine turned the named tuples into tuples on the way.
     texts = [TextFeatures(*result['text']) for result in results]
     videos = [VideoFeatures(*result['video']) for result in results]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmstan.evaluation.features import Gallery, joined, kept, unique
+from mmstan.evaluation.features import Gallery, joined, kept, readable
 from mmstan.evaluation.normalisation import dual_softmax, qb_norm
 from mmstan.evaluation.ranks import (
     TIES,
@@ -113,18 +112,13 @@ class RetrievalMetric(BaseMetric):
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
         """The metrics of the readable videos."""
-        results = unique(results)
-        readable = [result for result in results if 'broken' not in result]
-        broken = [result['broken'] for result in results if 'broken' in result]
-        if not readable:
-            raise ValueError(f'all {len(broken)} videos are broken, among them {broken[:3]}')
-        gallery = joined(readable)
+        counted, broken = readable(results, what='the ranks')
+        gallery = joined(counted)
         metrics: dict[str, float] = {}
         for name, t2v, v2t in self._normalised(gallery):
             metrics |= {name + key: x for key, x in self._ranked(t2v, v2t, gallery.owners).items()}
         if broken:
-            metrics['left_out'] = len(broken)
-            _warn_of(broken, len(results))
+            metrics['left_out'] = broken
         if self.missing:
             metrics['missing'] = self.missing
         return metrics
@@ -183,14 +177,4 @@ def _say_transductive(name: str, by: str) -> None:
     print_log(
         f'{name} is transductive: the score of a query depends on {by}; say so beside its numbers',
         logger='current',
-    )
-
-
-def _warn_of(broken: Sequence[tuple[str, str]], total: int) -> None:
-    named = '; '.join(f'{name}: {reason}' for name, reason in sorted(broken))
-    print_log(
-        f'the ranks leave out {len(broken)} of {total} videos with their captions, which are '
-        f'broken: {named}',
-        logger='current',
-        level=logging.WARNING,
     )

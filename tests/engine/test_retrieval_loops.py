@@ -26,12 +26,15 @@ WIDTH = 8
 
 @DATASETS.register_module(force=True)
 class CaptionedVideos(torch.utils.data.Dataset):
-    """Videos ``first`` ... with 1, 2, 3, 1, ... captions."""
+    """Videos ``first`` ... with 1, 2, 3, 1, ... captions; that of index ``broken`` is flagged."""
 
     metainfo: dict[str, Any] = {}
 
-    def __init__(self, length: int = 5, first: int = 0, num_missing: int = 0) -> None:
+    def __init__(
+        self, length: int = 5, first: int = 0, num_missing: int = 0, broken: int = -1
+    ) -> None:
         self.length, self.first, self.num_missing = length, first, num_missing
+        self.broken = first + broken
 
     def __len__(self) -> int:
         return self.length
@@ -40,6 +43,8 @@ class CaptionedVideos(torch.utils.data.Dataset):
         index += self.first
         sample = ActionDataSample(metainfo=dict(video_id=str(index)))
         sample.captions = [f'{index} {i}' for i in range(1 + index % 3)]
+        if index == self.broken:
+            sample.set_metainfo(dict(broken=[(f'{index}.mp4', 'is empty')]))
         generator = torch.Generator().manual_seed(index)
         return dict(inputs=torch.randn(WIDTH, generator=generator), data_samples=sample)
 
@@ -194,6 +199,24 @@ def test_bank(work_dir: Path):
     assert len(metric._bank[1].frames) == 7
     runner.test_loop.run()  # again: the weights may have changed
     assert len(runner.model.seen) == 24
+
+
+def test_broken_videos(work_dir: Path):
+    """Of the bank and of the test set."""
+    changes = {
+        'test_dataloader.dataset.broken': 2,
+        'test_cfg.bank_dataloader.dataset.broken': 4,
+    }
+    made = config(work_dir, **QB_NORM)
+    made.merge_from_dict(changes)
+    runner = Runner.from_cfg(made)
+    assert runner.test()['retrieval/left_out'] == 1
+    (metric,) = runner.test_loop.evaluator.metrics
+    assert len(metric._bank[1].frames) == 6
+    (log,) = work_dir.glob('*/*.log')
+    assert 'the ranks leave out 1 of 5 videos with their captions' in log.read_text()
+    assert 'the features of the bank leave out 1 of 7 videos' in log.read_text()
+    assert 'broken: 54.mp4: is empty' in log.read_text()
 
 
 def test_without_a_bank(work_dir: Path):

@@ -201,7 +201,9 @@ def test_broken_videos_are_left_out_with_their_captions(tmp_path: Path):
 
 
 def test_nothing_readable():
-    with pytest.raises(ValueError, match=r"all 1 videos are broken, among them \[\('a\.mp4', "):
+    with pytest.raises(
+        ValueError, match=r"the ranks have no video: all 1 are broken, among them \[\('a\.mp4', "
+    ):
         evaluate([sample(0, broken=[('a.mp4', 'is empty')])], RetrievalMetric())
 
 
