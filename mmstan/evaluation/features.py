@@ -60,8 +60,8 @@ def readable(results: Sequence[Result], *, what: str) -> tuple[list[Result], int
     if broken:
         named = '; '.join(f'{name}: {reason}' for name, reason in broken)
         print_log(
-            f'{what} leave out {len(broken)} of {len(results)} videos with their captions, which are '
-            f'broken: {named}',
+            f'{what} leave out {len(broken)} of {len(results)} videos with their captions, which '
+            f'are broken: {named}',
             logger='current',
             level=logging.WARNING,
         )
