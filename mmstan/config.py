@@ -42,7 +42,7 @@ def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:
 
     Raises:
         ValueError: A class of mmstan does not exist or has no such argument.
-        FileNotFoundError: Annotations, videos or class names are not there.
+        FileNotFoundError: Annotations, videos, class names or ``load_from`` are not there.
         PermissionError: The work dir cannot be written to.
     """
     check_arguments(cfg)
@@ -86,6 +86,9 @@ def check_work_dir(work_dir: str) -> None:
 
 def missing_data(cfg: Config, splits: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """The local files and folders that ``cfg`` reads and that are not there, as (key, path)."""
+    start = cfg.get('load_from')
+    if start and not is_checkpoint(start):
+        yield 'load_from', start
     seen = set()
     for split in splits:
         loader = f'{split}_dataloader'

@@ -9,7 +9,7 @@ from mmstan.datasets.msvd import MSVD
 from mmstan.datasets.reliable import ReliableSamples, set_epoch
 from mmstan.datasets.vatex import VATEX
 from mmstan.datasets.video_dataset import VideoDataset
-from mmstan.datasets.video_text import VideoTextDataset
+from mmstan.datasets.video_text import VideoTextDataset, count_missing
 
 __all__ = [
     'LSMDC',
@@ -22,5 +22,6 @@ __all__ = [
     'ReliableSamples',
     'VideoDataset',
     'VideoTextDataset',
+    'count_missing',
     'set_epoch',
 ]

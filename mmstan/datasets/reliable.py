@@ -1,6 +1,7 @@
 """Samples that can be repeated, and that survive broken video files."""
 
 import logging
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -48,6 +49,7 @@ class ReliableSamples(BaseDataset):
 
     def __getitem__(self, idx: int) -> dict[str, Any]:
         """The packed sample, or in training its replacement."""
+        idx = range(len(self))[idx]  # as in a list: -1 is the last
         broken: list[tuple[str, str]] = []
         if self.test_mode:
             with self._seeded(idx):
@@ -71,7 +73,7 @@ class ReliableSamples(BaseDataset):
         seed, epoch = self._clock.tolist()
         if seed < 0 and not self.test_mode:
             return nullcontext()
-        return seeded(max(seed, 0), max(epoch, 0), int(idx), attempt)
+        return seeded(max(seed, 0), max(epoch, 0), idx, attempt)
 
     def _test_sample(self, idx: int, broken: list[tuple[str, str]]) -> dict[str, Any]:
         try:
@@ -104,6 +106,11 @@ def set_epoch(dataset: Any, epoch: int, *, seed: int) -> None:
             logger='current',
             level=logging.WARNING,
         )
-    inner = getattr(dataset, 'dataset', getattr(dataset, '_dataset', None))
-    for part in getattr(dataset, 'datasets', [] if inner is None else [inner]):
+    for part in wrapped(dataset):
         set_epoch(part, epoch, seed=seed)
+
+
+def wrapped(dataset: Any) -> Sequence[Any]:
+    """The data sets in a wrapper of MMEngine, MMAction2 or PyTorch; none in a plain data set."""
+    inner = getattr(dataset, 'dataset', getattr(dataset, '_dataset', None))
+    return getattr(dataset, 'datasets', [] if inner is None else [inner])

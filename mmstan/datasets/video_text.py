@@ -15,7 +15,7 @@ from mmengine.logging import print_log
 from mmengine.utils import is_abs
 
 from mmstan.datasets.annotation_files import read_names
-from mmstan.datasets.reliable import ReliableSamples
+from mmstan.datasets.reliable import ReliableSamples, wrapped
 from mmstan.datasets.video_files import VideoFiles
 
 Pairs = Literal['expand', 'random', 'all']
@@ -203,7 +203,6 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
             FileNotFoundError: something is, and ``missing`` is 'error'.
         """
         self.missing_videos = without_captions + without_file
-        self._metainfo['num_missing'] = self.num_missing
         if not self.missing_videos:
             return
         parts = [
@@ -221,6 +220,12 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
                 'others, whose scores are not comparable'
             )
         _warn(f'{text}; they are left out')
+
+
+def count_missing(dataset: Any) -> int:
+    """How many videos the data sets in ``dataset``, through wrappers, have left out."""
+    own = getattr(dataset, 'num_missing', None)
+    return sum(map(count_missing, wrapped(dataset))) if own is None else own
 
 
 def _first(names: Sequence[str], count: int = 5) -> str:

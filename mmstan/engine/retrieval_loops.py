@@ -15,6 +15,7 @@ from mmengine.runner import Runner, TestLoop, ValLoop, autocast
 from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import DataLoader
 
+from mmstan.datasets import count_missing
 from mmstan.evaluation import RetrievalMetric
 from mmstan.evaluation.features import Result, joined, kept, readable
 from mmstan.registry import LOOPS
@@ -71,7 +72,7 @@ class _RetrievalLoop(BaseLoop):
             if hasattr(metric, 'use_model'):
                 metric.use_model(model)
         for metric in self._retrieval_metrics():
-            metric.missing = getattr(self.dataloader.dataset, 'num_missing', 0)
+            metric.missing = count_missing(self.dataloader.dataset)
 
     @torch.no_grad()
     def _give_bank(self) -> None:

@@ -126,6 +126,19 @@ def test_nothing_readable_is_an_error_that_names_files(tmp_path: Path):
         dataset[2]
 
 
+@pytest.mark.parametrize('test_mode', [False, True])
+def test_indices_are_those_of_a_list(test_mode: bool, tmp_path: Path):
+    dataset = make(tmp_path, broken=(11,), test_mode=test_mode, skip_broken=test_mode)
+    set_epoch(dataset, 2, seed=5)
+    for index in (-1, -5, -LENGTH, np.int64(-1)):
+        sample, same = dataset[index], dataset[int(index) + LENGTH]
+        assert torch.equal(sample['inputs'], same['inputs'])
+        assert sample['data_samples'].name == same['data_samples'].name
+    for index in (LENGTH, -LENGTH - 1):
+        with pytest.raises(IndexError):
+            dataset[index]
+
+
 @pytest.mark.parametrize('num_workers', [0, 1])
 def test_testing_stops_with_the_name(num_workers: int, tmp_path: Path):
     with pytest.raises(RuntimeError, match=r'broken5\.mp4'):

@@ -4,9 +4,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mmengine.dataset import ConcatDataset
 from mmengine.logging import MMLogger
+from torch.utils.data import Subset
 
-from mmstan.datasets import MSRVTT, MSVD, CaptionsJson, VideoTextDataset, set_epoch
+from mmstan.datasets import (
+    MSRVTT,
+    MSVD,
+    CaptionsJson,
+    VideoTextDataset,
+    count_missing,
+    set_epoch,
+)
 
 CAPTIONS = {f'{i}.mp4': [f'{i} {word}' for word in 'abcd'] for i in range(12)}
 
@@ -25,7 +34,7 @@ def make(
     cls: type[VideoTextDataset] = CaptionsJson,
     **arguments: Any,
 ) -> VideoTextDataset:
-    (root / 'videos').mkdir()
+    (root / 'videos').mkdir(parents=True)
     for name in captions if files is None else files:
         path = root / 'videos' / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +121,7 @@ def test_missing_videos_are_counted_and_named(
     dataset = make(tmp_path, INCOMPLETE, files, test_mode=test_mode, **missing)
     assert told(dataset) == ['a', 'c']
     assert dataset.missing_videos == ['2.mp4', '3.mp4', '1.mp4']
-    assert dataset.num_missing == dataset.metainfo['num_missing'] == 3
+    assert dataset.num_missing == 3
     assert dataset.get_subset([0]).num_missing == 3
     assert LEFT_OUT.format(root=tmp_path) in log()
 
@@ -126,8 +135,18 @@ def test_missing_videos_stop(arguments: dict[str, Any], tmp_path: Path) -> None:
     assert LEFT_OUT.format(root=tmp_path) in str(error.value)
 
 
+def test_sets_with_different_losses_are_joined(tmp_path: Path) -> None:
+    names = [f'{i}.mp4' for i in range(5)]
+    whole = make(tmp_path / 'one', INCOMPLETE, names[:1] + names[2:])
+    fewer = make(tmp_path / 'other', INCOMPLETE, names[:1])
+    both = ConcatDataset([whole, fewer])
+    assert len(both) == 2 + 1
+    assert (whole.num_missing, fewer.num_missing) == (3, 4)
+    assert count_missing(both) == count_missing(Subset(both, [0])) == 7
+
+
 def test_nothing_missing(log: Callable[[], str], tmp_path: Path) -> None:
-    assert make(tmp_path).metainfo['num_missing'] == 0
+    assert make(tmp_path).num_missing == 0
     assert not log()
 
 
