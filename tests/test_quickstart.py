@@ -23,7 +23,20 @@ def test_other_lines_are_not_shown() -> None:
     assert progress('2026/01/01 00:00:00 - mmengine - INFO - Saving checkpoint at 1 epochs') is None
 
 
-@pytest.mark.parametrize('stem', script('quickstart').SYSTEMS.values())
+def test_retrieval_shows_its_recall() -> None:
+    line = 'Epoch(test) [4/4]    retrieval/t2v/R1: 51.5625  retrieval/t2v/R5: 99.0  time: 0.1'
+    assert '51.6 %' in script('quickstart').progress(line)
+
+
+def test_figures_of_the_last_test(tmp_path: Path) -> None:
+    for stamp, share in (('20260101_000000', 10.0), ('20260101_000001', 20.0)):
+        (tmp_path / stamp / 'vis_data').mkdir(parents=True)
+        (tmp_path / stamp / f'{stamp}.json').write_text(f'{{"retrieval/t2v/R1": {share}}}')
+        (tmp_path / stamp / 'vis_data' / f'{stamp}.json').write_text('{"loss": 1}')
+    assert script('quickstart').retrieval_figures(tmp_path) == {'t2v/R1': 20.0}
+
+
+@pytest.mark.parametrize('stem', [*script('quickstart').SYSTEMS.values(), 'retrieval_stan'])
 def test_systems_are_configs(stem: str) -> None:
     assert (script('quickstart').CONFIGS / f'{stem}.py').is_file()
 

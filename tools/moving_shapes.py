@@ -1,7 +1,11 @@
-"""The tables on Moving Shapes: ``python tools/moving_shapes.py [--seeds 0 1 2]``.
+"""The tables on Moving Shapes: ``python tools/moving_shapes.py [TASK ...] [--seeds 0 1 2]``.
 
 Trains and tests every system with every seed, one seed after the other, and prints medians. Runs
-that are done are not done again; more seeds refine the table.
+that are done are not done again; more seeds refine the tables.
+
+* ``recognition``: eight motions, what the parts of STAN are for.
+* ``misaligned``: a caption is about a third of its video's frames, and a part of it about none.
+  Every interaction learns on the aligned retrieval data first, then on the misaligned.
 """
 
 from __future__ import annotations
@@ -12,50 +16,101 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from quickstart import CONFIGS, train_and_test
+from quickstart import CONFIGS, last_checkpoint, retrieval_figures, train_and_test
 
 from mmstan.datasets.moving_shapes import generate
 
 OUT = Path('work_dirs/moving_shapes')
-SYSTEMS = {
+RECOGNITION = {
     'CLIP mean': 'clip_mean',
     'STAN': 'stan',
     '- without cross-frame modules': 'stan_no_cross_frame',
     '- posterior': 'stan_posterior',
     '- single level': 'stan_single_level',
 }
+MISALIGNED = {'STAN, mean of the frames': 'stan', 'STAN, Mug': 'mug'}
 
 
 def main() -> None:
-    """Run what is missing and print the table."""
+    """Run what is missing and print the tables."""
     parser = argparse.ArgumentParser(description='The tables on Moving Shapes')
+    tasks = ('recognition', 'misaligned')
+    parser.add_argument('tasks', nargs='*', choices=[[], *tasks], metavar='TASK', help=str(tasks))
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
-    parser.add_argument('--systems', nargs='+', default=list(SYSTEMS.values()), help='config stems')
+    parser.add_argument('--systems', nargs='+', help='only these of the stems of the configs')
     parser.add_argument('--report', action='store_true', help='run nothing, show what is finished')
     args = parser.parse_args()
-    if not args.report:
-        generate(size='small', tasks=['recognition'])
-        for seed in args.seeds:
-            for stem in args.systems:
-                work_dir = OUT / f'{stem}_seed{seed}'
-                train_and_test(CONFIGS / f'{stem}.py', work_dir, '--seed', str(seed))
-    table = report(args.seeds)
-    (OUT / 'recognition.md').write_text(table + '\n')
-    print(f'\nMoving Shapes, recognition, top-1 in per cent\n{table}')
+    for task in args.tasks or tasks:
+        if not args.report:
+            for seed in args.seeds:
+                (recognition if task == 'recognition' else misaligned)(seed, args.systems)
+        OUT.mkdir(parents=True, exist_ok=True)
+        table = report_recognition(args.seeds) if task == 'recognition' else report(args.seeds)
+        (OUT / f'{task}.md').write_text(table + '\n')
+        print(f'\nMoving Shapes, {task}\n{table}')
+
+
+def recognition(seed: int, systems: Sequence[str] | None) -> None:
+    """The runs of one seed."""
+    generate(size='small', tasks=['recognition'])
+    for stem in systems or RECOGNITION.values():
+        train_and_test(CONFIGS / f'{stem}.py', OUT / f'{stem}_seed{seed}', '--seed', str(seed))
+
+
+def misaligned(seed: int, systems: Sequence[str] | None) -> None:
+    """The runs of one seed: on the aligned data, and from there on the misaligned."""
+    generate(size='small', tasks=['retrieval', 'misaligned'])
+    for stem in systems or MISALIGNED.values():
+        options = ['--seed', str(seed)]
+        aligned = OUT / f'retrieval_{stem}_seed{seed}'
+        config = CONFIGS / f'retrieval_{stem}.py'
+        train_and_test(config, aligned, *options, figures=retrieval_figures)
+        options += ['--cfg-options', f'load_from={last_checkpoint(aligned)}']
+        config = CONFIGS / f'misaligned_{stem}.py'
+        work_dir = OUT / f'misaligned_{stem}_seed{seed}'
+        train_and_test(config, work_dir, *options, figures=retrieval_figures)
+
+
+def finished(stem: str, seeds: Sequence[int], key: str) -> list[float | None]:
+    """A figure of the runs of a config, None where there is none yet."""
+    files = [OUT / f'{stem}_seed{seed}' / 'result.json' for seed in seeds]
+    return [json.loads(f.read_text())[key] if f.exists() else None for f in files]
+
+
+def report_recognition(seeds: Sequence[int]) -> str:
+    """Top-1 in per cent of the runs that are finished."""
+    rows = [f'| | median | {" | ".join(f"seed {seed}" for seed in seeds)} |']
+    rows.append('|---|' + '---|' * (len(seeds) + 1))
+    for name, stem in RECOGNITION.items():
+        shares = [x and 100 * x for x in finished(stem, seeds, 'top-1')]
+        rows.append(f'| {name} | {median(shares)} | {" | ".join(map(cell, shares))} |')
+    return '\n'.join(rows)
 
 
 def report(seeds: Sequence[int]) -> str:
-    """The table of the runs that are finished."""
-    rows = [f'| | median | {" | ".join(f"seed {seed}" for seed in seeds)} |']
-    rows.append('|---|' + '---|' * (len(seeds) + 1))
-    for name, stem in SYSTEMS.items():
-        files = [OUT / f'{stem}_seed{seed}' / 'result.json' for seed in seeds]
-        found = [json.loads(f.read_text())['top-1'] if f.exists() else None for f in files]
-        shares = [100 * share for share in found if share is not None]
-        median = f'{statistics.median(shares):.1f}' if shares else '-'
-        cells = ['-' if share is None else f'{100 * share:.1f}' for share in found]
-        rows.append(f'| {name} | {median} | {" | ".join(cells)} |')
+    """Text-to-video retrieval of the runs that are finished."""
+    aligned = [f'R@1 seed {seed}' for seed in seeds]
+    heads = ['R@1', 'R@5', 'MdR', *aligned, 'R@1 on the aligned data']
+    rows = ['| | ' + ' | '.join(heads) + ' |', '|---|' + '---|' * len(heads)]
+    for name, stem in MISALIGNED.items():
+        figures = {
+            k: finished(f'misaligned_{stem}', seeds, f't2v/{k}') for k in ('R1', 'R5', 'MdR')
+        }
+        before = finished(f'retrieval_{stem}', seeds, 't2v/R1')
+        cells = [*map(median, figures.values()), *map(cell, figures['R1']), median(before)]
+        rows.append(f'| {name} | ' + ' | '.join(cells) + ' |')
     return '\n'.join(rows)
+
+
+def cell(figure: float | None) -> str:
+    """A figure, or that there is none yet."""
+    return '-' if figure is None else f'{figure:.1f}'
+
+
+def median(figures: Sequence[float | None]) -> str:
+    """The median of those that are there."""
+    there = [x for x in figures if x is not None]
+    return cell(statistics.median(there) if there else None)
 
 
 if __name__ == '__main__':

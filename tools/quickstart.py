@@ -1,8 +1,8 @@
 """The main job on real video files, in minutes on two cores: ``python tools/quickstart.py``.
 
-Renders Moving Shapes, trains CLIP mean pooling and STAN (same tower, data and epochs) with
-``tools/train.py``, tests them with ``tools/test.py``, and leaves a table and a picture in
-``work_dirs/quickstart``. Steps that are done are not done again.
+Renders Moving Shapes and, with ``tools/train.py`` and ``tools/test.py``, trains and tests CLIP mean
+pooling and STAN on recognition (same tower, data and epochs), and STAN on text-to-video retrieval.
+Leaves tables and pictures in ``work_dirs/quickstart``. Steps that are done are not done again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,15 @@ from mmstan.datasets.moving_shapes import CLASS_NAMES, generate
 from mmstan.datasets.transforms import ReadFrames
 from mmstan.visualization import Strip, confusion_matrix, recognition_report
 
+Figures = Callable[[Path], dict[str, float]]
 ROOT = Path(os.path.relpath(Path(__file__).parent.parent))
 CONFIGS = ROOT / 'configs' / 'quickstart'
 OUT = Path('work_dirs/quickstart')
 SYSTEMS = {'CLIP mean': 'clip_mean', 'STAN': 'stan'}
+RETRIEVAL = 'retrieval_stan'
 _TRAINED = re.compile(r'Epoch\(train\) *\[(\d+)\]\[ *(\d+)/(\d+)\].* eta: (\S+).* loss: (\S+)')
-_TESTED = re.compile(r'Epoch\((?:val|test)\).*acc/top1: (\S+)')
+_ACCURACY = re.compile(r'Epoch\((?:val|test)\).*acc/top1: (\S+)')
+_RECALL = re.compile(r'Epoch\((?:val|test)\).* retrieval/t2v/R1: (\S+)')
 
 
 def progress(line: str) -> str | None:
@@ -39,8 +43,10 @@ def progress(line: str) -> str | None:
     if match := _TRAINED.search(line):
         epoch, step, steps, eta, loss = match.groups()
         return f'epoch {epoch}, step {step:>3} of {steps}: loss {loss}, {eta} to go'
-    if match := _TESTED.search(line):
+    if match := _ACCURACY.search(line):
         return f'on the test videos: {100 * float(match[1]):.1f} % top-1'
+    if match := _RECALL.search(line):
+        return f'on the test videos: {float(match[1]):.1f} % of the captions find theirs first'
     return None
 
 
@@ -58,8 +64,17 @@ def run(tool: str, *args: str) -> None:
         raise SystemExit(''.join(lines[-40:]) + f'\n{" ".join(command)} failed')
 
 
-def train_and_test(config: Path, work_dir: Path, *options: str) -> dict[str, float]:
-    """Train (with ``options``) and test a config; its figures, kept in ``result.json``."""
+def train_and_test(
+    config: Path, work_dir: Path, *options: str, figures: Figures | None = None
+) -> dict[str, float]:
+    """Train (with ``options``) and test a config; its figures, kept in ``result.json``.
+
+    Args:
+        config: The config.
+        work_dir: Of this run alone: it is emptied when the config, its options or its data change.
+        *options: Of ``tools/train.py``.
+        figures: The work dir of a finished test -> figures, by default of recognition.
+    """
     result = work_dir / 'result.json'
     what = fingerprint(config, *options)
     made_from = work_dir / 'made_from.txt'
@@ -69,21 +84,37 @@ def train_and_test(config: Path, work_dir: Path, *options: str) -> dict[str, flo
         made_from.write_text(what)
     if not result.exists():
         start = time.time()
-        run('train.py', str(config), '--work-dir', str(work_dir), '--resume', *options)
+        # What starts from another run's checkpoint cannot go on from its own too.
+        resume = [] if any('load_from=' in option for option in options) else ['--resume']
+        run('train.py', str(config), '--work-dir', str(work_dir), *resume, *options)
         seconds = time.time() - start
-        checkpoint = (work_dir / 'last_checkpoint').read_text().strip()
-        checkpoint = os.path.relpath(checkpoint)
         dump = work_dir / 'predictions.pkl'
         where = ['--work-dir', str(work_dir), '--dump', str(dump)]
-        run('test.py', str(config), checkpoint, *where)
-        truth, predicted = predictions(work_dir)
-        figures = {
-            'top-1': float(np.mean(truth == predicted)),
-            'pair': float(np.mean(truth // 2 == predicted // 2)),
-            'seconds': seconds,
-        }
-        result.write_text(json.dumps(figures, indent=1) + '\n')
+        run('test.py', str(config), last_checkpoint(work_dir), *where)
+        found = (figures or recognition_figures)(work_dir)
+        result.write_text(json.dumps({**found, 'seconds': seconds}, indent=1) + '\n')
     return json.loads(result.read_text())
+
+
+def last_checkpoint(work_dir: Path) -> str:
+    """The newest checkpoint of a run."""
+    return os.path.relpath((work_dir / 'last_checkpoint').read_text().strip())
+
+
+def recognition_figures(work_dir: Path) -> dict[str, float]:
+    """Accuracy among the eight classes, and among their four pairs of opposite directions."""
+    truth, predicted = predictions(work_dir)
+    return {
+        'top-1': float(np.mean(truth == predicted)),
+        'pair': float(np.mean(truth // 2 == predicted // 2)),
+    }
+
+
+def retrieval_figures(work_dir: Path) -> dict[str, float]:
+    """What the last test logged, ``t2v/R1`` and so on."""
+    logs = [log for log in work_dir.glob('*/*.json') if log.parent.name == log.stem]
+    metrics = json.loads(max(logs).read_text().splitlines()[-1])
+    return {key.removeprefix('retrieval/'): value for key, value in metrics.items()}
 
 
 def fingerprint(config: Path, *options: str) -> str:
@@ -121,9 +152,8 @@ def picture(path: Path) -> None:
     recognition_report(path, strips, matrices, CLASS_NAMES)
 
 
-def main() -> None:
-    """Render, train, test, show."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+def recognition() -> str:
+    """Train and test what tells motions apart, draw it, and give the table."""
     generate(size='small', tasks=['recognition'])
     figures = {
         name: train_and_test(CONFIGS / f'{stem}.py', OUT / stem) for name, stem in SYSTEMS.items()
@@ -133,10 +163,36 @@ def main() -> None:
     for name, row in figures.items():
         shares = f'{100 * row["top-1"]:>7.1f}%{100 * row["pair"]:>27.1f}%'
         rows.append(f'{name:12}{shares}{row["seconds"]:>10.0f} s')
-    table = '\n'.join(rows)
-    (OUT / 'table.txt').write_text(table + '\n')
-    print(f'\nMoving Shapes: eight classes, four motions and the same played backwards\n{table}')
-    print(f'\nPicture: {OUT / "recognition.png"}')
+    return '\n'.join(rows)
+
+
+def retrieval() -> str:
+    """Train and test what finds videos by text, draw what it finds, and give the table."""
+    generate(size='small', tasks=['retrieval'])
+    config, work_dir = CONFIGS / f'{RETRIEVAL}.py', OUT / RETRIEVAL
+    row = train_and_test(config, work_dir, figures=retrieval_figures)
+    drawing, out = work_dir / 'drawing', OUT / 'retrieval.png'
+    options = ['--index', '0', '--out', str(out), '--work-dir', str(drawing)]
+    run('retrieve.py', str(config), last_checkpoint(work_dir), *options)
+    keys = ['t2v/R1', 't2v/R5', 't2v/R10', 't2v/MdR', 'v2t/R1']
+    cells = ''.join(f'{row[key]:>10.1f}' for key in keys)
+    return (
+        f'{"":12}{"".join(f"{key:>10}" for key in keys)}{"training":>12}\n'
+        f'{"STAN":12}{cells}{row["seconds"]:>10.0f} s'
+    )
+
+
+def main() -> None:
+    """Render, train, test, show."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    tables = [
+        'Moving Shapes: eight classes, four motions and the same played backwards\n'
+        + recognition(),
+        'Moving Shapes: 320 captions and their videos\n' + retrieval(),
+    ]
+    (OUT / 'table.txt').write_text('\n\n'.join(tables) + '\n')
+    print('', *tables, sep='\n\n')
+    print(f'\nPictures: {OUT / "recognition.png"}, {OUT / "retrieval.png"}')
 
 
 if __name__ == '__main__':
