@@ -56,6 +56,28 @@ def test_what_is_wrong_with_a_file(name: str, text: str, problem: str, tmp_path:
     assert '\n' not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    'names',
+    [['1 brush_hair', '2 cartwheel'], ['0 a', '1 b', '2\tc'], [f'{i} x' for i in range(20)]],
+)
+@pytest.mark.parametrize('kind', ['file', 'list'])
+def test_numbers_in_front(names: list[str], kind: str, tmp_path: Path) -> None:
+    (tmp_path / 'classInd.txt').write_text('\n'.join(names))
+    source = str(tmp_path / 'classInd.txt') if kind == 'file' else names
+    with pytest.raises(
+        ValueError, match=f'its own number \\({names[0]!r}\\).*remove the num'
+    ) as error:
+        read_class_names(source)
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'names', [['0', '1', '2'], ['1 apple', 'no apple'], ['2 a', '3 b'], ['0 a', '2 b'], ['1 egg']]
+)
+def test_numbers_that_belong_to_the_names(names: list[str]) -> None:
+    assert read_class_names(names) == names
+
+
 @pytest.mark.parametrize('names', [[], ['a', ' ']])
 def test_names_that_are_none(names: list[str]) -> None:
     with pytest.raises(ValueError, match='no name'):

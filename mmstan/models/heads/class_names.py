@@ -24,14 +24,29 @@ def read_class_names(source: str | Sequence[str]) -> list[str]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is of another form, the ids are not 0 to K - 1, or a name is empty.
+        ValueError: The file is of another form, the ids are not 0 to K - 1, a name is empty, or
+            each begins with its own number (``1 brush_hair``, as in a ``classInd.txt``).
     """
     names = _from_file(Path(source)) if isinstance(source, str) else list(source)
     empty = [i for i, name in enumerate(names) if not name.strip()]
     if not names or empty:
         where = f'classes {empty[:5]} have' if empty else 'there are'
         raise ValueError(f'class_names={source!r}: {where} no name')
+    if _is_numbered(names):
+        raise ValueError(
+            f'class_names={source!r}: each name begins with its own number ({names[0]!r}), which '
+            'the text tower would read; remove the numbers (tools/data/class_names.py does, for '
+            'UCF101 and HMDB51)'
+        )
     return names
+
+
+def _is_numbered(names: Sequence[str]) -> bool:
+    """Whether each of several names begins with its own place, counted from 0 or from 1."""
+    parts = [name.split(maxsplit=1) for name in names]
+    places = ([str(i + start) for i in range(len(names))] for start in (0, 1))
+    numbered = [part[0] for part in parts if len(part) == 2]
+    return len(names) > 1 and numbered in places
 
 
 def _from_file(path: Path) -> list[str]:

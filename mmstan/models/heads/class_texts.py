@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import Self
 
 from mmstan.models.heads.class_names import read_class_names
@@ -21,19 +21,24 @@ _TEXTS_AT_ONCE = 256
 class ClassTexts(BaseModule):
     """Features of K class names, computed once for as long as nothing can change them.
 
-    They are kept while the text tower is frozen, or while evaluating without gradients, and
-    dropped by ``train()``, ``eval()``, ``load_state_dict()`` and new names. The runner calls
-    ``eval()`` after an EMA hook has swapped weights, so swapped weights are seen.
+    They are kept while nothing in here learns, or while evaluating without gradients, and dropped
+    by ``train()``, ``eval()``, ``load_state_dict()`` and new names. The runner calls ``eval()``
+    after an EMA hook has swapped weights, so swapped weights are seen.
 
     Args:
         class_names: The names, or a file of them (:func:`read_class_names`).
         text_tower: Config of a text tower.
         templates: Sentences with a ``{}`` for the name. With several the normalised features are
             averaged (CLIP's prompt ensembling).
+        sample_template: Each training step takes one template at random. At test it is the scores
+            that are averaged (X-CLIP, Table 9): the mean feature is not normalised again.
+        context_vectors: Vectors before the sentence that are learned in the place of words (CoOp,
+            arXiv 2109.01134), also through a frozen tower; the same for all classes.
         tokens: Keep every token's features and not only the whole name's.
 
     Raises:
-        ValueError: A template has no ``{}``, or there are several and ``tokens`` are wanted.
+        ValueError: A template has no ``{}``, there are several where one is needed or one where
+            several are, or the context leaves no room for names.
     """
 
     def __init__(
@@ -42,20 +47,26 @@ class ClassTexts(BaseModule):
         text_tower: dict[str, Any],
         *,
         templates: Sequence[str] = ('{}',),
+        sample_template: bool = False,
+        context_vectors: int = 0,
         tokens: bool = False,
     ) -> None:
         super().__init__()
-        wrong = [template for template in templates if '{}' not in template]
-        if wrong or not templates:
-            raise ValueError(f"templates={list(templates)}: each needs a '{{}}' for the class name")
-        if tokens and len(templates) > 1:
-            raise ValueError(
-                f'templates={list(templates)}: tokens of several sentences cannot be averaged; '
-                'give one template, or an interaction that reads whole sentences'
-            )
+        _check_templates(templates, sample_template, context_vectors, tokens)
         self.templates = tuple(templates)
+        self.sample_template = sample_template
         self.tokens = tokens
         self.tower: TextTower = MODELS.build(text_tower)
+        if not 0 <= context_vectors <= self.tower.context_length - 3:
+            raise ValueError(
+                f'context_vectors={context_vectors}: 0 to {self.tower.context_length - 3}, since '
+                f'a text has {self.tower.context_length} tokens, of which start, end and a name '
+                'need three'
+            )
+        if context_vectors:
+            self.context_embedding = nn.Parameter(torch.empty(context_vectors, self.tower.width))
+            nn.init.normal_(self.context_embedding, std=0.02)  # CoOp's
+        self.context_vectors = context_vectors
         # Of the inner module: it sees what is loaded into the whole model, and `init_weights` too.
         self.tower.text.register_load_state_dict_post_hook(self._drop)
         self.names = class_names
@@ -68,7 +79,8 @@ class ClassTexts(BaseModule):
     @names.setter
     def names(self, names: str | Sequence[str]) -> None:
         self._names = read_class_names(names)
-        texts = [template.format(name) for name in self._names for template in self.templates]
+        context = 'x ' * self.context_vectors  # a token each, to be replaced
+        texts = [f'{context}{t.format(name)}' for name in self._names for t in self.templates]
         ids = self.tower.tokenize(texts)
         if not self.tower.has_class_token:  # causal: what follows the longest text is not read
             ids = ids[:, : int(ids.argmax(dim=1).max()) + 1]
@@ -76,7 +88,7 @@ class ClassTexts(BaseModule):
         self._drop()
 
     def _drop(self, *_: Any) -> None:
-        self._kept: TextFeatures | None = None
+        self._kept: dict[int | None, TextFeatures] = {}  # by the template that was drawn
 
     def train(self, mode: bool = True) -> Self:
         """Drop what is kept: the mode changes when weights may have."""
@@ -84,27 +96,65 @@ class ClassTexts(BaseModule):
         return super().train(mode)
 
     def forward(self) -> TextFeatures:
-        """The classes as texts, float32: J tokens each, or their L2-normalised sentence alone."""
-        frozen = not any(p.requires_grad for p in self.tower.parameters())
-        if not frozen and (self.training or torch.is_grad_enabled()):
-            return self._encode(self._ids)
-        device = self.tower.text.positional_embedding.device
-        if self._kept is None or self._kept.sentence.device != device:
+        """The classes as texts, float32: J tokens each, or their sentence alone, L2-normalised.
+
+        With ``sample_template`` each call in training mode draws another template.
+        """
+        count, drawn = len(self.templates), None
+        ids = self._ids
+        if self.sample_template and self.training:
+            drawn = int(torch.randint(count, ()))
+            ids, count = ids[drawn::count], 1
+        learns = any(p.requires_grad for p in self.parameters())
+        if learns and (self.training or torch.is_grad_enabled()):
+            return self._encode(ids, count)
+        kept, device = self._kept.get(drawn), self.tower.text.positional_embedding.device
+        if kept is None or kept.sentence.device != device:
+            whole_classes = max(1, _TEXTS_AT_ONCE // count) * count
             with torch.no_grad(), torch.autocast(device.type, enabled=False):
-                parts = [self._encode(ids) for ids in self._ids.split(self._chunk)]
-            self._kept = TextFeatures(*(torch.cat(part) for part in zip(*parts)))
-        return self._kept
+                parts = [self._encode(part, count) for part in ids.split(whole_classes)]
+            kept = TextFeatures(*(torch.cat(part) for part in zip(*parts)))
+            self._kept[drawn] = kept
+        return kept
 
-    @property
-    def _chunk(self) -> int:
-        """Texts encoded at once, whole classes: a multiple of the number of templates."""
-        return max(1, _TEXTS_AT_ONCE // len(self.templates)) * len(self.templates)
-
-    def _encode(self, ids: Tensor) -> TextFeatures:
-        text = self.tower(ids.to(self.tower.text.positional_embedding.device))
+    def _encode(self, ids: Tensor, templates: int) -> TextFeatures:
+        """Features of the texts (M, J), each class's ``templates`` ones beside one another."""
+        text = self._read(ids.to(self.tower.text.positional_embedding.device))
         if self.tokens:
             return TextFeatures(text.tokens.float(), text.sentence.float(), text.mask)
         features = F.normalize(text.sentence.float(), dim=-1)
-        features = features.unflatten(0, (-1, len(self.templates))).mean(dim=1)  # (K, D)
-        features = F.normalize(features, dim=-1)
+        features = features.unflatten(0, (-1, templates)).mean(dim=1)  # (K, D)
+        if not self.sample_template:
+            features = F.normalize(features, dim=-1)
         return TextFeatures(features[:, None], features, text.mask.new_ones(len(features), 1))
+
+    def _read(self, ids: Tensor) -> TextFeatures:
+        """Run the tower, the learned context in the place of the first words."""
+        if not self.context_vectors:
+            return self.tower(ids)
+        x, attn_mask = self.tower.embed(ids)  # (M, J, C): start, context, sentence
+        end = 1 + self.context_vectors
+        context = self.context_embedding + self.tower.text.positional_embedding[1:end]
+        context = context.to(x.dtype).expand(len(x), -1, -1)
+        x = torch.cat([x[:, :1], context, x[:, end:]], dim=1)
+        return self.tower.encode(x, attn_mask, ids)
+
+
+def _check_templates(
+    templates: Sequence[str], sample_template: bool, context_vectors: int, tokens: bool
+) -> None:
+    """Raise ValueError for what the class's docstring names."""
+    given = f'templates={list(templates)}'
+    if not templates or not all('{}' in template for template in templates):
+        raise ValueError(f"{given}: each needs a '{{}}' for the class name")
+    if tokens and len(templates) > 1:
+        raise ValueError(
+            f'{given}: tokens of several sentences cannot be averaged; give one template, or an '
+            'interaction that reads whole sentences'
+        )
+    if context_vectors and len(templates) > 1:
+        raise ValueError(
+            f'{given}: context_vectors={context_vectors} are learned in their place; give one'
+        )
+    if sample_template and len(templates) == 1:
+        raise ValueError(f'{given}: sample_template=True draws one of several; give more')

@@ -27,6 +27,9 @@ class TextHead(BaseHead):
         text_tower: Config of a text tower, of the same joint space as the backbone's.
         interaction: Config of an interaction between the names and the frames.
         templates: Sentences with a ``{}`` for the name; several are averaged.
+        sample_template: One template at random in each training step, the mean of their scores at
+            test (X-CLIP, Table 9).
+        context_vectors: Vectors before the name that are learned in the place of words (CoOp).
         logit_scale: Factor on the similarity, 1 / temperature.
         num_classes: K, to be checked against the names; their number by default.
         average_clips: How the views of a video are averaged at test: of the softmax, or of the
@@ -36,8 +39,8 @@ class TextHead(BaseHead):
         topk: Training accuracies that are logged; those above K are left out.
 
     Raises:
-        ValueError: ``num_classes`` is not the number of names, several templates where the
-            interaction reads tokens, or an interaction that reads patches.
+        ValueError: ``num_classes`` is not the number of names, options of the texts contradict
+            each other or the interaction, or the interaction reads patches.
     """
 
     def __init__(
@@ -47,6 +50,8 @@ class TextHead(BaseHead):
         *,
         interaction: dict[str, Any] | None = None,
         templates: Sequence[str] = ('{}',),
+        sample_template: bool = False,
+        context_vectors: int = 0,
         logit_scale: float = 100.0,
         num_classes: int | None = None,
         average_clips: Literal['prob', 'score'] = 'prob',
@@ -56,7 +61,19 @@ class TextHead(BaseHead):
     ) -> None:
         built: Interaction | None = None if interaction is None else MODELS.build(interaction)
         tokens = built is not None and built.reads_text_tokens
-        texts = ClassTexts(class_names, text_tower, templates=templates, tokens=tokens)
+        if built is not None and sample_template:
+            raise ValueError(
+                f'sample_template=True averages scores, but interaction={interaction} normalises '
+                'the texts again; leave one of the two out'
+            )
+        texts = ClassTexts(
+            class_names,
+            text_tower,
+            templates=templates,
+            sample_template=sample_template,
+            context_vectors=context_vectors,
+            tokens=tokens,
+        )
         names = len(texts.names)
         if num_classes not in (None, names):
             raise ValueError(

@@ -113,14 +113,25 @@ class TextTower(Tower):
         Raises:
             ValueError: J is more than the context length, or with CoCa another one.
         """
-        text, length = self.text, ids.shape[1]
+        return self.encode(*self.embed(ids), ids)
+
+    def embed(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Token ids (M, J) -> the first block's input (M, J, C) and its attention mask.
+
+        They are for :meth:`encode`: rows learned in the place of words (CoOp) can be put in before.
+        """
+        length = ids.shape[1]
         if length > self.context_length or (self.has_class_token and length < self.context_length):
             allowed = 'exactly' if self.has_class_token else 'at most'
             raise ValueError(
                 f'token ids (M, {length}): {self.model} takes {allowed} {self.context_length} '
                 'tokens; `tokenize` makes them'
             )
-        x, attn_mask = text._embeds(ids)  # open_clip's; it has no public name
+        return self.text._embeds(ids)  # open_clip's; it has no public name
+
+    def encode(self, x: Tensor, attn_mask: Tensor, ids: Tensor) -> TextFeatures:
+        """The first block's input (M, J, C) -> :class:`TextFeatures`; ``ids`` say where it ends."""
+        text = self.text
         x = text.transformer(x, attn_mask=attn_mask[..., : x.shape[1], : x.shape[1]])
         tokens = text.ln_final(x) @ text.text_projection  # (M, J, D)
         last = ids.argmax(dim=1)  # end of text has the highest id; argmax takes the first of them
