@@ -1,8 +1,14 @@
 """Released checkpoints -> ours: one file a system, key tables and nothing else."""
 
-from mmstan.converters import clip4clip, drl, stan
+from mmstan.converters import clip4clip, drl, stan, xclip, xclip_hf
 
-CONVERTERS = {'clip4clip': clip4clip, 'drl': drl, 'stan': stan}
+CONVERTERS = {
+    'clip4clip': clip4clip,
+    'drl': drl,
+    'stan': stan,
+    'xclip': xclip,
+    'xclip_hf': xclip_hf,
+}
 """System name -> module with ``from_released`` and ``to_released``."""
 
 __all__ = ['CONVERTERS']

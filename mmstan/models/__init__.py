@@ -1,7 +1,7 @@
 """Models, in the order in which a clip flows through them."""
 
-from mmstan.models.backbones import STAN, FrameEncoder
-from mmstan.models.heads import RetrievalHead, TextHead
+from mmstan.models.backbones import STAN, XCLIP, FrameEncoder
+from mmstan.models.heads import PromptedTextHead, RetrievalHead, TextHead
 from mmstan.models.interactions import (
     Cosine,
     Mug,
@@ -9,20 +9,24 @@ from mmstan.models.interactions import (
     VideoFeatures,
     WeightedTokenWise,
 )
-from mmstan.models.necks import MeanPool, SequenceLSTM, SequenceTransformer
-from mmstan.models.temporal import DenseTemporalConv, TemporalAttention, TemporalConv
+from mmstan.models.necks import MeanPool, MultiFrameIntegration, SequenceLSTM, SequenceTransformer
+from mmstan.models.temporal import DenseTemporalConv, MessageToken, TemporalAttention, TemporalConv
 from mmstan.models.towers import ImageTower, MMPretrainImageTower, TextTower
 from mmstan.models.video_text import VideoTextModel
 
 __all__ = [
     'STAN',
+    'XCLIP',
     'Cosine',
     'DenseTemporalConv',
     'FrameEncoder',
     'ImageTower',
     'MMPretrainImageTower',
     'MeanPool',
+    'MessageToken',
     'Mug',
+    'MultiFrameIntegration',
+    'PromptedTextHead',
     'RetrievalHead',
     'SequenceLSTM',
     'SequenceTransformer',

@@ -2,7 +2,16 @@
 
 from mmstan.models.heads.class_names import read_class_names
 from mmstan.models.heads.class_texts import ClassTexts
+from mmstan.models.heads.prompted_text_head import PromptedTextHead
 from mmstan.models.heads.retrieval_head import RetrievalHead
 from mmstan.models.heads.text_head import TextHead
+from mmstan.models.heads.video_prompting import VideoPrompting
 
-__all__ = ['ClassTexts', 'RetrievalHead', 'TextHead', 'read_class_names']
+__all__ = [
+    'ClassTexts',
+    'PromptedTextHead',
+    'RetrievalHead',
+    'TextHead',
+    'VideoPrompting',
+    'read_class_names',
+]

@@ -2,7 +2,8 @@
 
 from mmstan.models.necks.frame_mask import frame_mask
 from mmstan.models.necks.mean_pool import MeanPool
+from mmstan.models.necks.multi_frame_integration import MultiFrameIntegration
 from mmstan.models.necks.sequence_lstm import SequenceLSTM
 from mmstan.models.necks.sequence_transformer import SequenceTransformer
 
-__all__ = ['MeanPool', 'SequenceLSTM', 'SequenceTransformer', 'frame_mask']
+__all__ = ['MeanPool', 'MultiFrameIntegration', 'SequenceLSTM', 'SequenceTransformer', 'frame_mask']

@@ -3,5 +3,6 @@
 from mmstan.models.temporal.attention import TemporalAttention
 from mmstan.models.temporal.base import CrossFrame
 from mmstan.models.temporal.convolution import DenseTemporalConv, TemporalConv
+from mmstan.models.temporal.message_token import MessageToken
 
-__all__ = ['CrossFrame', 'DenseTemporalConv', 'TemporalAttention', 'TemporalConv']
+__all__ = ['CrossFrame', 'DenseTemporalConv', 'MessageToken', 'TemporalAttention', 'TemporalConv']
