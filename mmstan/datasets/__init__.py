@@ -3,6 +3,7 @@
 from mmstan.datasets.activitynet import ActivityNetCaptions
 from mmstan.datasets.captions_json import CaptionsJson
 from mmstan.datasets.didemo import DiDeMo
+from mmstan.datasets.epic_kitchens import EpicKitchens
 from mmstan.datasets.lsmdc import LSMDC
 from mmstan.datasets.msrvtt import MSRVTT
 from mmstan.datasets.msvd import MSVD
@@ -19,6 +20,7 @@ __all__ = [
     'ActivityNetCaptions',
     'CaptionsJson',
     'DiDeMo',
+    'EpicKitchens',
     'ReliableSamples',
     'VideoDataset',
     'VideoTextDataset',

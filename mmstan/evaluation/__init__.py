@@ -17,6 +17,7 @@ from mmstan.evaluation.ranks import (
 )
 from mmstan.evaluation.retrieval_metric import RetrievalMetric
 from mmstan.evaluation.scores import Blocks, MatrixBlocks, ScoreBlocks
+from mmstan.evaluation.verb_noun_metric import VerbNounMetric, action_ranks
 
 __all__ = [
     'AccMetric',
@@ -24,7 +25,9 @@ __all__ = [
     'MatrixBlocks',
     'RetrievalMetric',
     'ScoreBlocks',
+    'VerbNounMetric',
     'VideoRanks',
+    'action_ranks',
     'class_index_names',
     'dual_softmax',
     'few_shot',

@@ -1,7 +1,13 @@
 """Models, in the order in which a clip flows through them."""
 
 from mmstan.models.backbones import STAN, XCLIP, FrameEncoder
-from mmstan.models.heads import PromptedTextHead, RetrievalHead, TextHead
+from mmstan.models.heads import (
+    FusedTextHead,
+    PromptedTextHead,
+    RetrievalHead,
+    TextHead,
+    VerbNounHead,
+)
 from mmstan.models.interactions import (
     Cosine,
     Mug,
@@ -20,6 +26,7 @@ __all__ = [
     'Cosine',
     'DenseTemporalConv',
     'FrameEncoder',
+    'FusedTextHead',
     'ImageTower',
     'MMPretrainImageTower',
     'MeanPool',
@@ -35,6 +42,7 @@ __all__ = [
     'TextHead',
     'TextTower',
     'TokenWise',
+    'VerbNounHead',
     'VideoFeatures',
     'VideoTextModel',
     'WeightedTokenWise',

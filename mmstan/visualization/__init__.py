@@ -1,5 +1,7 @@
 """Pictures."""
 
+from mmstan.visualization.activation import activation_maps, activation_report, overlay
+from mmstan.visualization.cka import cka, cka_matrix, cka_report
 from mmstan.visualization.film import draw_film
 from mmstan.visualization.misalignment import (
     LEVELS,
@@ -34,7 +36,12 @@ __all__ = [
     'Hit',
     'OwnFrames',
     'Strip',
+    'activation_maps',
+    'activation_report',
     'alignment',
+    'cka',
+    'cka_matrix',
+    'cka_report',
     'confusion_matrix',
     'draw_confusion',
     'draw_film',
@@ -46,6 +53,7 @@ __all__ = [
     'misalignment_report',
     'misalignment_table',
     'mug_weights',
+    'overlay',
     'own_frames',
     'recall_by_level',
     'recognition_report',

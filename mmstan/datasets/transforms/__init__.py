@@ -32,6 +32,7 @@ from mmstan.datasets.transforms.readers import (
     reader_problem,
 )
 from mmstan.datasets.transforms.sample_seconds import SampleSeconds, second_indices
+from mmstan.datasets.transforms.sample_window import SampleWindow, window_frames
 from mmstan.datasets.transforms.tokenize import Tokenize
 
 __all__ = [
@@ -41,10 +42,12 @@ __all__ = [
     'ReadFrames',
     'SampleSeconds',
     'SampleSegments',
+    'SampleWindow',
     'Tokenize',
     'VideoReader',
     'open_video',
     'reader_problem',
     'second_indices',
     'segment_indices',
+    'window_frames',
 ]

@@ -1,0 +1,64 @@
+"""A part of a long video instead of all of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmcv.transforms import BaseTransform
+
+from mmstan.datasets.transforms.readers import BrokenVideoError
+from mmstan.registry import TRANSFORMS
+
+
+def window_frames(total_frames: int, fps: float, start: float, end: float) -> tuple[int, int]:
+    """The first frame of the seconds [start, end) of a video, and how many there are, at least 1.
+
+    >>> window_frames(1000, 50.0, 0.14, 3.37)
+    (7, 161)
+    """
+    first = min(round(start * fps), total_frames - 1)
+    return first, max(min(round(end * fps), total_frames) - first, 1)
+
+
+@TRANSFORMS.register_module()
+class SampleWindow(BaseTransform):
+    """Let another sampler choose frames within ``start_seconds`` and ``end_seconds`` of a video.
+
+    For data sets whose samples are segments of untrimmed videos, such as EPIC-Kitchens. Works where
+    the other sampler does, inside ``ReadFrames`` and after stock ``DecordInit``: reads
+    total_frames, avg_fps and the two times, and sets what the other sampler sets.
+
+    Args:
+        sampler: Config of that sampler; to it the window is the whole video.
+
+    Raises:
+        BrokenVideoError: The video ends before the window begins.
+
+    Example:
+        >>> from mmstan.datasets.transforms import SampleWindow
+        >>> segments = dict(type='mmstan.SampleSegments', num_frames=4, test_mode=True)
+        >>> video = dict(total_frames=1000, avg_fps=50.0, start_seconds=2.0, end_seconds=4.0)
+        >>> SampleWindow(segments)(video)['frame_inds'].tolist()
+        [112, 137, 162, 187]
+    """
+
+    def __init__(self, sampler: dict[str, Any]) -> None:
+        self.sampler = TRANSFORMS.build(sampler)
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Add the frame numbers; see the class."""
+        total, offset = results['total_frames'], results.get('start_index', 0)
+        start, end = results['start_seconds'], results['end_seconds']
+        seconds = total / results['avg_fps']
+        if start >= seconds and not results.get('blank'):
+            raise BrokenVideoError(
+                results['filename'], f'ends at {seconds:.2f} s, before its segment from {start} s'
+            )
+        first, count = window_frames(total, results['avg_fps'], start, end)
+        results.update(total_frames=count, start_index=offset + first)
+        results = self.sampler(results)
+        results.update(total_frames=total, start_index=offset)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(sampler={self.sampler})'

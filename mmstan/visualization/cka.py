@@ -1,0 +1,107 @@
+"""How alike two layers see the same things: centred kernel alignment (DiST Fig. 5a)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from torch import Tensor
+
+
+def cka(x: Tensor, y: Tensor) -> float:
+    """Linear CKA of two features of the same n things, (n, C) and (n, C'): 1 where they agree.
+
+    Neither rotations nor a common factor of the channels matter. The estimate is unbiased
+    (arXiv 2010.15327, Eq. 3): features that have nothing in common get 0, more or less, also where
+    there are more channels than things.
+
+    Raises:
+        ValueError: Fewer than four things, or not as many of one as of the other.
+
+    >>> x = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
+    >>> round(cka(x, -2 * x.flip(1)), 4)
+    1.0
+    """
+    return cka_matrix([x, y])[0, 1].item()
+
+
+def cka_matrix(features: Sequence[Tensor]) -> Tensor:
+    """:func:`cka` of all pairs of F features (n, C_f), float64 (F, F); memory grows with F n^2."""
+    sizes = {len(x) for x in features}
+    if len(sizes) != 1 or min(sizes) < 4:
+        raise ValueError(
+            f'features have {sorted(sizes)} rows: CKA compares the same things, at least 4 of them'
+        )
+    grams = torch.stack([_centred_gram(x.double()).flatten() for x in features])
+    grams = F.normalize(grams)
+    return grams @ grams.T
+
+
+def _centred_gram(x: Tensor) -> Tensor:
+    """Dot products (n, n), U-centred: inner products of such matrices are unbiased HSICs."""
+    n = len(x)
+    gram = (x - x.mean(dim=0)) @ (x - x.mean(dim=0)).T  # centred only for the rounding
+    gram.fill_diagonal_(0)
+    rows = gram.sum(dim=0)
+    gram -= (rows[:, None] + rows[None]) / (n - 2) - rows.sum() / ((n - 1) * (n - 2))
+    return gram.fill_diagonal_(0)
+
+
+def cka_report(path: str | Path, features: Mapping[str, Sequence[Tensor]]) -> np.ndarray:
+    """Write a picture: CKA of all layers, and of the groups layer by layer.
+
+    Args:
+        path: Where to, ``.png``.
+        features: Name of a group of layers -> features (n, C) of each; groups of as many layers
+            are compared layer by layer.
+
+    Returns:
+        The matrix of all layers, group by group.
+    """
+    matrix = cka_matrix([x for layers in features.values() for x in layers]).cpu().numpy()
+    sizes = {name: len(layers) for name, layers in features.items()}
+    figure = Figure(figsize=(11, 5), layout='constrained')
+    left, right = figure.subplots(1, 2)
+    image = draw_similarities(left, matrix, sizes)
+    figure.colorbar(image, ax=left, label='linear CKA')
+    draw_layer_by_layer(right, matrix, sizes)
+    figure.savefig(path, dpi=110)
+    return matrix
+
+
+def draw_similarities(axes: Axes, matrix: np.ndarray, sizes: Mapping[str, int]) -> AxesImage:
+    """Draw the matrix (F, F) with lines between the groups; returns the image."""
+    image = axes.imshow(matrix, cmap='magma', vmin=0, vmax=1)
+    ends = np.cumsum(list(sizes.values()))
+    for end in ends[:-1] - 0.5:
+        axes.axhline(end, color='white', linewidth=1)
+        axes.axvline(end, color='white', linewidth=1)
+    middles = ends - (np.array(list(sizes.values())) + 1) / 2
+    axes.set_xticks(middles, sizes)
+    axes.set_yticks(middles, sizes, rotation=90, va='center')
+    axes.tick_params(length=0)
+    axes.set_title('all layers, each group from its first to its last', fontsize=9)
+    return image
+
+
+def draw_layer_by_layer(axes: Axes, matrix: np.ndarray, sizes: Mapping[str, int]) -> None:
+    """Draw a line for each two groups with as many layers: CKA of layer i and layer i."""
+    starts = dict(zip(sizes, np.cumsum([0, *sizes.values()])))
+    for first, second in combinations(sizes, 2):
+        count = sizes[first]
+        if sizes[second] == count:
+            layers = np.arange(count)
+            line = matrix[starts[first] + layers, starts[second] + layers]
+            axes.plot(layers + 1, line, marker='o', label=f'{first} - {second}')
+    axes.set_xlabel('layer')
+    axes.set_ylabel('linear CKA')
+    axes.set_ylim(0, 1)
+    if axes.lines:
+        axes.legend(fontsize=8)

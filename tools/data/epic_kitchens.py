@@ -1,0 +1,50 @@
+"""Write the names of verbs and nouns: ``python tools/data/epic_kitchens.py data/epic_kitchens``.
+
+``verbs.txt`` and ``nouns.txt`` are made from ``EPIC_100_verb_classes.csv`` and
+``EPIC_100_noun_classes.csv`` (columns ``id`` and ``key``) in words that a text tower can read:
+``turn-on`` becomes ``turn on``, and ``board:chopping`` ``chopping board``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+
+from mmstan.datasets.epic_kitchens import class_words
+
+
+def read_names(path: Path) -> list[str]:
+    """The names in a csv of classes, in class order.
+
+    Raises:
+        ValueError: A column is missing, or the ids are not 0 to K - 1.
+    """
+    with path.open(encoding='utf-8-sig', newline='') as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {'id', 'key'} <= rows[0].keys():
+        raise ValueError(f'{path} must have the columns id and key: give the csv as distributed')
+    names = {int(row['id']): class_words(row['key']) for row in rows}
+    if sorted(names) != list(range(len(rows))):
+        raise ValueError(f'{path}: the ids must be 0 to {len(rows) - 1}, each once')
+    return [names[i] for i in range(len(rows))]
+
+
+def main() -> None:
+    """Read the command line and write the names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('data_root', type=Path, help='folder of the data set')
+    root = parser.parse_args().data_root
+    try:
+        for kind in ('verb', 'noun'):
+            names = read_names(root / f'EPIC_100_{kind}_classes.csv')
+            out = root / f'{kind}s.txt'
+            out.write_text('\n'.join(names) + '\n', 'utf-8')
+            print(f'{out}: {len(names)} classes, {names[0]} to {names[-1]}')
+    except (ValueError, OSError) as error:
+        sys.exit(f'error: {error}')
+
+
+if __name__ == '__main__':
+    main()
