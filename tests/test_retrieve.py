@@ -1,3 +1,5 @@
+import json
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -9,7 +11,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from models.tiny import IMAGE, WORDS, reference
-from test_tools import PROJECT, script
+from test_tools import script
 from tiny_runs import stock_config
 
 from mmstan.datasets.moving_shapes import generate
@@ -62,10 +64,7 @@ def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope='module')
 def tool() -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(PROJECT / 'tools'))  # as where it is run as a script
-        patch.delitem(sys.modules, 'test', raising=False)
-        yield script('retrieve')
+    return script('retrieve')
 
 
 @pytest.fixture(scope='module')
@@ -188,6 +187,43 @@ def test_a_checkpoint_s_weights_count(
     other = data.model.similarity(text, data.gallery.video)
     assert list(printed(found)) == [1, 2, 3, 4, 5]
     assert printed(found)[1] != pytest.approx(float(other.max()), abs=1e-3)
+
+
+# MMEngine names what it keeps of a run by the second.
+@pytest.mark.filterwarnings('ignore:.* instance named of run_:UserWarning')
+def test_features_are_kept_for_as_long_as_they_hold(
+    run: Callable[..., None],
+    tool: ModuleType,
+    data: Any,
+    config_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+) -> None:
+    checkpoint, captions = tmp_path / 'epoch_1.pth', tmp_path / 'test.json'
+    torch.save(dict(state_dict=data.model.state_dict()), checkpoint)
+    captions.write_text(Path(data.dataset.ann_file).read_text())
+    encoded, encode = [], tool.TestSet._encode
+    monkeypatch.setattr(tool.TestSet, '_encode', lambda *a: encoded.append(1) or encode(*a))
+
+    def query(*options: str, anew: bool) -> str:
+        encoded.clear()
+        options = ('--work-dir', str(tmp_path / 'kept'), '--index', '3', *options)
+        ann_file = f'test_dataloader.dataset.ann_file={captions}'
+        run(config_file, checkpoint, *options, '--cfg-options', ann_file)
+        assert bool(encoded) == anew
+        return capsys.readouterr().out.partition('    1. ')[2]
+
+    first = query(anew=True)
+    assert 'ground truth' in first
+    assert query(anew=False) == first
+    assert query('--top', '2', anew=False) != first
+    assert query('--no-cache', anew=True) == first
+    os.utime(checkpoint, (0, 0))
+    assert query(anew=True) == first
+    listed = json.loads(captions.read_text())
+    captions.write_text(json.dumps(dict(list(listed.items())[:9])))
+    assert query(anew=True) != first
 
 
 def test_models_that_do_not_retrieve(run: Callable[..., None], tmp_path: Path) -> None:

@@ -1,21 +1,20 @@
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
+from mmaction.registry import MODELS
 from mmengine.config import Config
-from test_tools import PROJECT, script, zero_shot  # noqa: F401
+from mmengine.fileio import load
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from test_tools import test as tool
+from test_tools import zero_shot  # noqa: F401
+from tiny_runs import stock_config
 
 NAMES = ['zero', 'one']
-
-
-@pytest.fixture
-def tool(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(PROJECT / 'tools'))  # as where it is run as a script
-    monkeypatch.delitem(sys.modules, 'test', raising=False)
-    return script('test_splits')
 
 
 @pytest.fixture
@@ -29,15 +28,15 @@ def config_file(zero_shot: Path) -> Path:  # noqa: F811
     return zero_shot
 
 
-def run(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> None:
-    monkeypatch.setattr(sys, 'argv', ['test_splits.py', *map(str, arguments)])
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> None:
+    monkeypatch.setattr(sys, 'argv', ['test.py', *map(str, arguments)])
     tool.main()
 
 
 def test_every_split_has_its_names_and_data(
-    tool: ModuleType, config_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    config_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    run(tool, monkeypatch, config_file, '--dump', config_file.with_name('scores.pkl'))
+    run(monkeypatch, config_file, '--dump', config_file.with_name('scores.pkl'))
     folder = Path(Config.fromfile(config_file).work_dir)
     found = json.loads((folder / 'splits.json').read_text())
     top1 = {name: metrics['acc/top1'] for name, metrics in found['splits'].items()}
@@ -52,6 +51,25 @@ def test_every_split_has_its_names_and_data(
         assert config_file.with_name(f'scores_{name}.pkl').exists()
 
 
+def test_splits_of_the_data_alone(
+    work_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A head that knows no class names."""
+    init_default_scope('mmaction')
+    cfg = stock_config(work_dir)
+    torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), tmp_path / 'epoch_1.pth')
+    cfg.test_splits = dict(short=dict(length=3), long=dict(length=6))
+    cfg.dump(tmp_path / 'splits.py')
+    checkpoint, dump = tmp_path / 'epoch_1.pth', tmp_path / 'scores.pkl'
+    run(monkeypatch, tmp_path / 'splits.py', checkpoint, '--dump', dump)
+    found = json.loads((work_dir / 'splits.json').read_text())['splits']
+    for name, length in (('short', 3), ('long', 6)):
+        samples = load(tmp_path / f'scores_{name}.pkl')
+        right = [int(sample['pred_label']) == int(sample['gt_label']) for sample in samples]
+        assert len(right) == length
+        assert found[name]['acc/top1'] == pytest.approx(sum(right) / length)
+
+
 @pytest.mark.parametrize(
     ('split', 'problem'),
     [
@@ -62,13 +80,12 @@ def test_every_split_has_its_names_and_data(
 def test_all_splits_are_looked_at_first(
     split: dict[str, Any],
     problem: str,
-    tool: ModuleType,
     config_file: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tool.Runner, 'from_cfg', lambda cfg: pytest.fail('too late'))
+    monkeypatch.setattr(Runner, 'from_cfg', lambda cfg: pytest.fail('too late'))
     cfg = Config.fromfile(config_file)
     cfg.test_splits.swapped.update(split)
     cfg.dump(config_file)
     with pytest.raises(SystemExit, match=rf'(?s)^error: .*needs data.*{problem}'):
-        run(tool, monkeypatch, config_file)
+        run(monkeypatch, config_file)

@@ -25,7 +25,9 @@ def script(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f'tools_{name}', PROJECT / f'tools/{name}.py')
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(PROJECT / 'tools'))  # as where it is run as a script
+        spec.loader.exec_module(module)
     return module
 
 

@@ -6,27 +6,28 @@
 * ``--misalignment``: how much of the videos the captions are about, and R@1 by that.
 
 Pictures go to the work dir, or to ``--out``. Numbers of captions are those of the test set's order.
+The features of the test set are kept in the work dir (``features.pth``) for the next query.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import sys
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from command_line import build_runner, command, merge_test_options, one_line_errors, parse
+from mmengine.config import Config
 from mmengine.runner import Runner
 from open_clip.tokenizer import SimpleTokenizer
-from test import merge_args  # tools/test.py: a script's own folder comes first
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from mmstan.config import check_config, is_checkpoint
+from mmstan.config import check_config
 from mmstan.evaluation import ScoreBlocks, text_to_video_ranks
-from mmstan.evaluation.features import Gallery, joined, kept, unique
+from mmstan.evaluation.features import Gallery, Result, joined, kept, readable
 from mmstan.models.interactions import Mug, VideoFeatures
 from mmstan.models.towers import TextFeatures
 from mmstan.visualization import (
@@ -44,11 +45,7 @@ _FRAMES_SHOWN = 12
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('config', help='config of a retrieval model')
-    parser.add_argument('checkpoint', nargs='?', help="without one, the config's weights")
+    parser = command(__doc__, checkpoint=True, launcher=False)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument('--query', help='find videos for this text')
     what.add_argument('--index', type=int, help='find videos for this caption')
@@ -56,21 +53,16 @@ def parse_args() -> argparse.Namespace:
     what.add_argument('--misalignment', action='store_true', help='report on all captions')
     parser.add_argument('--top', type=int, default=5, help='how many videos to show')
     parser.add_argument('--out', type=Path, help='the picture, .png')
-    parser.add_argument('--work-dir', help='where logs and pictures go')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as for tools/test.py')
-    parser.set_defaults(launcher='none', dump=None)
-    args = parser.parse_args()
-    if args.checkpoint and not is_checkpoint(args.checkpoint):
-        parser.error(f'there is no checkpoint {args.checkpoint}')
-    return args
+    parser.add_argument('--no-cache', action='store_true', help='encode the test set anew')
+    return parse(parser)
 
 
 class TestSet:
-    """The test set of a config, encoded once by its model."""
+    """The test set of a config, encoded once by its model, or from the cache in the work dir."""
 
-    def __init__(self, cfg: Config) -> None:
+    def __init__(self, cfg: Config, *, cache: bool = True) -> None:
         check_config(cfg, splits=('test',))
-        runner = Runner.from_cfg(cfg)
+        runner = build_runner(cfg)
         self.model: Any = runner.model.eval()
         if not hasattr(self.model, 'similarity'):
             raise ValueError(
@@ -82,16 +74,34 @@ class TestSet:
         runner.load_or_resume()
         loader = Runner.build_dataloader(cfg.test_dataloader)
         self.dataset: Any = loader.dataset
-        results = []
-        with torch.no_grad():
-            for batch in tqdm(loader, desc='encoding', disable=None):
-                results += [kept(sample.to_dict()) for sample in self.model.test_step(batch)]
-        numbered = [dict(result, number=i) for i, result in enumerate(results)]
-        readable = [result for result in unique(numbered) if 'broken' not in result]
-        self.numbers = [result['number'] for result in readable]
-        self.names = [str(result['video_id']) for result in readable]
-        self.captions = [caption for result in readable for caption in result['captions']]
-        self.gallery: Gallery = joined(readable)
+        file, made_from = Path(cfg.work_dir, 'features.pth'), fingerprint(cfg, self.dataset)
+        known = torch.load(file, weights_only=True) if cache and file.exists() else {}
+        if known.get('made_from') != made_from:
+            known = dict(self._encode(loader), made_from=made_from)
+            torch.save(known, file.with_suffix('.tmp'))  # a file that is there is whole
+            file.with_suffix('.tmp').replace(file)
+        self.numbers, self.names = known['numbers'], known['names']
+        self.captions = known['captions']
+        text, video = TextFeatures(*known['text']), VideoFeatures(*known['video'])
+        self.gallery = Gallery(text, video, known['owners'])
+
+    @torch.no_grad()
+    def _encode(self, loader: DataLoader) -> dict[str, Any]:
+        """The readable videos and their captions, in types that load without running code."""
+        results: list[Result] = []
+        for batch in tqdm(loader, desc='encoding', disable=None):
+            results += [kept(sample.to_dict()) for sample in self.model.test_step(batch)]
+        results = [dict(result, number=i) for i, result in enumerate(results)]
+        results, _ = readable(results, what='the features')
+        gallery = joined(results)
+        return dict(
+            numbers=[result['number'] for result in results],
+            names=[str(result['video_id']) for result in results],
+            captions=[caption for result in results for caption in result['captions']],
+            text=tuple(gallery.text),
+            video=tuple(gallery.video),
+            owners=gallery.owners,
+        )
 
     def caption(self, index: int) -> tuple[str, int]:
         """A caption and its video."""
@@ -113,6 +123,14 @@ class TestSet:
         if most is None or len(frames) <= most:
             return frames
         return frames[np.linspace(0, len(frames) - 1, most).astype(int)]
+
+
+def fingerprint(cfg: Config, dataset: Any) -> str:
+    """What features depend on: the config, the checkpoint and its date, files and captions."""
+    checkpoint = Path(cfg.load_from or '')
+    date = checkpoint.stat().st_mtime_ns if checkpoint.is_file() else None
+    samples = [dataset.get_data_info(i) for i in range(len(dataset))]
+    return hashlib.sha256(repr((cfg.pretty_text, date, samples)).encode()).hexdigest()
 
 
 def find(data: TestSet, query: str, truth: int | None, top: int, path: Path) -> None:
@@ -188,9 +206,9 @@ def report_misalignment(data: TestSet, path: Path) -> None:
 def main() -> None:
     """Encode the test set and show what is asked for."""
     args = parse_args()
-    try:
-        cfg = merge_args(Config.fromfile(args.config), args)
-        data = TestSet(cfg)
+    with one_line_errors():
+        cfg = merge_test_options(Config.fromfile(args.config), args)
+        data = TestSet(cfg, cache=not args.no_cache)
         if args.misalignment:
             path = args.out or Path(cfg.work_dir, 'misalignment.png')
             report_misalignment(data, path)
@@ -201,10 +219,6 @@ def main() -> None:
             path = args.out or Path(cfg.work_dir, 'retrieved.png')
             given = (args.query, None) if args.index is None else data.caption(args.index)
             find(data, *given, args.top, path)
-    except (ValueError, OSError) as error:  # a setting is wrong: its message says which
-        if os.environ.get('MMSTAN_TRACEBACK'):
-            raise
-        sys.exit(f'error: {error} (MMSTAN_TRACEBACK=1 shows where)')
     print(f'Picture: {path}')
 
 

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 
-from mmengine.config import Config, DictAction
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from command_line import build_runner, command, merge_run_options, one_line_errors, parse
+from mmengine.config import Config
 
-import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
-from mmstan.config import check_config, default_work_dir, is_checkpoint
+from mmstan.config import check_config, is_checkpoint
 from mmstan.shrink import shrink
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description='Train a model')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('--work-dir', help='where logs and checkpoints go')
+    parser = command(__doc__)
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -42,29 +36,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seed', type=int, help='random seed')
     parser.add_argument('--deterministic', action='store_true', help='deterministic GPU kernels')
     parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='settings of the config to change: key=value key.sub=value key="[a,b]"',
-    )
-    parser.add_argument(
         '--tiny',
         action='store_true',
         help='narrow towers, no weights, a rendered toy data set, one epoch: does the config run?',
     )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    args = parser.parse_args()
+    args = parse(parser)
     if args.resume not in (None, 'auto') and not is_checkpoint(args.resume):
         parser.error(f'there is no checkpoint {args.resume}')
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     """Put the command line into the config; ``--cfg-options`` has the last word."""
-    cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or default_work_dir(args.config)
+    merge_run_options(cfg, args)
     if args.tiny:
         shrink(cfg)
         cfg.work_dir += '_tiny'
@@ -94,15 +78,10 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
 def main() -> None:
     """Build the runner and train."""
     args = parse_args()
-    try:
+    with one_line_errors():
         cfg = merge_args(Config.fromfile(args.config), args)
         check_config(cfg, splits=('train', 'val') if cfg.get('val_cfg') else ('train',))
-        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-        runner.train()
-    except (ValueError, OSError) as error:  # a setting is wrong: its message says which
-        if os.environ.get('MMSTAN_TRACEBACK'):
-            raise
-        sys.exit(f'error: {error} (MMSTAN_TRACEBACK=1 shows where)')
+        build_runner(cfg).train()
 
 
 if __name__ == '__main__':

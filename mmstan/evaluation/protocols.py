@@ -31,7 +31,7 @@ def split_configs(cfg: Config) -> dict[str, Config]:
     if not splits:
         raise ValueError(
             f'{cfg.filename}: test_splits={splits}, but it must name test sets, e.g. test_splits='
-            "dict(split1=dict(ann_file='...', class_names='...')); without splits use tools/test.py"
+            "dict(split1=dict(ann_file='...', class_names='...'))"
         )
     return {name: _split_config(cfg, name, split) for name, split in splits.items()}
 

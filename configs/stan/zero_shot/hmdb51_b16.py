@@ -1,6 +1,6 @@
 # STAN, trained on Kinetics-400, on the classes of HMDB51: mean and deviation over the three splits,
 # one view, as X-CLIP reports it (STAN's papers do so after post-pretraining only):
-#   python tools/test_splits.py configs/stan/zero_shot/hmdb51_b16.py CHECKPOINT
+#   python tools/test.py configs/stan/zero_shot/hmdb51_b16.py CHECKPOINT
 _base_ = ['../k400_b16.py', '../../_base_/datasets/hmdb51_splits.py']
 
 test_dataloader = dict(

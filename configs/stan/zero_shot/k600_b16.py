@@ -1,6 +1,6 @@
 # STAN, trained on Kinetics-400, on 160 new classes of Kinetics-600: mean and deviation over three
 # choices of 160, one view, as X-CLIP reports it:
-#   python tools/test_splits.py configs/stan/zero_shot/k600_b16.py CHECKPOINT
+#   python tools/test.py configs/stan/zero_shot/k600_b16.py CHECKPOINT
 _base_ = ['../k400_b16.py', '../../_base_/datasets/kinetics600_splits.py']
 
 test_dataloader = dict(

@@ -1,6 +1,6 @@
 # STAN, trained on Kinetics-400, on the classes of UCF101: mean and deviation over the three splits,
 # one view, as X-CLIP reports it (STAN's papers do so after post-pretraining only):
-#   python tools/test_splits.py configs/stan/zero_shot/ucf101_b16.py CHECKPOINT
+#   python tools/test.py configs/stan/zero_shot/ucf101_b16.py CHECKPOINT
 _base_ = ['../k400_b16.py', '../../_base_/datasets/ucf101_splits.py']
 
 test_dataloader = dict(
