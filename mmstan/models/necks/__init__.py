@@ -5,5 +5,13 @@ from mmstan.models.necks.mean_pool import MeanPool
 from mmstan.models.necks.multi_frame_integration import MultiFrameIntegration
 from mmstan.models.necks.sequence_lstm import SequenceLSTM
 from mmstan.models.necks.sequence_transformer import SequenceTransformer
+from mmstan.models.necks.temporal_difference import TemporalDifference
 
-__all__ = ['MeanPool', 'MultiFrameIntegration', 'SequenceLSTM', 'SequenceTransformer', 'frame_mask']
+__all__ = [
+    'MeanPool',
+    'MultiFrameIntegration',
+    'SequenceLSTM',
+    'SequenceTransformer',
+    'TemporalDifference',
+    'frame_mask',
+]
