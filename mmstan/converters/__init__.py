@@ -1,9 +1,10 @@
 """Released checkpoints -> ours: one file a system, key tables and nothing else."""
 
-from mmstan.converters import clip4clip, drl, stan, xclip, xclip_hf
+from mmstan.converters import clip4clip, dist, drl, stan, xclip, xclip_hf
 
 CONVERTERS = {
     'clip4clip': clip4clip,
+    'dist': dist,
     'drl': drl,
     'stan': stan,
     'xclip': xclip,

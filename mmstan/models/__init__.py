@@ -1,6 +1,6 @@
 """Models, in the order in which a clip flows through them."""
 
-from mmstan.models.backbones import STAN, XCLIP, FrameEncoder
+from mmstan.models.backbones import STAN, XCLIP, DiST, FrameEncoder, STAdapter
 from mmstan.models.heads import (
     FusedTextHead,
     PromptedTextHead,
@@ -21,10 +21,12 @@ from mmstan.models.towers import ImageTower, MMPretrainImageTower, TextTower
 from mmstan.models.video_text import VideoTextModel
 
 __all__ = [
+    'STAdapter',
     'STAN',
     'XCLIP',
     'Cosine',
     'DenseTemporalConv',
+    'DiST',
     'FrameEncoder',
     'FusedTextHead',
     'ImageTower',
