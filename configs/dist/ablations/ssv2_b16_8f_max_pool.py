@@ -1,0 +1,4 @@
+# DiST, Table 2a: max pooling and a linear layer for downsampling.
+_base_ = '../ssv2_b16_8f.py'
+
+model = dict(backbone=dict(temporal_to_integration='max'))

@@ -1,0 +1,4 @@
+# DiST, width of the integration branch: 768 instead of 384.
+_base_ = '../ssv2_b16_8f.py'
+
+model = dict(backbone=dict(width=768))

@@ -1,0 +1,5 @@
+_base_ = './ssv2_b16_32f.py'
+
+model = dict(
+    backbone=dict(tower=dict(model='ViT-L-14')), cls_head=dict(text_tower=dict(model='ViT-L-14'))
+)
