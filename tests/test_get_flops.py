@@ -2,12 +2,15 @@
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from tiny_runs import stock_config
 
 PROJECT = Path(__file__).parents[1]
 # configs/..., frames of one view -> GMACs of everything, of linear and convolution layers only,
@@ -37,7 +40,8 @@ def config(name: str, tmp_path: Path) -> Config:
     cfg = Config.fromfile(PROJECT / f'configs/{name}.py')
     init_default_scope(cfg.default_scope)
     (tmp_path / 'names.txt').write_text('one\ntwo\n')
-    cfg.model.cls_head.class_names = str(tmp_path / 'names.txt')
+    if 'cls_head' in cfg.model:
+        cfg.model.cls_head.class_names = str(tmp_path / 'names.txt')
     return cfg
 
 
@@ -90,6 +94,76 @@ def test_patches_of_a_last_block_that_no_branch_reads(
         nominal, executed = figures(get_flops.table(config(name, tmp_path), 8, 224), 'GMACs')
         saved.append(nominal - executed)
     assert saved[1] == pytest.approx(2 * saved[0], rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ('name', 'tokens', 'text_macs'),
+    [
+        ('stan/msrvtt_b32', 32, 1.23),
+        ('stan/didemo_b32', 77, 3.00),
+        ('stan/msrvtt_coca_b32', 76, 3.00),  # CoCa has one length, and a class token behind it
+    ],
+)
+def test_captions_have_the_length_of_the_config(
+    name: str, tokens: int, text_macs: float, get_flops: ModuleType, tmp_path: Path
+) -> None:
+    text = get_flops.table(config(name, tmp_path), 12, 224)
+    assert figures(text, f'a text of {tokens} tokens') == [text_macs]
+
+
+def test_poolers_that_read_every_token_leave_nothing_out(
+    get_flops: ModuleType, tmp_path: Path
+) -> None:
+    """CoCa's; its pooling is counted, on top of CLIP's towers of the same sizes."""
+    coca, clip = (
+        figures(get_flops.table(config(name, tmp_path), 12, 224), 'GMACs')
+        for name in ('stan/msrvtt_coca_b32', 'stan/msrvtt_b32')
+    )
+    assert coca[0] == coca[1] > clip[0] > clip[1]
+    patches, c, d, queries = 12 * 49, 768, 512, 12 * 256  # nn.MultiheadAttention on the patches
+    pooling = 2 * (patches + 12) * c * d + 2 * queries * d * d + 2 * queries * 50 * d
+    assert coca[0] - clip[0] == pytest.approx(pooling / 1e9, abs=0.02)
+
+
+def test_interactions_that_read_patches(get_flops: ModuleType, tmp_path: Path) -> None:
+    """Every token runs through the last layer and into the joint space."""
+    tokens, frames = (
+        figures(get_flops.table(config(name, tmp_path), 12, 224), 'GMACs')
+        for name in ('mug_stan/ablations/msrvtt_b32_token_token', 'mug_stan/msrvtt_b32')
+    )
+    assert tokens[0] == tokens[1]
+    projected = 12 * 50 * 768 * 512 / 1e9
+    assert tokens[1] - frames[0] == pytest.approx(projected, abs=0.011)
+
+
+def test_frozen_by_rules(get_flops: ModuleType, tmp_path: Path) -> None:
+    """CLIP4Clip trains what is behind the embeddings: 123.5 M of both sides."""
+    text = get_flops.table(config('baselines/clip_mean/msrvtt_b32', tmp_path), 12, 224)
+    trainable = [figures(text, side)[1] for side in ('video side', 'text side')]
+    assert sum(trainable) == pytest.approx(123.5, abs=0.05)
+
+
+def test_models_without_texts(get_flops: ModuleType, tmp_path: Path) -> None:
+    """One of MMAction2's own, with two classes."""
+    init_default_scope('mmaction')
+    text = get_flops.table(stock_config(tmp_path), 16, 224)
+    nominal, executed = figures(text, 'GMACs')
+    assert nominal == executed > 0.05
+    assert 'text' not in text
+    assert '2 classes' in text
+
+
+def test_class_names_that_are_not_here(
+    get_flops: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    path = str(PROJECT / 'configs/mug_stan/k400_b16.py')
+    monkeypatch.chdir(PROJECT / 'tests')  # no data/ below it
+    for options, classes in (([], 400), (['--classes', '7'], 7)):
+        monkeypatch.setattr(sys, 'argv', ['get_flops.py', path, *options])
+        get_flops.main()
+        out = capsys.readouterr().out
+        assert f'label_map_k400.txt is not here: {classes} other names in its place' in out
+        assert f'8 frames of 224 x 224, {classes} classes' in out
 
 
 @pytest.mark.parametrize(('name', 'frames'), [('stan/k400_b16', 8), ('stan/ssv2_b16_16f', 16)])
