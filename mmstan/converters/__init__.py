@@ -1,11 +1,12 @@
 """Released checkpoints -> ours: one file a system, key tables and nothing else."""
 
-from mmstan.converters import clip4clip, dist, drl, stan, xclip, xclip_hf
+from mmstan.converters import clip4clip, dist, drl, st_adapter, stan, xclip, xclip_hf
 
 CONVERTERS = {
     'clip4clip': clip4clip,
     'dist': dist,
     'drl': drl,
+    'st_adapter': st_adapter,
     'stan': stan,
     'xclip': xclip,
     'xclip_hf': xclip_hf,

@@ -1,6 +1,6 @@
 """Models, in the order in which a clip flows through them."""
 
-from mmstan.models.backbones import STAN, XCLIP, DiST, FrameEncoder, STAdapter
+from mmstan.models.backbones import STAN, XCLIP, DiST, FrameEncoder, STAdapter, TemporalShift
 from mmstan.models.heads import (
     FusedTextHead,
     PromptedTextHead,
@@ -15,13 +15,19 @@ from mmstan.models.interactions import (
     VideoFeatures,
     WeightedTokenWise,
 )
-from mmstan.models.necks import MeanPool, MultiFrameIntegration, SequenceLSTM, SequenceTransformer
+from mmstan.models.necks import (
+    MeanPool,
+    MultiFrameIntegration,
+    SequenceConv,
+    SequenceLSTM,
+    SequenceTransformer,
+    TemporalDifference,
+)
 from mmstan.models.temporal import DenseTemporalConv, MessageToken, TemporalAttention, TemporalConv
 from mmstan.models.towers import ImageTower, MMPretrainImageTower, TextTower
 from mmstan.models.video_text import VideoTextModel
 
 __all__ = [
-    'STAdapter',
     'STAN',
     'XCLIP',
     'Cosine',
@@ -37,10 +43,14 @@ __all__ = [
     'MultiFrameIntegration',
     'PromptedTextHead',
     'RetrievalHead',
+    'STAdapter',
+    'SequenceConv',
     'SequenceLSTM',
     'SequenceTransformer',
     'TemporalAttention',
     'TemporalConv',
+    'TemporalDifference',
+    'TemporalShift',
     'TextHead',
     'TextTower',
     'TokenWise',

@@ -3,9 +3,18 @@
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
 from mmstan.models.backbones.dist import DiST
 from mmstan.models.backbones.frame_encoder import FrameEncoder
-from mmstan.models.backbones.stan import STAN
-from mmstan.models.backbones.xclip import XCLIP
 from mmstan.models.backbones.st_adapter import STAdapter
+from mmstan.models.backbones.stan import STAN
+from mmstan.models.backbones.temporal_shift import TemporalShift
+from mmstan.models.backbones.xclip import XCLIP
 
 __all__ = [
-    'STAdapter','STAN', 'XCLIP', 'DiST', 'FrameEncoder', 'VideoBackbone', 'clip_to_images']
+    'STAN',
+    'XCLIP',
+    'DiST',
+    'FrameEncoder',
+    'STAdapter',
+    'TemporalShift',
+    'VideoBackbone',
+    'clip_to_images',
+]
