@@ -12,10 +12,8 @@ from mmstan.converters.hf_clip import layer
 from mmstan.converters.key_map import Entry, to_ours, to_theirs, with_prefixes
 from mmstan.converters.openai_clip import BLOCK
 
-_DIFFERENCE = [
-    Entry('type_position_embeddings.weight', 'neck.type_embeddings'),
-    *layer('trans_layernorm', 'neck.difference_norm'),
-]
+_TYPES = Entry('type_position_embeddings.weight', 'neck.type_embeddings')
+_NORM = layer('trans_layernorm', 'neck.difference_norm')
 _ATTENTION = with_prefixes(
     BLOCK, theirs='frame2t_attention.resblocks.{i}.', ours='neck.difference_blocks.{i}.'
 )
@@ -36,6 +34,8 @@ def from_released(
         print_log(
             f'{len(state) - len(kept)} tensors of the temporal alignment block left out', 'current'
         )
+    if not any(name.startswith('frame2t_') for name in kept):  # raw differences: nobody reads it
+        kept = {name: tensor for name, tensor in kept.items() if 'trans_layernorm' not in name}
     return to_ours(kept, _entries(kept, text_tower))
 
 
@@ -49,9 +49,9 @@ def to_released(
 def _entries(names: Iterable[str], text_tower: str) -> list[Entry]:
     """CLIP4Clip's map, and the block in the form that ``names``, of either side, tell."""
     names = list(names)
-    linear = {'frame2t_projection', 'neck.projection.weight'} & set(names)
-    return [
-        *clip4clip.entries(names, text_tower),
-        *_DIFFERENCE,
-        *(_LINEAR if linear else _ATTENTION),
-    ]
+    block = [_TYPES]
+    if any(name.startswith(('frame2t_attention.', 'neck.difference_blocks.')) for name in names):
+        block += [*_NORM, *_ATTENTION]
+    elif {'frame2t_projection', 'neck.projection.weight'} & set(names):
+        block += [*_NORM, *_LINEAR]
+    return clip4clip.entries(names, text_tower) + block

@@ -1,6 +1,15 @@
 """Models, in the order in which a clip flows through them."""
 
-from mmstan.models.backbones import STAN, XCLIP, DiST, FrameEncoder, STAdapter, TemporalShift
+from mmstan.models.backbones import (
+    STAN,
+    XCLIP,
+    DiST,
+    DividedSpaceTime,
+    FrameEncoder,
+    JointSpaceTime,
+    STAdapter,
+    TemporalShift,
+)
 from mmstan.models.heads import (
     FusedTextHead,
     PromptedTextHead,
@@ -33,9 +42,11 @@ __all__ = [
     'Cosine',
     'DenseTemporalConv',
     'DiST',
+    'DividedSpaceTime',
     'FrameEncoder',
     'FusedTextHead',
     'ImageTower',
+    'JointSpaceTime',
     'MMPretrainImageTower',
     'MeanPool',
     'MessageToken',

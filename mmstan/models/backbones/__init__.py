@@ -2,7 +2,9 @@
 
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
 from mmstan.models.backbones.dist import DiST
+from mmstan.models.backbones.divided_space_time import DividedSpaceTime
 from mmstan.models.backbones.frame_encoder import FrameEncoder
+from mmstan.models.backbones.joint_space_time import JointSpaceTime
 from mmstan.models.backbones.st_adapter import STAdapter
 from mmstan.models.backbones.stan import STAN
 from mmstan.models.backbones.temporal_shift import TemporalShift
@@ -12,7 +14,9 @@ __all__ = [
     'STAN',
     'XCLIP',
     'DiST',
+    'DividedSpaceTime',
     'FrameEncoder',
+    'JointSpaceTime',
     'STAdapter',
     'TemporalShift',
     'VideoBackbone',
