@@ -27,9 +27,7 @@ def shrink(cfg: Config, *, data: str | Path = 'data/moving_shapes') -> Config:
     task: Task = 'retrieval' if cfg.model.type == 'mmstan.VideoTextModel' else 'recognition'
     folder = generate(data, size='tiny', tasks=[task]) / task
     _narrow_model(cfg.model)
-    for node in _dicts(cfg.model):
-        if 'class_names' in node:
-            node.update(class_names=str(folder / 'classes.txt'), num_classes=None)
+    _set_classes(cfg.model, folder / 'classes.txt')
     for split, name in (('train', 'train'), ('val', 'test'), ('test', 'test')):
         loader = cfg.get(f'{split}_dataloader')
         if loader:
@@ -51,16 +49,29 @@ def _tiny_dataset(dataset: ConfigDict, task: Task, folder: Path, name: str) -> C
     return dataset
 
 
+def _set_classes(model: ConfigDict, names: Path) -> None:
+    """Classify into ``names``, also where only their number is asked for (linear heads, Mixup)."""
+    for node in _dicts(model):
+        if 'class_names' in node:
+            node.update(class_names=str(names), num_classes=None)
+        elif 'num_classes' in node:
+            node.num_classes = len(names.read_text().splitlines())
+
+
 def _narrow_model(model: ConfigDict) -> None:
     """Narrow the towers, and what learns in their joint space."""
+    joint = _JOINT
     for node in _dicts(model):
         if node.get('type') in ('mmstan.ImageTower', 'mmstan.TextTower'):
             node.update(model=_narrow(node['model'], node.get('pretrained')), pretrained=None)
+        elif node.get('type') == 'mmstan.MMPretrainImageTower':
+            node.vit.update(arch=_narrow_vit(node.vit.arch), init_cfg=None)
+            joint = _WIDTH
     heads = [model[key] for key in ('head', 'cls_head') if model.get(key)]
-    for part in (model.get('neck'), *(head.get('interaction') for head in heads)):
-        for key, value in (('dim', _JOINT), ('width', _JOINT), ('init_from', None)):
-            if part and key in part:
-                part[key] = value
+    widths = dict(dim=joint, width=joint, in_channels=joint, heads=_HEADS, init_from=None)
+    for part in (model.get('neck'), *heads, *(head.get('interaction') for head in heads)):
+        if part:
+            part.update({key: value for key, value in widths.items() if key in part})
 
 
 def _narrow(model: str | dict[str, Any], pretrained: str | None) -> dict[str, Any]:
@@ -70,6 +81,14 @@ def _narrow(model: str | dict[str, Any], pretrained: str | None) -> dict[str, An
         vision['attn_pooler_heads'] = _HEADS
     text = dict(arch.text_cfg, width=_WIDTH, heads=_HEADS, layers=1)
     return dict(embed_dim=_JOINT, vision_cfg=vision, text_cfg=text, quick_gelu=arch.quick_gelu)
+
+
+def _narrow_vit(arch: str | dict[str, Any]) -> dict[str, Any]:
+    from mmpretrain.models.backbones import VisionTransformer  # which takes seconds
+
+    sizes = VisionTransformer.arch_zoo[arch] if isinstance(arch, str) else arch
+    narrow = dict(embed_dims=_WIDTH, num_heads=_HEADS, feedforward_channels=4 * _WIDTH)
+    return {**sizes, **narrow}
 
 
 def _dicts(node: Any) -> Iterator[ConfigDict]:

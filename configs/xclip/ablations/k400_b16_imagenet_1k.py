@@ -1,0 +1,15 @@
+# X-CLIP, Table 10: an image tower that has learned from ImageNet-1k (DeiT's), and a linear layer.
+_base_ = './k400_b16_imagenet_21k.py'
+
+model = dict(
+    backbone=dict(
+        tower=dict(
+            vit=dict(
+                init_cfg=dict(
+                    checkpoint='https://download.openmmlab.com/mmclassification/v0/deit/'
+                    'deit-base_pt-16xb64_in1k_20220216-db63c16c.pth'
+                )
+            )
+        )
+    )
+)

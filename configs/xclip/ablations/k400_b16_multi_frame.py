@@ -1,0 +1,13 @@
+# X-CLIP, Table 6: + multi-frame integration; Table 9: no prompts; one view.
+_base_ = '../k400_b16.py'
+
+model = dict(backbone=dict(context=False), cls_head=dict(type='mmstan.TextHead'))
+test_dataloader = dict(batch_size=16, dataset=dict(pipeline=_base_.val_pipeline))
+optim_wrapper = dict(
+    paramwise_cfg=dict(
+        rules=[
+            dict(match=r'backbone\.tower\.'),
+            dict(match=r'(backbone\.messages|neck)\.', lr_mult=10),
+        ]
+    )
+)

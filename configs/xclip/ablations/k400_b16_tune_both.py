@@ -1,0 +1,16 @@
+# X-CLIP, Table 7: CLIP's image and text towers are tuned; one view.
+_base_ = '../k400_b16.py'
+
+model = dict(cls_head=dict(text_tower=dict(frozen=False)))
+test_dataloader = dict(batch_size=16, dataset=dict(pipeline=_base_.val_pipeline))
+optim_wrapper = dict(
+    paramwise_cfg=dict(
+        rules=[
+            dict(match=r'backbone\.tower\.|cls_head\.texts\.|cls_head\.logit_scale'),
+            dict(
+                match=r'(backbone\.messages|backbone\.context|neck|cls_head\.prompting)\.',
+                lr_mult=10,
+            ),
+        ]
+    )
+)
