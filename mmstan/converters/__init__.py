@@ -1,6 +1,6 @@
 """Released checkpoints -> ours: one file a system, key tables and nothing else."""
 
-from mmstan.converters import clip4clip, dist, drl, st_adapter, stan, xclip, xclip_hf
+from mmstan.converters import clip4clip, dist, drl, st_adapter, stan, timesformer, xclip, xclip_hf
 
 CONVERTERS = {
     'clip4clip': clip4clip,
@@ -8,6 +8,7 @@ CONVERTERS = {
     'drl': drl,
     'st_adapter': st_adapter,
     'stan': stan,
+    'timesformer': timesformer,
     'xclip': xclip,
     'xclip_hf': xclip_hf,
 }
