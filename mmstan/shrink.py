@@ -44,9 +44,22 @@ def _tiny_dataset(dataset: ConfigDict, task: Task, folder: Path, name: str) -> C
     if task == 'retrieval':
         kept = {key: dataset[key] for key in ('pipeline', 'test_mode') if key in dataset}
         dataset = ConfigDict(type='mmstan.CaptionsJson', **kept)
-    ann_file = folder / f'{name}.{"json" if task == "retrieval" else "txt"}'
+    if dataset.type == 'mmstan.EpicKitchens':
+        ann_file = _epic_csv(folder, name)
+    else:
+        ann_file = folder / f'{name}.{"json" if task == "retrieval" else "txt"}'
     dataset.update(ann_file=str(ann_file), data_prefix={'video': str(folder)})
     return dataset
+
+
+def _epic_csv(folder: Path, name: str) -> Path:
+    """The videos of a split as segments of EPIC-Kitchens: a class is both their verb and noun."""
+    path, times = folder / f'{name}.csv', '00:00:00.25,00:00:01.75'
+    rows = [line.split() for line in (folder / f'{name}.txt').read_text().splitlines()]
+    lines = [f'{Path(file).stem},{times},{label},{label}' for file, label in rows]
+    header = 'video_id,start_timestamp,stop_timestamp,verb_class,noun_class'
+    path.write_text('\n'.join([header, *lines]) + '\n')
+    return path
 
 
 def _set_classes(model: ConfigDict, names: Path) -> None:
@@ -64,6 +77,8 @@ def _narrow_model(model: ConfigDict) -> None:
     for node in _dicts(model):
         if node.get('type') in ('mmstan.ImageTower', 'mmstan.TextTower'):
             node.update(model=_narrow(node['model'], node.get('pretrained')), pretrained=None)
+        elif node.get('type') == 'mmstan.DiST':
+            node.update(width=_WIDTH, temporal_width=_WIDTH // 2)
         elif node.get('type') == 'mmstan.MMPretrainImageTower':
             node.vit.update(arch=_narrow_vit(node.vit.arch), init_cfg=None)
             joint = _WIDTH

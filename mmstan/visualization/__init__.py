@@ -1,8 +1,9 @@
 """Pictures."""
 
 from mmstan.visualization.activation import activation_maps, activation_report, overlay
-from mmstan.visualization.cka import cka, cka_matrix, cka_report
+from mmstan.visualization.cka import cka, cka_matrix, cka_report, layer_by_layer
 from mmstan.visualization.film import draw_film
+from mmstan.visualization.layers import layer_groups, layer_tokens, same_frames
 from mmstan.visualization.misalignment import (
     LEVELS,
     Alignment,
@@ -50,6 +51,9 @@ __all__ = [
     'draw_levels',
     'draw_strip',
     'draw_word_weights',
+    'layer_by_layer',
+    'layer_groups',
+    'layer_tokens',
     'misalignment_report',
     'misalignment_table',
     'mug_weights',
@@ -58,4 +62,5 @@ __all__ = [
     'recall_by_level',
     'recognition_report',
     'retrieval_strips',
+    'same_frames',
 ]

@@ -92,16 +92,30 @@ def draw_similarities(axes: Axes, matrix: np.ndarray, sizes: Mapping[str, int]) 
 
 
 def draw_layer_by_layer(axes: Axes, matrix: np.ndarray, sizes: Mapping[str, int]) -> None:
-    """Draw a line for each two groups with as many layers: CKA of layer i and layer i."""
-    starts = dict(zip(sizes, np.cumsum([0, *sizes.values()])))
-    for first, second in combinations(sizes, 2):
-        count = sizes[first]
-        if sizes[second] == count:
-            layers = np.arange(count)
-            line = matrix[starts[first] + layers, starts[second] + layers]
-            axes.plot(layers + 1, line, marker='o', label=f'{first} - {second}')
+    """Draw the lines of :func:`layer_by_layer`."""
+    for name, line in layer_by_layer(matrix, sizes).items():
+        axes.plot(np.arange(len(line)) + 1, line, marker='o', label=name)
     axes.set_xlabel('layer')
     axes.set_ylabel('linear CKA')
     axes.set_ylim(0, 1)
     if axes.lines:
         axes.legend(fontsize=8)
+
+
+def layer_by_layer(matrix: np.ndarray, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """CKA of layer i and layer i, for each two groups with as many layers.
+
+    Args:
+        matrix: CKA of all layers, group by group, (F, F).
+        sizes: Name of a group -> number of its layers.
+
+    >>> layer_by_layer(np.arange(16).reshape(4, 4), {'a': 2, 'b': 2})
+    {'a - b': array([2, 7])}
+    """
+    starts = dict(zip(sizes, np.cumsum([0, *sizes.values()])))
+    lines = {}
+    for a, b in combinations(sizes, 2):
+        if sizes[a] == sizes[b]:
+            layers = np.arange(sizes[a])
+            lines[f'{a} - {b}'] = matrix[starts[a] + layers, starts[b] + layers]
+    return lines
