@@ -8,7 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_BARE = {'class_embedding', 'positional_embedding', 'cls_token'}
+_BARE = {
+    'class_embedding',
+    'positional_embedding',
+    'cls_token',
+    'aggregated_cls_token',
+    'aggregated_spatial_cls_token',
+}
 
 
 def hashed(key: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -33,9 +39,11 @@ def formula_state(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
         v, leaf = hashed(key, shape), key.rpartition('.')[-1]
         if leaf in _BARE or key.endswith('token_embedding.weight'):
             value = v
+        elif leaf == 'logit_scale':
+            value = np.log(1 / 0.07)
         elif len(shape) >= 2:
             value = v * math.sqrt(12 * shape[0] / v.size)
         else:
             value = 1 + 0.2 * v if leaf == 'weight' else 0.2 * v
-        state[key] = torch.from_numpy(value).float()
+        state[key] = torch.as_tensor(value).float()
     return state
