@@ -19,7 +19,9 @@ from mmstan.models.heads import (
 )
 from mmstan.models.interactions import (
     Cosine,
+    HunyuanLike,
     Mug,
+    TightTransformer,
     TokenWise,
     VideoFeatures,
     WeightedTokenWise,
@@ -45,6 +47,7 @@ __all__ = [
     'DividedSpaceTime',
     'FrameEncoder',
     'FusedTextHead',
+    'HunyuanLike',
     'ImageTower',
     'JointSpaceTime',
     'MMPretrainImageTower',
@@ -64,6 +67,7 @@ __all__ = [
     'TemporalShift',
     'TextHead',
     'TextTower',
+    'TightTransformer',
     'TokenWise',
     'VerbNounHead',
     'VideoFeatures',

@@ -29,7 +29,9 @@ class TokenWise(Interaction):
 
     def forward(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
         """Similarities (A, B)."""
-        return _token_wise(text, video, self.text_weights(text), self.video_weights(video))
+        return token_wise_similarity(
+            text, video, self.text_weights(text), self.video_weights(video)
+        )
 
     def text_weights(self, text: TextFeatures) -> Tensor:
         """How much each token counts, (A, J): all real ones the same."""
@@ -60,22 +62,24 @@ class WeightedTokenWise(Interaction):
         super().__init__()
         if layers not in (1, 2, 3):
             raise ValueError(f'layers={layers!r} must be 1, 2 or 3')
-        self.text_net, self.video_net = _weight_net(dim, layers), _weight_net(dim, layers)
+        self.text_net, self.video_net = weight_net(dim, layers), weight_net(dim, layers)
 
     def forward(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
         """Similarities (A, B)."""
-        return _token_wise(text, video, self.text_weights(text), self.video_weights(video))
+        return token_wise_similarity(
+            text, video, self.text_weights(text), self.video_weights(video)
+        )
 
     def text_weights(self, text: TextFeatures) -> Tensor:
         """How much each token counts, w (A, J): sums to 1, and is 0 at padding."""
-        return _learned(self.text_net, text.tokens, text.mask)
+        return learned_weights(self.text_net, text.tokens, text.mask)
 
     def video_weights(self, video: VideoFeatures) -> Tensor:
         """How much each frame counts, u (B, T): sums to 1, and is 0 at padding."""
-        return _learned(self.video_net, video.frames, video.mask)
+        return learned_weights(self.video_net, video.frames, video.mask)
 
 
-def _weight_net(dim: int, layers: int) -> nn.Sequential:
+def weight_net(dim: int, layers: int) -> nn.Sequential:
     """(..., D) -> (..., 1)."""
     hidden = [m for _ in range(layers - 1) for m in (nn.Linear(dim, dim), nn.ReLU())]
     net = nn.Sequential(*hidden, nn.Linear(dim, 1))
@@ -90,7 +94,7 @@ def _even(mask: Tensor) -> Tensor:
     return mask / mask.sum(dim=1, keepdim=True).clamp(min=1)
 
 
-def _learned(net: nn.Module, features: Tensor, mask: Tensor) -> Tensor:
+def learned_weights(net: nn.Module, features: Tensor, mask: Tensor) -> Tensor:
     """Softmax of ``net`` over the real ones: features (M, K, D), mask (M, K) -> (M, K)."""
     with torch.autocast(features.device.type, enabled=False):
         scores = net(features.float()).squeeze(-1)
@@ -99,7 +103,7 @@ def _learned(net: nn.Module, features: Tensor, mask: Tensor) -> Tensor:
     return scores.softmax(dim=1) * mask
 
 
-def _token_wise(text: TextFeatures, video: VideoFeatures, w: Tensor, u: Tensor) -> Tensor:
+def token_wise_similarity(text: TextFeatures, video: VideoFeatures, w: Tensor, u: Tensor) -> Tensor:
     """Similarities (A, B) under weights w (A, J) of the tokens and u (B, T) of the frames."""
     with torch.autocast(text.tokens.device.type, enabled=False):
         texts = unit(text.tokens), text.mask, w

@@ -1,0 +1,10 @@
+# CLIP4Clip's seqLSTM: an LSTM over the frames, before meanP.
+_base_ = '../clip_mean/msrvtt_b32.py'
+
+model = dict(neck=dict(type='mmstan.SequenceLSTM', width=512))
+# What is new learns with CLIP4Clip's 1e-4.
+optim_wrapper = dict(
+    paramwise_cfg=dict(
+        rules=[*_base_.optim_wrapper.paramwise_cfg.rules, dict(match=r'neck\.', lr_mult=10)]
+    )
+)
