@@ -1,17 +1,30 @@
 """Released checkpoints -> ours: one file a system, key tables and nothing else."""
 
-from mmstan.converters import clip4clip, dist, drl, st_adapter, stan, timesformer, xclip, xclip_hf
+from mmstan.converters import (
+    clip4clip,
+    dist,
+    drl,
+    evl,
+    recognition,
+    st_adapter,
+    stan,
+    timesformer,
+    xclip,
+    xclip_hf,
+)
 
 CONVERTERS = {
     'clip4clip': clip4clip,
     'dist': dist,
     'drl': drl,
+    'evl': evl,
+    'recognition': recognition,
     'st_adapter': st_adapter,
     'stan': stan,
     'timesformer': timesformer,
     'xclip': xclip,
     'xclip_hf': xclip_hf,
 }
-"""System name -> module with ``from_released`` and ``to_released``."""
+"""System name -> module with ``from_released`` and ``to_released``; ``recognition`` is our own."""
 
 __all__ = ['CONVERTERS']

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from torch import Tensor
@@ -52,11 +53,13 @@ def _entries(names: Mapping[str, Tensor]) -> list[Entry]:
         *layer('fc', 'cls_head.fc_cls'),
     ]
     for theirs, ours in PLACES.items():
-        if any(f'.{theirs}.' in name or f'adapters.{ours}.' in name for name in names):
+        pattern = re.compile(rf'resblocks\.(\d+)\.{theirs}\.|adapters\.{ours}\.(\d+)\.')
+        found = [match for name in names if (match := pattern.search(name))]
+        for k in sorted({match[1] or match[2] for match in found}):  # not in every block
             entries += with_prefixes(
                 ADAPTER,
-                theirs=f'transformer.resblocks.{{i}}.{theirs}.',
-                ours=f'backbone.adapters.{ours}.{{i}}.',
+                theirs=f'transformer.resblocks.{k}.{theirs}.',
+                ours=f'backbone.adapters.{ours}.{k}.',
             )
     return entries
 

@@ -1,6 +1,7 @@
 """Models, in the order in which a clip flows through them."""
 
 from mmstan.models.backbones import (
+    EVL,
     STAN,
     XCLIP,
     DiST,
@@ -39,6 +40,7 @@ from mmstan.models.towers import ImageTower, MMPretrainImageTower, TextTower
 from mmstan.models.video_text import VideoTextModel
 
 __all__ = [
+    'EVL',
     'STAN',
     'XCLIP',
     'Cosine',
