@@ -95,7 +95,9 @@ def count_view(model: Any, clip: Tensor) -> tuple[MultiplyAdds, MultiplyAdds]:
         return executed, executed
 
     def every_token(clip: Tensor) -> None:
-        backbone.tower.project(backbone.tokens(clip).flatten(0, 1))
+        tokens = backbone.tokens(clip)
+        if tokens.shape[-1] == backbone.tower.width:  # not DiST's, which have a width of their own
+            backbone.tower.project(tokens.flatten(0, 1))
 
     every, used = count_multiply_adds(every_token, clip), count_multiply_adds(backbone, clip)
     if every.total <= used.total:
