@@ -104,10 +104,9 @@ def test_schedule() -> None:
     optimizer = build_optim_wrapper(weight, cfg.optim_wrapper).optimizer
     schedulers = []
     for scheduler in cfg.param_scheduler:
-        arguments = {
-            k: v for k, v in scheduler.items() if k not in ('type', 'convert_to_iter_based')
-        }
-        kind = PARAM_SCHEDULERS.get(scheduler.type)
+        arguments = dict(scheduler)
+        kind = PARAM_SCHEDULERS.get(arguments.pop('type'))
+        assert arguments.pop('convert_to_iter_based')
         schedulers.append(kind.build_iter_from_epoch(optimizer, epoch_length=length, **arguments))
     rates = []
     for _ in range(36 * length):
@@ -122,7 +121,7 @@ def test_schedule() -> None:
     end = 3.2e-4 * (1 + cos(pi / 6)) / 2  # 2.986e-4
     released = 8e-7 + (end - 8e-7) * epochs / 6
     ratio = np.array(rates[: 6 * length]) / released[: 6 * length]
-    assert ratio.min() > 1 - 1e-9 and ratio.max() < 1.075
+    assert ratio.min() > 1 - 1e-9 and ratio.max() < 1.08
 
 
 # --- flips ---
@@ -185,6 +184,7 @@ def test_gradients_reach_every_trainable_parameter(
     assert_learns(shrink(load(f'dist/{name}.py'), data=shapes))
 
 
+@torch.no_grad()
 def test_epic_kitchens_is_tested(shapes: Path) -> None:  # noqa: F811
     cfg = shrink(load('dist/ek100_b16.py'), data=shapes)
     data = DATASETS.build(cfg.test_dataloader.dataset)
@@ -198,6 +198,7 @@ def test_epic_kitchens_is_tested(shapes: Path) -> None:  # noqa: F811
         assert sample.gt_label.tolist() == [i, i]
 
 
+@torch.no_grad()
 def test_zero_shot_scores_can_be_fused(shapes: Path) -> None:  # noqa: F811
     """With the options that the config names."""
     path = PROJECT / 'configs/dist/zero_shot/hmdb51_b16_32f.py'
