@@ -10,6 +10,7 @@ from mmstan.models.backbones import (
     JointSpaceTime,
     STAdapter,
     TemporalShift,
+    TubePatches,
 )
 from mmstan.models.heads import (
     FusedTextHead,
@@ -71,6 +72,7 @@ __all__ = [
     'TextTower',
     'TightTransformer',
     'TokenWise',
+    'TubePatches',
     'VerbNounHead',
     'VideoFeatures',
     'VideoTextModel',

@@ -9,6 +9,7 @@ from mmstan.models.backbones.joint_space_time import JointSpaceTime
 from mmstan.models.backbones.st_adapter import STAdapter
 from mmstan.models.backbones.stan import STAN
 from mmstan.models.backbones.temporal_shift import TemporalShift
+from mmstan.models.backbones.tube_patches import TubePatches
 from mmstan.models.backbones.xclip import XCLIP
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     'JointSpaceTime',
     'STAdapter',
     'TemporalShift',
+    'TubePatches',
     'VideoBackbone',
     'clip_to_images',
 ]
