@@ -1,0 +1,26 @@
+"""Keep pairs of shape and motion from training: ``python tools/data/moving_shapes_pairs.py``.
+
+Writes the annotations of configs/quickstart/xclip_zero_shot.py beside those of Moving Shapes, which
+are rendered if need be (:mod:`mmstan.datasets.shape_pairs`).
+"""
+
+import argparse
+
+from mmstan.datasets.moving_shapes import SIZES, generate
+from mmstan.datasets.shape_pairs import write_pairs
+
+
+def main() -> None:
+    """Read the command line and write the lists."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--size', choices=list(SIZES), default='small')
+    parser.add_argument('--out', default='data/moving_shapes')
+    args = parser.parse_args()
+    folder = generate(args.out, size=args.size, tasks=['recognition']) / 'recognition'
+    print(f'Pairs of Moving Shapes: {write_pairs(folder)}')
+
+
+if __name__ == '__main__':
+    main()
