@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from mmaction.registry import MODELS
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from models.test_video_text import PREPROCESSOR, build, head
 from models.tiny import WORDS
@@ -81,6 +82,22 @@ def test_there_and_back(state: dict[str, Tensor]) -> None:
     again = recognition.to_released(recognition.from_released(state))
     assert again.keys() == state.keys()
     assert all(torch.equal(again[name], state[name]) for name in state)
+
+
+def test_the_configs_belong_together() -> None:
+    """What retrieval leaves is all that zero-shot recognition needs, in the same sizes."""
+    init_default_scope('mmaction')
+    shapes = []
+    for name in ('msrvtt_b16', 'zero_shot/ucf101_b16'):
+        cfg = Config.fromfile(TOOL.parents[1] / f'configs/mug_stan/{name}.py')
+        if 'cls_head' in cfg.model:
+            cfg.model.cls_head.class_names = NAMES
+        with torch.device('meta'):
+            shapes.append(MODELS.build(cfg.model).state_dict())
+    converted, needed = recognition.from_released(shapes[0]), shapes[1]
+    assert {k: x.shape for k, x in converted.items()} == {k: x.shape for k, x in needed.items()}
+    assert cfg.load_from == 'work_dirs/mug_stan/zero_shot/b16.pth'
+    assert list(cfg.test_splits) == ['split1', 'split2', 'split3']
 
 
 def test_states_of_other_models(state: dict[str, Tensor]) -> None:
