@@ -1,3 +1,4 @@
+import itertools
 import re
 import sys
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from tiny_runs import stock_config
 
 from mmstan.datasets.moving_shapes import generate
 from mmstan.visualization import layer_by_layer
+
+_run = itertools.count()
 
 
 @pytest.fixture(scope='module')
@@ -64,7 +67,10 @@ def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(tool: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def run(*arguments: Any) -> None:
-        monkeypatch.setattr(sys, 'argv', ['visualize_features.py', *map(str, arguments)])
+        # MMEngine names its message hub by the second, so that two runs would share one.
+        name = f'experiment_name=run_{next(_run)}'
+        command = ['visualize_features.py', *map(str, arguments), '--cfg-options', name]
+        monkeypatch.setattr(sys, 'argv', command)
         tool.main()
 
     return run
