@@ -128,6 +128,12 @@ def test_an_empty_video_has_finite_gradients(interaction: TightTransformer) -> N
     assert gradient.isfinite().all() and gradient[0].any() and not gradient[1].any()
 
 
+def test_gradients_reach_every_parameter(interaction: TightTransformer) -> None:
+    interaction(*features(2, 3)).square().sum().backward()
+    for name, parameter in interaction.named_parameters():
+        assert parameter.grad.isfinite().all() and parameter.grad.any(), name
+
+
 def test_parameters() -> None:
     with torch.device('meta'):
         interaction = TightTransformer(512, heads=8)
