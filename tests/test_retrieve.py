@@ -15,7 +15,7 @@ from test_tools import script
 from tiny_runs import stock_config
 
 from mmstan.datasets.moving_shapes import generate
-from mmstan.evaluation import MatrixBlocks, text_to_video_ranks
+from mmstan.evaluation import MatrixBlocks, RetrievalMetric, text_to_video_ranks
 from mmstan.models.interactions import Cosine, Mug
 
 FRAMES = 4
@@ -224,6 +224,32 @@ def test_features_are_kept_for_as_long_as_they_hold(
     listed = json.loads(captions.read_text())
     captions.write_text(json.dumps(dict(list(listed.items())[:9])))
     assert query(anew=True) != first
+
+
+def test_training_data_as_the_bank_of_qb_norm(
+    data: Any, config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By options of the command line; videos of the bank have all their captions."""
+    cfg = Config.fromfile(config_file)
+    train = dict(cfg.test_dataloader.dataset, test_mode=False, pairs='random', pipeline=[])
+    train['ann_file'] = train['ann_file'].replace('test.json', 'train.json')
+    train = dict(type='RepeatDataset', times=2, dataset=train)
+    cfg.train_dataloader.dataset = train
+    cfg.experiment_name = cfg.work_dir = str(tmp_path / 'bank')
+    cfg.dump(tmp_path / 'bank.py')
+    seen = []
+    use_bank = RetrievalMetric.use_bank
+    monkeypatch.setattr(
+        RetrievalMetric, 'use_bank', lambda self, *bank: seen.append(bank) or use_bank(self, *bank)
+    )
+    options = ['test_evaluator.qb_norm.k=1', 'test_cfg.bank_dataloader=train']
+    argv = ['test.py', str(tmp_path / 'bank.py'), '--cfg-options', *options]
+    monkeypatch.setattr(sys, 'argv', argv)
+    script('test').main()
+    ((text, video),) = seen
+    videos = json.loads(Path(train['dataset']['ann_file']).read_text())
+    assert len(video.frames) == len(videos)
+    assert len(text.sentence) == sum(map(len, videos.values())) > len(videos)
 
 
 def test_models_that_do_not_retrieve(run: Callable[..., None], tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from mmengine.config import Config
 from mmengine.dist import collect_results, is_main_process
 from mmengine.evaluator import Evaluator
 from mmengine.logging import print_log
@@ -34,7 +35,7 @@ class _RetrievalLoop(BaseLoop):
         evaluator: Evaluator | dict[str, Any] | list[dict[str, Any]],
         *,
         fp16: bool = False,
-        bank_dataloader: DataLoader | dict[str, Any] | None = None,
+        bank_dataloader: DataLoader | dict[str, Any] | Literal['train'] | None = None,
     ) -> None:
         super().__init__(runner, dataloader, evaluator, fp16=fp16)  # type: ignore[call-arg]
         self._bank_metrics = [m for m in self._retrieval_metrics() if m.wants_bank]
@@ -43,9 +44,11 @@ class _RetrievalLoop(BaseLoop):
             raise ValueError(
                 f'qb_norm={self._bank_metrics[0].qb_norm} needs a bank: give bank_dataloader to '
                 f"{type(self).__name__}, dict(type='mmstan.{type(self).__name__}', "
-                'bank_dataloader=...), over the training data in test form, or remove qb_norm'
+                "bank_dataloader='train'), for the training data, or remove qb_norm"
             )
         if self._bank_metrics:
+            if bank_dataloader == 'train':
+                bank_dataloader = training_bank(runner.cfg)
             seed, unequal = runner.seed, runner._randomness_cfg.get('diff_rank_seed', False)
             self._bank_loader = runner.build_dataloader(bank_dataloader, seed, unequal)
         elif bank_dataloader is not None:
@@ -94,6 +97,31 @@ class _RetrievalLoop(BaseLoop):
             metric.use_bank(bank.text, bank.video)
 
 
+def training_bank(cfg: Config) -> dict[str, Any]:
+    """A loader over the training videos with all their captions, through the test's pipeline.
+
+    Wrappers of the training data, which repeat or balance it, are left out.
+
+    Raises:
+        ValueError: There are no training data, or they are several sets.
+    """
+    node = (cfg.get('train_dataloader') or {}).get('dataset') or {}
+    while 'dataset' in node:
+        node = node['dataset']
+    if not str(node.get('type')).startswith('mmstan.'):
+        raise ValueError(
+            f"bank_dataloader='train' is for one data set of mmstan, and train_dataloader has "
+            f'{node.get("type")}; give the config of a loader'
+        )
+    loader = cfg.get('test_dataloader') or cfg.val_dataloader
+    dataset = {'missing': 'report', **node, 'test_mode': True}  # 'report' is the default there
+    dataset.pop('pairs', None)
+    same = {
+        key: loader.dataset[key] for key in ('pipeline', 'skip_broken') if key in loader.dataset
+    }
+    return dict(loader, dataset=dict(dataset, **same))
+
+
 @LOOPS.register_module()
 class RetrievalValLoop(_RetrievalLoop, ValLoop):
     """MMEngine's ``ValLoop`` for metrics that score by the model.
@@ -105,9 +133,9 @@ class RetrievalValLoop(_RetrievalLoop, ValLoop):
         dataloader: One sample a video, with all its captions.
         evaluator: The metrics.
         fp16: Whether the features are computed under autocast; scores never are.
-        bank_dataloader: Config of a loader over the training data in test form, for
-            ``RetrievalMetric(qb_norm=...)``. The features are computed at every run, by the
-            weights of the time, and kept in memory.
+        bank_dataloader: For ``RetrievalMetric(qb_norm=...)``: ``'train'``, the config's training
+            data in test form; or the config of a loader. The features are computed at every run,
+            by the weights of the time, and kept in memory.
 
     Raises:
         ValueError: A metric wants a bank and there is no ``bank_dataloader``.

@@ -225,6 +225,13 @@ def test_without_a_bank(work_dir: Path):
         Runner.from_cfg(config(work_dir, **changes)).test()
 
 
+def test_training_data_that_are_no_bank(work_dir: Path):
+    made = config(work_dir, **QB_NORM)
+    made.test_cfg.bank_dataloader = 'train'
+    with pytest.raises(ValueError, match=r"^bank_dataloader='train' .* has CaptionedVideos; give"):
+        Runner.from_cfg(made).test()
+
+
 def test_bank_that_no_metric_reads(work_dir: Path):
     runner = Runner.from_cfg(config(work_dir, with_bank=True))
     runner.test()
