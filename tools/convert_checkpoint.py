@@ -49,6 +49,7 @@ def main() -> None:
         state = convert(read(args.source), text_tower=args.text_tower)
     except (ValueError, OSError) as error:
         sys.exit(f'error: {args.source}: {error}')
+    args.target.parent.mkdir(parents=True, exist_ok=True)
     if args.target.suffix == '.safetensors':
         save_safetensors({name: tensor.contiguous() for name, tensor in state.items()}, args.target)
     else:

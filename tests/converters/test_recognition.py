@@ -59,7 +59,7 @@ def state() -> dict[str, Tensor]:
     ids=str,
 )
 def test_the_same_scores(interaction: dict[str, Any], tmp_path: Path) -> None:
-    source, target = tmp_path / 'epoch_1.pth', tmp_path / 'recognition.pth'
+    source, target = tmp_path / 'epoch_1.pth', tmp_path / 'new/recognition.pth'
     scaled = head(interaction, trainable_scale=True, scale=30.0)
     retrieval = build(stan=True, head=scaled).eval()
     torch.save(dict(meta={}, state_dict=retrieval.state_dict()), source)
