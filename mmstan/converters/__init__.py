@@ -1,6 +1,7 @@
 """Released checkpoints -> ours: one file a system, key tables and nothing else."""
 
 from mmstan.converters import (
+    clip2video,
     clip4clip,
     dist,
     drl,
@@ -14,6 +15,7 @@ from mmstan.converters import (
 )
 
 CONVERTERS = {
+    'clip2video': clip2video,
     'clip4clip': clip4clip,
     'dist': dist,
     'drl': drl,

@@ -8,7 +8,8 @@ import torch
 from models.tiny import CLIP, TEXT, reference, shaken
 from torch import Tensor
 
-from mmstan.models import TightTransformer, VideoFeatures
+from mmstan.converters import clip4clip
+from mmstan.models import TightTransformer, VideoFeatures, VideoTextModel
 from mmstan.models.interactions import tight_transformer
 from mmstan.models.towers import TextFeatures
 
@@ -155,3 +156,26 @@ def test_initialised_from_clip(tmp_path: Path) -> None:
 def test_more_frames_than_positions_are_refused(interaction: TightTransformer) -> None:
     with pytest.raises(ValueError, match='9 frames, but max_frames=8'):
         interaction(*features(1, 1, t=9))
+
+
+def test_released_names_and_back() -> None:
+    size = dict(CLIP, quick_gelu=True)
+    model = VideoTextModel(
+        backbone=dict(type='mmstan.FrameEncoder', tower=dict(type='mmstan.ImageTower', model=size)),
+        text_tower=dict(type='mmstan.TextTower', model=size),
+        head=dict(
+            type='mmstan.RetrievalHead',
+            interaction=dict(type='mmstan.TightTransformer', width=16, heads=2, layers=2),
+            scale=1.0,
+        ),
+    )
+    ours = model.state_dict()
+    released = clip4clip.to_released(ours)
+    assert {name.split('.')[0] for name in released} == {'clip', 'cross', 'similarity_dense'}
+    assert len(released['cross.embeddings.position_embeddings.weight']) == 77
+    again = clip4clip.from_released({**released, 'clip.logit_scale': torch.zeros(())})
+    assert again.keys() == ours.keys()
+    assert all(torch.equal(again[key], ours[key]) for key in ours)
+    released['cross.embeddings.token_type_embeddings.weight'] = torch.zeros(2, 16)
+    with pytest.raises(ValueError, match='1 tensors left over: cross'):
+        clip4clip.from_released(released)
