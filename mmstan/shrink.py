@@ -82,6 +82,8 @@ def _narrow_model(model: ConfigDict) -> None:
         elif node.get('type') == 'mmstan.MMPretrainImageTower':
             node.vit.update(arch=_narrow_vit(node.vit.arch), init_cfg=None)
             joint = _WIDTH
+        elif node.get('type') == 'mmstan.EVL' or node.get('features') == 'clip':
+            joint = _WIDTH  # features that are not projected
     heads = [model[key] for key in ('head', 'cls_head') if model.get(key)]
     widths = dict(dim=joint, width=joint, in_channels=joint, heads=_HEADS, init_from=None)
     for part in (model.get('neck'), *heads, *(head.get('interaction') for head in heads)):

@@ -39,7 +39,7 @@ def test_starts_as_the_tower(tower: dict[str, Any]) -> None:
     video = clip()
     assert torch.equal(backbone(video), encoder(video))
     assert torch.equal(backbone.tokens(video), encoder.tokens(video))
-    shaken(backbone.neighbours)
+    shaken(backbone.before)
     assert (backbone(video) - encoder(video)).abs().max() > 1e-3
 
 
@@ -47,8 +47,8 @@ def test_starts_as_the_tower(tower: dict[str, Any]) -> None:
 def test_equals_a_convolution_over_three_frames() -> None:
     backbone, video = make(), clip()
     tower = backbone.tower.visual
-    before, after = backbone.neighbours.weight.split(3, dim=1)
-    kernel = torch.stack([before, tower.conv1.weight, after], dim=2)  # (C, 3, 3, p, p)
+    slices = backbone.before.weight, tower.conv1.weight, backbone.after.weight
+    kernel = torch.stack(slices, dim=2)  # (C, 3, 3, p, p)
     x = torch.nn.functional.conv3d(video, kernel, stride=(1, 8, 8), padding=(1, 0, 0))
     patches = x.permute(0, 2, 3, 4, 1).reshape(8, 16, 32)  # (N*T, L, C)
     x = torch.cat([tower.class_embedding.expand(8, 1, -1), patches], dim=1)

@@ -36,9 +36,11 @@ class TubePatches(VideoBackbone):
     def __init__(self, tower: dict[str, Any]) -> None:
         super().__init__(tower)
         size = self.tower.patch_size
-        # Channels 0-2 are the frame before, 3-5 the frame after.
-        self.neighbours = nn.Conv2d(6, self.tower.width, size, stride=size, bias=False)
-        nn.init.zeros_(self.neighbours.weight)
+        c = self.tower.width
+        self.before = nn.Conv2d(3, c, size, stride=size, bias=False)
+        self.after = nn.Conv2d(3, c, size, stride=size, bias=False)
+        nn.init.zeros_(self.before.weight)
+        nn.init.zeros_(self.after.weight)
 
     def forward(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> frame features (N, T, D)."""
@@ -55,10 +57,10 @@ class TubePatches(VideoBackbone):
     def embed(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> the first block's input (N*T, 1 + L, C)."""
         images, tower = clip_to_images(clip), self.tower
-        frames = F.pad(clip, (0, 0, 0, 0, 1, 1))  # (N, 3, T + 2, H, W)
-        beside = torch.cat([frames[:, :, :-2], frames[:, :, 2:]], dim=1)  # (N, 6, T, H, W)
-        update = self.neighbours(beside.transpose(1, 2).flatten(0, 1))  # (N*T, C, h, w)
-        patches = tower.patchify(images) + update.flatten(2).transpose(1, 2)
+        frames = F.pad(clip, (0, 0, 0, 0, 1, 1)).transpose(1, 2)  # (N, T + 2, 3, H, W)
+        before, after = frames[:, :-2].flatten(0, 1), frames[:, 2:].flatten(0, 1)
+        update = (self.before(before) + self.after(after)).flatten(2)  # (N*T, C, L)
+        patches = tower.patchify(images) + update.transpose(1, 2)
         cls = tower.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
         positions = tower.positions(tower.grid(images)).to(patches.dtype)
         return tower.finish(torch.cat([cls, patches], dim=1) + positions)

@@ -1,0 +1,55 @@
+# TimeSformer itself: a vision transformer that has learned from ImageNet, 8 x 32 frames, SGD with
+# MMAction2's recipe. TimeSformer's released checkpoints are converted for this model.
+_base_ = './k400_b16.py'
+
+model = dict(
+    data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3),
+    backbone=dict(
+        tower=dict(
+            _delete_=True,
+            type='mmstan.MMPretrainImageTower',
+            vit=dict(
+                arch='b',
+                img_size=224,
+                patch_size=16,
+                init_cfg=dict(
+                    type='Pretrained',
+                    checkpoint='https://download.openmmlab.com/mmclassification/v0/vit/pretrain/'
+                    'vit-base-p16_3rdparty_pt-64xb64_in1k-224_20210928-02284250.pth',
+                    prefix='backbone.',
+                ),
+            ),
+        )
+    ),
+    cls_head=dict(
+        _delete_=True,
+        type='TimeSformerHead',
+        num_classes=400,
+        in_channels=768,
+        average_clips='prob',
+    ),
+)
+
+frames = dict(type='SampleFrames', clip_len=8, frame_interval=32, num_clips=1)
+train_pipeline = [
+    dict(type='mmstan.ReadFrames', sampler=frames),
+    dict(type='RandomRescale', scale_range=(256, 320)),
+    dict(type='RandomCrop', size=224),
+    dict(type='Flip', flip_ratio=0.5),
+    *_base_.train_pipeline[-2:],
+]
+read = dict(type='mmstan.ReadFrames', sampler=dict(test_mode=True, **frames))
+train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=[read, *_base_.val_pipeline[1:]]))
+test_dataloader = dict(dataset=dict(pipeline=[read, *_base_.test_pipeline[1:]]))
+
+optim_wrapper = dict(
+    optimizer=dict(
+        _delete_=True, type='SGD', lr=0.005, momentum=0.9, nesterov=True, weight_decay=1e-4
+    ),
+    paramwise_cfg=dict(rules=[dict(match=r'backbone\.|cls_head\.')]),
+    clip_grad=dict(max_norm=40),
+)
+train_cfg = dict(max_epochs=15, val_interval=1)
+param_scheduler = [dict(type='MultiStepLR', end=15, milestones=[5, 10])]
+auto_scale_lr = dict(base_batch_size=64)
