@@ -112,19 +112,21 @@ class XCLIP(VideoBackbone):
         x = self.tower.embed(clip_to_images(clip))
         n, last = len(clip), len(self.messages) - 1
         for k in range(len(self.messages)):
-            rows = 1 if only_cls and k == last else x.shape[1]
+            inputs = k, x, n, only_cls and k == last
             if self.checkpointing and torch.is_grad_enabled():
-                x = checkpoint(self._block, k, x, n, rows, use_reentrant=False)
+                x = checkpoint(self._block, *inputs, use_reentrant=False)
             else:
-                x = self._block(k, x, n, rows)
+                x = self._block(*inputs)
         return x.unflatten(0, (n, -1))
 
-    def _block(self, k: int, x: Tensor, n: int, rows: int) -> Tensor:
-        """Tokens (N*T, 1 + L, C) -> the first ``rows`` of them, (N*T, rows, C), after block k."""
+    def _block(self, k: int, x: Tensor, n: int, only_cls: bool) -> Tensor:
+        """Tokens (N*T, 1 + L, C) -> those after block k, or class tokens (N*T, 1, C)."""
         block, drop = self.tower.blocks[k], self.drop_paths[k]
         message = self.messages[k](x[:, 0].unflatten(0, (n, -1)))  # (N, T, C)
         joined = torch.cat([x, message.flatten(0, 1)[:, None]], dim=1)  # (N*T, 1 + L + 1, C)
-        x = x[:, :rows] + _by_clip(drop, block.attend(joined, rows), n)
+        # To leave out the message's row alone would split the products, which costs more than it.
+        update = block.attend(joined, queries=1) if only_cls else block.attend(joined)[:, :-1]
+        x = x[:, : update.shape[1]] + _by_clip(drop, update, n)
         return x + _by_clip(drop, block.feed_forward(x), n)
 
 

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from mmstan.models.interactions.tiles import tiled
 from mmstan.models.towers.block import linear, quick_gelu_mlp
 
+_ELEMENTS = {'cpu': 2**22, 'cuda': 2**26}  # of a tile's widest tensor; larger ones are no faster
+
 
 class PromptingLayer(nn.Module):
     """A class reads the patches, then an MLP (X-CLIP Eq. 10); classes do not see each other.
@@ -51,7 +53,8 @@ class VideoPrompting(nn.Module):
 
     The prompted name is ``c + alpha * layers(c)``; the layers read the video's patches. N * K names
     pass through them, but only a tile of these is alive at a time, in the backward pass as well
-    (:func:`tiled`), so that memory does not grow with K.
+    (:func:`tiled`), so that memory does not grow with K. What fits into one tile is not computed
+    again in the backward pass.
 
     Args:
         width: D.
@@ -62,6 +65,7 @@ class VideoPrompting(nn.Module):
 
     def __init__(self, width: int, *, heads: int, layers: int = 2, alpha: float = 0.1) -> None:
         super().__init__()
+        self.heads = heads
         self.norm = nn.LayerNorm(width)
         self.layers = nn.ModuleList(PromptingLayer(width, heads) for _ in range(layers))
         self.alpha = nn.Parameter(torch.full((width,), alpha))
@@ -76,9 +80,13 @@ class VideoPrompting(nn.Module):
 
         Names and videos need not be normalised.
         """
-        keys_values = self._keys_values(context)
-        largest = max(4 * texts.shape[1], keys_values[0].shape[1] * keys_values[0].shape[3])
-        return tiled(self._cosines, [texts], [video, *keys_values], per_pair=largest).T
+        videos = [video, *self._keys_values(context)]
+        # A pair's widest tensor: the MLP's, or attention's where it is not fused.
+        widest = max(4 * texts.shape[1], self.heads * context.shape[1])
+        elements = _ELEMENTS.get(texts.device.type, 2**24)
+        if len(texts) * len(video) * widest <= elements:
+            return self._cosines(texts, *videos).T
+        return tiled(self._cosines, [texts], videos, per_pair=widest, elements=elements).T
 
     def prompted(self, texts: Tensor, context: Tensor) -> Tensor:
         """Class names (K, D), context (N, L, D) -> every video's class names (N, K, D), at once."""
