@@ -20,7 +20,7 @@ Features = Literal['frames', 'clip']
 
 
 class Adapter(nn.Module):
-    """``up(conv(down(patches)))``: C -> hidden, three frames a channel, hidden -> C.
+    """``up(conv(down(x)))``: C -> hidden, three frames a channel, hidden -> C.
 
     As released: the paper's formula has an activation before ``up``. The convolution starts at
     zero, and so does the result.
@@ -38,9 +38,11 @@ class Adapter(nn.Module):
         for parameter in (*self.conv.parameters(), self.down.bias, self.up.bias):
             nn.init.zeros_(parameter)
 
-    def forward(self, patches: Tensor) -> Tensor:
-        """Patches (N, T, L, C) -> their update, of that shape."""
-        return self.up(self.conv(self.down(patches)))
+    def forward(self, x: Tensor) -> Tensor:
+        """Tokens (N, T, 1 + L, C) -> their update, of that shape, 0 for the class token."""
+        # The class token goes through `down` as well, since a view without it would be copied.
+        patches = self.conv(self.down(x)[:, :, 1:])
+        return F.pad(self.up(patches), (0, 0, 1, 0))
 
 
 @MODELS.register_module()
@@ -137,8 +139,8 @@ class STAdapter(VideoBackbone):
         """Tokens (N*T, S, C) after the adapter before a half of block k, if there is one."""
         if not self._has_adapter(place, k) or x.shape[1] == 1:  # no patches
             return x
-        update = cast(nn.ModuleDict, self.adapters[place])[str(k)](x[:, 1:].unflatten(0, (n, -1)))
-        return x + F.pad(update.flatten(0, 1), (0, 0, 1, 0))  # 0 for the class token
+        adapter = cast(nn.ModuleDict, self.adapters[place])[str(k)]
+        return x + adapter(x.unflatten(0, (n, -1))).flatten(0, 1)
 
 
 def _check_options(
