@@ -12,8 +12,6 @@ from tiny_models import COCA_TOWER, SMALL, VIT_TOWER
 
 from mmstan.engine.param_groups import decays
 from mmstan.models import DiST, FrameEncoder
-from mmstan.models.backbones.dist_sampling import DOWNSAMPLING, UPSAMPLING
-from mmstan.models.backbones.dist_temporal import TAdaConv
 
 TOWERS = {
     'clip': FROZEN,
@@ -106,59 +104,6 @@ def test_clips_of_a_batch_do_not_meet() -> None:
         with torch.no_grad():
             alone = torch.cat([dist(one[None]) for one in video])
             torch.testing.assert_close(dist(video), alone, atol=1e-5, rtol=1e-5)
-
-
-def test_tadaconv_calibrates_the_weights_of_every_frame() -> None:
-    block, x = TAdaConv(8), torch.randn(2, 8, 4, 5, 5)
-    factors = block.factors(x)  # (N, d, S)
-    frames = [
-        F.conv2d(
-            x[n, :, s][None],
-            block.conv.weight[:, :, 0] * factors[n, :, s, None, None],
-            block.conv.bias,
-            padding=1,
-        )
-        for n in range(2)
-        for s in range(4)
-    ]
-    expected = torch.cat(frames).unflatten(0, (2, 4)).transpose(1, 2)
-    torch.testing.assert_close(block.update(x), expected)
-    block.init_calibration()
-    assert torch.equal(block.factors(x), torch.ones(2, 8, 4))
-
-
-@pytest.mark.parametrize('gamma', [1, 2, 4])
-@pytest.mark.parametrize('name', UPSAMPLING)
-def test_upsampling(name: str, gamma: int) -> None:
-    up, patches = UPSAMPLING[name](16, 8, gamma), torch.randn(2, 3, 2, 4, 16)  # N, T, h, w, D
-    out = up(patches)
-    assert out.shape == (2, 8, 3 * gamma, 2, 4)
-    for s in range(3 * gamma):
-        if name == 'deconv':
-            frame = patches[:, s // gamma] @ up.conv.weight[:, :, s % gamma, 0, 0] + up.conv.bias
-        elif name == 'nearest':
-            frame = up.linear(patches[:, s // gamma])
-        else:
-            place = min(max((s + 0.5) / gamma - 0.5, 0), 2)
-            left, right = patches[:, int(place)], patches[:, min(int(place) + 1, 2)]
-            frame = up.linear(torch.lerp(left, right, place % 1))
-        torch.testing.assert_close(out[:, :, s], frame.movedim(-1, 1))
-
-
-@pytest.mark.parametrize('gamma', [1, 2, 4])
-@pytest.mark.parametrize('name', DOWNSAMPLING)
-def test_downsampling(name: str, gamma: int) -> None:
-    down, z = DOWNSAMPLING[name](8, 16, gamma), torch.randn(2, 8, 3 * gamma, 2, 4)
-    out = down(z)
-    assert out.shape == (2, 3, 2, 4, 16)
-    for t in range(3):
-        group = z[:, :, t * gamma : (t + 1) * gamma].movedim(1, -1)  # (N, g, h, w, d)
-        if name == 'conv':
-            kernel = down.conv.weight[..., 0, 0]  # (D, d, g)
-            frame = torch.einsum('nghwd,edg->nhwe', group, kernel) + down.conv.bias
-        else:
-            frame = down.linear(group.mean(1) if name == 'avg' else group.max(1).values)
-        torch.testing.assert_close(out[:, t], frame)
 
 
 def time_tables(dist: DiST) -> dict[str, torch.Tensor]:

@@ -25,8 +25,9 @@ def block_outputs(dist: DiST) -> list[Tensor]:
 
 
 def test_no_graph_and_no_gradient(dist: DiST) -> None:
-    outputs, video = block_outputs(dist), clip_for(dist)
+    outputs, video = block_outputs(dist), clip_for(dist).requires_grad_()
     dist(video).square().sum().backward()
+    assert video.grad is not None  # through the stem
     assert len(outputs) == 4
     assert not any(x.requires_grad or x.grad_fn is not None for x in outputs)
     assert not any(x.is_inference() for x in outputs)
