@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -66,13 +67,9 @@ PARTS = tuple(TABLE)
 """Names of the parts."""
 
 
-class _Config(dict):
-    """What ``config`` in a released file is read as: a plain dict with attributes."""
-
-
-# The files hold their yacs config beside the weights. Nothing of it is read or run, but without a
-# class in its place `load_file`, which loads tensors and plain values only, refuses them.
-torch.serialization.add_safe_globals([(_Config, 'yacs.config.CfgNode')])
+# Beside the weights the files hold a yacs config, for which `load_file` would refuse them: it loads
+# tensors and plain values only. A dict takes its place; nothing of yacs is imported or run.
+torch.serialization.add_safe_globals([(OrderedDict, 'yacs.config.CfgNode')])
 
 
 def from_released(
