@@ -1,4 +1,4 @@
-"""What the README names is there."""
+"""What the README and the pages of docs/ name is there."""
 
 import itertools
 import re
@@ -7,9 +7,16 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[1]
-README = (PROJECT / 'README.md').read_text('utf-8')
+TEXTS = {
+    path.relative_to(PROJECT): path.read_text('utf-8')
+    for path in [PROJECT / 'README.md', *sorted(PROJECT.glob('docs/*.md'))]
+}
+TEXT = '\n'.join(TEXTS.values())
 MAKEFILE = (PROJECT / 'Makefile').read_text('utf-8')
-BLOCKS = re.findall(r'```(\w+)\n(.*?)```', README, re.DOTALL)
+BLOCKS = re.findall(r'```(\w+)\n(.*?)```', TEXT, re.DOTALL)
+MMACTION2S = [
+    f'tools/data/{name}'.rstrip('/') for name in ('', 'hmdb51', 'kinetics', 'sthv2', 'ucf101')
+]
 
 
 def unfolded(pattern: str) -> list[str]:
@@ -22,7 +29,7 @@ def unfolded(pattern: str) -> list[str]:
 PATHS = sorted(
     {
         path
-        for found in re.findall(r'(?:configs|tools|mmstan)/[\w/{},.*-]*[\w*}/]', README)
+        for found in re.findall(r'(?:configs|tools|mmstan)/[\w/{},.*-]*[\w*}/]', TEXT)
         for path in unfolded(found)
     }
 )
@@ -30,17 +37,46 @@ PATHS = sorted(
 
 @pytest.mark.parametrize('path', PATHS)
 def test_paths(path: str) -> None:
-    ours = any(PROJECT.glob(path))
-    assert ours or path in ('tools/data', 'tools/data/kinetics', 'tools/data/sthv2')  # MMAction2's
-
-
-@pytest.mark.parametrize('link', re.findall(r'\]\((?!https?://)([^)#]+)\)', README))
-def test_links(link: str) -> None:
-    assert (PROJECT / link).exists()
+    assert any(PROJECT.glob(path)) or path in MMACTION2S
 
 
 @pytest.mark.parametrize(
-    'target', sorted(set(re.findall(r'(?:^|`)make ([a-z-]+)', README, re.MULTILINE)))
+    ('page', 'link'),
+    [
+        (page, link)
+        for page, text in TEXTS.items()
+        for link in re.findall(r'\]\((?!https?://)([^)#]+)\)', text)
+    ],
+)
+def test_links(page: Path, link: str) -> None:
+    assert (PROJECT / page.parent / link).exists()
+
+
+COMMANDS = sorted(
+    line.partition('#')[0].strip()
+    for language, code in BLOCKS
+    if language == 'bash'
+    for line in code.replace('\\\n', ' ').splitlines()
+    if ' tools/' in line
+)
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+def test_options(command: str) -> None:
+    """What a command is given, the tool knows."""
+    name = re.search(r' (tools/[\w/]+\.(?:py|sh))', command)[1]
+    name = {'tools/dist_train.sh': 'tools/train.py', 'tools/dist_test.sh': 'tools/test.py'}.get(
+        name, name
+    )
+    source = (PROJECT / name).read_text('utf-8')
+    if 'from command_line import' in source:
+        source += (PROJECT / 'tools/command_line.py').read_text('utf-8')
+    unknown = [option for option in re.findall(r'--[\w-]+', command) if f"'{option}'" not in source]
+    assert not unknown
+
+
+@pytest.mark.parametrize(
+    'target', sorted(set(re.findall(r'(?:^|`)make ([a-z-]+)', TEXT, re.MULTILINE)))
 )
 def test_make_targets(target: str) -> None:
     assert re.search(rf'^{target}:', MAKEFILE, re.MULTILINE)
@@ -59,5 +95,5 @@ def test_config_names_what_exists(code: str) -> None:
 
     text = '\n'.join(line for line in code.splitlines() if not line.startswith('_base_'))
     cfg = Config.fromstring(text, '.py')
-    assert cfg.custom_imports.imports == ['mmstan']
+    assert "_base_ = ['configs/" in code or cfg.custom_imports.imports == ['mmstan']
     check_arguments(cfg)
