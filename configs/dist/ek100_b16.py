@@ -1,6 +1,6 @@
 # EPIC-Kitchens-100, 8 + 16 frames. The paper has the accuracies and no recipe: this is that of
-# Something-Something without Mixup and CutMix, which MMAction2 has for one label alone. Every verb
-# and noun is compared with the same feature of the video.
+# Something-Something without greyscale, and without Mixup and CutMix, which MMAction2 has for one
+# label alone. Every verb and noun is compared with the same feature of the video.
 _base_ = [
     '../_base_/default_runtime.py',
     '../_base_/models/dist_b16.py',

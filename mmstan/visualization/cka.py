@@ -95,6 +95,7 @@ def draw_layer_by_layer(axes: Axes, matrix: np.ndarray, sizes: Mapping[str, int]
     """Draw the lines of :func:`layer_by_layer`."""
     for name, line in layer_by_layer(matrix, sizes).items():
         axes.plot(np.arange(len(line)) + 1, line, marker='o', label=name)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel('layer')
     axes.set_ylabel('linear CKA')
     axes.set_ylim(0, 1)
