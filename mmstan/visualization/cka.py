@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 
@@ -95,7 +96,7 @@ def draw_layer_by_layer(axes: Axes, matrix: np.ndarray, sizes: Mapping[str, int]
     """Draw the lines of :func:`layer_by_layer`."""
     for name, line in layer_by_layer(matrix, sizes).items():
         axes.plot(np.arange(len(line)) + 1, line, marker='o', label=name)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel('layer')
     axes.set_ylabel('linear CKA')
     axes.set_ylim(0, 1)
