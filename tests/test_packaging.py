@@ -117,7 +117,7 @@ def test_model_names_are_system_and_stem() -> None:
         for model in load(ROOT / metafile)['Models']:
             config = ROOT / model['Config']
             assert config.is_file(), f'{metafile}: no such config {model["Config"]}'
-            assert model['Name'] == f'{config.parent.name}_{config.stem}'
+            assert model['Name'].endswith(f'{config.parent.name}_{config.stem}')
             names.append(model['Name'])
     assert len(names) == len(set(names))
 

@@ -50,6 +50,13 @@ def find(node: Any, key: str) -> Any:
     return next((v for v in (find(child, key) for child in children) if v is not None), None)
 
 
+def view_of_test(cfg: Config) -> tuple[int | None, int | None]:
+    """Frames and pixels of a side of one view, as far as the test pipeline says."""
+    pipeline = cfg.get('test_pipeline') or cfg.test_dataloader.dataset.pipeline
+    frames = find(pipeline, 'num_frames') or find(pipeline, 'clip_len')  # MMAction2's SampleFrames
+    return frames, find(pipeline, 'crop_size')
+
+
 def table(cfg: Config, frames: int, size: int) -> str:
     """The figures of ``cfg``'s model for one view of ``frames`` x ``size`` x ``size``."""
     model_cfg = {key: x for key, x in cfg.model.items() if key != 'data_preprocessor'}
@@ -152,9 +159,8 @@ def main() -> None:
     args = parse_args()
     cfg = Config.fromfile(args.config)
     init_default_scope(cfg.get('default_scope', 'mmaction'))
-    pipeline = cfg.get('test_pipeline') or cfg.test_dataloader.dataset.pipeline
-    frames = args.frames or find(pipeline, 'num_frames')
-    size = args.size or find(pipeline, 'crop_size')
+    frames, size = view_of_test(cfg)
+    frames, size = args.frames or frames, args.size or size
     if not frames or not size:
         raise SystemExit('the test pipeline does not say frames and crop size: --frames, --size')
     use_stand_ins(cfg, args.classes)
