@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 from pathlib import Path
 
@@ -25,9 +26,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--reverse', action='store_true', help='from ours to the released names')
     parser.add_argument(
         '--text-tower',
-        default='text_tower.',
         help="where our model keeps its text tower: 'text_tower.' (retrieval) or "
-        "'cls_head.texts.tower.' (recognition)",
+        "'cls_head.texts.tower.' (recognition); by default what the system is mostly used for",
+    )
+    parser.add_argument(
+        '--parts', nargs='+', help='convert only these parts, where the system has a choice (xclip)'
     )
     return parser.parse_args()
 
@@ -45,8 +48,13 @@ def main() -> None:
     args = parse_args()
     converter = CONVERTERS[args.system]
     convert = converter.to_released if args.reverse else converter.from_released
+    options = dict(text_tower=args.text_tower, parts=args.parts)
+    options = {name: value for name, value in options.items() if value is not None}
+    other = sorted(set(options) - set(inspect.signature(convert).parameters))
+    if other:
+        sys.exit(f'error: {args.system} has no choice of {", ".join(other)}')
     try:
-        state = convert(read(args.source), text_tower=args.text_tower)
+        state = convert(read(args.source), **options)
     except (ValueError, OSError) as error:
         sys.exit(f'error: {args.source}: {error}')
     args.target.parent.mkdir(parents=True, exist_ok=True)

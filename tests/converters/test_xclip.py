@@ -233,7 +233,27 @@ def test_released_file(
         patch.setitem(sys.modules, 'yacs.config', yacs)
         torch.save(checkpoint, source)
     tool = Path(__file__).parents[2] / 'tools/convert_checkpoint.py'
-    arguments = ['xclip', source, target, '--text-tower', 'cls_head.texts.tower.']
+    arguments = ['xclip', source, target]
     monkeypatch.setattr(sys, 'argv', [str(tool), *map(str, arguments)])
     runpy.run_path(str(tool), run_name='__main__')
     assert_equal(torch.load(target, weights_only=True)['state_dict'], ours)
+
+
+def test_parts_on_the_command_line(
+    ours: dict[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message token alone takes the released file without its neck and prompts."""
+    source, target = tmp_path / 'k400_16_8.pth', tmp_path / 'ours.pth'
+    torch.save({'model': xclip.to_released(ours)}, source)
+    tool = Path(__file__).parents[2] / 'tools/convert_checkpoint.py'
+
+    def run(system: str) -> None:
+        arguments = [str(tool), system, str(source), str(target), '--parts', 'visual', 'text']
+        monkeypatch.setattr(sys, 'argv', arguments)
+        runpy.run_path(str(tool), run_name='__main__')
+
+    run('xclip')
+    expected = xclip.from_released(xclip.to_released(ours), parts=('visual', 'text'))
+    assert_equal(torch.load(target, weights_only=True)['state_dict'], expected)
+    with pytest.raises(SystemExit, match='stan has no choice of parts'):
+        run('stan')
