@@ -111,13 +111,16 @@ def test_the_model_index_lists_every_metafile() -> None:
     assert listed == there, 'model-index.yml: write under Import exactly these, in this order'
 
 
-def test_model_names_are_system_and_stem() -> None:
+def test_model_names_are_their_paths() -> None:
     names = []
     for metafile in load(ROOT / 'model-index.yml')['Import']:
         for model in load(ROOT / metafile)['Models']:
             config = ROOT / model['Config']
             assert config.is_file(), f'{metafile}: no such config {model["Config"]}'
-            assert model['Name'].endswith(f'{config.parent.name}_{config.stem}')
+            parts = [
+                part for part in config.relative_to(ROOT / 'configs').parts if part != 'baselines'
+            ]
+            assert model['Name'] == '_'.join(parts).removesuffix('.py')
             names.append(model['Name'])
     assert len(names) == len(set(names))
 
