@@ -232,8 +232,6 @@ TUNED = {
 
 @pytest.mark.parametrize('name', TUNED)
 def test_what_the_ablations_tune(name: str, tmp_path: Path) -> None:
-    if name == 'k400_b16_imagenet_21k':
-        pytest.importorskip('mmpretrain')
     groups = parameter_groups(f'xclip/ablations/{name}', tmp_path)
     by_rate: dict[float, set[str]] = {8e-6: set(), 8e-5: set()}
     for key, group in groups.items():

@@ -8,10 +8,10 @@ The interactions alternate within each round, and medians are printed.
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 
 import torch
+from benchmark import processor  # tools/benchmark.py: a script's own folder comes first
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
 from mmstan.measure import peak_memory, seconds
@@ -97,8 +97,7 @@ def main() -> None:
     args = parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    machine = platform.processor() or platform.machine()
-    print(f'{machine}, {args.threads} threads, torch {torch.__version__}, fp32')
+    print(f'{processor()}, {args.threads} threads, torch {torch.__version__}, fp32')
     print(table(args, train=False))
     print(table(args, train=True))
 

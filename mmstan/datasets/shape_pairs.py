@@ -1,7 +1,8 @@
-"""Moving Shapes with pairs of shape and motion as classes, ten of which training never sees.
+"""Moving Shapes with pairs of shape and motion as classes, 16 of 40 never seen in training.
 
 Every shape and every motion is seen, so that who has learned what their names mean can tell the
-unseen pairs too. The annotations are made from ``{train,test}_scenes.json`` and serve the same
+unseen pairs too: chance is 6 % of them, the motion alone gives 50 %, the shape alone 31 %. The
+annotations are made from ``{train,test}_scenes.json`` and serve the same
 protocol as UCF101 and HMDB51 (``test_splits``).
 """
 
@@ -20,15 +21,15 @@ _NAMES = dict(zip(MOTIONS, CLASS_NAMES))
 
 
 def is_unseen(shape: str, motion: str) -> bool:
-    """Whether a pair is kept from training: two motions of each shape, not of the same axis."""
-    return MOTIONS.index(motion) % 4 == SHAPES.index(shape) % 4
+    """Whether a pair is kept from training: both directions of an axis, for two of five shapes."""
+    return SHAPES.index(shape) - MOTIONS.index(motion) // 2 in (0, 1)
 
 
 def pair_names(*, unseen: bool) -> list[str]:
-    """Names of the 30 seen or the 10 unseen pairs, in class order.
+    """Names of the 24 seen or the 16 unseen pairs, in class order.
 
     >>> pair_names(unseen=True)[:3]
-    ['square moving left', 'square growing', 'circle moving right']
+    ['square moving left', 'square moving right', 'circle moving left']
     """
     pairs = [(shape, motion) for shape in SHAPES for motion in MOTIONS]
     return [_name(*pair) for pair in pairs if is_unseen(*pair) == unseen]

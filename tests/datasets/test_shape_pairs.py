@@ -20,17 +20,19 @@ def test_what_is_kept_from_training() -> None:
     unseen = [(shape, motion) for shape in SHAPES for motion in MOTIONS if is_unseen(shape, motion)]
     of_shape = Counter(shape for shape, _ in unseen)
     of_motion = Counter(motion for _, motion in unseen)
-    assert of_shape == dict.fromkeys(SHAPES, 2)
-    assert of_motion.keys() == set(MOTIONS)
-    assert max(of_motion.values()) == 2  # at least three shapes show a motion in training
-    axes = [(shape, MOTIONS.index(motion) // 2) for shape, motion in unseen]
-    assert len(set(axes)) == 10  # of an axis one direction is always seen
+    assert set(of_shape.values()) == {2, 4}  # two or three of the four axes are seen
+    assert of_shape.keys() == set(SHAPES)
+    assert of_motion == dict.fromkeys(MOTIONS, 2)  # three of five shapes show it in training
+    axes = Counter((shape, MOTIONS.index(motion) // 2) for shape, motion in unseen)
+    assert set(axes.values()) == {2}  # or a seen shape and axis would tell the direction
+    # Who knows one of the two only is right for one of the pairs that share it.
+    assert (len(of_motion) / len(unseen), len(of_shape) / len(unseen)) == (8 / 16, 5 / 16)
 
 
 def test_names() -> None:
     seen, unseen = pair_names(unseen=False), pair_names(unseen=True)
     every = {f'{shape} {name}' for shape in SHAPES for name in CLASS_NAMES}
-    assert (len(seen), len(unseen)) == (30, 10)
+    assert (len(seen), len(unseen)) == (24, 16)
     assert {*seen, *unseen} == every and len(every) == 40
 
 
