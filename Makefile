@@ -2,7 +2,7 @@
 # A step that is done is not done again.
 #   make quickstart      render Moving Shapes, train, test, leave a table and a picture
 #   make test            linters, type checker, tests
-#   make moving-shapes   the tables of the README (under 40 minutes on two cores)
+#   make moving-shapes   the tables of the README (an hour or two on two cores; a later call goes on)
 #   make lint, make install, make clean
 # VENV=folder uses another environment; PYTHON3=python3.12 makes it with another interpreter.
 
