@@ -6,6 +6,7 @@ memory channels last, so that nothing is copied for the norms.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Literal
 
@@ -17,16 +18,16 @@ from mmstan.models.backbones.dist_layers import quick_gelu
 TemporalBlock = Literal['r2plus1d', 'c3d', 'tadaconv', 'joint']
 
 
-class _Block(nn.Module):
+class _Block(nn.Module, ABC):
     """``q(z + update(LN(z)))``: pre-norm, and the activation after the residual sum."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
 
+    @abstractmethod
     def update(self, z: Tensor) -> Tensor:
         """Normalised (N, d, S, h, w) -> the update, of that shape."""
-        raise NotImplementedError
 
     def forward(self, z: Tensor) -> Tensor:
         """(N, d, S, h, w) -> same."""

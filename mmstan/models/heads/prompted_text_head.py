@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
-from mmaction.models.heads import BaseHead
 from torch import Tensor, nn
 
 from mmstan.models.heads.class_texts import ClassTexts
+from mmstan.models.heads.named_classes_head import NamedClassesHead
 from mmstan.models.heads.video_prompting import VideoPrompting
 from mmstan.registry import MODELS
 
 
 @MODELS.register_module()
-class PromptedTextHead(BaseHead):
+class PromptedTextHead(NamedClassesHead):
     """Scores of K classes: scaled cosine of a video and the names as it prompts them (X-CLIP).
 
     Args:
@@ -58,38 +58,23 @@ class PromptedTextHead(BaseHead):
         texts = ClassTexts(
             class_names, dict(text_tower, frozen=text_tower.get('frozen', True)), tokens=True
         )
-        names, width = len(texts.names), texts.tower.joint_dim
-        if num_classes not in (None, names):
-            raise ValueError(
-                f'num_classes={num_classes}, but class_names={class_names!r} has {names} names; '
-                'make them agree, or leave num_classes out'
-            )
+        width = texts.tower.joint_dim
         heads = max(1, width // 64) if heads is None else heads
         if heads < 1 or width % heads:
             raise ValueError(f'heads={heads} must divide the joint space, {width} wide')
         super().__init__(
-            names,
-            width,
-            loss_cls=loss_cls or dict(type='mmaction.CrossEntropyLoss'),
+            class_names,
+            texts,
+            num_classes=num_classes,
             average_clips=average_clips,
             label_smooth_eps=label_smooth_eps,
-            topk=tuple(k for k in topk if k <= names),
+            loss_cls=loss_cls,
+            topk=topk,
         )
-        self.texts = texts
         self.prompting = VideoPrompting(width, heads=heads, layers=layers, alpha=alpha)
         self.logit_scale = nn.Parameter(
             torch.tensor(math.log(logit_scale)), requires_grad=not texts.tower.frozen
         )
-
-    @property
-    def class_names(self) -> list[str]:
-        """The class names, in class order; assign others, or a file, for zero-shot."""
-        return self.texts.names
-
-    @class_names.setter
-    def class_names(self, names: str | Sequence[str]) -> None:
-        self.texts.names = names
-        self.num_classes = len(self.texts.names)
 
     def forward(self, x: tuple[Tensor, Tensor], **kwargs: Any) -> Tensor:
         """Videos (N, D) and their visual context (N, L, D) -> scores (N, K), float32.

@@ -7,16 +7,16 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from mmaction.models.heads import BaseHead
 from torch import Tensor
 
 from mmstan.models.heads.class_texts import ClassTexts
+from mmstan.models.heads.named_classes_head import NamedClassesHead
 from mmstan.models.interactions import Interaction, VideoFeatures
 from mmstan.registry import MODELS
 
 
 @MODELS.register_module()
-class TextHead(BaseHead):
+class TextHead(NamedClassesHead):
     """Scores of K classes: scaled similarity of a video and the names of the classes.
 
     The cosine with a video's feature; or, with an interaction, frames and names guide one another
@@ -74,35 +74,19 @@ class TextHead(BaseHead):
             context_vectors=context_vectors,
             tokens=tokens,
         )
-        names = len(texts.names)
-        if num_classes not in (None, names):
-            raise ValueError(
-                f'num_classes={num_classes}, but class_names={class_names!r} has {names} names; '
-                'make them agree, or leave num_classes out'
-            )
         super().__init__(
-            names,
-            texts.tower.joint_dim,
-            loss_cls=loss_cls or dict(type='mmaction.CrossEntropyLoss'),
+            class_names,
+            texts,
+            num_classes=num_classes,
             average_clips=average_clips,
             label_smooth_eps=label_smooth_eps,
-            topk=tuple(k for k in topk if k <= names),
+            loss_cls=loss_cls,
+            topk=topk,
         )
         if built is not None and built.reads_video_tokens:
             raise ValueError(f'interaction={interaction}: recognition has frames, but no patches')
         self.interaction = built
-        self.texts = texts
         self.logit_scale = logit_scale
-
-    @property
-    def class_names(self) -> list[str]:
-        """The class names, in class order; assign others, or a file, for zero-shot."""
-        return self.texts.names
-
-    @class_names.setter
-    def class_names(self, names: str | Sequence[str]) -> None:
-        self.texts.names = names
-        self.num_classes = len(self.texts.names)
 
     def forward(self, x: Tensor, **kwargs: Any) -> Tensor:
         """Video features (N, D), or frames (N, T, D) for an interaction -> scores (N, K), float32.

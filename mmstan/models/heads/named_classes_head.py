@@ -1,0 +1,65 @@
+"""What heads over the names of classes share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from mmaction.models.heads import BaseHead
+
+from mmstan.models.heads.class_texts import ClassTexts
+
+
+class NamedClassesHead(BaseHead):
+    """A head whose K classes are named, and may be named anew for zero-shot.
+
+    Args:
+        class_names: The names, or the file of them, as they were given.
+        texts: What was made of them.
+        num_classes: K, to be checked against the names; their number by default.
+        average_clips: How the views of a video are averaged at test: of the softmax, or of the
+            scores.
+        label_smooth_eps: Label smoothing.
+        loss_cls: Config of the loss.
+        topk: Training accuracies that are logged; those above K are left out.
+
+    Raises:
+        ValueError: ``num_classes`` is not the number of names.
+    """
+
+    def __init__(
+        self,
+        class_names: str | Sequence[str],
+        texts: ClassTexts,
+        *,
+        num_classes: int | None,
+        average_clips: Literal['prob', 'score'],
+        label_smooth_eps: float,
+        loss_cls: dict[str, Any] | None,
+        topk: tuple[int, ...],
+    ) -> None:
+        names = len(texts.names)
+        if num_classes not in (None, names):
+            raise ValueError(
+                f'num_classes={num_classes}, but class_names={class_names!r} has {names} names; '
+                'make them agree, or leave num_classes out'
+            )
+        super().__init__(
+            names,
+            texts.tower.joint_dim,
+            loss_cls=loss_cls or dict(type='mmaction.CrossEntropyLoss'),
+            average_clips=average_clips,
+            label_smooth_eps=label_smooth_eps,
+            topk=tuple(k for k in topk if k <= names),
+        )
+        self.texts = texts
+
+    @property
+    def class_names(self) -> list[str]:
+        """The class names, in class order; assign others, or a file, for zero-shot."""
+        return self.texts.names
+
+    @class_names.setter
+    def class_names(self, names: str | Sequence[str]) -> None:
+        self.texts.names = names
+        self.num_classes = len(self.texts.names)
