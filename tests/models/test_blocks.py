@@ -64,11 +64,13 @@ def test_first_row(pair: tuple[nn.Module, Block]) -> None:
 
 
 @torch.no_grad()
-def test_queries_and_keys_attend_as_the_block_does(pair: tuple[nn.Module, Block]) -> None:
+def test_queries_and_keys_are_those_that_attend(pair: tuple[nn.Module, Block]) -> None:
     theirs, block = pair
     x = torch.randn(2, 7, C)
-    queries, keys = block.queries_keys(x)
-    assert queries.shape == keys.shape == (2, 7, C)
+    update, queries, keys = block.attend_with_queries_keys(x)
+    assert torch.equal(update, block.attend(x))
+    assert torch.equal(block(x, update), block(x))
+    assert not torch.allclose(block(x, 2 * update), block(x))
     norm, attn = getattr(block, 'ln_1', None) or block.ln1, block.attn
     projection = getattr(attn, 'qkv', None)
     weight, bias = (
@@ -76,14 +78,13 @@ def test_queries_and_keys_attend_as_the_block_does(pair: tuple[nn.Module, Block]
         if projection is None
         else (projection.weight, projection.bias)
     )
-    q, k = F.linear(norm(x), weight, bias).split(C, dim=-1)[:2]
-    close(queries, q)
-    close(keys, k)
+    qk = F.linear(norm(x), weight, bias).unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)[:2]
+    assert queries.shape == keys.shape == (2, HEADS, 7, C // HEADS)
+    close(torch.stack([queries, keys]), qk)
     if projection is None:  # and attention by torch's own module agrees
         y = norm(x)
         weights = theirs.attn(y, y, y, need_weights=True, average_attn_weights=False)[1]
-        q, k = (t.unflatten(-1, (HEADS, -1)).transpose(1, 2) for t in (queries, keys))
-        close(weights, (q @ k.mT / (C // HEADS) ** 0.5).softmax(-1))
+        close(weights, (queries @ keys.mT / (C // HEADS) ** 0.5).softmax(-1))
 
 
 def test_gradients_reach_every_parameter(pair: tuple[nn.Module, Block]) -> None:

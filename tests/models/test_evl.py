@@ -45,18 +45,17 @@ def test_depthwise_convolution_is_torchs() -> None:
 @torch.no_grad()
 def test_attention_to_the_neighbours_by_its_definition() -> None:
     n, t, rows, columns, heads, c = 2, 3, 2, 3, 2, 8
-    module = NeighbourAttention(c, heads=heads, grid=(rows, columns))
+    module = NeighbourAttention(c, grid=(rows, columns))
     shaken(module)
-    q, k = torch.randn(2, n, t, rows * columns, c)
-    expected = torch.zeros_like(q)
+    q, k = torch.randn(2, n, t, heads, rows * columns, c // heads)
+    expected = torch.zeros(n, t, rows * columns, c)
     for table, step in ((module.previous, -1), (module.next, 1)):
         table = table.unflatten(0, (2 * rows - 1, 2 * columns - 1))
         for i in range(t):
             if not 0 <= i + step < t:
                 continue
             for h in range(heads):
-                part = slice(h * c // heads, (h + 1) * c // heads)
-                logits = q[:, i, :, part] @ k[:, i + step, :, part].transpose(1, 2)
+                logits = q[:, i, h] @ k[:, i + step, h].transpose(1, 2)
                 weights = (logits / (c // heads) ** 0.5).softmax(-1) / heads
                 for a in range(rows * columns):
                     for b in range(rows * columns):
@@ -72,13 +71,13 @@ def test_the_decoder_by_its_definition() -> None:
     x = backbone.tower.embed(video[0].transpose(0, 1))
     query = backbone.query_token[None]
     for number, block in enumerate(backbone.tower.blocks):
-        q, k = block.queries_keys(x)
+        _, q, k = block.attend_with_queries_keys(x)
         x = block(x)
         if number < 2:
             continue
         layer = backbone.layers[number - 2]
         y = x + layer.conv(x[None])[0] + layer.time_embedding[:, None]
-        y[:, 1:] += layer.neighbours(q[None, :, 1:], k[None, :, 1:])[0]
+        y[:, 1:] += layer.neighbours(q[None, :, :, 1:], k[None, :, :, 1:])[0]
         y = layer.norm_frames(y).flatten(0, 1)
         attention = layer.attention
         keys, values = attention.key_value(y).chunk(2, dim=-1)
@@ -132,7 +131,7 @@ def test_frames_are_seen_in_their_order() -> None:
 def test_the_convolution_over_time_is_no_identity_at_the_start() -> None:
     backbone = EVL(TOWER, layers=1, num_frames=3, image_size=32)
     layer, x = backbone.layers[0], torch.randn(2, 3, 17, 32)
-    q, k = torch.randn(2, 2, 3, 16, 32)
+    q, k = torch.randn(2, 2, 3, 2, 16, 16)
     assert_equal(layer.across_frames(x, q, k), x + layer.conv(x))  # the rest starts at zero
     assert (layer.across_frames(x, q, k) - x).abs().max() > 0.1
     assert not backbone.query_token.any()
@@ -247,7 +246,5 @@ def test_cost(model: str, frames: int, macs: float | None, parameters: float | N
         head = 400 * (backbone.out_dim + 1)
         assert (count_parameters(backbone)[1] + head) / 1e6 == pytest.approx(parameters, abs=0.05)
     if macs is not None:
-        # The queries and keys of the four blocks are computed once more for the decoder.
-        again = 4 * 2 * frames * 197 * 768**2
-        counted = count_multiply_adds(backbone, video).total - again
-        assert counted / 1e9 == pytest.approx(macs, rel=0.01)
+        counted = count_multiply_adds(backbone, video).total
+        assert counted / 1e9 == pytest.approx(macs, rel=0.001)

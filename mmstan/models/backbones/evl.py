@@ -66,7 +66,6 @@ class EVL(VideoBackbone):
         self.layers = nn.ModuleList(
             DecoderLayer(
                 c,
-                tower_heads=self.tower.heads,
                 heads=self.tower.heads if heads is None else heads,
                 attention_width=c if attention_width is None else attention_width,
                 num_frames=num_frames,
@@ -98,8 +97,9 @@ class EVL(VideoBackbone):
             if k < first:
                 x = block(x)
                 continue
-            queries, keys = (y[:, 1:].unflatten(0, (n, -1)) for y in block.queries_keys(x))
-            x = block(x)
+            update, *of_tokens = block.attend_with_queries_keys(x)
+            x = block(x, update)
+            queries, keys = (y[:, :, 1:].unflatten(0, (n, -1)) for y in of_tokens)
             layer = cast(DecoderLayer, self.layers[k - first])
             query = layer(query, x.unflatten(0, (n, -1)), queries, keys)
         return self.norm(query)

@@ -18,7 +18,6 @@ class DecoderLayer(nn.Module):
 
     Args:
         width: C, the tower's width.
-        tower_heads: Heads of the tower's attention.
         heads: Heads of the decoder's attention.
         attention_width: Width of its queries, keys and values.
         num_frames: T, length of the time table.
@@ -30,7 +29,6 @@ class DecoderLayer(nn.Module):
         self,
         width: int,
         *,
-        tower_heads: int,
         heads: int,
         attention_width: int,
         num_frames: int,
@@ -40,7 +38,7 @@ class DecoderLayer(nn.Module):
         super().__init__()
         self.conv = DepthwiseTemporalConv(width)
         self.time_embedding = nn.Parameter(torch.zeros(num_frames, width))
-        self.neighbours = NeighbourAttention(width, heads=tower_heads, grid=grid)
+        self.neighbours = NeighbourAttention(width, grid=grid)
         self.norm_query, self.norm_frames = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = CrossAttention(width, heads=heads, attention_width=attention_width)
         self.norm_mlp = nn.LayerNorm(width)
@@ -57,7 +55,7 @@ class DecoderLayer(nn.Module):
         Args:
             query: The query token.
             x: Output of a tower block (N, T, 1 + L, C).
-            queries: That block's queries of the patches (N, T, L, C).
+            queries: That block's queries of the patches (N, T, heads, L, C/heads).
             keys: And its keys.
         """
         frames = self.norm_frames(self.across_frames(x, queries, keys))
@@ -85,26 +83,28 @@ class NeighbourAttention(nn.Module):
 
     Args:
         width: C, the tower's width.
-        heads: Heads of the tower's attention.
         grid: Rows and columns of patches.
     """
 
     index: Tensor
 
-    def __init__(self, width: int, *, heads: int, grid: tuple[int, int]) -> None:
+    def __init__(self, width: int, *, grid: tuple[int, int]) -> None:
         super().__init__()
         rows, columns = grid
-        self.heads = heads
         # A vector for each (rows, columns) by which the patch in the other frame lies elsewhere.
         self.previous = nn.Parameter(torch.zeros((2 * rows - 1) * (2 * columns - 1), width))
         self.next = nn.Parameter(torch.zeros_like(self.previous))
         self.register_buffer('index', offset_index(rows, columns), persistent=False)
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Queries and keys (N, T, L, C) of a tower block -> update of the patches, same shape."""
-        q, k = (y.unflatten(-1, (self.heads, -1)).transpose(2, 3) for y in (queries, keys))
-        before = self._gather(q[:, 1:], k[:, :-1], self.previous)  # (N, T - 1, L, C)
-        after = self._gather(q[:, :-1], k[:, 1:], self.next)
+        """Queries and keys of a tower block -> update of the patches (N, T, L, C).
+
+        Args:
+            queries: (N, T, heads, L, C/heads).
+            keys: The same.
+        """
+        before = self._gather(queries[:, 1:], keys[:, :-1], self.previous)  # (N, T - 1, L, C)
+        after = self._gather(queries[:, :-1], keys[:, 1:], self.next)
         # The first frame has none before it, the last none after it.
         return F.pad(before, (0, 0, 0, 0, 1, 0)) + F.pad(after, (0, 0, 0, 0, 0, 1))
 

@@ -21,33 +21,45 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return F.linear(x, weight) + bias
 
 
-def self_attention(
+def queries_keys_values(
     x: Tensor, in_proj: tuple[Tensor, Tensor | None], heads: int, *, queries: int | None = None
-) -> Tensor:
-    """Multi-head self-attention before its output projection.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What multi-head self-attention compares and averages.
 
     Args:
         x: Normalised tokens (B, S, C).
         in_proj: Weight (3C, C) and bias (3C) of the query, key and value projections, stacked.
         heads: Number of heads.
-        queries: Compute only the first ``queries`` rows; all S of them by default.
+        queries: Compute only the first ``queries`` rows of the queries; all S by default.
 
     Returns:
-        (B, S, C), or (B, queries, C).
+        Queries, keys and values (B, heads, S, C/heads); the queries with ``queries`` rows.
     """
     weight, bias = in_proj
     b, s, c = x.shape
     if queries is None:
         qkv = linear(x, weight, bias).view(b, s, 3, heads, c // heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, S, C/heads)
-    else:
-        q_bias, kv_bias = (None, None) if bias is None else (bias[:c], bias[c:])
-        q = linear(x[:, :queries], weight[:c], q_bias)
-        q = q.view(b, queries, heads, c // heads).transpose(1, 2)
-        kv = linear(x, weight[c:], kv_bias).view(b, s, 2, heads, c // heads)
-        k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)
-    out = F.scaled_dot_product_attention(q, k, v)
-    return out.transpose(1, 2).reshape(b, -1, c)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        return q, k, v
+    q_bias, kv_bias = (None, None) if bias is None else (bias[:c], bias[c:])
+    q = linear(x[:, :queries], weight[:c], q_bias)
+    q = q.view(b, queries, heads, c // heads).transpose(1, 2)
+    kv = linear(x, weight[c:], kv_bias).view(b, s, 2, heads, c // heads)
+    k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)
+    return q, k, v
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Queries, keys and values (B, heads, S, C/heads) -> (B, S, C), without a projection."""
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+def self_attention(x: Tensor, in_proj: tuple[Tensor, Tensor | None], heads: int) -> Tensor:
+    """Multi-head self-attention before its output projection, (B, S, C) -> same.
+
+    See :func:`queries_keys_values` for the arguments.
+    """
+    return attention(*queries_keys_values(x, in_proj, heads))
 
 
 def quick_gelu_mlp(x: Tensor, up: nn.Linear, down: nn.Linear) -> Tensor:
@@ -78,23 +90,34 @@ class Block(nn.Module, ABC):
     """``x + attend(x)``, then ``x + feed_forward(x)``, on tokens (B, S, C) for any S."""
 
     @abstractmethod
-    def attend(self, x: Tensor, queries: int | None = None) -> Tensor:
-        """Attention's residual update of ``x`` (B, S, C), norm included.
+    def queries_keys_values(
+        self, x: Tensor, queries: int | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What attention compares and averages, norm included: see :func:`queries_keys_values`."""
 
-        ``queries`` limits the result to the first ``queries`` rows; keys and values stay all S.
-        """
+    @abstractmethod
+    def project_out(self, x: Tensor) -> Tensor:
+        """Attention's result (B, S, C) -> its residual update, same shape."""
 
     @abstractmethod
     def feed_forward(self, x: Tensor) -> Tensor:
         """The MLP's residual update of ``x`` (B, S, C), norm included."""
 
-    @abstractmethod
-    def queries_keys(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Query and key projections (B, S, C) each of the normalised ``x`` (EVL reads them)."""
+    def attend(self, x: Tensor, queries: int | None = None) -> Tensor:
+        """Attention's residual update of ``x`` (B, S, C), norm included.
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, S, C) -> (B, S, C)."""
-        x = x + self.attend(x)
+        ``queries`` limits the result to the first ``queries`` rows; keys and values stay all S.
+        """
+        return self.project_out(attention(*self.queries_keys_values(x, queries)))
+
+    def attend_with_queries_keys(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``attend(x)``, and the queries and keys (B, heads, S, C/heads) that it is made of."""
+        q, k, v = self.queries_keys_values(x)
+        return self.project_out(attention(q, k, v)), q, k
+
+    def forward(self, x: Tensor, update: Tensor | None = None) -> Tensor:
+        """(B, S, C) -> (B, S, C); ``update`` is ``attend(x)`` where that is known already."""
+        x = x + (self.attend(x) if update is None else update)
         return x + self.feed_forward(x)
 
     def first_row(self, x: Tensor) -> Tensor:
@@ -115,12 +138,17 @@ class OpenClipBlock(Block):
         self.ln_1, self.attn, self.ls_1 = block.ln_1, block.attn, block.ls_1
         self.ln_2, self.mlp, self.ls_2 = block.ln_2, block.mlp, block.ls_2
 
-    def attend(self, x: Tensor, queries: int | None = None) -> Tensor:
-        """See :meth:`Block.attend`."""
+    def queries_keys_values(
+        self, x: Tensor, queries: int | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """See :meth:`Block.queries_keys_values`."""
         in_proj = self.attn.in_proj_weight, self.attn.in_proj_bias
-        out = self_attention(self.ln_1(x), in_proj, self.attn.num_heads, queries=queries)
+        return queries_keys_values(self.ln_1(x), in_proj, self.attn.num_heads, queries=queries)
+
+    def project_out(self, x: Tensor) -> Tensor:
+        """See :meth:`Block.project_out`."""
         out_proj = self.attn.out_proj
-        return self.ls_1(linear(out, out_proj.weight, out_proj.bias))
+        return self.ls_1(linear(x, out_proj.weight, out_proj.bias))
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """See :meth:`Block.feed_forward`."""
@@ -128,13 +156,6 @@ class OpenClipBlock(Block):
         if isinstance(self.mlp.gelu, QuickGELU):
             return self.ls_2(quick_gelu_mlp(x, self.mlp.c_fc, self.mlp.c_proj))
         return self.ls_2(self.mlp(x))
-
-    def queries_keys(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """See :meth:`Block.queries_keys`."""
-        c = x.shape[-1]
-        weight, bias = self.attn.in_proj_weight[: 2 * c], self.attn.in_proj_bias[: 2 * c]
-        q, k = F.linear(self.ln_1(x), weight, bias).split(c, dim=-1)
-        return q, k
 
 
 class MMPretrainBlock(Block):
@@ -151,18 +172,18 @@ class MMPretrainBlock(Block):
             if hasattr(dropout, 'drop_prob'):  # a NumPy number, on which torch.compile stumbles
                 dropout.drop_prob = float(dropout.drop_prob)
 
-    def attend(self, x: Tensor, queries: int | None = None) -> Tensor:
-        """See :meth:`Block.attend`."""
+    def queries_keys_values(
+        self, x: Tensor, queries: int | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """See :meth:`Block.queries_keys_values`."""
+        in_proj = self.attn.qkv.weight, self.attn.qkv.bias
+        return queries_keys_values(self.ln1(x), in_proj, self.attn.num_heads, queries=queries)
+
+    def project_out(self, x: Tensor) -> Tensor:
+        """See :meth:`Block.project_out`."""
         attn = self.attn
-        in_proj = attn.qkv.weight, attn.qkv.bias
-        out = self_attention(self.ln1(x), in_proj, attn.num_heads, queries=queries)
-        return attn.out_drop(attn.gamma1(attn.proj_drop(attn.proj(out))))
+        return attn.out_drop(attn.gamma1(attn.proj_drop(attn.proj(x))))
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """See :meth:`Block.feed_forward`."""
         return self.ffn(self.ln2(x), identity=torch.zeros((), dtype=x.dtype, device=x.device))
-
-    def queries_keys(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """See :meth:`Block.queries_keys`."""
-        q, k, _ = self.attn.qkv(self.ln1(x)).chunk(3, dim=-1)
-        return q, k
