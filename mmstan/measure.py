@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,30 +64,70 @@ def count_parameters(*modules: nn.Module) -> tuple[int, int]:
     return sum(p.numel() for p in parameters), trainable
 
 
-def matrix_product_rate(*, repeats: int = 8) -> float:
-    """Multiply-adds a second of (1576, 768) x (768, 3072) products, a ViT-B's largest."""
-    a, b = torch.randn(1576, 768), torch.randn(768, 3072)
-    start = time.perf_counter()
-    for _ in range(repeats):
-        a @ b
-    return repeats * a.numel() * b.shape[1] / (time.perf_counter() - start)
+def matrix_product_rate(
+    *, repeats: int = 8, device: str = 'cpu', dtype: torch.dtype = torch.float32
+) -> float:
+    """Multiply-adds a second of (1576, 768) x (768, 3072) products, a ViT-B's largest.
+
+    On a GPU of 64 times as many rows, which it takes to keep one busy.
+    """
+    rows = 1576 if device == 'cpu' else 64 * 1576
+    a = torch.randn(rows, 768, device=device, dtype=dtype)
+    b = torch.randn(768, 3072, device=device, dtype=dtype)
+
+    def products() -> None:
+        for _ in range(repeats):
+            a @ b
+
+    if device != 'cpu':
+        products()  # the first call chooses a kernel
+    return repeats * a.numel() * b.shape[1] / seconds(products, device=device)
 
 
-def seconds(function: Callable[[], Any]) -> float:
-    """Wall-clock time of one call."""
-    start = time.perf_counter()
+def seconds(function: Callable[[], Any], *, device: str = 'cpu') -> float:
+    """Time of one call: the wall clock's, or that between two events of a GPU."""
+    if device == 'cpu':
+        start = time.perf_counter()
+        function()
+        return time.perf_counter() - start
+    events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
+    events[0].record()
     function()
-    return time.perf_counter() - start
+    events[1].record()
+    torch.cuda.synchronize()
+    return events[0].elapsed_time(events[1]) / 1000
 
 
-def peak_memory(function: Callable[[], Any]) -> int:
-    """Bytes by which the process grows at most while ``function`` runs (Linux, on the CPU)."""
+def peak_memory(function: Callable[[], Any], *, device: str = 'cpu') -> int:
+    """Bytes that ``function`` takes at most, beyond what is held before it.
+
+    Of the process on a CPU (Linux), of PyTorch's allocator on a GPU.
+    """
     gc.collect()
+    if device != 'cpu':
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        function()
+        return torch.cuda.max_memory_allocated() - before
     ctypes.CDLL(None).malloc_trim(0)  # hand back what earlier calls have freed
     Path('/proc/self/clear_refs').write_text('5')  # forget the peak so far
     start = _status('VmRSS')
     function()
     return _status('VmHWM') - start
+
+
+def machine(device: str = 'cpu') -> str:
+    """What figures are measured on: GPU or processor, and PyTorch's version."""
+    name = processor() if device == 'cpu' else torch.cuda.get_device_name()
+    return f'{name}, torch {torch.__version__}'
+
+
+def processor() -> str:
+    """Name of the machine's processor."""
+    path = Path('/proc/cpuinfo')
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.split(':')[1].strip() for line in lines if line.startswith('model name')]
+    return names[0] if names else platform.machine()
 
 
 def _status(key: str) -> int:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
 from mmstan.datasets.moving_shapes import Task, generate
-from mmstan.models.towers.architecture import find_architecture
+from mmstan.narrow import Sizes, dicts, narrow_model
 
-_WIDTH, _HEADS, _JOINT = 32, 2, 16
+_SIZES = Sizes(width=32, heads=2, joint=16, text_layers=1)
 
 
 def shrink(cfg: Config, *, data: str | Path = 'data/moving_shapes') -> Config:
@@ -26,8 +24,8 @@ def shrink(cfg: Config, *, data: str | Path = 'data/moving_shapes') -> Config:
     """
     task: Task = 'retrieval' if cfg.model.type == 'mmstan.VideoTextModel' else 'recognition'
     folder = generate(data, size='tiny', tasks=[task]) / task
-    _narrow_model(cfg.model)
-    _set_classes(cfg.model, folder / 'classes.txt')
+    narrow_model(cfg.model, _SIZES)
+    set_classes(cfg.model, folder / 'classes.txt')
     for split, name in (('train', 'train'), ('val', 'test'), ('test', 'test')):
         loader = cfg.get(f'{split}_dataloader')
         if loader:
@@ -62,56 +60,10 @@ def _epic_csv(folder: Path, name: str) -> Path:
     return path
 
 
-def _set_classes(model: ConfigDict, names: Path) -> None:
+def set_classes(model: ConfigDict, names: Path) -> None:
     """Classify into ``names``, also where only their number is asked for (linear heads, Mixup)."""
-    for node in _dicts(model):
+    for node in dicts(model):
         if 'class_names' in node:
             node.update(class_names=str(names), num_classes=None)
         elif 'num_classes' in node:
             node.num_classes = len(names.read_text().splitlines())
-
-
-def _narrow_model(model: ConfigDict) -> None:
-    """Narrow the towers, and what learns in their joint space."""
-    joint = _JOINT
-    for node in _dicts(model):
-        if node.get('type') in ('mmstan.ImageTower', 'mmstan.TextTower'):
-            node.update(model=_narrow(node['model'], node.get('pretrained')), pretrained=None)
-        elif node.get('type') == 'mmstan.DiST':
-            node.update(width=_WIDTH, temporal_width=_WIDTH // 2)
-        elif node.get('type') == 'mmstan.MMPretrainImageTower':
-            node.vit.update(arch=_narrow_vit(node.vit.arch), init_cfg=None)
-            joint = _WIDTH
-        elif node.get('type') == 'mmstan.EVL' or node.get('features') == 'clip':
-            joint = _WIDTH  # features that are not projected
-    heads = [model[key] for key in ('head', 'cls_head') if model.get(key)]
-    widths = dict(dim=joint, width=joint, in_channels=joint, heads=_HEADS, init_from=None)
-    for part in (model.get('neck'), *heads, *(head.get('interaction') for head in heads)):
-        if part:
-            part.update({key: value for key, value in widths.items() if key in part})
-
-
-def _narrow(model: str | dict[str, Any], pretrained: str | None) -> dict[str, Any]:
-    arch = find_architecture(model, pretrained)
-    vision = dict(arch.vision_cfg, width=_WIDTH, head_width=_WIDTH // _HEADS)
-    if vision.get('attentional_pool'):
-        vision['attn_pooler_heads'] = _HEADS
-    text = dict(arch.text_cfg, width=_WIDTH, heads=_HEADS, layers=1)
-    return dict(embed_dim=_JOINT, vision_cfg=vision, text_cfg=text, quick_gelu=arch.quick_gelu)
-
-
-def _narrow_vit(arch: str | dict[str, Any]) -> dict[str, Any]:
-    from mmpretrain.models.backbones import VisionTransformer  # which takes seconds
-
-    sizes = VisionTransformer.arch_zoo[arch] if isinstance(arch, str) else arch
-    narrow = dict(embed_dims=_WIDTH, num_heads=_HEADS, feedforward_channels=4 * _WIDTH)
-    return {**sizes, **narrow}
-
-
-def _dicts(node: Any) -> Iterator[ConfigDict]:
-    """Every dict in a part of a config."""
-    if isinstance(node, dict):
-        yield node
-    if isinstance(node, (dict, list, tuple)):
-        for child in node.values() if isinstance(node, dict) else node:
-            yield from _dicts(child)

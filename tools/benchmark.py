@@ -1,118 +1,156 @@
-"""Time and memory of video backbones: ``python tools/benchmark.py CONFIG [CONFIG ...]``.
+"""All systems side by side: ``python tools/benchmark.py [CONFIG ...]``, by default every one.
 
-Each config runs in a process of its own, ``--rounds`` times in turn. Within a process forward,
-training step (forward and backward) and a plain matrix product alternate, so that a share of the
-machine's rate is a ratio of neighbours. Medians are printed. Rates count nominal multiply-adds.
+Measures what each costs on this machine: parameters, multiply-adds, forward and training step as
+ratios to CLIP mean pooling of the same tower, throughput, peak memory, share of the machine's
+matrix-product rate. Each config runs in a process of its own, one after the other, ``--rounds``
+times in turn; medians are shown. ``--train moving_shapes`` adds what each learns: top-1 of eight
+motions, or R@1 on misaligned videos, with the same small towers, data and budget for all.
+``--data`` measures the pipelines beside that: which one starves, the model or its videos?
+
+Rows are kept as they finish, in ``work_dirs/benchmark/MACHINE``, and a later call goes on. A table
+is of one machine with one set of options, never of several.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
-import statistics
+import re
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from benchmark_cost import PRECISIONS, Settings, measure
+from benchmark_store import CONFIGS, Costs, rows_of
+from benchmark_table import write
+from command_line import one_line_errors
+from toy_training import train
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
-from mmstan.measure import count_multiply_adds, matrix_product_rate, peak_memory, seconds
-from mmstan.registry import MODELS
+from mmstan.measure import machine
+
+SYSTEMS = (
+    '*/k400_b32.py',
+    '*/k400_b16.py',
+    '*/k400_b16_8f.py',
+    '*/k400_b16_conv.py',
+    '*/msrvtt_b32.py',
+    'baselines/*/k400_b32.py',
+    'baselines/*/k400_b16.py',
+    'baselines/actionclip/k400_b16_*.py',
+    'baselines/*/msrvtt_b32.py',
+    'baselines/wti/msrvtt_b32_ti.py',
+)
+"""Configs below ``configs`` that are compared by default."""
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('configs', nargs='+', help='config files')
-    parser.add_argument('--clips', type=int, default=2, help='clips of a batch')
-    parser.add_argument('--frames', type=int, default=8)
-    parser.add_argument('--size', type=int, default=224, help='pixels of a side')
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('configs', nargs='*', help='config files')
+    parser.add_argument('--rounds', type=int, default=2, help='processes for each; 0: no cost')
+    parser.add_argument('--repeats', type=int, default=3, help='measurements in a process')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
-    parser.add_argument('--repeats', type=int, default=5, help='measurements in a process')
-    parser.add_argument('--rounds', type=int, default=1, help='processes for each config')
-    parser.add_argument('--compile', action='store_true', help='torch.compile the backbone')
-    parser.add_argument('--bf16', action='store_true', help='autocast to bfloat16')
-    parser.add_argument('--json', action='store_true', help='measure here and print one json')
+    parser.add_argument('--clips', type=int, default=2, help='clips of a batch')
+    parser.add_argument('--frames', type=int, help="frames of a clip; each config's own")
+    parser.add_argument('--size', type=int, help="pixels of a side; each config's own")
+    parser.add_argument('--precision', choices=PRECISIONS, default='fp32', help='by autocast')
+    parser.add_argument('--compile', action='store_true', help='torch.compile the backbones')
+    parser.add_argument('--train', choices=['moving_shapes'], help='train and test as well')
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='of --train')
+    parser.add_argument('--data', action='store_true', help='measure the pipelines, and only them')
+    parser.add_argument('--videos', type=Path, help="any videos in the place of --data's own")
+    parser.add_argument('--workers', type=int, help="of --data; each config's own")
+    parser.add_argument('--report', action='store_true', help='run nothing, show what is there')
+    parser.add_argument('--out', type=Path, help='folder of systems.csv, .md and .png')
+    parser.add_argument('--json', action='store_true', help=argparse.SUPPRESS)  # one config, here
     return parser.parse_args()
 
 
-def measure(args: argparse.Namespace, config: str) -> dict[str, float]:
-    """The figures of one config, in this process."""
-    torch.set_num_threads(args.threads)
-    cfg = Config.fromfile(config)
-    init_default_scope('mmaction')
-    backbone = MODELS.build(cfg.model.backbone)  # random weights: nothing is loaded
-    clip = torch.randn(args.clips, 3, args.frames, args.size, args.size)
-    macs = count_multiply_adds(backbone.eval().tokens, clip[:1]).total * args.clips
-    run = torch.compile(backbone) if args.compile else backbone
-
-    def forward() -> torch.Tensor:
-        with torch.autocast('cpu', torch.bfloat16, enabled=args.bf16):
-            return run(clip)
-
-    def step() -> None:
-        backbone.zero_grad(set_to_none=True)
-        forward().float().square().mean().backward()
-
-    backbone.train()
-    step()
-    backbone.zero_grad(set_to_none=True)
-    memory = peak_memory(step)
-    steps = [seconds(step) for _ in range(max(1, args.repeats // 2))]
-    backbone.eval().zero_grad(set_to_none=True)
-    with torch.no_grad():
-        forward()
-        pairs = [(matrix_product_rate(), seconds(forward)) for _ in range(args.repeats)]
-    shares = [macs / time / rate for rate, time in pairs]
-    return dict(
-        gmacs=macs / 1e9,
-        forward=statistics.median(time for _, time in pairs),
-        share=statistics.median(shares),
-        step=statistics.median(steps),
-        memory=memory / 1e9,
+def settings_of(args: argparse.Namespace) -> Settings:
+    """What all figures of a table have in common."""
+    return Settings(
+        device=args.device,
+        threads=args.threads,
+        clips=args.clips,
+        precision=args.precision,
+        compiled=args.compile,
+        frames=args.frames,
+        size=args.size,
     )
 
 
-def processor() -> str:
-    """Name of the machine's processor."""
-    path = Path('/proc/cpuinfo')
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.split(':')[1].strip() for line in lines if line.startswith('model name')]
-    return names[0] if names else platform.machine()
+def systems() -> list[str]:
+    """The configs that are compared by default."""
+    found = {path for pattern in SYSTEMS for path in CONFIGS.glob(pattern)}
+    found = {path for path in found if path.parts[-2] != 'quickstart'}
+    return [str(path) for path in sorted(found)]
 
 
-def in_own_process(config: str) -> dict[str, float]:
-    """The figures of one config, from a fresh process with this one's options."""
-    options = [option for option in sys.argv[1:] if not option.endswith('.py')]
+def in_own_process(config: str, args: argparse.Namespace) -> dict[str, float]:
+    """The figures of one config, from a fresh process."""
+    options = [f'--{key}={getattr(args, key)}' for key in ('device', 'threads', 'clips', 'repeats')]
+    options += [f'--precision={args.precision}', *(['--compile'] if args.compile else [])]
+    options += [f'--{k}={getattr(args, k)}' for k in ('frames', 'size') if getattr(args, k)]
     command = [sys.executable, '-W', 'ignore', __file__, config, *options, '--json']
-    out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-    return json.loads(out.splitlines()[-1])
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(f'{config}: {(done.stderr.strip().splitlines() or ["killed"])[-1]}')
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def run_costs(costs: Costs, configs: Sequence[str], args: argparse.Namespace) -> Iterator[str]:
+    """Measure what is missing, all configs of a round after one another; yields what failed."""
+    for index in range(args.rounds):
+        for number, config in enumerate(configs, 1):
+            if index in costs.rounds(config):
+                continue
+            print(f'round {index + 1}, {number} of {len(configs)}: {config}', flush=True)
+            try:
+                costs.add(config, index, in_own_process(config, args))
+            except ValueError as error:
+                print(f'    {error}', flush=True)
+                yield str(error)
+
+
+def run_training(configs: Sequence[str], seeds: list[int], folder: Path) -> Iterator[str]:
+    """Train what is missing, all configs with a seed after one another; yields what failed."""
+    for seed in seeds:
+        for config in configs:
+            try:
+                train(config, seed, folder)
+            except (ValueError, SystemExit) as error:
+                print(error, flush=True)
+                yield f'{config}: {str(error).strip().splitlines()[-1]}'
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure what is missing, and show what is there."""
     args = parse_args()
+    configs = args.configs or systems()
     if args.json:
-        print(json.dumps(measure(args, args.configs[0])))
+        figures = measure(configs[0], settings_of(args), repeats=args.repeats)
+        print(json.dumps(figures))
         return
-    rows: dict[str, list[dict[str, float]]] = {config: [] for config in args.configs}
-    for _ in range(args.rounds):
-        for config in args.configs:
-            rows[config].append(in_own_process(config))
-    mode = f'{"compiled" if args.compile else "eager"}, {"bf16" if args.bf16 else "fp32"}'
-    shape = f'{args.clips} clips of {args.frames} x {args.size} x {args.size}'
-    print(f'{processor()}, {args.threads} threads, '
-          f'torch {torch.__version__}, {mode}, {shape}')  # fmt: skip
-    print(f'{"":44}{"GMACs":>8}{"forward":>10}{"rate":>8}{"step":>9}{"memory":>10}')
-    for config, figures in rows.items():
-        m = {key: statistics.median(row[key] for row in figures) for key in figures[0]}
-        print(f'{config:44}{m["gmacs"]:8.1f}{m["forward"]:8.2f} s{100 * m["share"]:6.0f} %'
-              f'{m["step"]:7.2f} s{m["memory"]:7.2f} GB')  # fmt: skip
+    name = machine(args.device)
+    folder = Path('work_dirs/benchmark', re.sub(r'[^\w.]+', '-', name).strip('-').lower())
+    settings = settings_of(args)
+    costs, runs = Costs(folder / 'cost.jsonl', settings), folder / 'moving_shapes'
+    failed: list[str] = []
+    if not args.report:
+        failed += run_costs(costs, configs, args)
+        failed += run_training(configs, args.seeds, runs) if args.train else []
+    rows = rows_of(configs, costs, args.seeds, runs, f'{name}, {settings}')
+    print('\n' + write(rows, args.out or folder))
+    if failed:
+        sys.exit('\n'.join(['failed:', *failed]))
 
 
 if __name__ == '__main__':
-    main()
+    with one_line_errors():
+        main()

@@ -11,10 +11,9 @@ import argparse
 import statistics
 
 import torch
-from benchmark import processor  # tools/benchmark.py: a script's own folder comes first
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
-from mmstan.measure import peak_memory, seconds
+from mmstan.measure import machine, peak_memory, seconds
 from mmstan.models import Cosine, Mug, TokenWise, VideoFeatures, WeightedTokenWise
 from mmstan.models.interactions import Interaction
 from mmstan.models.towers import TextFeatures
@@ -97,7 +96,7 @@ def main() -> None:
     args = parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    print(f'{processor()}, {args.threads} threads, torch {torch.__version__}, fp32')
+    print(f'{machine()}, {args.threads} threads, fp32')
     print(table(args, train=False))
     print(table(args, train=True))
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
-from mmstan.measure import count_parameters, peak_memory
+from mmstan.measure import count_parameters, machine, peak_memory
 from mmstan.registry import MODELS
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -99,19 +98,9 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     return dict(
         trained=count_parameters(backbone)[1] / 1e6,
         held=held / 1e9,
-        memory=(held + peak_of(step, args.device)) / 1e9,
+        memory=(held + peak_memory(step, device=args.device)) / 1e9,
         step=statistics.median(times),
     )
-
-
-def peak_of(step: Callable[[], None], device: str) -> int:
-    """Bytes that a step takes at most, beyond what is held between steps."""
-    if device == 'cpu':
-        return peak_memory(step)
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    step()
-    return torch.cuda.max_memory_allocated() - before
 
 
 def in_own_process(method: str) -> dict[str, float]:
@@ -119,13 +108,6 @@ def in_own_process(method: str) -> dict[str, float]:
     command = [sys.executable, '-W', 'ignore', __file__, *sys.argv[1:], '--method', method]
     out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     return json.loads(out.splitlines()[-1])
-
-
-def machine(args: argparse.Namespace) -> str:
-    """What the figures were measured on."""
-    if args.device != 'cpu':
-        return torch.cuda.get_device_name()
-    return f'{platform.machine()}, {args.threads} threads'
 
 
 def main() -> None:
@@ -138,7 +120,7 @@ def main() -> None:
     for _ in range(args.rounds):
         for method in METHODS:
             rows[method].append(in_own_process(method))
-    print(f'{machine(args)}, torch {torch.__version__}, fp32')
+    print(f'{machine(args.device)}, {args.threads} threads, fp32')
     print(f'{args.tower}, {args.clips} clips of {args.frames} x {args.size} x {args.size}, '
           f'DiST {args.frames} + {args.gamma * args.frames} frames')  # fmt: skip
     print(f'{"":20}{"trained":>10}{"held":>12}{"peak":>12}{"step":>10}')

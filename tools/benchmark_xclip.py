@@ -9,7 +9,6 @@ backward of everything but the text side, which the recipe freezes.
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -23,7 +22,7 @@ from torch import Tensor, nn
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
 from mmstan.converters import xclip_hf
-from mmstan.measure import seconds
+from mmstan.measure import machine, seconds
 from mmstan.models.towers import TextFeatures
 from mmstan.registry import MODELS
 
@@ -177,10 +176,9 @@ def main() -> None:
     clip = torch.randn(args.clips, 3, args.frames, args.size, args.size, device=args.device)
     with torch.no_grad():
         a, b = (score(clip) for _, score in models.values())
-    machine = torch.cuda.get_device_name() if clip.is_cuda else platform.processor()
     mode = f'{"compiled" if args.compile else "eager"}, {"bf16" if args.bf16 else "fp32"}'
     print(
-        f'{machine or platform.machine()}, {args.threads} threads, torch {torch.__version__}, '
+        f'{machine(args.device)}, {args.threads} threads, '
         f'transformers {transformers.__version__}, {mode}'
     )
     print(

@@ -10,7 +10,8 @@ reads are left out. Nothing is computed and no weights are needed.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -50,22 +51,41 @@ def find(node: Any, key: str) -> Any:
     return next((v for v in (find(child, key) for child in children) if v is not None), None)
 
 
-def view_of_test(cfg: Config) -> tuple[int | None, int | None]:
-    """Frames and pixels of a side of one view, as far as the test pipeline says."""
+def size_of_view(
+    cfg: Config, *, frames: int | None = None, size: int | None = None
+) -> tuple[int, int]:
+    """Frames and pixels of a side of one view, the test pipeline's unless they are given."""
     pipeline = cfg.get('test_pipeline') or cfg.test_dataloader.dataset.pipeline
-    frames = find(pipeline, 'num_frames') or find(pipeline, 'clip_len')  # MMAction2's SampleFrames
-    return frames, find(pipeline, 'crop_size')
+    # MMAction2's SampleFrames says clip_len.
+    frames = frames or find(pipeline, 'num_frames') or find(pipeline, 'clip_len')
+    size = size or find(pipeline, 'crop_size')
+    if not frames or not size:
+        raise SystemExit('the test pipeline does not say frames and crop size: --frames, --size')
+    return frames, size
 
 
-def table(cfg: Config, frames: int, size: int) -> str:
-    """The figures of ``cfg``'s model for one view of ``frames`` x ``size`` x ``size``."""
+def build(cfg: Config) -> Any:
+    """``cfg``'s model in eval mode, with nothing in it and what the optimiser freezes frozen."""
     model_cfg = {key: x for key, x in cfg.model.items() if key != 'data_preprocessor'}
     with torch.device('meta'):
         model = MODELS.build(model_cfg).eval()
     freeze(model, cfg.get('optim_wrapper') or {})
+    return model
+
+
+@contextmanager
+def without_computing(model: nn.Module) -> Iterator[None]:
+    """Within, a model that :func:`build` made is called, and nothing is computed."""
     # Not on the meta device, which autocast does not know; token ids stay real, they are data.
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         model.to_empty(device='cpu')
+        yield
+
+
+def table(cfg: Config, frames: int, size: int) -> str:
+    """The figures of ``cfg``'s model for one view of ``frames`` x ``size`` x ``size``."""
+    model = build(cfg)
+    with without_computing(model):
         nominal, executed = count_view(model, torch.empty(1, 3, frames, size, size))
         text_side = text_lines(model)
     classes = f', {model.cls_head.num_classes} classes' if hasattr(model, 'cls_head') else ''
@@ -92,7 +112,7 @@ def freeze(model: nn.Module, optim_wrapper: dict[str, Any]) -> None:
 
 def count_view(model: Any, clip: Tensor) -> tuple[MultiplyAdds, MultiplyAdds]:
     """Multiply-adds of a clip (1, 3, T, H, W): nominal, executed."""
-    view = model.encode_videos if hasattr(model, 'encode_videos') else _recognize(model)
+    view = view_of(model)
     backbone, calls = model.backbone, []
     handle = backbone.register_forward_hook(lambda *_: calls.append(1))
     view(clip)  # features of class names are known from here on
@@ -113,7 +133,10 @@ def count_view(model: Any, clip: Tensor) -> tuple[MultiplyAdds, MultiplyAdds]:
     return MultiplyAdds(linear, executed.attention + every.attention - used.attention), executed
 
 
-def _recognize(model: Any) -> Callable[[Tensor], Any]:
+def view_of(model: Any) -> Callable[[Tensor], Any]:
+    """Clips (N, 3, T, H, W) -> scores, or the features that are compared with texts'."""
+    if hasattr(model, 'encode_videos'):
+        return model.encode_videos
     return lambda clip: model.extract_feat(clip[:, None], stage='head')
 
 
@@ -159,10 +182,7 @@ def main() -> None:
     args = parse_args()
     cfg = Config.fromfile(args.config)
     init_default_scope(cfg.get('default_scope', 'mmaction'))
-    frames, size = view_of_test(cfg)
-    frames, size = args.frames or frames, args.size or size
-    if not frames or not size:
-        raise SystemExit('the test pipeline does not say frames and crop size: --frames, --size')
+    frames, size = size_of_view(cfg, frames=args.frames, size=args.size)
     use_stand_ins(cfg, args.classes)
     print(table(cfg, frames, size))
 

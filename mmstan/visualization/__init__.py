@@ -30,6 +30,7 @@ from mmstan.visualization.retrieval import (
     mug_weights,
     retrieval_strips,
 )
+from mmstan.visualization.trade_off import TradeOff, trade_off_picture
 
 __all__ = [
     'LEVELS',
@@ -37,6 +38,7 @@ __all__ = [
     'Hit',
     'OwnFrames',
     'Strip',
+    'TradeOff',
     'activation_maps',
     'activation_report',
     'alignment',
@@ -63,4 +65,5 @@ __all__ = [
     'recognition_report',
     'retrieval_strips',
     'same_frames',
+    'trade_off_picture',
 ]

@@ -1,0 +1,89 @@
+"""What ``tools/benchmark.py`` has measured already, and the rows that are made of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmark_cost import Settings
+from benchmark_table import Row, cost_figures, score_figures
+from mmengine.config import Config
+from toy_training import KINDS, scores
+
+from mmstan.config import default_work_dir
+
+CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
+
+
+class Costs:
+    """Costs by config and round: a file that grows.
+
+    Args:
+        path: The file.
+        settings: Only what was measured with them is seen.
+    """
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self.path, self.settings = path, asdict(settings)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    def rounds(self, config: str) -> dict[int, dict[str, float]]:
+        """Figures of a config by round."""
+        return {
+            line['round']: line['figures']
+            for line in map(json.loads, self.path.read_text().splitlines())
+            if line['config'] == name_of(config) and line['settings'] == self.settings
+        }
+
+    def add(self, config: str, index: int, figures: dict[str, float]) -> None:
+        """Keep the figures of a round."""
+        line = dict(config=name_of(config), settings=self.settings, round=index, figures=figures)
+        with self.path.open('a') as file:
+            file.write(json.dumps(line) + '\n')
+
+
+def name_of(config: str) -> str:
+    """The config below ``configs``, without its suffix."""
+    return str(Path(default_work_dir(config)).relative_to('work_dirs'))
+
+
+def kind_and_tower(config: str) -> tuple[str, str]:
+    """``'recognition'`` or ``'retrieval'``, and the image tower's name."""
+    model = Config.fromfile(config).model
+    tower = model.backbone.get('tower', {})
+    name = tower.get('model', tower.get('type', model.backbone.type))
+    kind = 'recognition' if 'cls_head' in model else 'retrieval'
+    return kind, name if isinstance(name, str) else 'explicit sizes'
+
+
+def mean_pooling() -> dict[tuple[str, str], str]:
+    """CLIP mean pooling's config for each kind of model and tower."""
+    paths = sorted(map(str, (CONFIGS / 'baselines/clip_mean').glob('*.py')), reverse=True)
+    return {kind_and_tower(path): path for path in paths}  # k400 takes the place of ssv2
+
+
+def rows_of(
+    configs: Sequence[str], costs: Costs, seeds: list[int], folder: Path, machine: str
+) -> list[Row]:
+    """Rows of what is there.
+
+    Args:
+        configs: Config files.
+        costs: What was measured.
+        seeds: Of the runs that count.
+        folder: Where the runs are.
+        machine: What all of it was measured on.
+    """
+    means, rows = mean_pooling(), []
+    for config in configs:
+        key = kind_and_tower(config)
+        mean = costs.rounds(means[key]) if key in means else {}
+        fields: dict[str, Any] = cost_figures(costs.rounds(config), mean, costs.settings['clips'])
+        if Config.fromfile(config).model.type in KINDS:
+            fields |= score_figures(scores(config, seeds, folder))
+        rows.append(Row(name_of(config), *key, machine, **fields))
+    return rows
