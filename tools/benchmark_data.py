@@ -1,0 +1,329 @@
+"""Speed of training pipelines: ``python tools/benchmark_data.py CONFIG [CONFIG ...]``.
+
+Clips a second, decoded and through every transform, that a config's data loader gives on this
+machine, with its workers and batches; and where the time of a clip goes in one process. Medians of
+passes that follow one that is not counted. ``--videos FOLDER`` needs no annotations: the videos
+anywhere in a folder take the place of the config's data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import statistics
+import time
+import warnings
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from itertools import cycle, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from command_line import one_line_errors
+from mmaction.datasets import VideoDataset
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import DATASETS, init_default_scope
+from mmengine.runner import Runner
+from mmengine.utils.dl_utils import set_multi_processing
+
+from mmstan.config import missing_data
+from mmstan.datasets import EpicKitchens, VideoTextDataset, set_epoch
+from mmstan.datasets.reliable import wrapped
+from mmstan.datasets.transforms import READERS, BrokenVideoError, ReadFrames, open_video
+from mmstan.datasets.video_files import VIDEO_EXTENSIONS, split_extension
+from mmstan.measure import machine, seconds
+
+_PROBED = 50  # videos that are opened for their sizes; all of Kinetics would take an hour
+_SPREAD = ('width', 'height', 'fps', 'seconds')
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+
+
+def measure_pipeline(
+    cfg: Config,
+    *,
+    videos: Path | None = None,
+    workers: int | None = None,
+    clips: int = 64,
+    repeats: int = 3,
+) -> dict[str, Any]:
+    """The speed of ``cfg``'s training pipeline.
+
+    Args:
+        cfg: A config with a ``train_dataloader``.
+        videos: Folder whose videos take the place of the config's data.
+        workers: Processes of the data loader, 0 for none; the config's by default.
+        clips: Of a pass, at least: the loader's is a whole number of batches for each worker.
+        repeats: Passes, after one that is not counted.
+
+    Returns:
+        ``loader`` and ``one_process`` (clips a second), ``shares`` of the one process's time by
+        transform, ``workers``, ``batch_size``, ``reader``, and ``videos``: their ``number``, how
+        many were ``probed`` and of these ``unreadable``, and (least, median, most) of ``width``,
+        ``height``, ``fps`` and ``seconds``.
+
+    Raises:
+        FileNotFoundError: The config's data are not here and ``videos`` is not given.
+        ValueError: A number is too small, or there is nothing to measure.
+    """
+    for name, value in dict(clips=clips, repeats=repeats, workers=workers).items():
+        least = 0 if name == 'workers' else 1
+        if value is not None and value < least:
+            raise ValueError(f'{name}={value} must be at least {least}: give a larger one')
+    init_default_scope(cfg.get('default_scope', 'mmaction'))
+    threads = torch.get_num_threads()
+    set_multi_processing(**(cfg.get('env_cfg') or {}).get('mp_cfg', {}))  # as the runner does
+    torch.set_num_threads(1)  # as workers have
+    try:
+        with _data(cfg, videos) as loader_cfg:
+            return _measure(_endless(loader_cfg, workers), clips, repeats)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _measure(loader: Any, clips: int, repeats: int) -> dict[str, Any]:
+    reader, videos = describe_videos(loader.dataset)
+    rate = loader_rate(loader, clips, repeats)
+    times = seconds_by_transform(loader.dataset, clips, repeats)
+    total = sum(times.values())
+    return dict(
+        loader=rate,
+        one_process=1 / total,
+        shares={name: time / total for name, time in times.items()},
+        workers=loader.num_workers,
+        batch_size=loader.batch_sampler.batch_size,
+        reader=reader,
+        videos=videos,
+    )
+
+
+@contextmanager
+def _data(cfg: Config, videos: Path | None) -> Iterator[ConfigDict]:
+    """The config's training loader, on its own data or on ``videos``."""
+    loader = deepcopy(cfg.get('train_dataloader'))
+    if not loader:
+        raise ValueError(f'{cfg.filename} has no train_dataloader: give a config that trains')
+    missing = [path for key, path in missing_data(cfg, ('train',)) if key.startswith('train_')]
+    if missing and videos is None:
+        raise FileNotFoundError(
+            f'{cfg.filename} needs {missing[0]}, which is not here: prepare the data as "Data '
+            'preparation" in the README says, or give --videos FOLDER for others in their place'
+        )
+    with TemporaryDirectory() as folder:
+        if videos is not None:
+            loader.dataset = stand_in(loader.dataset, videos, Path(folder))
+        yield loader
+
+
+def stand_in(dataset: ConfigDict, videos: Path, folder: Path) -> ConfigDict:
+    """A data set of the same kind and pipeline, of all ``videos``; its files go into ``folder``."""
+    files = sorted(path for path in videos.rglob('*') if _is_video(path))
+    if not files:
+        raise ValueError(f"videos='{videos}' must be a folder with video files: give another one")
+    names = [f'{number:06}{path.suffix}' for number, path in enumerate(files)]
+    for name, path in zip(names, files):  # whatever they are called, annotations can name a link
+        (folder / name).symlink_to(path.resolve())
+    own = dataset
+    while 'dataset' in own or 'datasets' in own:  # a wrapper
+        own = own.get('dataset') or own.datasets[0]
+    with DATASETS.switch_scope_and_registry(None) as registry:
+        kind = registry.get(own.type) if isinstance(own.type, str) else own.type
+    name, text = _annotations(kind, names)
+    ann_file = folder / 'annotations'
+    ann_file.write_text(text)
+    prefix = dict(video=str(folder))
+    return ConfigDict(type=name, ann_file=str(ann_file), data_prefix=prefix, pipeline=own.pipeline)
+
+
+def _is_video(path: Path) -> bool:
+    extension = split_extension(path.name)[1].lower()
+    return extension in VIDEO_EXTENSIONS and not path.name.startswith('.') and path.is_file()
+
+
+def _annotations(kind: type, names: Sequence[str]) -> tuple[str, str]:
+    """A data set of mmstan for samples such as ``kind``'s, and its annotation file."""
+    if issubclass(kind, VideoTextDataset):
+        return 'mmstan.CaptionsJson', json.dumps(dict.fromkeys(names, 'a video'))
+    if issubclass(kind, EpicKitchens):
+        header = 'video_id,start_timestamp,stop_timestamp,verb_class,noun_class'
+        rows = [f'{Path(name).stem},00:00:00.00,99:59:59.00,0,0' for name in names]  # to the end
+        return 'mmstan.EpicKitchens', '\n'.join([header, *rows])
+    if issubclass(kind, VideoDataset):
+        return 'mmstan.VideoDataset', '\n'.join(f'{name} 0' for name in names)
+    raise ValueError(
+        f"type='{kind.__name__}' of the training data must be VideoDataset, EpicKitchens or one "
+        "of mmstan's with captions for --videos: measure it on its own data"
+    )
+
+
+def _endless(cfg: ConfigDict, workers: int | None) -> Any:
+    """The runner's DataLoader, shuffled without end: a pass begins where the last one stopped."""
+    cfg.sampler = dict(type='InfiniteSampler', shuffle=True)
+    cfg.num_workers = cfg.get('num_workers', 0) if workers is None else workers
+    cfg.persistent_workers = False  # they end with the last pass
+    cfg.pop('num_batch_per_epoch', None)
+    if not cfg.num_workers:
+        cfg.pop('prefetch_factor', None)
+    loader = Runner.build_dataloader(cfg, seed=0)
+    set_epoch(loader.dataset, 0, seed=0)  # as mmstan's loop does; a sample is always cropped alike
+    return loader
+
+
+def loader_rate(loader: Any, clips: int, repeats: int) -> float:
+    """Clips a second that an endless loader gives to someone who does nothing but wait."""
+    size, turn = loader.batch_sampler.batch_size, max(loader.num_workers, 1)
+    batches = turn * math.ceil(clips / (size * turn))  # workers' batches come at about one time
+    stream = iter(loader)
+    times = [seconds(lambda: _exhaust(islice(stream, batches))) for _ in range(repeats + 1)]
+    return batches * size / statistics.median(times[1:])
+
+
+def seconds_by_transform(dataset: Any, clips: int, repeats: int) -> dict[str, float]:
+    """Seconds that a clip takes in each transform, and in what is around them (``'rest'``).
+
+    The transforms of ``dataset`` are replaced by others that do the same and look at the clock.
+    """
+    spent: dict[str, float] = {}
+    for part in parts(dataset):
+        names, seen = map(_name, part.pipeline.transforms), Counter[str]()
+        for i, name in enumerate(names):
+            seen[name] += 1
+            name = f'{name} {seen[name]}' if seen[name] > 1 else name
+            part.pipeline.transforms[i] = _clocked(part.pipeline.transforms[i], name, spent)
+    indices = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
+    order, passes = cycle(indices.tolist()), []
+    for _ in range(repeats + 1):
+        spent.update(dict.fromkeys(spent, 0.0))
+        total = seconds(lambda: _exhaust(dataset[index] for index in islice(order, clips)))
+        passes.append({**spent, 'rest': total - sum(spent.values())})
+    return {name: statistics.median(x[name] for x in passes[1:]) / clips for name in passes[0]}
+
+
+def _exhaust(items: Iterable[Any]) -> None:
+    deque(items, maxlen=0)
+
+
+def _name(transform: Callable[..., Any]) -> str:
+    """Its class, or those of the transforms in it."""
+    inner = getattr(transform, 'transforms', None)
+    return ', '.join(map(_name, inner)) if inner else type(transform).__name__
+
+
+def _clocked(
+    transform: Callable[..., Any], name: str, spent: dict[str, float]
+) -> Callable[..., Any]:
+    spent.setdefault(name, 0.0)
+
+    def call(results: dict[str, Any]) -> Any:
+        start = time.perf_counter()
+        try:
+            return transform(results)
+        finally:  # a broken video takes time, too
+            spent[name] += time.perf_counter() - start
+
+    return call
+
+
+def parts(dataset: Any) -> list[Any]:
+    """The data sets with a pipeline in ``dataset``: itself, or what it wraps."""
+    if hasattr(dataset, 'pipeline'):
+        return [dataset]
+    return [part for inner in wrapped(dataset) for part in parts(inner)]
+
+
+def describe_videos(dataset: Any) -> tuple[str, dict[str, Any]]:
+    """The readers of a data set's videos, and of the videos what :func:`measure_pipeline` says."""
+    owners = [(part, index) for part in parts(dataset) for index in range(len(part))]
+    files = list(dict.fromkeys(part.get_data_info(index)['filename'] for part, index in owners))
+    transforms = [x for part in parts(dataset) for x in part.pipeline.transforms]
+    backend = next((x.backend for x in transforms if isinstance(x, ReadFrames)), None)
+    probed, problem = files[:: len(files) // _PROBED + 1], ''
+    sizes: list[tuple[float, ...]] = []
+    readers: set[str] = set()
+    for file in probed:
+        try:
+            with open_video(file, backend or 'auto') as video:
+                height, width = video.read([0])[0].shape[:2]
+                sizes.append((width, height, video.avg_fps, video.num_frames / video.avg_fps))
+                readers |= {name for name, kind in READERS.items() if type(video) is kind}
+        except BrokenVideoError as error:
+            problem = f'{os.path.realpath(error.filename)}: {error.reason}'
+    if not sizes:
+        raise ValueError(f'none of {len(probed)} videos can be read, among them {problem}')
+    spread = [(min(column), statistics.median(column), max(column)) for column in zip(*sizes)]
+    numbers = dict(number=len(files), probed=len(probed), unreadable=len(probed) - len(sizes))
+    videos = {**numbers, **dict(zip(_SPREAD, spread))}
+    # Other pipelines begin with what opens videos, such as DecordInit.
+    return ', '.join(sorted(readers)) if backend else type(transforms[0]).__name__, videos
+
+
+def verdict(pipeline_rate: float, appetite: float | None, *, one_process: float = 0) -> str:
+    """Who waits for whom, and how many workers it takes.
+
+    Args:
+        pipeline_rate: Clips a second of the data loader.
+        appetite: Clips a second that the model takes in training, None where it is not measured.
+        one_process: Clips a second of a pipeline without workers, 0 where it is not measured.
+    """
+    gives = f'the pipeline gives {pipeline_rate:.1f} clips/s'
+    if appetite is None:
+        return f'{gives}; what the model takes has not been measured'
+    starves = 'the model starves' if pipeline_rate < appetite else 'the model does not starve'
+    text = f'{starves}: it takes {appetite:.1f} clips/s and {gives}'
+    if not one_process:
+        return text
+    needed = math.ceil(appetite / one_process)
+    return (
+        f'{text}; about {needed} worker{"s" * (needed > 1)} on as many cores would do (an '
+        f'estimate: {one_process:.1f} clips/s for each)'
+    )
+
+
+def report(config: str, figures: dict[str, Any]) -> str:
+    """The table of one config."""
+    videos = figures['videos']
+    width, height, fps, length = (_range(*videos[key]) for key in _SPREAD)
+    probed = f'{videos["probed"]} looked at, {videos["unreadable"]} of them unreadable'
+    loader = f'loader, workers: {figures["workers"]}, batch: {figures["batch_size"]}'
+    rows = [
+        f'\n{config}',
+        f'  {videos["number"]} videos ({probed}), reader: {figures["reader"]}',
+        f'  {width} x {height} pixels, {fps} frames/s, {length} s',
+        f'  {loader:44}{figures["loader"]:9.1f} clips/s',
+        f'  {"one process":44}{figures["one_process"]:9.1f} clips/s',
+        *(f'    {name:42}{100 * share:9.1f} %' for name, share in figures['shares'].items()),
+    ]
+    return '\n'.join(rows)
+
+
+def _range(least: float, median: float, most: float) -> str:
+    return f'{median:.4g}' + (f' ({least:.4g} to {most:.4g})' if least < most else '')
+
+
+def main() -> None:
+    """Print a table for each config."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('configs', nargs='+', metavar='CONFIG', help='config files')
+    parser.add_argument('--videos', type=Path, help="a folder in the place of the configs' data")
+    parser.add_argument('--workers', type=int, help="of the data loader; the config's")
+    parser.add_argument('--clips', type=int, default=64, help='of a pass, at least')
+    parser.add_argument('--repeats', type=int, default=3, help='passes; medians are printed')
+    args = parser.parse_args()
+    options = {key: value for key, value in vars(args).items() if key != 'configs'}
+    warnings.filterwarnings('ignore', 'This DataLoader will create')  # the cores are printed
+    with one_line_errors():
+        print(f'{machine()}, {_CORES} cores')
+        for config in args.configs:
+            figures = measure_pipeline(Config.fromfile(config), **options)
+            print(report(config, figures), flush=True)
+
+
+if __name__ == '__main__':
+    main()
