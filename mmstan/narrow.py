@@ -24,7 +24,6 @@ class Sizes:
             as they are.
         image_size: Pixels of a side.
         patch_size: Pixels of a patch's side.
-        context_length: Tokens of a text.
         hidden: Width of adapters.
     """
 
@@ -35,7 +34,6 @@ class Sizes:
     layers: int | None = None
     image_size: int | None = None
     patch_size: int | None = None
-    context_length: int | None = None
     hidden: int | None = None
 
 
@@ -107,8 +105,6 @@ def _narrow(model: str | dict[str, Any], pretrained: str | None, sizes: Sizes) -
     if vision.get('attentional_pool'):
         vision['attn_pooler_heads'] = sizes.heads
     text = dict(arch.text_cfg, width=sizes.width, heads=sizes.heads, layers=sizes.text_layers)
-    if sizes.context_length:
-        text['context_length'] = sizes.context_length
     return dict(embed_dim=sizes.joint, vision_cfg=vision, text_cfg=text, quick_gelu=arch.quick_gelu)
 
 

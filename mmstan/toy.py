@@ -21,7 +21,6 @@ SIZES = Sizes(
     layers=4,
     image_size=32,
     patch_size=8,
-    context_length=32,
     hidden=32,
 )
 SHARPNESS = 10.0

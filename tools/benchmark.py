@@ -23,10 +23,10 @@ from pathlib import Path
 
 import torch
 from benchmark_cost import PRECISIONS, Settings, measure
-from benchmark_store import CONFIGS, Costs, rows_of
+from benchmark_store import Costs, rows_of
 from benchmark_table import write
 from command_line import one_line_errors
-from toy_training import train
+from toy_training import CONFIGS, train
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
 from mmstan.measure import machine

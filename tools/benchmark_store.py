@@ -11,11 +11,9 @@ from typing import Any
 from benchmark_cost import Settings
 from benchmark_table import Row, cost_figures, score_figures
 from mmengine.config import Config
-from toy_training import KINDS, scores
+from toy_training import CONFIGS, KINDS, scores
 
 from mmstan.config import default_work_dir
-
-CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
 
 
 class Costs:

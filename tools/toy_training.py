@@ -17,7 +17,6 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from quickstart import (
-    CONFIGS,
     last_checkpoint,
     recognition_figures,
     retrieval_figures,
@@ -27,6 +26,8 @@ from quickstart import (
 from mmstan.compat.checkpoints import load_file
 from mmstan.datasets.moving_shapes import Task, generate
 from mmstan.toy import towers_of, toy_run
+
+CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ KINDS = {
         mean='baselines/clip_mean/k400_b16.py',
         start='clip_mean.py',
         system='clip_mean.py',
-        epochs=1,
+        epochs=2,
         tasks=('recognition', 'recognition'),
         score=('top-1', 100.0),
     ),
@@ -120,15 +121,15 @@ def plan_system(config: str, seed: int, folder: Path) -> tuple[Plan, Plan]:
     kind = KINDS.get(cfg.model.type)
     if kind is None:
         raise ValueError(f'{config}: model.type={cfg.model.type!r} is none of {list(KINDS)}')
-    mean = Config.fromfile(CONFIGS.parent / kind.mean)
+    mean = Config.fromfile(CONFIGS / kind.mean)
     text_side = mean.model.get('text_tower') or mean.model.cls_head.text_tower
     for tower in (mean.model.backbone.tower, text_side):
         source = cfg.model.backbone.get('tower', {})
         tower.update({key: deepcopy(source.get(key)) for key in ('model', 'pretrained')})
-    start = toy_run(mean, Config.fromfile(CONFIGS / kind.start))
+    start = toy_run(mean, Config.fromfile(CONFIGS / 'quickstart' / kind.start))
     towers = _plan(start, kind, seed, kind.tasks[0], folder / 'towers')
     weights = towers.work_dir / 'towers.pt'
-    base = Config.fromfile(CONFIGS / kind.system)
+    base = Config.fromfile(CONFIGS / 'quickstart' / kind.system)
     run = toy_run(cfg, base, pretrained=str(weights), epochs=kind.epochs)
     return towers, _plan(run, kind, seed, kind.tasks[1], folder / _safe(config))
 
