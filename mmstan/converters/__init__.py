@@ -1,6 +1,7 @@
 """Released checkpoints -> ours: one file a system, key tables and nothing else."""
 
 from mmstan.converters import (
+    actionclip,
     clip2video,
     clip4clip,
     dist,
@@ -15,6 +16,7 @@ from mmstan.converters import (
 )
 
 CONVERTERS = {
+    'actionclip': actionclip,
     'clip2video': clip2video,
     'clip4clip': clip4clip,
     'dist': dist,

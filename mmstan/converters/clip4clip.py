@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import torch
 from torch import Tensor
 
 from mmstan.converters.hf_clip import layer
@@ -12,6 +13,7 @@ from mmstan.converters.openai_clip import BLOCK, TEXT, VISUAL
 
 _POSITIONS = 'frame_position_embeddings.weight'
 _SCALE = Entry('clip.logit_scale', 'head.logit_scale')
+_PATCHES, _TUBES = 'clip.visual.conv1.weight', 'clip.visual.conv2.weight'
 
 SEQUENCE_TRANSFORMER = [
     Entry(_POSITIONS, 'neck.positions'),
@@ -35,13 +37,21 @@ TIGHT_TRANSFORMER = [
 ]
 """``mmstan.TightTransformer``."""
 
+_SLICES = (f'{_TUBES}.before', _PATCHES, f'{_TUBES}.after')
+TUBE_PATCHES = [
+    Entry(_SLICES[0], 'backbone.before.weight'),
+    Entry(_SLICES[2], 'backbone.after.weight'),
+]
+"""``mmstan.TubePatches``: a kernel over three frames, cut up; its middle slice is the tower's."""
+
 
 def from_released(
     state: Mapping[str, Tensor], *, text_tower: str = 'text_tower.'
 ) -> dict[str, Tensor]:
     """A released state dict under our names.
 
-    What nothing reads is dropped: seqLSTM's position table, tightTransf's logit scale.
+    What nothing reads is dropped: seqLSTM's position table, tightTransf's logit scale, and with
+    patches over three frames those of one.
 
     Args:
         state: The released state dict.
@@ -50,14 +60,22 @@ def from_released(
     Raises:
         ValueError: Names every tensor that is missing or left over.
     """
-    return to_ours(without_unread(state), entries(state, text_tower))
+    state = without_unread(state)
+    if _TUBES in state:
+        slices = state.pop(_TUBES).unbind(2)  # of (C, 3, 3, p, p): colours, then frames
+        state |= {name: x.contiguous() for name, x in zip(_SLICES, slices, strict=True)}
+    return to_ours(state, _with_tubes(state, text_tower))
 
 
 def to_released(
     state: Mapping[str, Tensor], *, text_tower: str = 'text_tower.'
 ) -> dict[str, Tensor]:
     """Our state dict under the released names, the inverse of :func:`from_released`."""
-    return to_theirs(state, entries(state, text_tower))
+    theirs = to_theirs(state, _with_tubes(state, text_tower))
+    if _SLICES[0] in theirs:
+        theirs[_TUBES] = torch.stack([theirs[name] for name in _SLICES], dim=2)
+    # The patches of one frame stay, as in the released files.
+    return {k: v for k, v in theirs.items() if k == _PATCHES or k not in _SLICES}
 
 
 def entries(names: Iterable[str], text_tower: str) -> list[Entry]:
@@ -80,6 +98,13 @@ def entries(names: Iterable[str], text_tower: str) -> list[Entry]:
         *scale,
         *neck,
     ]
+
+
+def _with_tubes(names: Iterable[str], text_tower: str) -> list[Entry]:
+    """:func:`entries`, and the slices of patches over three frames where ``names`` have them."""
+    names = list(names)
+    tubes = _any_below(names, f'{_TUBES}.', 'backbone.before.', 'backbone.after.')
+    return entries(names, text_tower) + (TUBE_PATCHES if tubes else [])
 
 
 def without_unread(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

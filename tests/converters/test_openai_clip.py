@@ -12,7 +12,7 @@ from tiny_models import SMALL, TOWER
 from torch import Tensor
 
 from mmstan.converters import CONVERTERS, clip4clip, drl
-from mmstan.models import VideoTextModel
+from mmstan.models import TubePatches, VideoTextModel
 
 WIDTH = SMALL['embed_dim']
 NECKS = {
@@ -22,14 +22,17 @@ NECKS = {
 }
 COSINE = dict(type='mmstan.Cosine')
 TABLE = 'frame_position_embeddings.weight'
+PATCHES, TUBES = 'clip.visual.conv1.weight', 'clip.visual.conv2.weight'
 
 
 def state(
-    neck: dict[str, Any] | None = None, interaction: dict[str, Any] = COSINE
+    neck: dict[str, Any] | None = None,
+    interaction: dict[str, Any] = COSINE,
+    backbone: str = 'FrameEncoder',
 ) -> dict[str, Tensor]:
     """A model's own state dict."""
     model = VideoTextModel(
-        backbone=dict(type='mmstan.FrameEncoder', tower=TOWER),
+        backbone=dict(type=f'mmstan.{backbone}', tower=TOWER),
         text_tower=dict(type='mmstan.TextTower', model=SMALL),
         neck=neck,
         head=dict(type='mmstan.RetrievalHead', interaction=interaction, trainable_scale=True),
@@ -72,6 +75,52 @@ def test_weight_networks_there_and_back(layers: int, names: list[str]) -> None:
 
 def test_token_wise_has_no_weights() -> None:
     assert_there_and_back(drl, state(interaction=dict(type='mmstan.TokenWise')))
+
+
+@pytest.mark.parametrize('neck', NECKS)
+def test_patches_over_three_frames_there_and_back(neck: str) -> None:
+    ours = state(NECKS[neck], backbone='TubePatches')
+    shapes = {name: tensor.shape for name, tensor in ours.items()}
+    ours |= {name: torch.randn(shapes[name]) for name in ours if 'backbone.' in name}
+    released = clip4clip.to_released(ours)
+    again = clip4clip.from_released(released)
+    assert again.keys() == ours.keys()
+    assert all(torch.equal(again[name], ours[name]) for name in ours)
+    # Three slices as one kernel, beside the patches of one frame, which nothing reads.
+    assert {name for name in released if '.conv' in name} == {PATCHES, TUBES}
+    released[PATCHES] = torch.zeros_like(released[PATCHES])
+    again = clip4clip.from_released(released)
+    assert all(torch.equal(again[name], ours[name]) for name in ours)
+
+
+@torch.no_grad()
+def test_patches_over_three_frames_are_the_released_convolution() -> None:
+    released = clip4clip.to_released(state(backbone='TubePatches'))
+    released[TUBES] = torch.randn_like(released[TUBES])
+    converted = clip4clip.from_released(released)
+    backbone = TubePatches(TOWER).eval()
+    backbone.load_state_dict(
+        {k.removeprefix('backbone.'): v for k, v in converted.items() if k.startswith('backbone.')}
+    )
+    video = torch.randn(2, 3, 4, 32, 32)
+    x = torch.nn.functional.conv3d(video, released[TUBES], stride=(1, 8, 8), padding=(1, 0, 0))
+    patches = x.permute(0, 2, 3, 4, 1).flatten(0, 1).flatten(1, 2)  # (N*T, L, C)
+    tower = backbone.tower.visual
+    x = tower.ln_pre(patches + released['clip.visual.positional_embedding'][1:])
+    torch.testing.assert_close(backbone.embed(video)[:, 1:], x, rtol=1e-4, atol=1e-4)
+
+
+def test_patches_over_three_frames_are_strict() -> None:
+    ours = state(backbone='TubePatches')
+    released = clip4clip.to_released(ours)
+    name = 'clip.visual.ln_pre.bias'
+    with pytest.raises(ValueError, match=f'^1 tensors missing: {name}$'):
+        clip4clip.from_released({k: v for k, v in released.items() if k != name})
+    del ours['backbone.after.weight']
+    with pytest.raises(ValueError, match=r'^1 tensors missing: backbone\.after\.weight$'):
+        clip4clip.to_released(ours)
+    with pytest.raises(ValueError, match=f'^1 tensors left over: {TUBES}$'):
+        drl.from_released(released)  # not in its map
 
 
 def test_towers_keep_their_tensors() -> None:
