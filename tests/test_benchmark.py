@@ -1,0 +1,184 @@
+"""The benchmark of all systems: what is measured, kept and shown."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmstan.measure import machine, matrix_product_rate, peak_memory, seconds
+from mmstan.toy import toy_run
+
+PROJECT = Path(__file__).parents[1]
+sys.path.insert(0, str(PROJECT / 'tools'))
+
+import benchmark  # noqa: E402
+from benchmark_cost import Settings, measure  # noqa: E402
+from benchmark_store import Costs, kind_and_tower, mean_pooling, rows_of  # noqa: E402
+from benchmark_table import (  # noqa: E402
+    Row,
+    cost_figures,
+    markdown,
+    read_csv,
+    score_figures,
+    write,
+    write_csv,
+)
+from toy_training import plan_system  # noqa: E402
+
+SETTINGS = Settings(device='cpu', threads=1, clips=2)
+STAN = str(PROJECT / 'configs/stan/k400_b16.py')
+MEAN = str(PROJECT / 'configs/baselines/clip_mean/k400_b16.py')
+FIGURES = dict(
+    gmacs=10.0, parameters=3e6, trained=1e6, forward=2.0, step=8.0, memory=5e8, share=0.5
+)
+
+
+@pytest.fixture
+def small_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The config file of a STAN of toy size."""
+    monkeypatch.chdir(tmp_path)
+    names = tmp_path / 'data/moving_shapes/small/recognition/classes.txt'
+    names.parent.mkdir(parents=True)
+    names.write_text('left\nright')
+    cfg, base = Config.fromfile(STAN), Config.fromfile(PROJECT / 'configs/quickstart/clip_mean.py')
+    path = tmp_path / 'small.py'
+    toy_run(cfg, base).dump(path)
+    return str(path)
+
+
+def test_measure(small_config: str) -> None:
+    found = measure(small_config, SETTINGS, repeats=1)
+    assert set(found) == set(FIGURES)
+    assert 0.01 < found['gmacs'] < 0.1  # 8 frames of 17 tokens through 4 blocks of width 64, twice
+    text = 49408 * 64
+    assert text < found['parameters'] - found['trained'] < 2 * text  # the text tower is frozen
+    assert all(found[key] > 0 for key in ('forward', 'step', 'memory', 'share'))
+
+
+@pytest.mark.parametrize('changed', [dict(precision='bf16'), dict(frames=4, size=32)])
+def test_settings_reach_the_measurement(small_config: str, changed: dict[str, int]) -> None:
+    found = measure(small_config, replace(SETTINGS, **changed), repeats=1)
+    whole = measure(small_config, SETTINGS, repeats=1)
+    assert (found['gmacs'] < 0.6 * whole['gmacs']) == ('frames' in changed)
+
+
+def test_a_process_of_its_own(small_config: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    argv = ['benchmark.py', small_config, '--clips=1', '--repeats=1', '--threads=1', '--device=cpu']
+    monkeypatch.setattr(sys, 'argv', argv)
+    found = benchmark.in_own_process(small_config, benchmark.parse_args())
+    assert set(found) == set(FIGURES)
+    with pytest.raises(ValueError, match=r'missing\.py'):
+        benchmark.in_own_process('missing.py', benchmark.parse_args())
+
+
+def test_what_is_kept_is_not_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = []
+
+    def in_own_process(config: str, args: object) -> dict[str, float]:
+        measured.append(Path(config).parent.name)
+        if len(measured) == 2:
+            raise ValueError('out of memory')
+        return FIGURES
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(benchmark, 'in_own_process', in_own_process)
+    argv = ['benchmark.py', MEAN, STAN, '--rounds=2', '--device=cpu', '--out=out']
+    monkeypatch.setattr(sys, 'argv', argv)
+    with pytest.raises(SystemExit, match='out of memory'):  # at the end, the others are there
+        benchmark.main()
+    assert measured == ['clip_mean', 'stan', 'clip_mean', 'stan']  # in turn
+    assert '`stan/k400_b16` | 10.0 | 3.0 M | 1.0 M | 1.00 x' in capsys.readouterr().out
+    benchmark.main()
+    assert measured[4:] == ['stan']
+    monkeypatch.setattr(sys, 'argv', [*argv, '--threads=7'])  # another table
+    benchmark.main()
+    assert len(measured) == 9
+    assert {row.rounds for row in read_csv(Path('out/systems.csv'))} == {2}
+
+
+def test_costs_by_settings(tmp_path: Path) -> None:
+    path = tmp_path / 'cost.jsonl'
+    Costs(path, SETTINGS).add(STAN, 0, FIGURES)
+    assert Costs(path, SETTINGS).rounds(STAN) == {0: FIGURES}
+    assert Costs(path, SETTINGS).rounds(MEAN) == {}
+    assert Costs(path, replace(SETTINGS, compiled=True)).rounds(STAN) == {}
+
+
+def test_ratios_are_of_the_same_round() -> None:
+    def rounds(*times: float) -> dict[int, dict[str, float]]:
+        return {i: FIGURES | dict(forward=time) for i, time in enumerate(times)}
+
+    # The machine was ten times slower in the second round.
+    found = cost_figures(rounds(3.0, 40.0, 3.0), rounds(2.0, 20.0), clips=2)
+    assert found['forward'] == pytest.approx((1.5 + 2.0) / 2)
+    assert found['throughput'] == pytest.approx(2 / 3.0)
+    assert found['rounds'] == 3
+    assert found['memory'] == pytest.approx(0.5) and found['parameters'] == pytest.approx(3)
+    assert cost_figures(rounds(3.0), {}, clips=2)['forward'] is None
+    assert cost_figures({}, rounds(3.0), clips=2) == {}
+
+
+@pytest.mark.parametrize(
+    ('scores', 'mean', 'deviation'), [([90.0], 90, None), ([90.0, 94.0], 92, 8**0.5)]
+)
+def test_scores_over_seeds(scores: list[float], mean: float, deviation: float | None) -> None:
+    found = score_figures(scores)
+    assert (found['score'], found['seeds']) == (mean, len(scores))
+    assert found['deviation'] == (None if deviation is None else pytest.approx(deviation))
+    assert score_figures([]) == {}
+
+
+ROWS = [
+    Row('stan/k400_b16', 'recognition', 'ViT-B-16', 'A', gmacs=205.5, score=84.4, deviation=1.25),
+    Row('clip_mean/k400_b16', 'recognition', 'ViT-B-16', 'A', gmacs=140.5, score=51.25, rounds=2),
+    Row('stan/msrvtt_b32', 'retrieval', 'ViT-B-32', 'A', forward=1.4),
+]
+
+
+def test_files(tmp_path: Path) -> None:
+    write_csv(ROWS, tmp_path / 'a.csv')
+    assert read_csv(tmp_path / 'a.csv') == ROWS
+    text = write(ROWS, tmp_path / 'out')
+    assert text.startswith('A\n') and (tmp_path / 'out/systems.md').read_text() == text
+    assert (tmp_path / 'out/systems.png').stat().st_size > 1000
+    recognition, retrieval = markdown(ROWS).split('retrieval, ')
+    assert recognition.index('clip_mean') < recognition.index('stan')  # by multiply-adds
+    assert '84.4 ± 1.2' in recognition and 'top-1 |' in recognition
+    assert '1.40 x' in retrieval and 'R@1 |' in retrieval
+
+
+def test_one_table_is_of_one_machine(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"machine=\['A', 'B'\]"):
+        write([*ROWS, replace(ROWS[0], machine='B')], tmp_path)
+
+
+def test_rows_find_their_mean_pooling_and_scores(tmp_path: Path) -> None:
+    costs = Costs(tmp_path / 'cost.jsonl', SETTINGS)
+    costs.add(MEAN, 0, FIGURES)
+    costs.add(STAN, 0, FIGURES | dict(forward=3.0))
+    monkey = tmp_path / 'runs'
+    plan = plan_system(STAN, 1, monkey)[1]
+    plan.work_dir.mkdir(parents=True)
+    (plan.work_dir / 'result.json').write_text(json.dumps({'top-1': 0.75, 'pair': 1.0}))
+    mean, stan = rows_of([MEAN, STAN], costs, [0, 1], monkey, 'A')
+    assert (mean.forward, stan.forward) == (1.0, 1.5)
+    assert (mean.score, stan.score, stan.seeds) == (None, 75.0, 1)
+
+
+def test_every_default_system_has_a_mean_to_be_compared_with() -> None:
+    means = mean_pooling()
+    assert means['recognition', 'ViT-B-16'] == MEAN
+    assert {kind_and_tower(config) for config in benchmark.systems()} <= set(means)
+
+
+def test_measuring() -> None:
+    assert 'torch' in machine()
+    assert matrix_product_rate(repeats=1) > 0
+    assert seconds(lambda: None) >= 0
+    held = []
+    assert peak_memory(lambda: held.append(bytearray(50_000_000))) > 40_000_000
