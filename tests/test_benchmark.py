@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from videos import numbered_frames, write_video
 
 from mmstan.measure import machine, matrix_product_rate, peak_memory, seconds
 from mmstan.toy import toy_run
@@ -99,6 +100,24 @@ def test_what_is_kept_is_not_measured_again(
     benchmark.main()
     assert len(measured) == 9
     assert {row.rounds for row in read_csv(Path('out/systems.csv'))} == {2}
+
+
+def test_pipelines_beside_what_the_models_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / 'videos').mkdir()
+    write_video(tmp_path / 'videos/a.mp4', numbered_frames(16))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(benchmark, 'in_own_process', lambda *_: FIGURES | dict(step=1e-6))
+    argv = ['benchmark.py', STAN, '--data', '--videos=videos', '--workers=0', '--repeats=1']
+    monkeypatch.setattr(sys, 'argv', argv)
+    benchmark.main()
+    out = capsys.readouterr().out
+    assert 'the model starves: it takes 2000000.0 clips/s' in out
+    assert 'ReadFrames' in out
+    monkeypatch.setattr(sys, 'argv', ['benchmark.py', '--data'])
+    with pytest.raises(ValueError, match='name at least one'):
+        benchmark.main()
 
 
 def test_costs_by_settings(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ ratios to CLIP mean pooling of the same tower, throughput, peak memory, share of
 matrix-product rate. Each config runs in a process of its own, one after the other, ``--rounds``
 times in turn; medians are shown. ``--train moving_shapes`` adds what each learns: top-1 of eight
 motions, or R@1 on misaligned videos, with the same small towers, data and budget for all.
-``--data`` measures the pipelines beside that: which one starves, the model or its videos?
+``--data`` measures the pipelines of the configs that are named: is the model fed fast enough?
 
 Rows are kept as they finish, in ``work_dirs/benchmark/MACHINE``, and a later call goes on. A table
 is of one machine with one set of options, never of several.
@@ -16,16 +16,20 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import statistics
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 from benchmark_cost import PRECISIONS, Settings, measure
+from benchmark_data import measure_pipeline, report, verdict
 from benchmark_store import Costs, rows_of
 from benchmark_table import write
 from command_line import one_line_errors
+from mmengine.config import Config
 from toy_training import CONFIGS, train
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
@@ -63,7 +67,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--compile', action='store_true', help='torch.compile the backbones')
     parser.add_argument('--train', choices=['moving_shapes'], help='train and test as well')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='of --train')
-    parser.add_argument('--data', action='store_true', help='measure the pipelines, and only them')
+    parser.add_argument('--data', action='store_true', help='measure the pipelines as well')
     parser.add_argument('--videos', type=Path, help="any videos in the place of --data's own")
     parser.add_argument('--workers', type=int, help="of --data; each config's own")
     parser.add_argument('--report', action='store_true', help='run nothing, show what is there')
@@ -129,9 +133,27 @@ def run_training(configs: Sequence[str], seeds: list[int], folder: Path) -> Iter
                 yield f'{config}: {str(error).strip().splitlines()[-1]}'
 
 
+def run_data(configs: Sequence[str], costs: Costs, args: argparse.Namespace) -> None:
+    """Print how fast each pipeline is, beside what the model takes."""
+    warnings.filterwarnings('ignore', 'This DataLoader will create')  # workers are printed
+    for config in configs:
+        found = measure_pipeline(
+            Config.fromfile(config),
+            videos=args.videos,
+            workers=args.workers,
+            repeats=args.repeats,
+        )
+        steps = [figures['step'] for figures in costs.rounds(config).values()]
+        appetite = args.clips / statistics.median(steps) if steps else None
+        print(report(config, found))
+        print(f'  {verdict(found["loader"], appetite, one_process=found["one_process"])}')
+
+
 def main() -> None:
     """Measure what is missing, and show what is there."""
     args = parse_args()
+    if args.data and not args.configs:
+        raise ValueError('--data measures the pipelines of CONFIG [CONFIG ...]: name at least one')
     configs = args.configs or systems()
     if args.json:
         figures = measure(configs[0], settings_of(args), repeats=args.repeats)
@@ -145,6 +167,8 @@ def main() -> None:
     if not args.report:
         failed += run_costs(costs, configs, args)
         failed += run_training(configs, args.seeds, runs) if args.train else []
+    if args.data:
+        run_data(configs, costs, args)
     rows = rows_of(configs, costs, args.seeds, runs, f'{name}, {settings}')
     print('\n' + write(rows, args.out or folder))
     if failed:
