@@ -58,7 +58,7 @@ def toy_run(
     if 'class_names' in base:
         set_classes(model, Path(base.class_names))
     run._cfg_dict['model'] = model  # in the place of base's, not merged into it
-    if epochs:
+    if epochs and epochs != run.train_cfg.max_epochs:
         _set_epochs(run, epochs)
     return run
 

@@ -38,7 +38,7 @@ class Kind:
         mean: CLIP mean pooling's config.
         start: Data and schedule of the toy towers, below ``configs/quickstart``.
         system: Those of the systems.
-        epochs: Their budget: 6,000 clips an epoch of recognition, 3,000 of retrieval.
+        epochs: Budgets of both: 6,000 clips an epoch of recognition, 3,000 of retrieval.
         tasks: The data of both.
         score: The figure that counts, and the factor that makes it per cent.
     """
@@ -46,7 +46,7 @@ class Kind:
     mean: str
     start: str
     system: str
-    epochs: int
+    epochs: tuple[int, int]
     tasks: tuple[Task, Task]
     score: tuple[str, float]
 
@@ -56,7 +56,7 @@ KINDS = {
         mean='baselines/clip_mean/k400_b16.py',
         start='clip_mean.py',
         system='clip_mean.py',
-        epochs=2,
+        epochs=(6, 2),
         tasks=('recognition', 'recognition'),
         score=('top-1', 100.0),
     ),
@@ -64,7 +64,7 @@ KINDS = {
         mean='baselines/clip_mean/msrvtt_b32.py',
         start='retrieval_stan.py',
         system='misaligned_stan.py',
-        epochs=4,
+        epochs=(8, 4),
         tasks=('retrieval', 'misaligned'),
         score=('t2v/R1', 1.0),
     ),
@@ -126,11 +126,12 @@ def plan_system(config: str, seed: int, folder: Path) -> tuple[Plan, Plan]:
     for tower in (mean.model.backbone.tower, text_side):
         source = cfg.model.backbone.get('tower', {})
         tower.update({key: deepcopy(source.get(key)) for key in ('model', 'pretrained')})
-    start = toy_run(mean, Config.fromfile(CONFIGS / 'quickstart' / kind.start))
+    base = Config.fromfile(CONFIGS / 'quickstart' / kind.start)
+    start = toy_run(mean, base, epochs=kind.epochs[0])
     towers = _plan(start, kind, seed, kind.tasks[0], folder / 'towers')
     weights = towers.work_dir / 'towers.pt'
     base = Config.fromfile(CONFIGS / 'quickstart' / kind.system)
-    run = toy_run(cfg, base, pretrained=str(weights), epochs=kind.epochs)
+    run = toy_run(cfg, base, pretrained=str(weights), epochs=kind.epochs[1])
     return towers, _plan(run, kind, seed, kind.tasks[1], folder / _safe(config))
 
 
