@@ -149,8 +149,8 @@ class Loader:
 def test_rate_of_a_loader(tool: ModuleType, clock: Clock, workers: int, batches: int) -> None:
     """Nine clips are three batches, or one for each worker."""
     loader = Loader(clock, workers)
-    assert tool.loader_rate(loader, clips=9, repeats=2) == 4 / 2
-    assert loader.given == 3 * batches
+    assert tool.loader_rate(loader, clips=9, repeats=1) == 4 / 2
+    assert loader.given == 2 * batches
 
 
 # --- of configs ---
@@ -197,9 +197,14 @@ def test_any_videos_take_the_place_of_the_data(
 
 
 @pytest.mark.filterwarnings('ignore:This process .* is multi-threaded:DeprecationWarning')
-def test_workers(tool: ModuleType, videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_and_wrapped_data(
+    tool: ModuleType, videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cfg = config('quickstart/stan', monkeypatch)
-    cfg.train_dataloader.update(batch_size=2)
+    repeated = dict(type='RepeatDataset', times=2, dataset=cfg.train_dataloader.dataset)
+    cfg.train_dataloader.update(
+        batch_size=2, dataset=dict(type='ConcatDataset', datasets=[repeated])
+    )
     found = tool.measure_pipeline(cfg, videos=videos, clips=2, repeats=1)
     assert (found['workers'], found['batch_size']) == (1, 2)
     assert found['loader'] > 0
