@@ -202,9 +202,8 @@ def test_workers_and_wrapped_data(
 ) -> None:
     cfg = config('quickstart/stan', monkeypatch)
     repeated = dict(type='RepeatDataset', times=2, dataset=cfg.train_dataloader.dataset)
-    cfg.train_dataloader.update(
-        batch_size=2, dataset=dict(type='ConcatDataset', datasets=[repeated])
-    )
+    cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[repeated])
+    cfg.train_dataloader.batch_size = 2
     found = tool.measure_pipeline(cfg, videos=videos, clips=2, repeats=1)
     assert (found['workers'], found['batch_size']) == (1, 2)
     assert found['loader'] > 0
