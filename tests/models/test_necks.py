@@ -10,7 +10,7 @@ from mmengine.model import BaseModule
 from models.tiny import CLIP, TEXT, reference, shaken
 from torch import Tensor
 
-from mmstan.models.necks import SequenceLSTM, SequenceTransformer, frame_mask
+from mmstan.models.necks import MeanPool, SequenceLSTM, SequenceTransformer, frame_mask
 
 WIDTH = TEXT['width']
 LENGTHS = (3, 6, 1)  # of T = 6 frames
@@ -70,6 +70,15 @@ def test_padding_between_frames_is_not_seen(neck: BaseModule) -> None:
     again, _ = neck(x, samples([mask]))
     assert torch.equal(out, again)
     assert not out[:, ~mask].any()
+
+
+def test_mean_leaves_padding_out() -> None:
+    x = torch.randn(3, 6, WIDTH)
+    masks = prefixes()
+    pooled, losses = MeanPool()(x, samples([masks[0], None, masks[2]]))
+    torch.testing.assert_close(pooled, torch.stack([x[0, :3].mean(0), x[1].mean(0), x[2, 0]]))
+    torch.testing.assert_close(MeanPool()(x)[0], x.mean(dim=1))
+    assert losses == {}
 
 
 def test_lstm_leaves_gaps_out() -> None:

@@ -1,7 +1,7 @@
 """Interactions: texts and videos -> similarities."""
 
 from mmstan.models.interactions.base import Interaction, VideoFeatures
-from mmstan.models.interactions.cosine import Cosine, masked_mean, unit
+from mmstan.models.interactions.cosine import Cosine, unit
 from mmstan.models.interactions.hunyuan import HunyuanLike
 from mmstan.models.interactions.mug import Mug
 from mmstan.models.interactions.tight_transformer import TightTransformer
@@ -17,7 +17,6 @@ __all__ = [
     'TokenWise',
     'VideoFeatures',
     'WeightedTokenWise',
-    'masked_mean',
     'tiled',
     'unit',
 ]

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmstan.models.interactions.base import Interaction, VideoFeatures
+from mmstan.models.necks import masked_mean
 from mmstan.models.towers import TextFeatures
 from mmstan.registry import MODELS
 
@@ -16,13 +17,6 @@ from mmstan.registry import MODELS
 def unit(x: Tensor) -> Tensor:
     """``x`` (..., D) in float32, L2-normalised."""
     return F.normalize(x.float(), dim=-1)
-
-
-def masked_mean(frames: Tensor, mask: Tensor) -> Tensor:
-    """The mean of the real frames: (B, T, D) and mask (B, T) -> (B, D); 0 where there is none."""
-    weights = mask.to(frames.dtype)
-    total = (weights[:, None] @ frames).squeeze(1)
-    return total / weights.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 @MODELS.register_module()

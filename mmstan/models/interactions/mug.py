@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from mmstan.models.interactions.base import Interaction, VideoFeatures
-from mmstan.models.interactions.cosine import masked_mean, unit
+from mmstan.models.interactions.cosine import unit
 from mmstan.models.interactions.tiles import tiled
+from mmstan.models.necks import masked_mean
 from mmstan.models.towers import TextFeatures
 from mmstan.registry import MODELS
 

@@ -1,6 +1,6 @@
 """Necks: features -> features, over time."""
 
-from mmstan.models.necks.frame_mask import frame_mask
+from mmstan.models.necks.frame_mask import frame_mask, masked_mean
 from mmstan.models.necks.mean_pool import MeanPool
 from mmstan.models.necks.multi_frame_integration import MultiFrameIntegration
 from mmstan.models.necks.sequence_conv import SequenceConv
@@ -16,4 +16,5 @@ __all__ = [
     'SequenceTransformer',
     'TemporalDifference',
     'frame_mask',
+    'masked_mean',
 ]

@@ -7,15 +7,19 @@ from typing import Any
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from mmstan.models.necks.frame_mask import frame_mask, masked_mean
 from mmstan.registry import MODELS
 
 
 @MODELS.register_module()
 class MeanPool(BaseModule):
-    """Frame features (N, T, D) -> their mean (N, D), not normalised before or after."""
+    """Frame features (N, T, D) -> their mean (N, D), not normalised before or after.
+
+    Padded frames (:func:`frame_mask`) take no part.
+    """
 
     def forward(
         self, x: Tensor, data_samples: list[Any] | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """(N, T, D) -> (N, D) and no auxiliary loss, as MMAction2's recognizers want it."""
-        return x.mean(dim=1), {}
+        return masked_mean(x, frame_mask(x, data_samples)), {}
