@@ -30,8 +30,9 @@ quickstart: install
 moving-shapes: install
 	$(PYTHON) tools/moving_shapes.py
 
+# Two gigabytes of memory a process, so that there are not more than eight of them.
 test: lint
-	$(PYTHON) -m pytest
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 lint: install
 	$(PYTHON) -m ruff check $(SOURCES)

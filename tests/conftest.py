@@ -1,5 +1,6 @@
-"""Leaves the process to every test as the one before found it."""
+"""Leaves the process to every test as the one before found it; what many need is made once."""
 
+import gc
 import os
 import random
 from collections.abc import Iterator
@@ -10,8 +11,26 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 from mmengine.utils import ManagerMixin
+from shortcuts import install
 
 import mmstan  # noqa: F401  (mends MMAction2 before any test imports it)
+from mmstan.datasets.moving_shapes import generate
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    patch = pytest.MonkeyPatch()
+    config.add_cleanup(patch.undo)
+    install(patch)
+
+
+def pytest_collection_finish() -> None:
+    """Every data set of MMEngine collects garbage: let it pass over a million imported objects."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
@@ -59,3 +78,15 @@ def _managers(cls: type) -> Iterator[type]:
 def work_dir(tmp_path: Path) -> Path:
     """Folder of a run, not made yet."""
     return tmp_path / 'work_dir'
+
+
+@pytest.fixture(scope='session')
+def moving_shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the tiny Moving Shapes, to be read only."""
+    return generate(tmp_path_factory.mktemp('moving_shapes'), size='tiny', workers=1)
+
+
+@pytest.fixture
+def shapes(moving_shapes: Path) -> Path:
+    """The folder above, where runs look for ``moving_shapes``."""
+    return moving_shapes.parent

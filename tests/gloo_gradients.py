@@ -13,19 +13,16 @@ drop-out. Everything goes through Runner and MMDistributedDataParallel. Process 
 samples r, r + 2, ..., so the joined batch of a gathering loss is a permutation.
 """
 
-import importlib.util
 import inspect
 import os
 import re
-import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from gloo_processes import load_function, run_ranks
 from mmaction.registry import DATASETS, HOOKS
 from mmengine.config import Config
 from mmengine.dist import get_world_size, is_main_process
@@ -36,7 +33,6 @@ from mmengine.runner import Runner
 import mmstan  # noqa: F401
 
 Gradients = dict[str, torch.Tensor]
-_TIMEOUT = 120  # seconds
 
 
 @dataclass
@@ -54,7 +50,7 @@ class ListedSamples(torch.utils.data.Dataset):
     metainfo: dict[str, Any] = {}
 
     def __init__(self, function: str) -> None:
-        self.samples = _load(function)().samples
+        self.samples = load_function(function)().samples
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -78,21 +74,11 @@ class SaveGradients(Hook):
         runner.optim_wrapper.optimizer.register_step_pre_hook(save)
 
 
-def _load(function: str) -> Callable[[], Case]:
-    """``FILE:NAME`` -> the function."""
-    path, _, name = function.rpartition(':')
-    spec = importlib.util.spec_from_file_location('gloo_case', path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return getattr(module, name)
-
-
-def train_once(function: str, folder: Path) -> Gradients:
+def train_once(folder: Path, function: str) -> Gradients:
     """One iteration of the case, as the environment says alone or as one of several processes."""
     distributed = 'WORLD_SIZE' in os.environ
     world_size = int(os.environ.get('WORLD_SIZE', 1))
-    case = _load(function)()
+    case = load_function(function)()
     assert len(case.samples) % world_size == 0
     loader = dict(
         batch_size=len(case.samples) // world_size,
@@ -124,36 +110,6 @@ def train_once(function: str, folder: Path) -> Gradients:
     return torch.load(folder / 'gradients.pth', weights_only=True)
 
 
-def distributed_gradients(function: str, folder: Path, *, processes: int) -> Gradients:
-    """The same with several gloo processes on this machine."""
-    folder.mkdir()
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    environment = dict(
-        os.environ,
-        PYTHONPATH=os.pathsep.join(sys.path),
-        CUDA_VISIBLE_DEVICES='',
-        OMP_NUM_THREADS='1',
-        WORLD_SIZE=str(processes),
-        MASTER_ADDR='127.0.0.1',
-        MASTER_PORT=str(port),
-    )
-    command, running = [sys.executable, __file__, function, str(folder)], []
-    for rank in map(str, range(processes)):
-        with open(folder / f'rank{rank}.txt', 'wb') as output:
-            ranked = dict(environment, RANK=rank, LOCAL_RANK=rank)
-            running.append(subprocess.Popen(command, env=ranked, stdout=output, stderr=output))
-    try:
-        codes = [process.wait(_TIMEOUT) for process in running]
-    finally:
-        for process in running:
-            process.kill()
-    said = [(folder / f'rank{rank}.txt').read_text() for rank in range(processes)]
-    assert not any(codes), '\n'.join(said)
-    return torch.load(folder / 'gradients.pth', weights_only=True)
-
-
 def assert_same_gradients(
     case: Callable[[], Case],
     folder: Path,
@@ -167,8 +123,9 @@ def assert_same_gradients(
     ``no_effect`` is a pattern of parameters that change nothing, such as a softmax's bias.
     """
     function = f'{inspect.getsourcefile(case)}:{case.__name__}'
-    together = distributed_gradients(function, folder / 'together', processes=processes)
-    alone = train_once(function, folder / 'alone')
+    run_ranks(f'{__file__}:train_once', folder / 'together', function, processes=processes)
+    together = torch.load(folder / 'together' / 'gradients.pth', weights_only=True)
+    alone = train_once(folder / 'alone', function)
     assert together.keys() == alone.keys()
     for name, gradient in alone.items():
         largest = gradient.abs().max().item()
@@ -176,8 +133,3 @@ def assert_same_gradients(
         assert largest > 100 * atol or not effect, f'{name}: too small a gradient to compare'
         error = (together[name] - gradient).abs().max().item()
         assert error <= atol * max(1, largest), f'{name}: {error:.1e} of {largest:.1e}'
-
-
-if __name__ == '__main__':
-    torch.set_num_threads(1)
-    train_once(sys.argv[1], Path(sys.argv[2]))

@@ -13,7 +13,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 from test_config import PROJECT, parameter_groups
-from test_shrink import assert_learns, load, shapes  # noqa: F401
+from test_shrink import assert_learns, load
 
 from mmstan.shrink import shrink
 
@@ -132,7 +132,7 @@ def test_schedule() -> None:
 def test_flipped_videos_have_the_mirrored_label(
     name: str,
     label: int,
-    shapes: Path,  # noqa: F811
+    shapes: Path,
 ) -> None:
     cfg = load(name)
     dataset = cfg.train_dataloader.dataset
@@ -152,7 +152,7 @@ def test_flipped_videos_have_the_mirrored_label(
     assert seen[1.0][1] == MIRRORED.get(label, label)
 
 
-def test_mirrored_labels_reach_the_model(shapes: Path) -> None:  # noqa: F811
+def test_mirrored_labels_reach_the_model(shapes: Path) -> None:
     """Through the data set: both labels of a pair are seen, each with its frames."""
     cfg = shrink(load('dist/ssv2_b16_8f.py'), data=shapes)
     cfg.train_dataloader.dataset.pipeline[3].flip_label_map = {0: 7, 7: 0}
@@ -179,13 +179,13 @@ def test_other_data_sets_keep_their_labels() -> None:
 )
 def test_gradients_reach_every_trainable_parameter(
     name: str,
-    shapes: Path,  # noqa: F811
+    shapes: Path,
 ) -> None:
     assert_learns(shrink(load(f'dist/{name}.py'), data=shapes))
 
 
 @torch.no_grad()
-def test_epic_kitchens_is_tested(shapes: Path) -> None:  # noqa: F811
+def test_epic_kitchens_is_tested(shapes: Path) -> None:
     cfg = shrink(load('dist/ek100_b16.py'), data=shapes)
     data = DATASETS.build(cfg.test_dataloader.dataset)
     model = MODELS.build(cfg.model).eval()
@@ -199,7 +199,7 @@ def test_epic_kitchens_is_tested(shapes: Path) -> None:  # noqa: F811
 
 
 @torch.no_grad()
-def test_zero_shot_scores_can_be_fused(shapes: Path) -> None:  # noqa: F811
+def test_zero_shot_scores_can_be_fused(shapes: Path) -> None:
     """With the options that the config names."""
     path = PROJECT / 'configs/dist/zero_shot/hmdb51_b16_32f.py'
     line = next(line for line in path.read_text().splitlines() if '--cfg-options' in line)

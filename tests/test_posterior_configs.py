@@ -10,7 +10,6 @@ from mmengine.registry import init_default_scope
 from test_config import PROJECT, parameter_groups
 from test_shrink import assert_learns, load, shrink
 
-from mmstan.datasets.moving_shapes import generate
 from mmstan.measure import count_multiply_adds, count_parameters
 
 # configs/baselines/..., rate of the towers, weight decay, what is new and learns ten times faster
@@ -41,14 +40,6 @@ NECKS = [
     ('actionclip/k400_b16', 8, 18_953_728, 0.151),
     ('actionclip/k400_b16_conv', 8, 1_536, 0.0000123),
 ]
-
-
-@pytest.fixture(scope='module')
-def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of Moving Shapes, the tiny ones rendered."""
-    out = tmp_path_factory.mktemp('moving_shapes')
-    generate(out, size='tiny', tasks=['recognition', 'retrieval'], workers=1)
-    return out
 
 
 @pytest.mark.parametrize(('name', 'lr', 'decay', 'new'), RECIPES, ids=[r[0] for r in RECIPES])

@@ -14,7 +14,6 @@ from models.tiny import IMAGE, WORDS, reference
 from test_tools import script
 from tiny_runs import stock_config
 
-from mmstan.datasets.moving_shapes import generate
 from mmstan.evaluation import MatrixBlocks, RetrievalMetric, text_to_video_ranks
 from mmstan.models.interactions import Cosine, Mug
 
@@ -22,10 +21,10 @@ FRAMES = 4
 
 
 @pytest.fixture(scope='module')
-def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny STAN with Mug, and the tiny Moving Shapes."""
+def config_file(moving_shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny STAN with Mug, on the tiny Moving Shapes."""
     folder = tmp_path_factory.mktemp('retrieve')
-    data = generate(folder, size='tiny', tasks=['retrieval'], workers=1) / 'retrieval'
+    data = moving_shapes / 'retrieval'
     weights, sizes = folder / 'clip.pt', dict(WORDS, vision_cfg=IMAGE)
     torch.manual_seed(0)
     torch.save(reference(sizes).state_dict(), weights)
@@ -70,7 +69,7 @@ def tool() -> Any:
 @pytest.fixture(scope='module')
 def data(tool: ModuleType, config_file: Path) -> Any:
     cfg = Config.fromfile(config_file)
-    cfg.load_from = None
+    cfg.load_from, cfg.experiment_name = None, 'data'  # of no test's run in the same second
     return tool.TestSet(cfg)
 
 

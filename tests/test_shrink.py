@@ -1,14 +1,13 @@
 """The tiny form of the shipped configs: all are built, one of each kind takes a training step."""
 
 import re
-import sys
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from integration.test_whole_runs import PROJECT, run, scalars
+from integration.test_whole_runs import PROJECT, scalars, train_tiny
 from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
@@ -17,7 +16,6 @@ from mmengine.registry import init_default_scope
 from models.tiny import shaken
 from test_config import on_meta
 
-from mmstan.datasets.moving_shapes import generate
 from mmstan.models.towers.architecture import find_architecture
 from mmstan.shrink import shrink
 
@@ -27,14 +25,6 @@ NAMES = sorted(
     for path in CONFIGS.rglob('*.py')
     if not {'_base_', 'quickstart'} & set(path.parts)
 )
-
-
-@pytest.fixture(scope='module')
-def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of Moving Shapes, the tiny ones rendered."""
-    out = tmp_path_factory.mktemp('moving_shapes')
-    generate(out, size='tiny', tasks=['recognition', 'retrieval'], workers=1)
-    return out
 
 
 def load(name: str) -> Config:
@@ -150,12 +140,10 @@ def test_a_split_that_is_not_there(shapes: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_retrieval_config_trains_in_its_tiny_form(shapes: Path, tmp_path: Path) -> None:
-    (tmp_path / 'data').mkdir()
-    (tmp_path / 'data/moving_shapes').symlink_to(shapes)
-    config = CONFIGS / 'mug_stan/msrvtt_b32.py'
-    run(sys.executable, PROJECT / 'tools/train.py', config, '--tiny', cwd=tmp_path)
-    work_dir = tmp_path / 'work_dirs/mug_stan/msrvtt_b32_tiny'
+def test_a_retrieval_config_trains_in_its_tiny_form(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_dir = train_tiny('mug_stan/msrvtt_b32.py', shapes, tmp_path, monkeypatch)
     logged = scalars(work_dir)
     assert any('loss_t2v' in line and 'loss_v2t' in line for line in logged)
     assert any('retrieval/t2v/R1' in line for line in logged)

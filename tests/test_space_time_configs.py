@@ -1,12 +1,14 @@
 """Configs of ST-Adapter, EVL, space-time attention and patches over frames: what learns, how."""
 
+from pathlib import Path
+
 import pytest
 from mmaction.registry import TRANSFORMS
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 from test_config import PROJECT, parameter_groups
-from test_shrink import assert_learns, shapes  # noqa: F401  (a fixture)
+from test_shrink import assert_learns
 
 from mmstan.shrink import shrink
 
@@ -35,7 +37,7 @@ def test_all_are_here() -> None:
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_gradients_reach_every_trainable_parameter(name: str, shapes) -> None:  # noqa: F811
+def test_gradients_reach_every_trainable_parameter(name: str, shapes: Path) -> None:
     assert_learns(shrink(load(name), data=shapes))
 
 

@@ -1,4 +1,5 @@
 import importlib.util
+import itertools
 import os
 import subprocess
 import sys
@@ -32,6 +33,7 @@ def script(name: str) -> ModuleType:
 
 
 train, test = script('train'), script('test')
+_run = itertools.count()
 
 
 @pytest.fixture
@@ -224,10 +226,13 @@ def dumped_scores(
     config_file: Path, monkeypatch: pytest.MonkeyPatch, *checkpoint: str
 ) -> torch.Tensor:
     """Scores (videos, classes) that ``tools/test.py`` dumps."""
-    arguments = [str(config_file), *checkpoint, '--dump', str(config_file.with_suffix('.pkl'))]
-    monkeypatch.setattr(sys, 'argv', ['test.py', *arguments])
+    dump = config_file.with_suffix('.pkl')
+    # MMEngine tells runs by their second, which may be the same.
+    name = f'experiment_name=dumped_{next(_run)}'
+    arguments = [config_file, *checkpoint, '--dump', dump, '--cfg-options', name]
+    monkeypatch.setattr(sys, 'argv', ['test.py', *map(str, arguments)])
     test.main()
-    return torch.stack([sample['pred_score'] for sample in load(arguments[-1])])
+    return torch.stack([sample['pred_score'] for sample in load(dump)])
 
 
 def test_zero_shot_is_not_random(zero_shot: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,6 @@ from models.tiny import IMAGE, WORDS
 from test_tools import PROJECT, script
 from tiny_runs import stock_config
 
-from mmstan.datasets.moving_shapes import generate
 from mmstan.visualization import layer_by_layer
 
 _run = itertools.count()
@@ -29,10 +28,10 @@ def tool() -> Any:
 
 
 @pytest.fixture(scope='module')
-def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny DiST, and the tiny Moving Shapes."""
+def config_file(moving_shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny DiST, on the tiny Moving Shapes."""
     folder = tmp_path_factory.mktemp('visualize')
-    data = generate(folder, size='tiny', tasks=['recognition'], workers=1) / 'recognition'
+    data = moving_shapes / 'recognition'
     sizes = dict(WORDS, vision_cfg=IMAGE)
     sampler = dict(type='mmstan.SampleSegments', num_frames=8, num_clips=2, test_mode=True)
     cfg = stock_config(folder / 'work_dir')
@@ -68,7 +67,7 @@ def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(tool: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def run(*arguments: Any) -> None:
         # MMEngine names its message hub by the second, so that two runs would share one.
-        name = f'experiment_name=run_{next(_run)}'
+        name = f'experiment_name=visualized_{next(_run)}'
         command = ['visualize_features.py', *map(str, arguments), '--cfg-options', name]
         monkeypatch.setattr(sys, 'argv', command)
         tool.main()

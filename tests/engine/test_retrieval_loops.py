@@ -1,15 +1,14 @@
-"""The loops through MMEngine's Runner, and in two gloo processes (this file as a script)."""
+"""The loops through MMEngine's Runner, and in two gloo processes."""
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from gloo_processes import run_ranks
 from mmaction.registry import DATASETS, MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
@@ -242,22 +241,7 @@ def test_bank_that_no_metric_reads(work_dir: Path):
 
 def test_two_processes_score_as_one(tmp_path: Path):
     """Five videos and a bank of seven in two processes: one of each is repeated."""
-    environment = dict(
-        os.environ,
-        PYTHONPATH=os.pathsep.join(sys.path),
-        CUDA_VISIBLE_DEVICES='',
-        OMP_NUM_THREADS='1',
-    )
-    launch = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2']
-    done = subprocess.run(
-        [*launch, __file__, str(tmp_path / 'together')],
-        env=environment,
-        cwd=tmp_path,  # MMEngine exchanges results in ./.dist_test
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
+    run_ranks(f'{__file__}:score', tmp_path / 'together')
     together = [json.loads((tmp_path / 'together' / f'{rank}.json').read_text()) for rank in (0, 1)]
     runner = Runner.from_cfg(config(tmp_path / 'alone', **QB_NORM))
     alone = runner.test()
@@ -265,8 +249,8 @@ def test_two_processes_score_as_one(tmp_path: Path):
     assert [len(found['seen']) for found in together] == [4 + 3, 4 + 3]
 
 
-if __name__ == '__main__':
-    folder = Path(sys.argv[1])
+def score(folder: Path) -> None:
+    """What one process of several finds, and which videos it saw."""
     runner = Runner.from_cfg(config(folder, launcher='pytorch', **QB_NORM))
     metrics = runner.test()
     seen = runner.model.module.seen

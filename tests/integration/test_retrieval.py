@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 from integration.test_whole_runs import STOCK, run, scalars
 
-from mmstan.datasets.moving_shapes import generate
-
 pytestmark = pytest.mark.slow
 
 STOCK_WITH_OURS = """
@@ -47,8 +45,8 @@ train_cfg = dict(max_epochs=1)
 """
 
 
-def test_stock_clip4clip_config_and_stock_tools(tmp_path: Path) -> None:
-    data = generate(tmp_path / 'data', size='tiny', tasks=['retrieval'], workers=1) / 'retrieval'
+def test_stock_clip4clip_config_and_stock_tools(moving_shapes: Path, tmp_path: Path) -> None:
+    data = moving_shapes / 'retrieval'
     (stock,) = (STOCK / 'configs/retrieval/clip4clip').glob('*.py')
     config = tmp_path / 'ours.py'
     text = STOCK_WITH_OURS.replace('{base!r}', repr(str(stock)))

@@ -8,20 +8,13 @@ from pathlib import Path
 
 import mmaction
 import pytest
+from gloo_processes import free_port
 from mmengine.config import Config
-
-from mmstan.datasets.moving_shapes import generate
+from test_tools import script
 
 PROJECT = Path(__file__).parents[2]
 STOCK = Path(mmaction.__file__).parent / '.mim'
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope='session')
-def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny Moving Shapes; ``recognition`` below it."""
-    out = tmp_path_factory.mktemp('moving_shapes')
-    return generate(out, size='tiny', tasks=['recognition'], workers=1)
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -80,27 +73,26 @@ videos = dict(video='{data}')
 train_dataloader = dict(dataset=dict(ann_file='{data}/train.txt', data_prefix=videos), **small)
 val_dataloader = dict(dataset=dict(ann_file='{data}/test.txt', data_prefix=videos), **small)
 test_dataloader = dict(
-    dataset=dict(ann_file='{data}/few.txt', data_prefix=videos), **dict(small, batch_size=1)
+    dataset=dict(ann_file='few.txt', data_prefix=videos), **dict(small, batch_size=1)
 )
 train_cfg = dict(max_epochs=1)
 """
 
 
-def stock_config(shapes: Path, name: str, format_shape: str) -> Path:
+def stock_config(data: Path, folder: Path, name: str, format_shape: str) -> Path:
     """A config that ships with MMAction2, with our model and the line that brings mmstan in."""
-    data = shapes / 'recognition'
     few = (data / 'test.txt').read_text().splitlines()[:4]
-    (data / 'few.txt').write_text('\n'.join(few))
-    config = shapes / f'{format_shape}.py'
+    (folder / 'few.txt').write_text('\n'.join(few))
+    config = folder / f'{format_shape}.py'
     text = STOCK_WITH_OURS.replace('{base!r}', repr(str(STOCK / 'configs/recognition' / name)))
     text = text.replace('{format_shape!r}', repr(format_shape)).replace('{data}', str(data))
     config.write_text(text)
     return config
 
 
-def test_stock_config_and_stock_tools(shapes: Path, tmp_path: Path) -> None:
+def test_stock_config_and_stock_tools(moving_shapes: Path, tmp_path: Path) -> None:
     name = 'slowonly/slowonly_r50_8xb16-4x16x1-256e_kinetics400-rgb.py'
-    config = stock_config(shapes, name, 'NCTHW')
+    config = stock_config(moving_shapes / 'recognition', tmp_path, name, 'NCTHW')
     tools = STOCK / 'tools'
     run(sys.executable, tools / 'train.py', config, '--work-dir', tmp_path / 'train', cwd=tmp_path)
     logged = scalars(tmp_path / 'train')
@@ -111,9 +103,9 @@ def test_stock_config_and_stock_tools(shapes: Path, tmp_path: Path) -> None:
     assert 'acc/top1' in out  # 10 clips x 3 crops, averaged
 
 
-def test_a_2d_pipeline_is_refused_with_the_mend(shapes: Path, tmp_path: Path) -> None:
+def test_a_2d_pipeline_is_refused_with_the_mend(moving_shapes: Path, tmp_path: Path) -> None:
     name = 'tsn/tsn_imagenet-pretrained-r50_8xb32-1x1x3-100e_kinetics400-rgb.py'
-    cfg = Config.fromfile(stock_config(shapes, name, 'NCHW'))
+    cfg = Config.fromfile(stock_config(moving_shapes / 'recognition', tmp_path, name, 'NCHW'))
     cfg.model.type = 'Recognizer2D'
     config = tmp_path / 'tsn.py'
     cfg.dump(config)
@@ -139,9 +131,12 @@ def quickstart(data: Path) -> list[str]:
     ]
 
 
-def test_two_processes_without_a_gpu(shapes: Path, tmp_path: Path) -> None:
+def test_two_processes_without_a_gpu(
+    moving_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('MASTER_PORT', str(free_port()))
     script, config = PROJECT / 'tools/dist_train.sh', PROJECT / 'configs/quickstart/stan.py'
-    options = quickstart(shapes / 'recognition')
+    options = quickstart(moving_shapes / 'recognition')
     out = run('bash', script, config, '2', '--work-dir', tmp_path, *options, cwd=tmp_path)
     assert 'Distributed training: True' in out
     assert any('acc/top1' in line for line in scalars(tmp_path))
@@ -151,31 +146,31 @@ def test_two_processes_without_a_gpu(shapes: Path, tmp_path: Path) -> None:
     assert 'acc/top1' in out
 
 
+def train_tiny(config: str, shapes: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """``tools/train.py CONFIG --tiny`` in ``folder`` and in this process; the work dir."""
+    (folder / 'data').mkdir()
+    (folder / 'data/moving_shapes').symlink_to(shapes)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, 'argv', ['train.py', str(PROJECT / 'configs' / config), '--tiny'])
+    script('train').main()
+    return folder / f'work_dirs/{config.removesuffix(".py")}_tiny'
+
+
 @pytest.mark.parametrize('config', ['stan/k400_b32.py', 'stan/ablations/k400_b16_posterior.py'])
 def test_shipped_configs_train_in_their_tiny_form(
-    config: str, shapes: Path, tmp_path: Path
+    config: str, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / 'data').mkdir()
-    (tmp_path / 'data/moving_shapes').symlink_to(shapes.parent)
-    run(
-        sys.executable,
-        PROJECT / 'tools/train.py',
-        PROJECT / 'configs' / config,
-        '--tiny',
-        cwd=tmp_path,
-    )
-    stem = config.removesuffix('.py')
-    logged = scalars(tmp_path / f'work_dirs/{stem}_tiny')
+    logged = scalars(train_tiny(config, shapes, tmp_path, monkeypatch))
     assert any('loss' in line for line in logged)
     assert any('acc/top1' in line for line in logged)
 
 
 def test_without_a_checkpoint_the_pretrained_weights_are_tested(
-    shapes: Path, tmp_path: Path
+    moving_shapes: Path, tmp_path: Path
 ) -> None:
     tool, config = PROJECT / 'tools/test.py', PROJECT / 'configs/quickstart/stan.py'
     dump = tmp_path / 'predictions.pkl'
-    options = ['--dump', dump, *quickstart(shapes / 'recognition')]
+    options = ['--dump', dump, *quickstart(moving_shapes / 'recognition')]
     out = run(sys.executable, tool, config, '--work-dir', tmp_path, *options, cwd=tmp_path)
     assert 'acc/top1' in out
     assert dump.is_file()
