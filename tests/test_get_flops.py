@@ -198,4 +198,4 @@ def test_frames_and_size_are_the_test_pipelines(
     name: str, frames: int, get_flops: ModuleType
 ) -> None:
     cfg = Config.fromfile(PROJECT / f'configs/{name}.py')
-    assert get_flops.view_of_test(cfg) == (frames, 224)
+    assert get_flops.size_of_view(cfg) == (frames, 224)
