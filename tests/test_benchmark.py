@@ -180,13 +180,17 @@ def test_rows_find_their_mean_pooling_and_scores(tmp_path: Path) -> None:
     costs = Costs(tmp_path / 'cost.jsonl', SETTINGS)
     costs.add(MEAN, 0, FIGURES)
     costs.add(STAN, 0, FIGURES | dict(forward=3.0))
-    monkey = tmp_path / 'runs'
-    plan = plan_system(STAN, 1, monkey)[1]
+    runs = tmp_path / 'runs'
+    plan = plan_system(STAN, 1, runs)[1]
     plan.work_dir.mkdir(parents=True)
+    plan.config.dump(plan.file)
     (plan.work_dir / 'result.json').write_text(json.dumps({'top-1': 0.75, 'pair': 1.0}))
-    mean, stan = rows_of([MEAN, STAN], costs, [0, 1], monkey, 'A')
+    mean, stan = rows_of([MEAN, STAN], costs, [0, 1], runs, 'A')
     assert (mean.forward, stan.forward) == (1.0, 1.5)
     assert (mean.score, stan.score, stan.seeds) == (None, 75.0, 1)
+    plan.config.train_cfg.max_epochs = 99
+    plan.config.dump(plan.file)
+    assert plan_system(STAN, 1, runs)[1].score is None  # it was another budget
 
 
 def test_every_default_system_has_a_mean_to_be_compared_with() -> None:

@@ -46,6 +46,7 @@ SYSTEMS = (
     'baselines/actionclip/k400_b16_*.py',
     'baselines/*/msrvtt_b32.py',
     'baselines/wti/msrvtt_b32_ti.py',
+    'mug_stan/ablations/msrvtt_b32_no_stan.py',  # Mug behind CLIP's own frames
     'mug_stan/ablations/msrvtt_b32_wti.py',  # another interaction behind the same branch
 )
 """Configs below ``configs`` that are compared by default."""

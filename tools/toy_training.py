@@ -1,9 +1,9 @@
 """Any config on Moving Shapes: the same small towers, data and budget for all.
 
 What ``tools/benchmark.py --train moving_shapes`` runs. As the papers' towers come from CLIP, these
-come from a toy of it with the same seed: frames, averaged, and texts; for retrieval on aligned
-captions. From there each system learns to recognize motions, or to find videos that show their
-caption's event in a third of their frames.
+come from a toy of it with the same seed, which learned by contrast from captions and the mean of
+their videos' frames. From there each system learns to recognize motions, or to find videos that
+show their caption's event in a third of their frames.
 """
 
 from __future__ import annotations
@@ -35,41 +35,25 @@ class Kind:
     """What a kind of model learns.
 
     Attributes:
-        mean: CLIP mean pooling's config.
-        start: Data and schedule of the toy towers, below ``configs/quickstart``.
-        system: Those of the systems.
-        epochs: Budgets of both: 6,000 clips an epoch of recognition, 3,000 of retrieval.
-        tasks: The data of both.
+        base: Data and schedule, below ``configs/quickstart``.
+        epochs: The budget.
+        task: The data: 6,000 clips an epoch for recognition, 3,000 for the others.
         score: The figure that counts, and the factor that makes it per cent.
     """
 
-    mean: str
-    start: str
-    system: str
-    epochs: tuple[int, int]
-    tasks: tuple[Task, Task]
+    base: str
+    epochs: int
+    task: Task
     score: tuple[str, float]
 
 
+TOWERS = Kind('retrieval_stan.py', epochs=8, task='retrieval', score=('t2v/R1', 1.0))
+"""The toy towers themselves, as CLIP mean pooling."""
 KINDS = {
-    'Recognizer3D': Kind(
-        mean='baselines/clip_mean/k400_b16.py',
-        start='clip_mean.py',
-        system='clip_mean.py',
-        epochs=(6, 3),
-        tasks=('recognition', 'recognition'),
-        score=('top-1', 100.0),
-    ),
-    'mmstan.VideoTextModel': Kind(
-        mean='baselines/clip_mean/msrvtt_b32.py',
-        start='retrieval_stan.py',
-        system='misaligned_stan.py',
-        epochs=(8, 4),
-        tasks=('retrieval', 'misaligned'),
-        score=('t2v/R1', 1.0),
-    ),
+    'Recognizer3D': Kind('clip_mean.py', 3, 'recognition', ('top-1', 100.0)),
+    'mmstan.VideoTextModel': Kind('misaligned_stan.py', 4, 'misaligned', ('t2v/R1', 1.0)),
 }
-"""By ``model.type``."""
+"""Systems, by ``model.type``."""
 
 
 @dataclass(frozen=True)
@@ -81,29 +65,33 @@ class Plan:
         work_dir: Of this run.
         kind: What it learns.
         seed: Of all that is random.
-        task: The data.
     """
 
     config: Config
     work_dir: Path
     kind: Kind
     seed: int
-    task: Task
+
+    @property
+    def file(self) -> Path:
+        """Where the config is written."""
+        return self.work_dir.with_suffix('.py')
 
     def run(self) -> None:
         """Train and test, unless that is done already."""
-        generate(size='small', tasks=[self.task])
-        path = self.work_dir.with_suffix('.py')
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.config.dump(path)
-        figures = recognition_figures if self.task == 'recognition' else retrieval_figures
-        train_and_test(path, self.work_dir, '--seed', str(self.seed), figures=figures)
+        generate(size='small', tasks=[self.kind.task])
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        self.config.dump(self.file)
+        figures = recognition_figures if self.kind.task == 'recognition' else retrieval_figures
+        train_and_test(self.file, self.work_dir, '--seed', str(self.seed), figures=figures)
 
     @property
     def score(self) -> float | None:
-        """Per cent, None where the run is not finished."""
+        """Per cent, None where the run is not finished, or was of another budget."""
         result, (key, factor) = self.work_dir / 'result.json', self.kind.score
-        return factor * json.loads(result.read_text())[key] if result.exists() else None
+        if not result.exists() or self.file.read_text() != self.config.dump():
+            return None
+        return factor * json.loads(result.read_text())[key]
 
 
 def plan_system(config: str, seed: int, folder: Path) -> tuple[Plan, Plan]:
@@ -121,24 +109,27 @@ def plan_system(config: str, seed: int, folder: Path) -> tuple[Plan, Plan]:
     kind = KINDS.get(cfg.model.type)
     if kind is None:
         raise ValueError(f'{config}: model.type={cfg.model.type!r} is none of {list(KINDS)}')
-    mean = Config.fromfile(CONFIGS / kind.mean)
-    text_side = mean.model.get('text_tower') or mean.model.cls_head.text_tower
-    for tower in (mean.model.backbone.tower, text_side):
-        source = cfg.model.backbone.get('tower', {})
-        tower.update({key: deepcopy(source.get(key)) for key in ('model', 'pretrained')})
-    base = Config.fromfile(CONFIGS / 'quickstart' / kind.start)
-    start = toy_run(mean, base, epochs=kind.epochs[0])
-    towers = _plan(start, kind, seed, kind.tasks[0], folder / 'towers')
+    towers = _plan(_mean_pooling(cfg), TOWERS, seed, folder / 'towers')
     weights = towers.work_dir / 'towers.pt'
-    base = Config.fromfile(CONFIGS / 'quickstart' / kind.system)
-    run = toy_run(cfg, base, pretrained=str(weights), epochs=kind.epochs[1])
-    return towers, _plan(run, kind, seed, kind.tasks[1], folder / _safe(config))
+    path = Path(config)
+    return towers, _plan(cfg, kind, seed, folder / f'{path.parent.name}_{path.stem}', weights)
 
 
-def _plan(run: Config, kind: Kind, seed: int, task: Task, path: Path) -> Plan:
+def _mean_pooling(cfg: Config) -> Config:
+    """CLIP mean pooling with ``cfg``'s towers."""
+    mean = Config.fromfile(CONFIGS / 'baselines/clip_mean/msrvtt_b32.py')
+    source = cfg.model.backbone.get('tower', {})
+    for tower in (mean.model.backbone.tower, mean.model.text_tower):
+        tower.update({key: deepcopy(source.get(key)) for key in ('model', 'pretrained')})
+    return mean
+
+
+def _plan(cfg: Config, kind: Kind, seed: int, path: Path, weights: Path | None = None) -> Plan:
+    base = Config.fromfile(CONFIGS / 'quickstart' / kind.base)
+    run = toy_run(cfg, base, pretrained=weights and str(weights), epochs=kind.epochs)
     digest = hashlib.sha256(repr(run.model).encode()).hexdigest()[:8]
-    work_dir = path.with_name(f'{path.name}_{task}_{digest}_seed{seed}')
-    return Plan(run, work_dir, kind, seed, task)
+    name = f'{path.name}_{kind.task}_{digest}_seed{seed}'
+    return Plan(run, path.with_name(name), kind, seed)
 
 
 def train(config: str, seed: int, folder: Path) -> None:
@@ -155,8 +146,3 @@ def scores(config: str, seeds: list[int], folder: Path) -> list[float]:
     """Per cent of the seeds that are finished."""
     found = [plan_system(config, seed, folder)[1].score for seed in seeds]
     return [score for score in found if score is not None]
-
-
-def _safe(config: str) -> str:
-    path = Path(config)
-    return f'{path.parent.name}_{path.stem}'
