@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from videos import numbered_frames, write_video
 
@@ -64,6 +65,14 @@ def test_settings_reach_the_measurement(small_config: str, changed: dict[str, in
     found = measure(small_config, replace(SETTINGS, **changed), repeats=1)
     whole = measure(small_config, SETTINGS, repeats=1)
     assert (found['gmacs'] < 0.6 * whole['gmacs']) == ('frames' in changed)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA')
+@pytest.mark.parametrize('precision', ['fp32', 'bf16', 'fp16'])
+def test_on_a_gpu(small_config: str, precision: str) -> None:
+    found = measure(small_config, Settings('cuda', 1, precision=precision), repeats=1)
+    assert set(found) == set(FIGURES) and all(value > 0 for value in found.values())
 
 
 def test_a_process_of_its_own(small_config: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,3 +214,11 @@ def test_measuring() -> None:
     assert seconds(lambda: None) >= 0
     held = []
     assert peak_memory(lambda: held.append(bytearray(50_000_000))) > 40_000_000
+
+
+def test_the_readme_shows_what_was_measured() -> None:
+    rows = read_csv(PROJECT / 'docs/benchmark/systems.csv')
+    readme = (PROJECT / 'README.md').read_text('utf-8')
+    assert markdown(rows) in readme
+    assert {row.machine for row in rows} == {rows[0].machine}
+    assert rows[0].machine in readme

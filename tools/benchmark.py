@@ -26,7 +26,7 @@ from pathlib import Path
 import torch
 from benchmark_cost import PRECISIONS, Settings, measure
 from benchmark_data import measure_pipeline, report, verdict
-from benchmark_store import Costs, rows_of
+from benchmark_store import Costs, name_of, rows_of
 from benchmark_table import write
 from command_line import one_line_errors
 from mmengine.config import Config
@@ -116,7 +116,7 @@ def run_costs(costs: Costs, configs: Sequence[str], args: argparse.Namespace) ->
         for number, config in enumerate(configs, 1):
             if index in costs.rounds(config):
                 continue
-            print(f'round {index + 1}, {number} of {len(configs)}: {config}', flush=True)
+            print(f'round {index + 1}, {number} of {len(configs)}: {name_of(config)}', flush=True)
             try:
                 costs.add(config, index, in_own_process(config, args))
             except ValueError as error:

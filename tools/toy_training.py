@@ -111,8 +111,7 @@ def plan_system(config: str, seed: int, folder: Path) -> tuple[Plan, Plan]:
         raise ValueError(f'{config}: model.type={cfg.model.type!r} is none of {list(KINDS)}')
     towers = _plan(_mean_pooling(cfg), TOWERS, seed, folder / 'towers')
     weights = towers.work_dir / 'towers.pt'
-    path = Path(config)
-    return towers, _plan(cfg, kind, seed, folder / f'{path.parent.name}_{path.stem}', weights)
+    return towers, _plan(cfg, kind, seed, folder / Path(config).parent.name, weights)
 
 
 def _mean_pooling(cfg: Config) -> Config:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+_MARKERS = 'os^D'
+
 
 @dataclass(frozen=True)
 class TradeOff:
@@ -31,20 +33,16 @@ def trade_off_picture(path: str | Path, panels: Sequence[TradeOff]) -> None:
         path: Where the picture goes.
         panels: At least one, each with points.
     """
-    figure = Figure(figsize=(7.5, 5.5 * len(panels)), layout='constrained')
+    figure = Figure(figsize=(9, 5 * len(panels)), layout='constrained')
     for axes, panel in zip(figure.subplots(len(panels), squeeze=False)[:, 0], panels):
         axes.set_title(panel.title)
         axes.set_xlabel('GMACs of a view')
         axes.set_ylabel(f'{panel.score} on Moving Shapes, %')
         axes.grid(alpha=0.3)
-        for i, (system, gmacs, score) in enumerate(sorted(panel.points, key=lambda p: p[2])):
-            axes.plot(gmacs, score, 'o', color='#0969da')
-            axes.annotate(
-                system,
-                (gmacs, score),
-                xytext=(5, 3 if i % 2 else -8),
-                textcoords='offset points',
-                fontsize=7,
-            )
-        axes.margins(x=0.25, y=0.1)
-    figure.savefig(path, dpi=120)
+        best_first = sorted(panel.points, key=lambda point: -point[2])
+        for i, (system, gmacs, score) in enumerate(best_first):
+            look = dict(color=f'C{i % 10}', marker=_MARKERS[i // 10 % len(_MARKERS)])
+            axes.plot(gmacs, score, linestyle='', label=f'{score:.1f}  {system}', **look)
+        # Beside the panel: many systems cost about the same, and labels would cover one another.
+        axes.legend(loc='upper left', bbox_to_anchor=(1, 1), fontsize=8, frameon=False)
+    figure.savefig(path, dpi=110)
