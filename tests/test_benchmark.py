@@ -14,7 +14,7 @@ from mmstan.measure import machine, matrix_product_rate, peak_memory, seconds
 from mmstan.toy import toy_run
 
 PROJECT = Path(__file__).parents[1]
-sys.path.insert(0, str(PROJECT / 'tools'))
+sys.path.insert(0, str(PROJECT / 'tools'))  # no package: what follows is imported late
 
 import benchmark  # noqa: E402
 from benchmark_cost import Settings, measure  # noqa: E402
@@ -68,7 +68,7 @@ def test_settings_reach_the_measurement(small_config: str, changed: dict[str, in
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA')
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
 @pytest.mark.parametrize('precision', ['fp32', 'bf16', 'fp16'])
 def test_on_a_gpu(small_config: str, precision: str) -> None:
     found = measure(small_config, Settings('cuda', 1, precision=precision), repeats=1)

@@ -15,7 +15,7 @@ from mmstan.toy import towers_of, toy_run
 
 PROJECT = Path(__file__).parents[1]
 CONFIGS = PROJECT / 'configs'
-sys.path.insert(0, str(PROJECT / 'tools'))
+sys.path.insert(0, str(PROJECT / 'tools'))  # no package: what follows is imported late
 
 from benchmark import systems  # noqa: E402
 from toy_training import plan_system  # noqa: E402

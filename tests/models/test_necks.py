@@ -79,6 +79,8 @@ def test_mean_leaves_padding_out() -> None:
     torch.testing.assert_close(pooled, torch.stack([x[0, :3].mean(0), x[1].mean(0), x[2, 0]]))
     torch.testing.assert_close(MeanPool()(x)[0], x.mean(dim=1))
     assert losses == {}
+    with torch.autocast('cpu', torch.bfloat16):  # float32 stays it
+        torch.testing.assert_close(MeanPool()(x)[0], x.mean(dim=1))
 
 
 def test_lstm_leaves_gaps_out() -> None:

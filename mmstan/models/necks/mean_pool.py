@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
@@ -22,4 +23,5 @@ class MeanPool(BaseModule):
         self, x: Tensor, data_samples: list[Any] | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """(N, T, D) -> (N, D) and no auxiliary loss, as MMAction2's recognizers want it."""
-        return masked_mean(x, frame_mask(x, data_samples)), {}
+        with torch.autocast(x.device.type, enabled=False):  # a mean, though by a matrix product
+            return masked_mean(x, frame_mask(x, data_samples)), {}
