@@ -1,6 +1,5 @@
 """Speed of training pipelines: on a clock of our own, and of configs with a few small videos."""
 
-import importlib.util
 import re
 import sys
 import time
@@ -14,6 +13,7 @@ import torch
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset, Compose, RepeatDataset
+from scripts import script
 from videos import numbered_frames, write_video
 
 from mmstan.datasets import ReliableSamples, VideoDataset
@@ -25,14 +25,7 @@ OWN_NAMES = ['a walk (1).mp4', 'Below/UPPER.MP4', 'Below/deeper/a walk (1).mkv']
 
 @pytest.fixture(scope='module')
 def tool() -> ModuleType:
-    path = PROJECT / 'tools/benchmark_data.py'
-    spec = importlib.util.spec_from_file_location('benchmark_data', path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(PROJECT / 'tools'))  # as where it is run as a script
-        spec.loader.exec_module(module)
-    return module
+    return script('benchmark_data')
 
 
 @pytest.fixture(scope='module')

@@ -1,24 +1,17 @@
 """The cost table of training beside a frozen tower, on towers of a few thousand parameters."""
 
 import argparse
-import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+from scripts import script
 from tiny_models import SMALL
-
-TOOL = Path(__file__).parents[1] / 'tools/benchmark_training.py'
 
 
 @pytest.fixture(scope='module')
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location('benchmark_training', TOOL)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script('benchmark_training')
 
 
 def gradients(tool: ModuleType, method: str) -> tuple[set[str], set[str]]:

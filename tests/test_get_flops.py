@@ -1,6 +1,5 @@
 """The figures of STAN's table, and those that the papers print."""
 
-import importlib.util
 import re
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from scripts import script
 from tiny_runs import stock_config
 
 PROJECT = Path(__file__).parents[1]
@@ -29,11 +29,7 @@ TABLE = [
 
 @pytest.fixture(scope='module')
 def get_flops() -> ModuleType:
-    spec = importlib.util.spec_from_file_location('get_flops', PROJECT / 'tools/get_flops.py')
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script('get_flops')
 
 
 def config(name: str, tmp_path: Path) -> Config:

@@ -1,4 +1,3 @@
-import importlib.util
 import itertools
 import os
 import subprocess
@@ -16,20 +15,11 @@ from mmengine.dataset import pseudo_collate
 from mmengine.fileio import load
 from mmengine.registry import init_default_scope
 from models.tiny import IMAGE, WORDS, reference
+from scripts import script
 from tiny_runs import RandomClips, stock_config
 
 PROJECT = Path(__file__).parents[1]
 CLIP_MEAN = 'configs/baselines/clip_mean/k400_b16.py'
-
-
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f'tools_{name}', PROJECT / f'tools/{name}.py')
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(PROJECT / 'tools'))  # as where it is run as a script
-        spec.loader.exec_module(module)
-    return module
 
 
 train, test = script('train'), script('test')

@@ -1,6 +1,5 @@
 import csv
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 from mmaction.registry import TRANSFORMS
 from mmengine.registry import DefaultScope
+from scripts import script
 from videos import frame_number, numbered_frames, write_video
 
 from mmstan.datasets import EpicKitchens
@@ -166,11 +166,7 @@ def test_missing_videos(videos: Path) -> None:
 
 @pytest.fixture
 def tool() -> ModuleType:
-    path = Path(__file__).parents[2] / 'tools/data/epic_kitchens.py'
-    spec = spec_from_file_location('epic_kitchens_tool', path)
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script('data/epic_kitchens')
 
 
 def classes(folder: Path, nouns: list[tuple[int, str]]) -> None:
