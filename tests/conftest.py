@@ -14,6 +14,7 @@ from mmengine.utils import ManagerMixin
 from shortcuts import install
 
 import mmstan  # noqa: F401  (mends MMAction2 before any test imports it)
+from mmstan.compat.distributed import leave_group
 from mmstan.datasets.moving_shapes import generate
 
 
@@ -44,8 +45,7 @@ def restored_state() -> Iterator[None]:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     yield
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+    leave_group()
     random.setstate(rng[0])
     np.random.set_state(rng[1])
     torch.set_rng_state(rng[2])

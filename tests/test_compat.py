@@ -20,6 +20,7 @@ from tiny_runs import stock_config, stock_runner
 
 from mmstan import compat
 from mmstan.compat import imports
+from mmstan.compat.distributed import leave_group
 
 on_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason='the fault shows without a GPU')
 
@@ -203,6 +204,24 @@ def test_runner_trains_distributed_on_cpu(work_dir: Path) -> None:
     assert is_model_wrapper(runner.model)
     runner.train()
     assert runner.epoch == 1
+
+
+@on_cpu
+@pytest.mark.usefixtures('one_process')
+@pytest.mark.skipif(not Path('/proc/self/task').is_dir(), reason='counts threads as Linux does')
+def test_no_gloo_thread_outlives_a_run(work_dir: Path) -> None:
+    """A DDP model in a cycle, as MMEngine's Runner is one, holds the group and its threads."""
+    runner = stock_runner(work_dir, launcher='pytorch', env_cfg=dict(dist_cfg=dict(backend='nccl')))
+    runner.itself = runner
+    del runner
+    assert gloo_threads()
+    leave_group()
+    assert not gloo_threads()
+
+
+def gloo_threads() -> list[str]:
+    names = [path.read_text() for path in Path('/proc/self/task').glob('*/comm')]
+    return [name for name in names if 'gloo' in name]
 
 
 @MODELS.register_module()

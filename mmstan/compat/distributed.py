@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import gc
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
@@ -37,15 +38,20 @@ def _on_gloo(launch: Callable[..., None]) -> Callable[..., None]:
             backend = 'gloo'
         with mock.patch.object(torch.cuda, 'set_device'):
             launch(backend, **kwargs)
-        atexit.register(_leave_group)
+        atexit.register(leave_group)
 
     return launch_on_gloo
 
 
-def _leave_group() -> None:
-    """Stop gloo's threads; a process that ends with them running may abort instead."""
+def leave_group() -> None:
+    """Stop gloo's threads; a process that ends with them running may abort (pytorch#190489).
+
+    They end with the last reference to the group: a DDP model has one, and MMEngine's Runner is a
+    cycle, which holds the model until garbage is collected.
+    """
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+        gc.collect()
 
 
 def ddp_on_cpu() -> bool:
