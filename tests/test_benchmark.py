@@ -129,6 +129,21 @@ def test_pipelines_beside_what_the_models_take(
         benchmark.main()
 
 
+def test_mean_pooling_of_the_same_tower_is_measured_beside_a_config(small_config: str) -> None:
+    configs = PROJECT / 'configs'
+    large, coca = configs / 'stan/k400_l14.py', configs / 'mug_stan/msrvtt_coca_b32.py'
+    found = benchmark.with_mean_pooling([STAN, str(large), MEAN, str(coca), STAN])
+    assert [Path(config).relative_to(configs).as_posix() for config in found] == [
+        'baselines/clip_mean/k400_b16.py',
+        'baselines/clip_mean/k400_l14.py',
+        'baselines/clip_mean/msrvtt_coca_b32.py',
+        'stan/k400_b16.py',
+        'stan/k400_l14.py',
+        'mug_stan/msrvtt_coca_b32.py',
+    ]
+    assert benchmark.with_mean_pooling([small_config]) == [small_config]  # a tower of its own
+
+
 def test_costs_by_settings(tmp_path: Path) -> None:
     path = tmp_path / 'cost.jsonl'
     Costs(path, SETTINGS).add(STAN, 0, FIGURES)

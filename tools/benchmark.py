@@ -1,7 +1,8 @@
 """All systems side by side: ``python tools/benchmark.py [CONFIG ...]``, by default every one.
 
 Measures what each costs on this machine: parameters, multiply-adds, forward and training step as
-ratios to CLIP mean pooling of the same tower, throughput, peak memory, share of the machine's
+ratios to CLIP mean pooling of the same tower (which is measured beside them where
+``configs/baselines/clip_mean`` has it), throughput, peak memory, share of the machine's
 matrix-product rate. Each config runs in a process of its own, one after the other, ``--rounds``
 times in turn; medians are shown. ``--train moving_shapes`` adds what each learns: top-1 of eight
 motions, or R@1 on misaligned videos, with the same small towers, data and budget for all.
@@ -26,7 +27,7 @@ from pathlib import Path
 import torch
 from benchmark_cost import PRECISIONS, Settings, measure
 from benchmark_data import measure_pipeline, report, verdict
-from benchmark_store import Costs, name_of, rows_of
+from benchmark_store import Costs, kind_and_tower, mean_pooling, name_of, rows_of
 from benchmark_table import write
 from command_line import one_line_errors
 from mmengine.config import Config
@@ -98,6 +99,14 @@ def systems() -> list[str]:
     return [str(path) for path in sorted(found)]
 
 
+def with_mean_pooling(configs: Sequence[str]) -> list[str]:
+    """The configs, with CLIP mean pooling of their towers before them, and none twice."""
+    means = mean_pooling()
+    keys = [kind_and_tower(config) for config in configs]
+    every = [*(means[key] for key in keys if key in means), *configs]
+    return list({name_of(config): config for config in every}.values())
+
+
 def in_own_process(config: str, args: argparse.Namespace) -> dict[str, float]:
     """The figures of one config, from a fresh process."""
     options = [f'--{key}={getattr(args, key)}' for key in ('device', 'threads', 'clips', 'repeats')]
@@ -156,11 +165,11 @@ def main() -> None:
     args = parse_args()
     if args.data and not args.configs:
         raise ValueError('--data measures the pipelines of CONFIG [CONFIG ...]: name at least one')
-    configs = args.configs or systems()
     if args.json:
-        figures = measure(configs[0], settings_of(args), repeats=args.repeats)
+        figures = measure(args.configs[0], settings_of(args), repeats=args.repeats)
         print(json.dumps(figures))
         return
+    configs = with_mean_pooling(args.configs or systems())
     name = machine(args.device)
     folder = Path('work_dirs/benchmark', re.sub(r'[^\w.]+', '-', name).strip('-').lower())
     settings = settings_of(args)
@@ -170,7 +179,7 @@ def main() -> None:
         failed += run_costs(costs, configs, args)
         failed += run_training(configs, args.seeds, runs) if args.train else []
     if args.data:
-        run_data(configs, costs, args)
+        run_data(args.configs, costs, args)
     rows = rows_of(configs, costs, args.seeds, runs, f'{name}, {settings}')
     print('\n' + write(rows, args.out or folder))
     if failed:
