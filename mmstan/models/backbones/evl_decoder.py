@@ -86,15 +86,12 @@ class NeighbourAttention(nn.Module):
         grid: Rows and columns of patches.
     """
 
-    index: Tensor
-
     def __init__(self, width: int, *, grid: tuple[int, int]) -> None:
         super().__init__()
-        rows, columns = grid
+        self.grid = rows, columns = grid
         # A vector for each (rows, columns) by which the patch in the other frame lies elsewhere.
         self.previous = nn.Parameter(torch.zeros((2 * rows - 1) * (2 * columns - 1), width))
         self.next = nn.Parameter(torch.zeros_like(self.previous))
-        self.register_buffer('index', offset_index(rows, columns), persistent=False)
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Queries and keys of a tower block -> update of the patches (N, T, L, C).
@@ -112,7 +109,7 @@ class NeighbourAttention(nn.Module):
         """Attention (N, T', heads, L, C/heads), averaged over heads -> mean offset vector."""
         weights = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
         weights = weights.softmax(dim=-1).mean(dim=2).to(table.dtype)  # (N, T', L, L)
-        return torch.einsum('ntqk,qkc->ntqc', weights, F.embedding(self.index, table))
+        return mean_offset(weights.flatten(0, 1), table, self.grid).unflatten(0, weights.shape[:2])
 
 
 class CrossAttention(nn.Module):
@@ -142,15 +139,33 @@ class CrossAttention(nn.Module):
         return self.out(out.transpose(1, 2).flatten(2))
 
 
-def offset_index(rows: int, columns: int) -> Tensor:
-    """Row of the offset table for each pair of patches, (L, L): query's place minus the key's.
+def mean_offset(weights: Tensor, table: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Vectors of the places that each patch looks to, relative to its own, weighted and summed.
 
-    >>> offset_index(1, 3)
-    tensor([[2, 1, 0],
-            [3, 2, 1],
-            [4, 3, 2]])
+    The table is read in place: the offsets to a patch at ``(r, c)`` are its rows from r and columns
+    from c on, over keys from the last to the first. A copy for each pair of patches would be
+    (L, L, C), which takes ten times as long.
+
+    Args:
+        weights: Of queries and keys (B, L, L).
+        table: A vector for each offset, query's place minus key's, rows before columns,
+            ((2 rows - 1)(2 columns - 1), C).
+        grid: Rows and columns of patches, whose product is L.
+
+    Returns:
+        (B, L, C).
+
+    >>> mean_offset(torch.eye(3)[None], torch.arange(5.0)[:, None], (1, 3)).flatten()
+    tensor([2., 2., 2.])
+    >>> mean_offset(torch.eye(3)[None, [1, 2, 0]], torch.arange(5.0)[:, None], (1, 3)).flatten()
+    tensor([1., 1., 4.])
     """
-    r, c = torch.arange(rows).repeat_interleave(columns), torch.arange(columns).repeat(rows)
-    down = r[:, None] - r + rows - 1
-    right = c[:, None] - c + columns - 1
-    return down * (2 * columns - 1) + right
+    rows, columns = grid
+    table = table.unflatten(0, (2 * rows - 1, 2 * columns - 1))
+    weights = weights.flip(-1).unflatten(1, grid).permute(2, 1, 0, 3)  # (columns, rows, B, L)
+    sums = []
+    for c in range(columns):
+        offsets = table[:, c : c + columns].contiguous().unfold(0, rows, 1)
+        offsets = offsets.permute(0, 3, 1, 2).flatten(1, 2)  # (rows, L, C), of overlapping memory
+        sums.append(torch.bmm(weights[c], offsets))  # (rows, B, C)
+    return torch.stack(sums, dim=1).flatten(0, 1).transpose(0, 1)
