@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import inspect
 import os
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,29 @@ def default_work_dir(config: str | Path) -> str:
 def is_checkpoint(path: str) -> bool:
     """Whether ``path`` is there, or an address (``https://``, ``s3://``) to be fetched later."""
     return '://' in path or os.path.exists(path)
+
+
+def custom_imports(cfg: Config) -> list[str]:
+    """The modules that a config's ``custom_imports`` names."""
+    imports = (cfg.get('custom_imports') or {}).get('imports', [])
+    return [imports] if isinstance(imports, str) else list(imports)
+
+
+def own_sources(cfg: Config) -> list[str]:
+    """The source texts of the user's modules among ``custom_imports``: of no installed package.
+
+    Whether a result is still that of the config cannot be told from the config alone.
+    """
+    texts = []
+    for name in custom_imports(cfg):
+        spec = importlib.util.find_spec(name)
+        origin = Path(spec.origin) if spec is not None and spec.origin else None
+        if origin is None or name.split('.')[0] == 'mmstan' or 'site-packages' in origin.parts:
+            continue
+        package = origin.name == '__init__.py'
+        files = sorted(origin.parent.rglob('*.py')) if package else [origin]
+        texts += [path.read_text('utf-8') for path in files]
+    return texts
 
 
 def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 from torch import Tensor
 
+from mmstan.config import custom_imports
 from mmstan.narrow import Sizes, dicts, narrow_model
 from mmstan.shrink import set_classes
 
@@ -33,7 +34,8 @@ def toy_run(
     """The run of ``base`` with the method of ``cfg``.
 
     Data, schedule, learning rate, normalisation and the scale of similarities are ``base``'s;
-    backbone, neck, head and interaction, and what of them is frozen, are ``cfg``'s.
+    backbone, neck, head and interaction, what of them is frozen, and ``custom_imports`` are
+    ``cfg``'s.
 
     Args:
         cfg: A recognition or retrieval config.
@@ -58,6 +60,8 @@ def toy_run(
     if 'class_names' in base:
         set_classes(model, Path(base.class_names))
     run._cfg_dict['model'] = model  # in the place of base's, not merged into it
+    imports = dict.fromkeys([*custom_imports(base), *custom_imports(cfg)])
+    run.custom_imports = dict(imports=list(imports), allow_failed_imports=False)
     if epochs and epochs != run.train_cfg.max_epochs:
         _set_epochs(run, epochs)
     return run

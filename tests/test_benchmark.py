@@ -11,6 +11,7 @@ from mmengine.config import Config
 from videos import numbered_frames, write_video
 
 from mmstan.measure import machine, matrix_product_rate, peak_memory, seconds
+from mmstan.registry import MODELS
 from mmstan.toy import toy_run
 
 PROJECT = Path(__file__).parents[1]
@@ -18,7 +19,7 @@ sys.path.insert(0, str(PROJECT / 'tools'))  # no package: what follows is import
 
 import benchmark  # noqa: E402
 from benchmark_cost import Settings, measure  # noqa: E402
-from benchmark_store import Costs, kind_and_tower, mean_pooling, rows_of  # noqa: E402
+from benchmark_store import Costs, kind_and_tower, made_from, mean_pooling, rows_of  # noqa: E402
 from benchmark_table import (  # noqa: E402
     Row,
     cost_figures,
@@ -108,6 +109,9 @@ def test_what_is_kept_is_not_measured_again(
     monkeypatch.setattr(sys, 'argv', [*argv, '--threads=7'])  # another table
     benchmark.main()
     assert len(measured) == 9
+    monkeypatch.setattr(sys, 'argv', [*argv, '--threads=7', '--again'])
+    benchmark.main()
+    assert len(measured) == 13
     assert {row.rounds for row in read_csv(Path('out/systems.csv'))} == {2}
 
 
@@ -150,6 +154,60 @@ def test_costs_by_settings(tmp_path: Path) -> None:
     assert Costs(path, SETTINGS).rounds(STAN) == {0: FIGURES}
     assert Costs(path, SETTINGS).rounds(MEAN) == {}
     assert Costs(path, replace(SETTINGS, compiled=True)).rounds(STAN) == {}
+
+
+def test_costs_of_a_changed_config_are_not_shown(tmp_path: Path) -> None:
+    config, costs = tmp_path / 'mine.py', Costs(tmp_path / 'cost.jsonl', SETTINGS)
+    config.write_text("model = dict(type='A')")
+    costs.add(str(config), 0, FIGURES)
+    costs.add(STAN, 0, FIGURES)
+    assert costs.rounds(str(config))
+    made_from.cache_clear()
+    config.write_text("model = dict(type='B')")
+    assert not costs.rounds(str(config)) and costs.rounds(STAN)
+
+
+def test_costs_and_runs_can_be_forgotten(tmp_path: Path) -> None:
+    costs, runs = Costs(tmp_path / 'cost.jsonl', SETTINGS), tmp_path / 'runs'
+    plans = [plan_system(STAN, seed, runs)[1] for seed in (0, 1)]
+    for plan in plans:
+        plan.work_dir.mkdir(parents=True)
+    for config in (MEAN, STAN):
+        costs.add(config, 0, FIGURES)
+    benchmark.forget(costs, [MEAN], [STAN], [1], runs)
+    assert not costs.rounds(MEAN) and costs.rounds(STAN) == {0: FIGURES}
+    assert [plan.work_dir.exists() for plan in plans] == [True, False]
+
+
+OWN_NECK = """
+from mmstan.models import MeanPool
+from mmstan.registry import MODELS
+
+@MODELS.register_module(force=True)
+class OwnNeck(MeanPool):
+    \"\"\"{}\"\"\"
+"""
+
+
+def test_a_module_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is imported where the toy is trained; its change is another run, and another cost."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / 'own_neck.py').write_text(OWN_NECK.format('First try.'))
+    config = tmp_path / 'mine.py'
+    config.write_text(
+        f'_base_ = {MEAN!r}\n'
+        "custom_imports = dict(imports=['mmstan', 'own_neck'], allow_failed_imports=False)\n"
+        "model = dict(neck=dict(type='OwnNeck'))\n"
+    )
+    costs = Costs(tmp_path / 'cost.jsonl', SETTINGS)
+    costs.add(str(config), 0, FIGURES)
+    first = plan_system(str(config), 0, tmp_path)[1]
+    assert first.config.custom_imports.imports == ['mmstan', 'own_neck']
+    assert MODELS.build(first.config.model.neck)
+    (tmp_path / 'own_neck.py').write_text(OWN_NECK.format('Second try.'))
+    made_from.cache_clear()
+    assert plan_system(str(config), 0, tmp_path)[1].work_dir != first.work_dir
+    assert not costs.rounds(str(config))
 
 
 def test_ratios_are_of_the_same_round() -> None:

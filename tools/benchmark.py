@@ -8,8 +8,9 @@ times in turn; medians are shown. ``--train moving_shapes`` adds what each learn
 motions, or R@1 on misaligned videos, with the same small towers, data and budget for all.
 ``--data`` measures the pipelines of the configs that are named: is the model fed fast enough?
 
-Rows are kept as they finish, in ``work_dirs/benchmark/MACHINE``, and a later call goes on. A table
-is of one machine with one set of options, never of several.
+Rows are kept as they finish, in ``work_dirs/benchmark/MACHINE``, and a later call goes on. A config
+that has changed, or modules of yours that it imports, is measured anew; after changes of mmstan's
+own code say ``--again``. A table is of one machine with one set of options, never of several.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from benchmark_store import Costs, kind_and_tower, mean_pooling, name_of, rows_o
 from benchmark_table import write
 from command_line import one_line_errors
 from mmengine.config import Config
-from toy_training import CONFIGS, train
+from toy_training import CONFIGS, plan_system, train
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
 from mmstan.measure import machine
@@ -73,6 +74,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--data', action='store_true', help='measure the pipelines as well')
     parser.add_argument('--videos', type=Path, help="any videos in the place of --data's own")
     parser.add_argument('--workers', type=int, help="of --data; each config's own")
+    parser.add_argument('--again', action='store_true', help='forget what is there of CONFIGs')
     parser.add_argument('--report', action='store_true', help='run nothing, show what is there')
     parser.add_argument('--out', type=Path, help='folder of systems.csv, .md and .png')
     parser.add_argument('--json', action='store_true', help=argparse.SUPPRESS)  # one config, here
@@ -144,6 +146,17 @@ def run_training(configs: Sequence[str], seeds: list[int], folder: Path) -> Iter
                 yield f'{config}: {str(error).strip().splitlines()[-1]}'
 
 
+def forget(
+    costs: Costs, measured: Sequence[str], trained: Sequence[str], seeds: list[int], folder: Path
+) -> None:
+    """Throw away costs, and runs with the seeds."""
+    for config in measured:
+        costs.forget(config)
+    for config in trained:
+        for seed in seeds:
+            plan_system(config, seed, folder)[1].forget()
+
+
 def run_data(configs: Sequence[str], costs: Costs, args: argparse.Namespace) -> None:
     """Print how fast each pipeline is, beside what the model takes."""
     warnings.filterwarnings('ignore', 'This DataLoader will create')  # workers are printed
@@ -169,12 +182,15 @@ def main() -> None:
         figures = measure(args.configs[0], settings_of(args), repeats=args.repeats)
         print(json.dumps(figures))
         return
-    configs = with_mean_pooling(args.configs or systems())
+    named = args.configs or systems()
+    configs = with_mean_pooling(named)
     name = machine(args.device)
     folder = Path('work_dirs/benchmark', re.sub(r'[^\w.]+', '-', name).strip('-').lower())
     settings = settings_of(args)
     costs, runs = Costs(folder / 'cost.jsonl', settings), folder / 'moving_shapes'
     failed: list[str] = []
+    if args.again:
+        forget(costs, configs if args.rounds else (), named if args.train else (), args.seeds, runs)
     if not args.report:
         failed += run_costs(costs, configs, args)
         failed += run_training(configs, args.seeds, runs) if args.train else []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,14 @@ from benchmark_table import Row, cost_figures, score_figures
 from mmengine.config import Config
 from toy_training import CONFIGS, KINDS, scores
 
-from mmstan.config import default_work_dir
+from mmstan.config import default_work_dir, own_sources
 
 
 class Costs:
     """Costs by config and round: a file that grows.
+
+    What was measured of another state of a config, or of the user's modules that it imports, is
+    not seen. Changes of mmstan's own code are not noticed: :meth:`forget`.
 
     Args:
         path: The file.
@@ -33,15 +38,40 @@ class Costs:
         """Figures of a config by round."""
         return {
             line['round']: line['figures']
-            for line in map(json.loads, self.path.read_text().splitlines())
-            if line['config'] == name_of(config) and line['settings'] == self.settings
+            for line in self._lines()
+            if self._is_of(line, config) and line.get('made_from') == made_from(config)
         }
 
     def add(self, config: str, index: int, figures: dict[str, float]) -> None:
         """Keep the figures of a round."""
-        line = dict(config=name_of(config), settings=self.settings, round=index, figures=figures)
+        line = dict(
+            config=name_of(config),
+            made_from=made_from(config),
+            settings=self.settings,
+            round=index,
+            figures=figures,
+        )
         with self.path.open('a') as file:
             file.write(json.dumps(line) + '\n')
+
+    def forget(self, config: str) -> None:
+        """Throw away what there is of a config with these settings."""
+        kept = [line for line in self._lines() if not self._is_of(line, config)]
+        self.path.write_text(''.join(json.dumps(line) + '\n' for line in kept))
+
+    def _lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.path.read_text().splitlines()]
+
+    def _is_of(self, line: dict[str, Any], config: str) -> bool:
+        return line['config'] == name_of(config) and line['settings'] == self.settings
+
+
+@cache
+def made_from(config: str) -> str:
+    """Digest of a config and of the user's modules that it imports."""
+    cfg = Config.fromfile(config)
+    text = ''.join([repr(cfg.to_dict()), *own_sources(cfg)])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def name_of(config: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from quickstart import (
 )
 
 from mmstan.compat.checkpoints import load_file
+from mmstan.config import own_sources
 from mmstan.datasets.moving_shapes import Task, generate
 from mmstan.toy import towers_of, toy_run
 
@@ -85,6 +87,10 @@ class Plan:
         figures = recognition_figures if self.kind.task == 'recognition' else retrieval_figures
         train_and_test(self.file, self.work_dir, '--seed', str(self.seed), figures=figures)
 
+    def forget(self) -> None:
+        """Throw away what there is of the run."""
+        shutil.rmtree(self.work_dir, ignore_errors=True)
+
     @property
     def score(self) -> float | None:
         """Per cent, None where the run is not finished, or was of another budget."""
@@ -126,7 +132,8 @@ def _mean_pooling(cfg: Config) -> Config:
 def _plan(cfg: Config, kind: Kind, seed: int, path: Path, weights: Path | None = None) -> Plan:
     base = Config.fromfile(CONFIGS / 'quickstart' / kind.base)
     run = toy_run(cfg, base, pretrained=weights and str(weights), epochs=kind.epochs)
-    digest = hashlib.sha256(repr(run.model).encode()).hexdigest()[:8]
+    model = ''.join([repr(run.model), *own_sources(cfg)])
+    digest = hashlib.sha256(model.encode()).hexdigest()[:8]
     name = f'{path.name}_{kind.task}_{digest}_seed{seed}'
     return Plan(run, path.with_name(name), kind, seed)
 
