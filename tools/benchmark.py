@@ -19,7 +19,6 @@ import argparse
 import json
 import re
 import statistics
-import subprocess
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -30,7 +29,7 @@ from benchmark_cost import PRECISIONS, Settings, measure
 from benchmark_data import measure_pipeline, report, verdict
 from benchmark_store import Costs, kind_and_tower, mean_pooling, name_of, rows_of
 from benchmark_table import write
-from command_line import one_line_errors
+from command_line import figures_from_own_process, one_line_errors
 from mmengine.config import Config
 from toy_training import CONFIGS, plan_system, train
 
@@ -114,11 +113,10 @@ def in_own_process(config: str, args: argparse.Namespace) -> dict[str, float]:
     options = [f'--{key}={getattr(args, key)}' for key in ('device', 'threads', 'clips', 'repeats')]
     options += [f'--precision={args.precision}', *(['--compile'] if args.compile else [])]
     options += [f'--{k}={getattr(args, k)}' for k in ('frames', 'size') if getattr(args, k)]
-    command = [sys.executable, '-W', 'ignore', __file__, config, *options, '--json']
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise ValueError(f'{config}: {(done.stderr.strip().splitlines() or ["killed"])[-1]}')
-    return json.loads(done.stdout.splitlines()[-1])
+    try:
+        return figures_from_own_process(__file__, config, *options, '--json')
+    except ValueError as error:
+        raise ValueError(f'{config}: {error}') from error
 
 
 def run_costs(costs: Costs, configs: Sequence[str], args: argparse.Namespace) -> Iterator[str]:

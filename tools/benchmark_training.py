@@ -12,13 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from command_line import figures_from_own_process
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -103,13 +103,6 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     )
 
 
-def in_own_process(method: str) -> dict[str, float]:
-    """The figures of one method, from a fresh process with this one's options."""
-    command = [sys.executable, '-W', 'ignore', __file__, *sys.argv[1:], '--method', method]
-    out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-    return json.loads(out.splitlines()[-1])
-
-
 def main() -> None:
     """Print the table."""
     args = parse_args()
@@ -119,7 +112,8 @@ def main() -> None:
     rows: dict[str, list[dict[str, float]]] = {method: [] for method in METHODS}
     for _ in range(args.rounds):
         for method in METHODS:
-            rows[method].append(in_own_process(method))
+            own = figures_from_own_process(__file__, *sys.argv[1:], '--method', method)
+            rows[method].append(own)
     print(f'{machine(args.device)}, {args.threads} threads, fp32')
     print(f'{args.tower}, {args.clips} clips of {args.frames} x {args.size} x {args.size}, '
           f'DiST {args.frames} + {args.gamma * args.frames} frames')  # fmt: skip

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,6 +80,19 @@ def merge_test_options(cfg: Config, args: argparse.Namespace) -> Config:
 def build_runner(cfg: Config) -> Runner:
     """The runner of a config."""
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def figures_from_own_process(script: str, *options: str) -> dict[str, float]:
+    """The JSON that is the last line of what a fresh process of ``script`` prints.
+
+    Raises:
+        ValueError: It failed; the message is the last line that it left.
+    """
+    command = [sys.executable, '-W', 'ignore', script, *options]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError((done.stderr.strip().splitlines() or ['killed'])[-1])
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @contextmanager
