@@ -45,16 +45,16 @@ def own_sources(cfg: Config) -> list[str]:
 
     Whether a result is still that of the config cannot be told from the config alone.
     """
-    texts = []
-    for name in custom_imports(cfg):
+    files: set[Path] = set()
+    for name in {name.split('.')[0] for name in custom_imports(cfg)} - {'mmstan'}:
         spec = importlib.util.find_spec(name)
-        origin = Path(spec.origin) if spec is not None and spec.origin else None
-        if origin is None or name.split('.')[0] == 'mmstan' or 'site-packages' in origin.parts:
+        if spec is None:
             continue
-        package = origin.name == '__init__.py'
-        files = sorted(origin.parent.rglob('*.py')) if package else [origin]
-        texts += [path.read_text('utf-8') for path in files]
-    return texts
+        folders = spec.submodule_search_locations
+        for path in map(Path, [spec.origin or ''] if folders is None else folders):
+            if 'site-packages' not in path.parts:
+                files.update(path.rglob('*.py') if path.is_dir() else [path])
+    return [path.read_text('utf-8') for path in sorted(files)]
 
 
 def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:
@@ -142,7 +142,9 @@ def check_arguments(cfg: Config) -> None:
             continue
         short = name.removeprefix('mmstan.')
         if short not in known:
-            raise ValueError(f"{where}: there is no '{name}'{_near(short, known)}")
+            near = _near(short, known)
+            own = '' if 'did you mean' in near else '; is a class of yours in custom_imports?'
+            raise ValueError(f"{where}: there is no '{name}'{near}{own}")
         arguments = _arguments(known[short])
         for key in sorted(node.keys() - {'type', '_scope_', '_delete_'}):
             if arguments is not None and key not in arguments:

@@ -41,13 +41,17 @@ class MultiplyAdds:
 
 def count_multiply_adds(function: Callable[..., Any], *args: Any) -> MultiplyAdds:
     """Multiply-adds of ``function(*args)``; nothing is computed where all tensors are meta."""
+    # Opaque operators are not counted: attention's fast path, oneDNN's LSTM.
     fast_path = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # one opaque operator, which is not counted
+    one_dnn: Any = torch.backends.mkldnn.enabled
+    torch.backends.mha.set_fastpath_enabled(False)
+    torch.backends.mkldnn.enabled = False  # type: ignore[assignment]
     try:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             function(*args)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
+        torch.backends.mkldnn.enabled = one_dnn
     linear = attention = 0
     for operator, flops in counter.get_flop_counts().get('Global', {}).items():
         if getattr(operator, '__name__', str(operator)).split('.')[0] in _LINEAR_AND_CONV:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
-from mmstan.datasets.moving_shapes import Task, generate
+from mmstan.datasets.moving_shapes import CLASS_NAMES, Task, generate
 from mmstan.narrow import Sizes, dicts, narrow_model
 
 _SIZES = Sizes(width=32, heads=2, joint=16, text_layers=1)
@@ -61,9 +61,9 @@ def _epic_csv(folder: Path, name: str) -> Path:
 
 
 def set_classes(model: ConfigDict, names: Path) -> None:
-    """Classify into ``names``, also where only their number is asked for (linear heads, Mixup)."""
+    """Classify motions, ``names``, also where only their number is asked for (linear heads)."""
     for node in dicts(model):
         if 'class_names' in node:
             node.update(class_names=str(names), num_classes=None)
         elif 'num_classes' in node:
-            node.num_classes = len(names.read_text().splitlines())
+            node.num_classes = len(CLASS_NAMES)

@@ -49,8 +49,7 @@ def toy_run(
     model, run = deepcopy(cfg.model), deepcopy(base)
     if model.type != base.model.type:
         raise ValueError(f'{cfg.filename}: its model is a {model.type}, not a {base.model.type}')
-    if model.backbone.get('tower', {}).get('type') != 'mmstan.ImageTower':
-        raise ValueError(f'{cfg.filename}: model.backbone.tower is not a mmstan.ImageTower')
+    require_image_tower(cfg)
     narrow_model(model, SIZES, pretrained=pretrained)
     model.data_preprocessor = deepcopy(base.model.data_preprocessor)
     _set_frames(model, base.train_dataloader.dataset.pipeline[0].sampler.num_frames)
@@ -65,6 +64,13 @@ def toy_run(
     if epochs and epochs != run.train_cfg.max_epochs:
         _set_epochs(run, epochs)
     return run
+
+
+def require_image_tower(cfg: Config) -> None:
+    """Raise ValueError unless the backbone of ``cfg`` has a tower of open_clip's."""
+    tower = (cfg.model.get('backbone') or {}).get('tower') or {}
+    if tower.get('type') != 'mmstan.ImageTower':
+        raise ValueError(f'{cfg.filename}: model.backbone.tower is not a mmstan.ImageTower')
 
 
 def towers_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -19,7 +19,15 @@ sys.path.insert(0, str(PROJECT / 'tools'))  # no package: what follows is import
 
 import benchmark  # noqa: E402
 from benchmark_cost import Settings, measure  # noqa: E402
-from benchmark_store import Costs, kind_and_tower, made_from, mean_pooling, rows_of  # noqa: E402
+from benchmark_store import (  # noqa: E402
+    Costs,
+    Job,
+    digest,
+    mean_pooling,
+    reference,
+    rows_of,
+    with_references,
+)
 from benchmark_table import (  # noqa: E402
     Row,
     cost_figures,
@@ -31,9 +39,10 @@ from benchmark_table import (  # noqa: E402
 )
 from toy_training import plan_system  # noqa: E402
 
-SETTINGS = Settings(device='cpu', threads=1, clips=2)
+SETTINGS = Settings(device='cpu', threads=1, clips=2, repeats=1)
 STAN = str(PROJECT / 'configs/stan/k400_b16.py')
 MEAN = str(PROJECT / 'configs/baselines/clip_mean/k400_b16.py')
+on_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
 FIGURES = dict(
     gmacs=10.0, parameters=3e6, trained=1e6, forward=2.0, step=8.0, memory=5e8, share=0.5
 )
@@ -53,7 +62,7 @@ def small_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_measure(small_config: str) -> None:
-    found = measure(small_config, SETTINGS, repeats=1)
+    found = measure(small_config, SETTINGS)
     assert set(found) == set(FIGURES)
     assert 0.01 < found['gmacs'] < 0.1  # 8 frames of 17 tokens through 4 blocks of width 64, twice
     text = 49408 * 64
@@ -63,8 +72,8 @@ def test_measure(small_config: str) -> None:
 
 @pytest.mark.parametrize('changed', [dict(precision='bf16'), dict(frames=4, size=32)])
 def test_settings_reach_the_measurement(small_config: str, changed: dict[str, int]) -> None:
-    found = measure(small_config, replace(SETTINGS, **changed), repeats=1)
-    whole = measure(small_config, SETTINGS, repeats=1)
+    found = measure(small_config, replace(SETTINGS, **changed))
+    whole = measure(small_config, SETTINGS)
     assert (found['gmacs'] < 0.6 * whole['gmacs']) == ('frames' in changed)
 
 
@@ -72,17 +81,15 @@ def test_settings_reach_the_measurement(small_config: str, changed: dict[str, in
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
 @pytest.mark.parametrize('precision', ['fp32', 'bf16', 'fp16'])
 def test_on_a_gpu(small_config: str, precision: str) -> None:
-    found = measure(small_config, Settings('cuda', 1, precision=precision), repeats=1)
+    found = measure(small_config, Settings('cuda', 1, precision=precision, repeats=1))
     assert set(found) == set(FIGURES) and all(value > 0 for value in found.values())
 
 
-def test_a_process_of_its_own(small_config: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    argv = ['benchmark.py', small_config, '--clips=1', '--repeats=1', '--threads=1', '--device=cpu']
-    monkeypatch.setattr(sys, 'argv', argv)
-    found = benchmark.in_own_process(small_config, benchmark.parse_args())
+def test_a_process_of_its_own(small_config: str) -> None:
+    found = benchmark.in_own_process(Job(small_config, replace(SETTINGS, frames=2)))
     assert set(found) == set(FIGURES)
     with pytest.raises(ValueError, match=r'missing\.py'):
-        benchmark.in_own_process('missing.py', benchmark.parse_args())
+        benchmark.in_own_process(Job('missing.py', SETTINGS))
 
 
 def test_what_is_kept_is_not_measured_again(
@@ -90,8 +97,8 @@ def test_what_is_kept_is_not_measured_again(
 ) -> None:
     measured = []
 
-    def in_own_process(config: str, args: object) -> dict[str, float]:
-        measured.append(Path(config).parent.name)
+    def in_own_process(job: Job) -> dict[str, float]:
+        measured.append(Path(job.config).parent.name)
         if len(measured) == 2:
             raise ValueError('out of memory')
         return FIGURES
@@ -103,7 +110,7 @@ def test_what_is_kept_is_not_measured_again(
     with pytest.raises(SystemExit, match='out of memory'):  # at the end, the others are there
         benchmark.main()
     assert measured == ['clip_mean', 'stan', 'clip_mean', 'stan']  # in turn
-    assert '`stan/k400_b16` | 10.0 | 3.0 M | 1.0 M | 1.00 x' in capsys.readouterr().out
+    assert '`stan/k400_b16` | 8 | 10.0 | 3.0 M | 1.0 M | 1.00 x' in capsys.readouterr().out
     benchmark.main()
     assert measured[4:] == ['stan']
     monkeypatch.setattr(sys, 'argv', [*argv, '--threads=7'])  # another table
@@ -128,86 +135,154 @@ def test_pipelines_beside_what_the_models_take(
     out = capsys.readouterr().out
     assert 'the model starves: it takes 2000000.0 clips/s' in out
     assert 'ReadFrames' in out
-    monkeypatch.setattr(sys, 'argv', ['benchmark.py', '--data'])
-    with pytest.raises(ValueError, match='name at least one'):
-        benchmark.main()
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--data'], 'name at least one'),
+        (['--report', '--again'], '--report runs nothing'),
+        (['--report', '--data', STAN], '--report runs nothing'),
+        (['--videos', 'a'], 'options of --data'),
+        (['--clips', '0'], '0 is less than 1'),
+        (['--rounds', '-1'], '-1 is less than 0'),
+        pytest.param(['--device', 'cuda'], 'sees no GPU', marks=on_cpu),
+    ],
+)
+def test_options_that_make_no_sense(
+    options: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, 'argv', ['benchmark.py', *options])
+    with pytest.raises(SystemExit):
+        benchmark.parse_args()
+    assert message in capsys.readouterr().err
 
 
 def test_mean_pooling_of_the_same_tower_is_measured_beside_a_config(small_config: str) -> None:
     configs = PROJECT / 'configs'
     large, coca = configs / 'stan/k400_l14.py', configs / 'mug_stan/msrvtt_coca_b32.py'
-    found = benchmark.with_mean_pooling([STAN, str(large), MEAN, str(coca), STAN])
-    assert [Path(config).relative_to(configs).as_posix() for config in found] == [
-        'baselines/clip_mean/k400_b16.py',
-        'baselines/clip_mean/k400_l14.py',
-        'baselines/clip_mean/msrvtt_coca_b32.py',
-        'stan/k400_b16.py',
-        'stan/k400_l14.py',
-        'mug_stan/msrvtt_coca_b32.py',
+    found = with_references([STAN, str(large), MEAN, str(coca), STAN], SETTINGS)
+    assert [(job.name, job.settings) for job in found] == [
+        ('baselines/clip_mean/k400_b16', SETTINGS),
+        ('baselines/clip_mean/k400_l14', SETTINGS),
+        ('baselines/clip_mean/msrvtt_coca_b32', SETTINGS),
+        ('stan/k400_b16', SETTINGS),
+        ('stan/k400_l14', SETTINGS),
+        ('mug_stan/msrvtt_coca_b32', SETTINGS),
     ]
-    assert benchmark.with_mean_pooling([small_config]) == [small_config]  # a tower of its own
+    own_tower = Job(small_config, SETTINGS)
+    assert with_references([small_config], SETTINGS) == [own_tower]
+
+
+@pytest.mark.parametrize(
+    ('config', 'frames', 'size'),
+    [
+        ('stan/k400_b16', None, None),
+        ('stan/k400_b16_16f', 16, 224),
+        ('dist/k400_b16_8f', None, None),  # its branch sees 16
+        ('dist/k400_b16_32f', 32, 224),
+        ('xclip/k400_l14_336_16f', None, None),  # a tower without mean pooling
+        ('mug_stan/didemo_b32', 64, 224),
+    ],
+)
+def test_a_ratio_is_of_as_many_frames(config: str, frames: int | None, size: int | None) -> None:
+    mean = reference(Job(str(PROJECT / f'configs/{config}.py'), SETTINGS))
+    if 'l14_336' in config:
+        assert mean is None
+    else:
+        assert mean is not None and 'clip_mean' in mean.name
+        assert mean.settings == replace(SETTINGS, frames=frames, size=size)
+
+
+def test_two_configs_of_one_name(tmp_path: Path) -> None:
+    paths = [tmp_path / folder / 'idea.py' for folder in 'ab']
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text(f'_base_ = {STAN!r}')
+    with pytest.raises(ValueError, match="are both 'idea' in the table"):
+        with_references([str(path) for path in paths], SETTINGS)
 
 
 def test_costs_by_settings(tmp_path: Path) -> None:
-    path = tmp_path / 'cost.jsonl'
-    Costs(path, SETTINGS).add(STAN, 0, FIGURES)
-    assert Costs(path, SETTINGS).rounds(STAN) == {0: FIGURES}
-    assert Costs(path, SETTINGS).rounds(MEAN) == {}
-    assert Costs(path, replace(SETTINGS, compiled=True)).rounds(STAN) == {}
+    path, job = tmp_path / 'cost.jsonl', Job(STAN, SETTINGS)
+    Costs(path).add(job, 0, FIGURES)
+    assert Costs(path).rounds(job) == {0: FIGURES}
+    assert Costs(path).rounds(replace(job, config=MEAN)) == {}
+    for other in (dict(compiled=True), dict(repeats=5), dict(frames=16)):
+        assert Costs(path).rounds(Job(STAN, replace(SETTINGS, **other))) == {}
+
+
+def test_half_a_line_of_a_killed_process(tmp_path: Path) -> None:
+    costs, job = Costs(tmp_path / 'cost.jsonl'), Job(STAN, SETTINGS)
+    costs.add(job, 0, FIGURES)
+    with costs.path.open('a') as file:
+        file.write('{"config": "stan')
+    costs.add(job, 1, FIGURES)
+    assert costs.rounds(job) == {0: FIGURES, 1: FIGURES}
 
 
 def test_costs_of_a_changed_config_are_not_shown(tmp_path: Path) -> None:
-    config, costs = tmp_path / 'mine.py', Costs(tmp_path / 'cost.jsonl', SETTINGS)
+    config, costs = tmp_path / 'mine.py', Costs(tmp_path / 'cost.jsonl')
+    mine, stan = Job(str(config), SETTINGS), Job(STAN, SETTINGS)
     config.write_text("model = dict(type='A')")
-    costs.add(str(config), 0, FIGURES)
-    costs.add(STAN, 0, FIGURES)
-    assert costs.rounds(str(config))
-    made_from.cache_clear()
+    costs.add(mine, 0, FIGURES)
+    costs.add(stan, 0, FIGURES)
+    assert costs.rounds(mine)
+    digest.cache_clear()
     config.write_text("model = dict(type='B')")
-    assert not costs.rounds(str(config)) and costs.rounds(STAN)
+    assert not costs.rounds(mine) and costs.rounds(stan)
 
 
 def test_costs_and_runs_can_be_forgotten(tmp_path: Path) -> None:
-    costs, runs = Costs(tmp_path / 'cost.jsonl', SETTINGS), tmp_path / 'runs'
+    costs, runs = Costs(tmp_path / 'cost.jsonl'), tmp_path / 'runs'
     plans = [plan_system(STAN, seed, runs)[1] for seed in (0, 1)]
     for plan in plans:
         plan.work_dir.mkdir(parents=True)
-    for config in (MEAN, STAN):
-        costs.add(config, 0, FIGURES)
-    benchmark.forget(costs, [MEAN], [STAN], [1], runs)
-    assert not costs.rounds(MEAN) and costs.rounds(STAN) == {0: FIGURES}
+    mean, stan = Job(MEAN, SETTINGS), Job(STAN, SETTINGS)
+    for job in (mean, stan):
+        costs.add(job, 0, FIGURES)
+    benchmark.forget(costs, [mean], [STAN], [1], runs)
+    assert not costs.rounds(mean) and costs.rounds(stan) == {0: FIGURES}
     assert [plan.work_dir.exists() for plan in plans] == [True, False]
+    costs.add(mean, 1, FIGURES)
+    assert costs.rounds(mean) == {1: FIGURES}
 
 
 OWN_NECK = """
 from mmstan.models import MeanPool
 from mmstan.registry import MODELS
+from own import part
 
 @MODELS.register_module(force=True)
 class OwnNeck(MeanPool):
-    \"\"\"{}\"\"\"
+    scale = part.SCALE
 """
 
 
 def test_a_module_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is imported where the toy is trained; its change is another run, and another cost."""
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / 'own_neck.py').write_text(OWN_NECK.format('First try.'))
+    (tmp_path / 'own').mkdir()
+    (tmp_path / 'own/neck.py').write_text(OWN_NECK)
+    (tmp_path / 'own/part.py').write_text('SCALE = 1')
     config = tmp_path / 'mine.py'
     config.write_text(
         f'_base_ = {MEAN!r}\n'
-        "custom_imports = dict(imports=['mmstan', 'own_neck'], allow_failed_imports=False)\n"
+        "custom_imports = dict(imports=['mmstan', 'own.neck'], allow_failed_imports=False)\n"
         "model = dict(neck=dict(type='OwnNeck'))\n"
     )
-    costs = Costs(tmp_path / 'cost.jsonl', SETTINGS)
-    costs.add(str(config), 0, FIGURES)
+    costs, job = Costs(tmp_path / 'cost.jsonl'), Job(str(config), SETTINGS)
+    costs.add(job, 0, FIGURES)
     first = plan_system(str(config), 0, tmp_path)[1]
-    assert first.config.custom_imports.imports == ['mmstan', 'own_neck']
+    assert first.config.custom_imports.imports == ['mmstan', 'own.neck']
     assert MODELS.build(first.config.model.neck)
-    (tmp_path / 'own_neck.py').write_text(OWN_NECK.format('Second try.'))
-    made_from.cache_clear()
+    (tmp_path / 'own/part.py').write_text('SCALE = 12')
+    digest.cache_clear()
     assert plan_system(str(config), 0, tmp_path)[1].work_dir != first.work_dir
-    assert not costs.rounds(str(config))
+    assert not costs.rounds(job)
 
 
 def test_ratios_are_of_the_same_round() -> None:
@@ -259,26 +334,48 @@ def test_one_table_is_of_one_machine(tmp_path: Path) -> None:
 
 
 def test_rows_find_their_mean_pooling_and_scores(tmp_path: Path) -> None:
-    costs = Costs(tmp_path / 'cost.jsonl', SETTINGS)
-    costs.add(MEAN, 0, FIGURES)
-    costs.add(STAN, 0, FIGURES | dict(forward=3.0))
+    costs, mean, stan = Costs(tmp_path / 'cost.jsonl'), Job(MEAN, SETTINGS), Job(STAN, SETTINGS)
+    costs.add(mean, 0, FIGURES)
+    costs.add(stan, 0, FIGURES | dict(forward=3.0))
     runs = tmp_path / 'runs'
     plan = plan_system(STAN, 1, runs)[1]
     plan.work_dir.mkdir(parents=True)
     plan.config.dump(plan.file)
     (plan.work_dir / 'result.json').write_text(json.dumps({'top-1': 0.75, 'pair': 1.0}))
-    mean, stan = rows_of([MEAN, STAN], costs, [0, 1], runs, 'A')
-    assert (mean.forward, stan.forward) == (1.0, 1.5)
-    assert (mean.score, stan.score, stan.seeds) == (None, 75.0, 1)
+    first, second = rows_of([mean, stan], costs, [0, 1], runs, 'A')
+    assert (first.forward, second.forward) == (1.0, 1.5)
+    assert (first.score, second.score, second.seeds) == (None, 75.0, 1)
     plan.config.train_cfg.max_epochs = 99
     plan.config.dump(plan.file)
     assert plan_system(STAN, 1, runs)[1].score is None  # it was another budget
 
 
+@pytest.mark.parametrize(
+    'config', ['baselines/st_adapter/k400_b16', 'baselines/divided_space_time/k400_vit_b16']
+)
+def test_a_row_without_data_or_toy_form(
+    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # no data set is here; a linear head asks for its number of classes
+    job = Job(str(PROJECT / f'configs/{config}.py'), SETTINGS)
+    costs = Costs(tmp_path / 'cost.jsonl')
+    costs.add(job, 0, FIGURES)
+    (row,) = rows_of([job], costs, [0], tmp_path, 'A')
+    assert (row.gmacs, row.score, row.frames) == (10.0, None, 8)
+
+
 def test_every_default_system_has_a_mean_to_be_compared_with() -> None:
     means = mean_pooling()
     assert means['recognition', 'ViT-B-16'] == MEAN
-    assert {kind_and_tower(config) for config in benchmark.systems()} <= set(means)
+    jobs = [Job(config, SETTINGS) for config in benchmark.systems()]
+    assert all(reference(job).settings == SETTINGS for job in jobs)
+
+
+def test_what_a_table_says_of_rounds_and_seeds() -> None:
+    rows = [replace(ROWS[1], seeds=1), replace(ROWS[0], seeds=3, rounds=2)]
+    text = markdown(rows)
+    assert text.startswith('recognition, ViT-B-16, 2 rounds, 1 to 3 seeds')
+    assert '51.2 (1) |' in text and '84.4 ± 1.2 |' in text
 
 
 def test_measuring() -> None:

@@ -34,7 +34,7 @@ RECIPES = [
 # configs/baselines/..., frames, millions of parameters and GMACs of linear layers that the neck has
 NECKS = [
     ('seq_transformer/msrvtt_b32', 12, 12_648_960, 0.151),
-    ('seq_lstm/msrvtt_b32', 12, 2_101_248, None),  # a released file has 39,424 more, never read
+    ('seq_lstm/msrvtt_b32', 12, 2_101_248, 0.0252),  # a released file has 39,424 more, never read
     ('temporal_difference/msrvtt_b32', 12, 15_803_392, 0.324),
     ('temporal_difference/msrvtt_b32_raw', 12, 12_649_984, 0.289),
     ('actionclip/k400_b16', 8, 18_953_728, 0.151),
@@ -77,7 +77,7 @@ def test_gradients_reach_every_trainable_parameter(name: str, shapes: Path) -> N
 
 @pytest.mark.parametrize(('name', 'frames', 'parameters', 'gmacs'), NECKS)
 def test_parameters_and_multiply_adds(
-    name: str, frames: int, parameters: int, gmacs: float | None
+    name: str, frames: int, parameters: int, gmacs: float
 ) -> None:
     cfg = Config.fromfile(PROJECT / f'configs/baselines/{name}.py')
     init_default_scope(cfg.default_scope)
@@ -85,9 +85,8 @@ def test_parameters_and_multiply_adds(
         neck = MODELS.build(cfg.model.neck).eval()
         frames_of_a_clip = torch.empty(1, frames, 512)
     assert count_parameters(neck)[0] == parameters
-    if gmacs is not None:
-        counted = count_multiply_adds(neck, frames_of_a_clip).linear / 1e9
-        assert counted == pytest.approx(gmacs, rel=0.01)
+    counted = count_multiply_adds(neck, frames_of_a_clip).linear / 1e9
+    assert counted == pytest.approx(gmacs, rel=0.01)
 
 
 @pytest.mark.parametrize('name', ['k400_b16', 'msrvtt_b32'])

@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,22 @@ def test_other_lines_are_not_shown() -> None:
 def test_retrieval_shows_its_recall() -> None:
     line = 'Epoch(test) [4/4]    retrieval/t2v/R1: 51.5625  retrieval/t2v/R5: 99.0  time: 0.1'
     assert '51.6 %' in script('quickstart').progress(line)
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
+    locked, path = script('quickstart').locked, tmp_path / 'run.lock'
+    entered = threading.Event()
+
+    def second() -> None:
+        with locked(path):
+            entered.set()
+
+    with locked(path):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert not entered.wait(0.3)
+    assert entered.wait(10)
+    thread.join()
 
 
 def test_figures_of_the_last_test(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """All systems side by side: ``python tools/benchmark.py [CONFIG ...]``, by default every one.
 
 Measures what each costs on this machine: parameters, multiply-adds, forward and training step as
-ratios to CLIP mean pooling of the same tower (which is measured beside them where
+ratios to CLIP mean pooling of the same tower on as many frames (which is measured beside them where
 ``configs/baselines/clip_mean`` has it), throughput, peak memory, share of the machine's
 matrix-product rate. Each config runs in a process of its own, one after the other, ``--rounds``
 times in turn; medians are shown. ``--train moving_shapes`` adds what each learns: top-1 of eight
@@ -22,18 +22,20 @@ import statistics
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from benchmark_cost import PRECISIONS, Settings, measure
 from benchmark_data import measure_pipeline, report, verdict
-from benchmark_store import Costs, kind_and_tower, mean_pooling, name_of, rows_of
+from benchmark_store import Costs, Job, rows_of, with_references
 from benchmark_table import write
-from command_line import figures_from_own_process, one_line_errors
+from command_line import at_least, figures_from_own_process, one_line_errors
 from mmengine.config import Config
 from toy_training import CONFIGS, plan_system, train
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
+from mmstan.config import check_arguments
 from mmstan.measure import machine
 
 SYSTEMS = (
@@ -59,11 +61,13 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('configs', nargs='*', help='config files')
-    parser.add_argument('--rounds', type=int, default=2, help='processes for each; 0: no cost')
-    parser.add_argument('--repeats', type=int, default=3, help='measurements in a process')
+    parser.add_argument(
+        '--rounds', type=at_least(0), default=2, help='processes for each; 0: no cost'
+    )
+    parser.add_argument('--repeats', type=at_least(1), default=3, help='measurements in a process')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--threads', type=int, default=torch.get_num_threads())
-    parser.add_argument('--clips', type=int, default=2, help='clips of a batch')
+    parser.add_argument('--threads', type=at_least(1), default=torch.get_num_threads())
+    parser.add_argument('--clips', type=at_least(1), default=2, help='clips of a batch')
     parser.add_argument('--frames', type=int, help="frames of a clip; each config's own")
     parser.add_argument('--size', type=int, help="pixels of a side; each config's own")
     parser.add_argument('--precision', choices=PRECISIONS, default='fp32', help='by autocast')
@@ -77,7 +81,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--report', action='store_true', help='run nothing, show what is there')
     parser.add_argument('--out', type=Path, help='folder of systems.csv, .md and .png')
     parser.add_argument('--json', action='store_true', help=argparse.SUPPRESS)  # one config, here
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.report and (args.again or args.data):
+        parser.error('--report runs nothing and shows what is there: without --again and --data')
+    if args.data and not args.configs:
+        parser.error('--data measures the pipelines of CONFIG [CONFIG ...]: name at least one')
+    if (args.videos or args.workers is not None) and not args.data:
+        parser.error('--videos and --workers are options of --data')
+    if args.device.startswith('cuda') and not torch.cuda.is_available():
+        parser.error(f'--device {args.device}: PyTorch sees no GPU')
+    return args
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
@@ -90,6 +103,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         compiled=args.compile,
         frames=args.frames,
         size=args.size,
+        repeats=args.repeats,
     )
 
 
@@ -100,34 +114,26 @@ def systems() -> list[str]:
     return [str(path) for path in sorted(found)]
 
 
-def with_mean_pooling(configs: Sequence[str]) -> list[str]:
-    """The configs, with CLIP mean pooling of their towers before them, and none twice."""
-    means = mean_pooling()
-    keys = [kind_and_tower(config) for config in configs]
-    every = [*(means[key] for key in keys if key in means), *configs]
-    return list({name_of(config): config for config in every}.values())
-
-
-def in_own_process(config: str, args: argparse.Namespace) -> dict[str, float]:
+def in_own_process(job: Job) -> dict[str, float]:
     """The figures of one config, from a fresh process."""
-    options = [f'--{key}={getattr(args, key)}' for key in ('device', 'threads', 'clips', 'repeats')]
-    options += [f'--precision={args.precision}', *(['--compile'] if args.compile else [])]
-    options += [f'--{k}={getattr(args, k)}' for k in ('frames', 'size') if getattr(args, k)]
+    options = asdict(job.settings)
+    flags = ['--compile'] if options.pop('compiled') else []
+    flags += [f'--{key}={value}' for key, value in options.items() if value is not None]
     try:
-        return figures_from_own_process(__file__, config, *options, '--json')
+        return figures_from_own_process(__file__, job.config, *flags, '--json')
     except ValueError as error:
-        raise ValueError(f'{config}: {error}') from error
+        raise ValueError(f'{job.config}: {error}') from error
 
 
-def run_costs(costs: Costs, configs: Sequence[str], args: argparse.Namespace) -> Iterator[str]:
-    """Measure what is missing, all configs of a round after one another; yields what failed."""
-    for index in range(args.rounds):
-        for number, config in enumerate(configs, 1):
-            if index in costs.rounds(config):
+def run_costs(costs: Costs, jobs: Sequence[Job], rounds: int) -> Iterator[str]:
+    """Measure what is missing, all jobs of a round after one another; yields what failed."""
+    for index in range(rounds):
+        for number, job in enumerate(jobs, 1):
+            if index in costs.rounds(job):
                 continue
-            print(f'round {index + 1}, {number} of {len(configs)}: {name_of(config)}', flush=True)
+            print(f'round {index + 1}, {number} of {len(jobs)}: {job.name}', flush=True)
             try:
-                costs.add(config, index, in_own_process(config, args))
+                costs.add(job, index, in_own_process(job))
             except ValueError as error:
                 print(f'    {error}', flush=True)
                 yield str(error)
@@ -145,12 +151,12 @@ def run_training(configs: Sequence[str], seeds: list[int], folder: Path) -> Iter
 
 
 def forget(
-    costs: Costs, measured: Sequence[str], trained: Sequence[str], seeds: list[int], folder: Path
+    costs: Costs, jobs: Sequence[Job], configs: Sequence[str], seeds: list[int], folder: Path
 ) -> None:
-    """Throw away costs, and runs with the seeds."""
-    for config in measured:
-        costs.forget(config)
-    for config in trained:
+    """Throw away the costs of ``jobs``, and the runs of ``configs`` with the seeds."""
+    for job in jobs:
+        costs.forget(job)
+    for config in configs:
         for seed in seeds:
             plan_system(config, seed, folder)[1].forget()
 
@@ -165,8 +171,8 @@ def run_data(configs: Sequence[str], costs: Costs, args: argparse.Namespace) -> 
             workers=args.workers,
             repeats=args.repeats,
         )
-        steps = [figures['step'] for figures in costs.rounds(config).values()]
-        appetite = args.clips / statistics.median(steps) if steps else None
+        rounds = costs.rounds(Job(config, settings_of(args))).values()
+        appetite = args.clips / statistics.median(x['step'] for x in rounds) if rounds else None
         print(report(config, found))
         print(f'  {verdict(found["loader"], appetite, one_process=found["one_process"])}')
 
@@ -174,28 +180,29 @@ def run_data(configs: Sequence[str], costs: Costs, args: argparse.Namespace) -> 
 def main() -> None:
     """Measure what is missing, and show what is there."""
     args = parse_args()
-    if args.data and not args.configs:
-        raise ValueError('--data measures the pipelines of CONFIG [CONFIG ...]: name at least one')
+    settings, configs = settings_of(args), args.configs or systems()
     if args.json:
-        figures = measure(args.configs[0], settings_of(args), repeats=args.repeats)
-        print(json.dumps(figures))
+        print(json.dumps(measure(configs[0], settings)))
         return
-    named = args.configs or systems()
-    configs = with_mean_pooling(named)
-    name = machine(args.device)
+    for config in configs:
+        check_arguments(Config.fromfile(config))
+    name, jobs = machine(args.device), with_references(configs, settings)
     folder = Path('work_dirs/benchmark', re.sub(r'[^\w.]+', '-', name).strip('-').lower())
-    settings = settings_of(args)
-    costs, runs = Costs(folder / 'cost.jsonl', settings), folder / 'moving_shapes'
+    costs, runs = Costs(folder / 'cost.jsonl'), folder / 'moving_shapes'
     failed: list[str] = []
     if args.again:
-        forget(costs, configs if args.rounds else (), named if args.train else (), args.seeds, runs)
+        measured, trained = jobs if args.rounds else (), configs if args.train else ()
+        forget(costs, measured, trained, args.seeds, runs)
     if not args.report:
-        failed += run_costs(costs, configs, args)
-        failed += run_training(configs, args.seeds, runs) if args.train else []
+        failed += run_costs(costs, jobs, args.rounds)
+        every = dict.fromkeys(job.config for job in jobs)
+        failed += run_training(list(every), args.seeds, runs) if args.train else []
     if args.data:
         run_data(args.configs, costs, args)
-    rows = rows_of(configs, costs, args.seeds, runs, f'{name}, {settings}')
-    print('\n' + write(rows, args.out or folder))
+    print(
+        '\n'
+        + write(rows_of(jobs, costs, args.seeds, runs, f'{name}, {settings}'), args.out or folder)
+    )
     if failed:
         sys.exit('\n'.join(['failed:', *failed]))
 

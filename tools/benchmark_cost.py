@@ -39,6 +39,7 @@ class Settings:
         compiled: Whether the backbone is compiled.
         frames: Of a clip, None for each config's own.
         size: Pixels of a side, None for each config's own.
+        repeats: Measurements in a process.
     """
 
     device: str
@@ -48,16 +49,29 @@ class Settings:
     compiled: bool = False
     frames: int | None = None
     size: int | None = None
+    repeats: int = 3
 
     def __str__(self) -> str:
         """What a table says of them."""
         backbone = 'compiled' if self.compiled else 'eager'
-        clips = f'{self.clips} clip{"s" if self.clips > 1 else ""} of a batch'
         own = [f'{x} {unit}' for x, unit in ((self.frames, 'frames'), (self.size, 'px')) if x]
-        return ', '.join([f'{self.threads} threads', self.precision, backbone, clips, *own])
+        return ', '.join(
+            [
+                _some(self.threads, 'thread'),
+                self.precision,
+                backbone,
+                f'{_some(self.clips, "clip")} of a batch',
+                f'{_some(self.repeats, "measurement")} a process',
+                *own,
+            ]
+        )
 
 
-def measure(config: str, settings: Settings, *, repeats: int) -> dict[str, float]:
+def _some(count: int, what: str) -> str:
+    return f'{count} {what}{"" if count == 1 else "s"}'
+
+
+def measure(config: str, settings: Settings) -> dict[str, float]:
     """The figures of one config, with random weights.
 
     A view goes from frames to scores, or to the features that texts are compared with; a training
@@ -89,13 +103,11 @@ def measure(config: str, settings: Settings, *, repeats: int) -> dict[str, float
         gmacs=macs / 1e9,
         parameters=every,
         trained=trained,
-        **_times(model, clip, settings, macs * settings.clips, repeats=repeats),
+        **_times(model, clip, settings, macs * settings.clips),
     )
 
 
-def _times(
-    model: Any, clip: Tensor, settings: Settings, macs: int, *, repeats: int
-) -> dict[str, float]:
+def _times(model: Any, clip: Tensor, settings: Settings, macs: int) -> dict[str, float]:
     """Time and memory; forwards, steps and plain products take turns."""
     device, dtype = settings.device, PRECISIONS[settings.precision]
     autocast = torch.autocast(device, dtype, enabled=settings.precision != 'fp32')
@@ -115,12 +127,12 @@ def _times(
     step()  # features of class names are known from here on
     model.zero_grad(set_to_none=True)
     memory = peak_memory(step, device=device)
-    steps = [seconds(step, device=device) for _ in range(repeats)]
+    steps = [seconds(step, device=device) for _ in range(settings.repeats)]
     model.eval().zero_grad(set_to_none=True)
     forward()
     pairs = [
         (matrix_product_rate(device=device, dtype=dtype), seconds(forward, device=device))
-        for _ in range(repeats)
+        for _ in range(settings.repeats)
     ]
     return dict(
         forward=statistics.median(time for _, time in pairs),

@@ -12,7 +12,18 @@ from mmstan.visualization import TradeOff, trade_off_picture
 
 KINDS = {'recognition': 'top-1', 'retrieval': 'R@1'}
 """Kinds of models and the figure that they are judged by on Moving Shapes."""
-_HEAD = ['system', 'GMACs', 'parameters', 'trained', 'forward', 'step', 'clips/s', 'memory', 'rate']
+_HEAD = [
+    'system',
+    'frames',
+    'GMACs',
+    'parameters',
+    'trained',
+    'forward',
+    'step',
+    'clips/s',
+    'memory',
+    'rate',
+]
 
 
 @dataclass(frozen=True)
@@ -24,6 +35,7 @@ class Row:
         kind: A key of ``KINDS``.
         tower: open_clip's name of the image tower.
         machine: Name of what all was measured on, with the settings.
+        frames: Of a view, that the tower sees.
         gmacs: Nominal multiply-adds of a view, in 1e9.
         parameters: Of the model, in millions.
         trained: Those that are trained, in millions.
@@ -43,6 +55,7 @@ class Row:
     kind: str
     tower: str
     machine: str
+    frames: int = 0
     gmacs: float | None = None
     parameters: float | None = None
     trained: float | None = None
@@ -132,9 +145,7 @@ def _read(text: str, kind: str) -> str | int | float | None:
 
 def markdown(rows: Sequence[Row]) -> str:
     """A table for each kind of model and tower; dearest last."""
-    return '\n\n'.join(
-        f'{group[0].kind}, {group[0].tower}\n\n' + _table(group) for group in groups(rows)
-    )
+    return '\n\n'.join(f'{_title(group)}\n\n{_table(group)}' for group in groups(rows))
 
 
 def groups(rows: Sequence[Row]) -> list[list[Row]]:
@@ -145,12 +156,24 @@ def groups(rows: Sequence[Row]) -> list[list[Row]]:
     return [sorted(group, key=lambda row: row.gmacs or 0) for group in found.values()]
 
 
+def _title(rows: Sequence[Row]) -> str:
+    """What the rows have in common, and what their medians and means are of."""
+    parts = [rows[0].kind, rows[0].tower]
+    for what, counts in (('round', [r.rounds for r in rows]), ('seed', [r.seeds for r in rows])):
+        counts = sorted({count for count in counts if count})
+        if counts:
+            span = ' to '.join(map(str, {counts[0]: 0, counts[-1]: 0}))
+            parts.append(f'{span} {what}{"" if counts[-1] == 1 else "s"}')
+    return ', '.join(parts)
+
+
 def _table(rows: Sequence[Row]) -> str:
     head = [*_HEAD, KINDS[rows[0].kind]]
     lines = [f'| {" | ".join(head)} |', '|---' + '|---:' * (len(head) - 1) + '|']
     for row in rows:
         cells = [
             f'`{row.system}`',
+            str(row.frames),
             _cell(row.gmacs, '.1f'),
             _cell(row.parameters, '.1f', ' M'),
             _cell(row.trained, '.1f', ' M'),
@@ -159,10 +182,16 @@ def _table(rows: Sequence[Row]) -> str:
             _cell(row.throughput, '.2f'),
             _cell(row.memory, '.2f', ' GB'),
             _cell(row.share and 100 * row.share, '.0f', ' %'),
-            _cell(row.score, '.1f') + ('' if row.deviation is None else f' ± {row.deviation:.1f}'),
+            _score(row, most=max(other.seeds for other in rows)),
         ]
         lines.append(f'| {" | ".join(cells)} |')
     return '\n'.join(lines)
+
+
+def _score(row: Row, *, most: int) -> str:
+    """The score, how far seeds differ, and their number where that is not that of all."""
+    deviation = '' if row.deviation is None else f' ± {row.deviation:.1f}'
+    return _cell(row.score, '.1f') + deviation + (f' ({row.seeds})' if 0 < row.seeds < most else '')
 
 
 def _cell(figure: float | None, form: str, unit: str = '') -> str:
@@ -185,11 +214,16 @@ def write(rows: Sequence[Row], folder: Path) -> str:
     panels = [
         TradeOff(
             f'{group[0].kind}, {group[0].tower}',
-            [(row.system, row.gmacs, row.score) for row in group if row.gmacs and row.score],
+            [
+                (row.system, row.gmacs, row.score)
+                for row in group
+                if row.gmacs is not None and row.score is not None
+            ],
             KINDS[group[0].kind],
         )
         for group in groups(rows)
     ]
+    (folder / 'systems.png').unlink(missing_ok=True)
     if panels := [panel for panel in panels if panel.points]:
         trade_off_picture(folder / 'systems.png', panels)
     return text

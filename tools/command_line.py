@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mmengine.config import Config, DictAction
@@ -45,6 +46,17 @@ def command(
         parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'])
         parser.add_argument('--local_rank', '--local-rank', type=int)
     return parser
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """The type of an argument that is a number from ``least`` on."""
+
+    def number(text: str) -> int:
+        if int(text) < least:
+            raise argparse.ArgumentTypeError(f'{text} is less than {least}')
+        return int(text)
+
+    return number
 
 
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
@@ -86,12 +98,14 @@ def figures_from_own_process(script: str, *options: str) -> dict[str, float]:
     """The JSON that is the last line of what a fresh process of ``script`` prints.
 
     Raises:
-        ValueError: It failed; the message is the last line that it left.
+        ValueError: It failed; the message is the last error that it printed.
     """
     command = [sys.executable, '-W', 'ignore', script, *options]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise ValueError((done.stderr.strip().splitlines() or ['killed'])[-1])
+        lines = done.stderr.strip().splitlines() or ['killed']
+        errors = [line for line in lines if re.match(r'(error|[\w.]*Error|[\w.]*Exception):', line)]
+        raise ValueError((errors or lines)[-1])
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -100,7 +114,9 @@ def one_line_errors() -> Iterator[None]:
     """End the program with the message of a wrong setting, which says what is wrong."""
     try:
         yield
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError, SyntaxError) as error:
         if os.environ.get('MMSTAN_TRACEBACK'):
             raise
         sys.exit(f'error: {error} (MMSTAN_TRACEBACK=1 shows where)')
+    except KeyboardInterrupt:
+        sys.exit('interrupted')

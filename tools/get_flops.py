@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from command_line import one_line_errors
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
-from mmstan.config import missing_data
+from mmstan.config import check_arguments, missing_data
 from mmstan.measure import MultiplyAdds, count_multiply_adds, count_parameters
 from mmstan.models.heads.class_texts import ClassTexts
 from mmstan.models.towers import TextTower
@@ -60,7 +61,7 @@ def size_of_view(
     frames = frames or find(pipeline, 'num_frames') or find(pipeline, 'clip_len')
     size = size or find(pipeline, 'crop_size')
     if not frames or not size:
-        raise SystemExit('the test pipeline does not say frames and crop size: --frames, --size')
+        raise ValueError('the test pipeline does not say frames and crop size: --frames, --size')
     return frames, size
 
 
@@ -180,11 +181,13 @@ def use_stand_ins(cfg: Config, classes: int) -> None:
 def main() -> None:
     """Print the table."""
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    init_default_scope(cfg.get('default_scope', 'mmaction'))
-    frames, size = size_of_view(cfg, frames=args.frames, size=args.size)
-    use_stand_ins(cfg, args.classes)
-    print(table(cfg, frames, size))
+    with one_line_errors():
+        cfg = Config.fromfile(args.config)
+        init_default_scope(cfg.get('default_scope', 'mmaction'))
+        check_arguments(cfg)
+        frames, size = size_of_view(cfg, frames=args.frames, size=args.size)
+        use_stand_ins(cfg, args.classes)
+        print(table(cfg, frames, size))
 
 
 if __name__ == '__main__':

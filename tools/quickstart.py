@@ -8,6 +8,7 @@ Leaves tables and pictures in ``work_dirs/quickstart``. Steps that are done are 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import pickle
@@ -16,7 +17,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +66,15 @@ def run(tool: str, *args: str) -> None:
         raise SystemExit(''.join(lines[-40:]) + f'\n{" ".join(command)} failed')
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait until no other process is in here with the same path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open('w') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def train_and_test(
     config: Path, work_dir: Path, *options: str, figures: Figures | None = None
 ) -> dict[str, float]:
@@ -74,7 +85,16 @@ def train_and_test(
         work_dir: Of this run alone: it is emptied when the config, its options or its data change.
         *options: Of ``tools/train.py``.
         figures: The work dir of a finished test -> figures, by default of recognition.
+
+    Two processes with the same work dir wait for one another.
     """
+    with locked(work_dir.with_suffix('.lock')):
+        return _train_and_test(config, work_dir, *options, figures=figures)
+
+
+def _train_and_test(
+    config: Path, work_dir: Path, *options: str, figures: Figures | None
+) -> dict[str, float]:
     result = work_dir / 'result.json'
     what = fingerprint(config, *options)
     made_from = work_dir / 'made_from.txt'

@@ -19,6 +19,7 @@ import torch
 from mmengine.config import Config
 from quickstart import (
     last_checkpoint,
+    locked,
     recognition_figures,
     retrieval_figures,
     train_and_test,
@@ -27,7 +28,7 @@ from quickstart import (
 from mmstan.compat.checkpoints import load_file
 from mmstan.config import own_sources
 from mmstan.datasets.moving_shapes import Task, generate
-from mmstan.toy import towers_of, toy_run
+from mmstan.toy import require_image_tower, towers_of, toy_run
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs'
 
@@ -115,6 +116,7 @@ def plan_system(config: str, seed: int, folder: Path) -> tuple[Plan, Plan]:
     kind = KINDS.get(cfg.model.type)
     if kind is None:
         raise ValueError(f'{config}: model.type={cfg.model.type!r} is none of {list(KINDS)}')
+    require_image_tower(cfg)
     towers = _plan(_mean_pooling(cfg), TOWERS, seed, folder / 'towers')
     weights = towers.work_dir / 'towers.pt'
     return towers, _plan(cfg, kind, seed, folder / Path(config).parent.name, weights)
@@ -142,9 +144,12 @@ def train(config: str, seed: int, folder: Path) -> None:
     """Train and test the toy form of a config, unless that is done already."""
     towers, system = plan_system(config, seed, folder)
     weights = towers.work_dir / 'towers.pt'
-    if not weights.exists():
-        towers.run()
-        torch.save(towers_of(load_file(last_checkpoint(towers.work_dir))['state_dict']), weights)
+    with locked(towers.work_dir.with_suffix('.towers.lock')):
+        if towers.score is None or not weights.exists():
+            towers.run()
+            state = load_file(last_checkpoint(towers.work_dir))['state_dict']
+            torch.save(towers_of(state), weights.with_suffix('.part'))
+            weights.with_suffix('.part').replace(weights)
     system.run()
 
 

@@ -36,8 +36,8 @@ def trade_off_picture(path: str | Path, panels: Sequence[TradeOff]) -> None:
     figure = Figure(figsize=(9, 5 * len(panels)), layout='constrained')
     for axes, panel in zip(figure.subplots(len(panels), squeeze=False)[:, 0], panels):
         axes.set_title(panel.title)
-        axes.set_xlabel('GMACs of a view')
-        axes.set_ylabel(f'{panel.score} on Moving Shapes, %')
+        axes.set_xlabel("GMACs of a view, the config's own towers")
+        axes.set_ylabel(f'{panel.score} on Moving Shapes, toy towers, %')
         axes.grid(alpha=0.3)
         best_first = sorted(panel.points, key=lambda point: -point[2])
         for i, (system, gmacs, score) in enumerate(best_first):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from gloo_processes import free_port
 from mmengine.config import Config
 from test_tools import script
+
+from mmstan.config import default_work_dir
 
 PROJECT = Path(__file__).parents[2]
 STOCK = Path(mmaction.__file__).parent / '.mim'
@@ -153,7 +156,22 @@ def train_tiny(config: str, shapes: Path, folder: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, 'argv', ['train.py', str(PROJECT / 'configs' / config), '--tiny'])
     script('train').main()
-    return folder / f'work_dirs/{config.removesuffix(".py")}_tiny'
+    return folder / f'{default_work_dir(PROJECT / "configs" / config)}_tiny'
+
+
+def test_the_idea_of_the_readme(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its module and config, as they stand there."""
+    section = (PROJECT / 'README.md').read_text('utf-8').partition('## An idea of your own')[2]
+    module, config = re.findall(r'```python\n(.*?)```', section, re.DOTALL)[:2]
+    (tmp_path / 'ideas').mkdir()
+    (tmp_path / 'ideas/gru.py').write_text(module)
+    (tmp_path / 'idea.py').write_text(config.replace("'../", f"'{PROJECT}/configs/"))
+    monkeypatch.syspath_prepend(tmp_path)
+    logged = scalars(train_tiny(str(tmp_path / 'idea.py'), shapes, tmp_path, monkeypatch))
+    assert any('loss' in line for line in logged)
+    assert any('acc/top1' in line for line in logged)
 
 
 @pytest.mark.parametrize('config', ['stan/k400_b32.py', 'stan/ablations/k400_b16_posterior.py'])

@@ -29,7 +29,7 @@ test_dataloader = dict(dataset=dict(pipeline=pipeline))
 before = r'(class_embedding|positional_embedding|conv1|ln_pre|token_embedding)'
 find_unused_parameters = True  # distributed training waits for frozen parameters otherwise
 optim_wrapper = dict(
-    optimizer=dict(lr=1e-5, weight_decay=0.2),
+    optimizer=dict(lr=1e-5, eps=1e-6, weight_decay=0.2),
     paramwise_cfg=dict(
         rules=[
             dict(match=rf'(backbone\.tower\.visual|text_tower\.text)\.(?!{before})'),
