@@ -349,3 +349,16 @@ def test_distributed_command(
     assert '-m|torch.distributed.run|--nnodes=1|--node_rank=0|--nproc_per_node=2|' in result.stdout
     assert '|--master_port=1234|' in result.stdout
     assert result.stdout.endswith(f'tools/{expected}|')
+
+
+@pytest.mark.parametrize(
+    ('text', 'error'),
+    [
+        ('KeyError: 1\nmine.OddError: 2\n  frame #47: _start\n', 'mine.OddError: 2'),
+        ('loss 1\nerror: no such file\n\ntrain.py failed', 'error: no such file'),
+        ('Segmentation fault', 'Segmentation fault'),
+        ('', 'killed'),
+    ],
+)
+def test_the_line_that_says_why_a_program_failed(text: str, error: str) -> None:
+    assert script('command_line').last_error(text) == error

@@ -30,7 +30,7 @@ from benchmark_cost import PRECISIONS, Settings, measure
 from benchmark_data import measure_pipeline, report, verdict
 from benchmark_store import Costs, Job, rows_of, with_references
 from benchmark_table import write
-from command_line import at_least, figures_from_own_process, one_line_errors
+from command_line import at_least, figures_from_own_process, last_error, one_line_errors
 from mmengine.config import Config
 from toy_training import CONFIGS, plan_system, train
 
@@ -147,7 +147,7 @@ def run_training(configs: Sequence[str], seeds: list[int], folder: Path) -> Iter
                 train(config, seed, folder)
             except (ValueError, SystemExit) as error:
                 print(error, flush=True)
-                yield f'{config}: {str(error).strip().splitlines()[-1]}'
+                yield f'{config}: {last_error(str(error))}'
 
 
 def forget(

@@ -103,10 +103,15 @@ def figures_from_own_process(script: str, *options: str) -> dict[str, float]:
     command = [sys.executable, '-W', 'ignore', script, *options]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or ['killed']
-        errors = [line for line in lines if re.match(r'(error|[\w.]*Error|[\w.]*Exception):', line)]
-        raise ValueError((errors or lines)[-1])
+        raise ValueError(last_error(done.stderr))
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def last_error(text: str) -> str:
+    """The line of a program's output that says why it failed."""
+    lines = text.strip().splitlines() or ['killed']
+    errors = [line for line in lines if re.match(r'(error|[\w.]*(Error|Exception)):', line)]
+    return (errors or lines)[-1]
 
 
 @contextmanager

@@ -94,7 +94,8 @@ def _check_claims(claims: dict[str, list[Rule]], trained: set[str], rules: Seque
         if names:
             raise ValueError(
                 f'{what} {len(names)} parameters: {_listed(names)}; every trained parameter needs '
-                f'exactly one of {"; ".join(map(str, rules))}'
+                'exactly one of optim_wrapper.paramwise_cfg.rules, which are '
+                f'{"; ".join(map(str, rules))}'
             )
 
 
