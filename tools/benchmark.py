@@ -199,10 +199,8 @@ def main() -> None:
         failed += run_training(list(every), args.seeds, runs) if args.train else []
     if args.data:
         run_data(args.configs, costs, args)
-    print(
-        '\n'
-        + write(rows_of(jobs, costs, args.seeds, runs, f'{name}, {settings}'), args.out or folder)
-    )
+    rows = rows_of(jobs, costs, args.seeds, runs, f'{name}, {settings}')
+    print(f'\n{write(rows, args.out or folder)}')
     if failed:
         sys.exit('\n'.join(['failed:', *failed]))
 
