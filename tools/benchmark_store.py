@@ -112,8 +112,9 @@ def view_of_tower(job: Job) -> tuple[int, int]:
     """Frames of a view that the tower sees, and their pixels of a side."""
     cfg, settings = Config.fromfile(job.config), job.settings
     frames, size = size_of_view(cfg, frames=settings.frames, size=settings.size)
-    if cfg.model.backbone.type == 'mmstan.DiST':
-        frames //= cfg.model.backbone.get('gamma', 2)  # the others are its own branch's
+    backbone = cfg.model.get('backbone') or {}
+    if backbone.get('type') == 'mmstan.DiST':
+        frames //= backbone.get('gamma', 2)  # the others are its own branch's
     return frames, size
 
 

@@ -162,7 +162,7 @@ def _title(rows: Sequence[Row]) -> str:
     for what, counts in (('round', [r.rounds for r in rows]), ('seed', [r.seeds for r in rows])):
         counts = sorted({count for count in counts if count})
         if counts:
-            span = ' to '.join(map(str, {counts[0]: 0, counts[-1]: 0}))
+            span = ' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))
             parts.append(f'{span} {what}{"" if counts[-1] == 1 else "s"}')
     return ', '.join(parts)
 
