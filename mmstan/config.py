@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
-import importlib.util
 import inspect
 import os
+import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -41,20 +43,42 @@ def custom_imports(cfg: Config) -> list[str]:
 
 
 def own_sources(cfg: Config) -> list[str]:
-    """The source texts of the user's modules among ``custom_imports``: of no installed package.
+    """The source texts of the user's modules that ``custom_imports`` names, and that these import.
 
-    Whether a result is still that of the config cannot be told from the config alone.
+    Whether a result is still that of the config cannot be told from the config alone. Neither
+    mmstan's nor installed modules count.
     """
-    files: set[Path] = set()
-    for name in {name.split('.')[0] for name in custom_imports(cfg)} - {'mmstan'}:
-        spec = importlib.util.find_spec(name)
-        if spec is None:
-            continue
-        folders = spec.submodule_search_locations
-        for path in map(Path, [spec.origin or ''] if folders is None else folders):
-            if 'site-packages' not in path.parts:
-                files.update(path.rglob('*.py') if path.is_dir() else [path])
-    return [path.read_text('utf-8') for path in sorted(files)]
+    found: dict[Path, str] = {}
+    waiting = custom_imports(cfg)  # which Config.fromfile has imported
+    while waiting:
+        module = sys.modules.get(waiting.pop())
+        path = Path(getattr(module, '__file__', None) or '')
+        if module is not None and path not in found and _is_the_users(path):
+            found[path] = path.read_text('utf-8')
+            waiting += _imported(found[path], module.__name__, module.__package__ or '')
+    return [found[path] for path in sorted(found)]
+
+
+def _is_the_users(path: Path) -> bool:
+    installed = {Path(sysconfig.get_path('stdlib')), Path(registry.__file__).parent}
+    packages = {'site-packages', 'dist-packages'}
+    return path.suffix == '.py' and not (installed & {*path.parents} or packages & {*path.parts})
+
+
+def _imported(source: str, name: str, package: str) -> Iterator[str]:
+    """Names that may be those of modules that a module's source imports.
+
+    >>> sorted(_imported('from .part import x', 'own.neck', 'own'))
+    ['own', 'own.part', 'own.part.x']
+    """
+    yield package
+    for node in ast.walk(ast.parse(source, name)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split('.')[: 1 - node.level or None] if node.level else []
+            base = '.'.join([*parents, *([node.module] if node.module else [])])
+            yield from (base, *(f'{base}.{alias.name}' for alias in node.names))
 
 
 def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:

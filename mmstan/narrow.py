@@ -69,12 +69,12 @@ def narrow_model(model: ConfigDict, sizes: Sizes, *, pretrained: str | None = No
         if sizes.layers and 'levels' in node:
             node.update(levels=_levels(node['levels'], depth, sizes.layers))
     widths = dict(dim=joint, width=joint, in_channels=joint, heads=sizes.heads)
-    for part in _parts(model):
+    for part in joint_space_parts(model):
         part.update({key: value for key, value in widths.items() if key in part})
 
 
-def _parts(model: ConfigDict) -> Iterator[ConfigDict]:
-    """What stands in the joint space."""
+def joint_space_parts(model: ConfigDict) -> Iterator[ConfigDict]:
+    """Neck, head and interaction, which stand in the joint space."""
     heads = [model[key] for key in ('head', 'cls_head') if model.get(key)]
     for part in (model.get('neck'), *heads, *(head.get('interaction') for head in heads)):
         if part:

@@ -11,7 +11,7 @@ from mmengine.config import Config, ConfigDict
 from torch import Tensor
 
 from mmstan.config import custom_imports
-from mmstan.narrow import Sizes, dicts, narrow_model
+from mmstan.narrow import Sizes, dicts, joint_space_parts, narrow_model
 from mmstan.shrink import set_classes
 
 SIZES = Sizes(
@@ -88,7 +88,7 @@ def towers_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _set_frames(model: ConfigDict, frames: int) -> None:
     """What has a table over time has one of so many frames."""
-    for part in (model.backbone, model.get('neck')):
+    for part in (model.backbone, *joint_space_parts(model)):
         if part and (part.type == 'mmstan.DiST' or 'num_frames' in part):
             gamma = part.get('gamma', 2) if part.type == 'mmstan.DiST' else 1
             part.num_frames = frames // gamma

@@ -10,7 +10,8 @@ import torch
 from mmengine.config import Config
 from videos import numbered_frames, write_video
 
-from mmstan.measure import machine, matrix_product_rate, peak_memory, seconds
+from mmstan.config import own_sources
+from mmstan.measure import count_multiply_adds, machine, matrix_product_rate, peak_memory, seconds
 from mmstan.registry import MODELS
 from mmstan.toy import toy_run
 
@@ -224,31 +225,52 @@ def test_half_a_line_of_a_killed_process(tmp_path: Path) -> None:
     assert costs.rounds(job) == {0: FIGURES, 1: FIGURES}
 
 
-def test_costs_of_a_changed_config_are_not_shown(tmp_path: Path) -> None:
+def test_costs_of_a_changed_config_are_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config, costs = tmp_path / 'mine.py', Costs(tmp_path / 'cost.jsonl')
     mine, stan = Job(str(config), SETTINGS), Job(STAN, SETTINGS)
-    config.write_text("model = dict(type='A')")
-    costs.add(mine, 0, FIGURES)
+    config.write_text(f'_base_ = {STAN!r}')
     costs.add(stan, 0, FIGURES)
-    assert costs.rounds(mine)
-    digest.cache_clear()
-    config.write_text("model = dict(type='B')")
+    monkeypatch.setattr(benchmark, 'in_own_process', lambda job: FIGURES)
+    assert not list(benchmark.run_costs(costs, [mine], 1))
+    assert costs.rounds(mine) == {0: FIGURES}
+
+    def edited_meanwhile(job: Job) -> dict[str, float]:
+        config.write_text(f'_base_ = {STAN!r}\nmodel = dict(neck=None)')
+        return FIGURES
+
+    monkeypatch.setattr(benchmark, 'in_own_process', edited_meanwhile)
+    (failed,) = benchmark.run_costs(costs, [mine], 2)
+    assert 'changed while it was measured' in failed
     assert not costs.rounds(mine) and costs.rounds(stan)
 
 
 def test_costs_and_runs_can_be_forgotten(tmp_path: Path) -> None:
     costs, runs = Costs(tmp_path / 'cost.jsonl'), tmp_path / 'runs'
-    plans = [plan_system(STAN, seed, runs)[1] for seed in (0, 1)]
-    for plan in plans:
+    kept, (towers, system) = plan_system(STAN, 0, runs), plan_system(STAN, 1, runs)
+    for plan in (*kept, towers, system):
         plan.work_dir.mkdir(parents=True)
     mean, stan = Job(MEAN, SETTINGS), Job(STAN, SETTINGS)
     for job in (mean, stan):
         costs.add(job, 0, FIGURES)
-    benchmark.forget(costs, [mean], [STAN], [1], runs)
+    no_toy = str(PROJECT / 'configs/baselines/divided_space_time/k400_vit_b16.py')
+    benchmark.forget(costs, [mean], [no_toy, STAN], [1], runs)
     assert not costs.rounds(mean) and costs.rounds(stan) == {0: FIGURES}
-    assert [plan.work_dir.exists() for plan in plans] == [True, False]
+    assert all(plan.work_dir.exists() for plan in kept)
+    assert not towers.work_dir.exists() and not system.work_dir.exists()
     costs.add(mean, 1, FIGURES)
     assert costs.rounds(mean) == {1: FIGURES}
+
+
+def test_runs_of_a_folder_with_a_dot_do_not_share_a_file(tmp_path: Path) -> None:
+    folder = tmp_path / 'v1.0'
+    folder.mkdir()
+    for name, base in (('a', STAN), ('b', MEAN)):
+        (folder / f'{name}.py').write_text(f'_base_ = {base!r}')
+    configs = [str(folder / f'{name}.py') for name in 'ab']
+    plans = [plan_system(config, seed, tmp_path)[1] for config in configs for seed in (0, 1)]
+    assert len({plan.file for plan in plans}) == 4
 
 
 OWN_NECK = """
@@ -283,6 +305,16 @@ def test_a_module_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     digest.cache_clear()
     assert plan_system(str(config), 0, tmp_path)[1].work_dir != first.work_dir
     assert not costs.rounds(job)
+    digest.cache_clear()
+    now = digest(str(config))
+    (tmp_path / 'own/another_idea.py').write_text('SCALE = 2')  # which nothing imports
+    digest.cache_clear()
+    assert digest(str(config)) == now
+
+
+@pytest.mark.parametrize('name', ['math', 'sys', 'mmaction', 'mmstan.models', 'json.decoder'])
+def test_installed_modules_are_not_the_users(name: str) -> None:
+    assert own_sources(Config(dict(custom_imports=dict(imports=[name])))) == []
 
 
 def test_ratios_are_of_the_same_round() -> None:
@@ -376,6 +408,14 @@ def test_what_a_table_says_of_rounds_and_seeds() -> None:
     text = markdown(rows)
     assert text.startswith('recognition, ViT-B-16, 2 rounds, 1 to 3 seeds')
     assert '51.2 (1) |' in text and '84.4 ± 1.2 |' in text
+
+
+def test_an_lstm_is_counted() -> None:
+    """oneDNN's is one operator, which is used on the CPU."""
+    lstm, x = torch.nn.LSTM(8, 16, batch_first=True), torch.randn(2, 3, 8)
+    enabled = torch.backends.mkldnn.enabled
+    assert count_multiply_adds(lstm, x).linear == 6 * 4 * 16 * (8 + 16)
+    assert torch.backends.mkldnn.enabled == enabled
 
 
 def test_measuring() -> None:

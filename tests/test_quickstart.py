@@ -1,4 +1,5 @@
-import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -29,20 +30,23 @@ def test_retrieval_shows_its_recall() -> None:
     assert '51.6 %' in script('quickstart').progress(line)
 
 
-def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
-    locked, path = script('quickstart').locked, tmp_path / 'run.lock'
-    entered = threading.Event()
+def test_two_processes_do_not_train_in_one_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quickstart, at_work = script('quickstart'), []
 
-    def second() -> None:
-        with locked(path):
-            entered.set()
+    def train(config: Path, work_dir: Path, **_: object) -> dict[str, float]:
+        at_work.append(work_dir)
+        time.sleep(0.2)
+        found = dict(others=float(at_work.count(work_dir) - 1))
+        at_work.remove(work_dir)
+        return found
 
-    with locked(path):
-        thread = threading.Thread(target=second)
-        thread.start()
-        assert not entered.wait(0.3)
-    assert entered.wait(10)
-    thread.join()
+    monkeypatch.setattr(quickstart, '_train_and_test', train)
+    with ThreadPoolExecutor() as pool:
+        call = (quickstart.train_and_test, Path('a.py'), tmp_path / 'v1.0_a')
+        runs = [pool.submit(*call) for _ in range(3)]
+    assert [run.result()['others'] for run in runs] == [0, 0, 0]
 
 
 def test_figures_of_the_last_test(tmp_path: Path) -> None:

@@ -356,6 +356,7 @@ def test_distributed_command(
     [
         ('KeyError: 1\nmine.OddError: 2\n  frame #47: _start\n', 'mine.OddError: 2'),
         ('loss 1\nerror: no such file\n\ntrain.py failed', 'error: no such file'),
+        ('KeyError: 1\n    assert x\nAssertionError', 'AssertionError'),
         ('Segmentation fault', 'Segmentation fault'),
         ('', 'killed'),
     ],

@@ -4,8 +4,9 @@ Measures what each costs on this machine: parameters, multiply-adds, forward and
 ratios to CLIP mean pooling of the same tower on as many frames (which is measured beside them where
 ``configs/baselines/clip_mean`` has it), throughput, peak memory, share of the machine's
 matrix-product rate. Each config runs in a process of its own, one after the other, ``--rounds``
-times in turn; medians are shown. ``--train moving_shapes`` adds what each learns: top-1 of eight
-motions, or R@1 on misaligned videos, with the same small towers, data and budget for all.
+times in turn; medians are shown (mean pooling that was measured before is not measured again).
+``--train moving_shapes`` adds what each learns: top-1 of eight motions, or R@1 on misaligned
+videos, with the same small towers, data and budget for all.
 ``--data`` measures the pipelines of the configs that are named: is the model fed fast enough?
 
 Rows are kept as they finish, in ``work_dirs/benchmark/MACHINE``, and a later call goes on. A config
@@ -21,14 +22,15 @@ import re
 import statistics
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from benchmark_cost import PRECISIONS, Settings, measure
 from benchmark_data import measure_pipeline, report, verdict
-from benchmark_store import Costs, Job, rows_of, with_references
+from benchmark_store import Costs, Job, digest, rows_of, with_references
 from benchmark_table import write
 from command_line import at_least, figures_from_own_process, last_error, one_line_errors
 from mmengine.config import Config
@@ -68,20 +70,25 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--threads', type=at_least(1), default=torch.get_num_threads())
     parser.add_argument('--clips', type=at_least(1), default=2, help='clips of a batch')
-    parser.add_argument('--frames', type=int, help="frames of a clip; each config's own")
-    parser.add_argument('--size', type=int, help="pixels of a side; each config's own")
+    parser.add_argument('--frames', type=at_least(1), help="frames of a clip; each config's own")
+    parser.add_argument('--size', type=at_least(1), help="pixels of a side; each config's own")
     parser.add_argument('--precision', choices=PRECISIONS, default='fp32', help='by autocast')
     parser.add_argument('--compile', action='store_true', help='torch.compile the backbones')
     parser.add_argument('--train', choices=['moving_shapes'], help='train and test as well')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='of --train')
     parser.add_argument('--data', action='store_true', help='measure the pipelines as well')
     parser.add_argument('--videos', type=Path, help="any videos in the place of --data's own")
-    parser.add_argument('--workers', type=int, help="of --data; each config's own")
-    parser.add_argument('--again', action='store_true', help='forget what is there of CONFIGs')
+    parser.add_argument('--workers', type=at_least(0), help="of --data; each config's own")
+    parser.add_argument(
+        '--again',
+        action='store_true',
+        help='forget what is there of CONFIGs, mean pooling beside them and toy towers',
+    )
     parser.add_argument('--report', action='store_true', help='run nothing, show what is there')
     parser.add_argument('--out', type=Path, help='folder of systems.csv, .md and .png')
     parser.add_argument('--json', action='store_true', help=argparse.SUPPRESS)  # one config, here
     args = parser.parse_args()
+    args.seeds = list(dict.fromkeys(args.seeds))
     if args.report and (args.again or args.data):
         parser.error('--report runs nothing and shows what is there: without --again and --data')
     if args.data and not args.configs:
@@ -125,15 +132,26 @@ def in_own_process(job: Job) -> dict[str, float]:
         raise ValueError(f'{job.config}: {error}') from error
 
 
+def unchanged(job: Job, measure: Callable[[Job], dict[str, float]]) -> dict[str, float]:
+    """What ``measure`` finds, if nothing that the job is made from changes meanwhile."""
+    before = digest(job.config)
+    figures = measure(job)
+    digest.cache_clear()
+    if digest(job.config) != before:
+        raise ValueError(f'{job.config}: it, or a module of yours, changed while it was measured')
+    return figures
+
+
 def run_costs(costs: Costs, jobs: Sequence[Job], rounds: int) -> Iterator[str]:
     """Measure what is missing, all jobs of a round after one another; yields what failed."""
     for index in range(rounds):
         for number, job in enumerate(jobs, 1):
+            digest.cache_clear()
             if index in costs.rounds(job):
                 continue
             print(f'round {index + 1}, {number} of {len(jobs)}: {job.name}', flush=True)
             try:
-                costs.add(job, index, in_own_process(job))
+                costs.add(job, index, unchanged(job, in_own_process))
             except ValueError as error:
                 print(f'    {error}', flush=True)
                 yield str(error)
@@ -153,12 +171,14 @@ def run_training(configs: Sequence[str], seeds: list[int], folder: Path) -> Iter
 def forget(
     costs: Costs, jobs: Sequence[Job], configs: Sequence[str], seeds: list[int], folder: Path
 ) -> None:
-    """Throw away the costs of ``jobs``, and the runs of ``configs`` with the seeds."""
+    """Throw away the costs of ``jobs``, and the runs of ``configs`` and their towers."""
     for job in jobs:
         costs.forget(job)
     for config in configs:
         for seed in seeds:
-            plan_system(config, seed, folder)[1].forget()
+            with suppress(ValueError):  # it has no toy form
+                for plan in plan_system(config, seed, folder):
+                    plan.forget()
 
 
 def run_data(configs: Sequence[str], costs: Costs, args: argparse.Namespace) -> None:
@@ -189,14 +209,13 @@ def main() -> None:
     name, jobs = machine(args.device), with_references(configs, settings)
     folder = Path('work_dirs/benchmark', re.sub(r'[^\w.]+', '-', name).strip('-').lower())
     costs, runs = Costs(folder / 'cost.jsonl'), folder / 'moving_shapes'
+    trained = list(dict.fromkeys(job.config for job in jobs)) if args.train else []
     failed: list[str] = []
     if args.again:
-        measured, trained = jobs if args.rounds else (), configs if args.train else ()
-        forget(costs, measured, trained, args.seeds, runs)
+        forget(costs, jobs if args.rounds else [], trained, args.seeds, runs)
     if not args.report:
         failed += run_costs(costs, jobs, args.rounds)
-        every = dict.fromkeys(job.config for job in jobs)
-        failed += run_training(list(every), args.seeds, runs) if args.train else []
+        failed += run_training(trained, args.seeds, runs)
     if args.data:
         run_data(args.configs, costs, args)
     rows = rows_of(jobs, costs, args.seeds, runs, f'{name}, {settings}')

@@ -110,7 +110,7 @@ def figures_from_own_process(script: str, *options: str) -> dict[str, float]:
 def last_error(text: str) -> str:
     """The line of a program's output that says why it failed."""
     lines = text.strip().splitlines() or ['killed']
-    errors = [line for line in lines if re.match(r'(error|[\w.]*(Error|Exception)):', line)]
+    errors = [line for line in lines if re.match(r'error:|[\w.]*(Error|Exception)(:|$)', line)]
     return (errors or lines)[-1]
 
 

@@ -67,10 +67,10 @@ def run(tool: str, *args: str) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Wait until no other process is in here with the same path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open('w') as file:
+def locked(work_dir: Path) -> Iterator[None]:
+    """Wait until no other process is in here with the same folder."""
+    work_dir.parent.mkdir(parents=True, exist_ok=True)
+    with work_dir.with_name(f'{work_dir.name}.lock').open('w') as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -88,7 +88,7 @@ def train_and_test(
 
     Two processes with the same work dir wait for one another.
     """
-    with locked(work_dir.with_suffix('.lock')):
+    with locked(work_dir):
         return _train_and_test(config, work_dir, *options, figures=figures)
 
 

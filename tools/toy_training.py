@@ -78,19 +78,21 @@ class Plan:
     @property
     def file(self) -> Path:
         """Where the config is written."""
-        return self.work_dir.with_suffix('.py')
+        return self.work_dir.with_name(f'{self.work_dir.name}.py')
 
     def run(self) -> None:
         """Train and test, unless that is done already."""
         generate(size='small', tasks=[self.kind.task])
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        self.config.dump(self.file)
+        if not self.file.exists() or self.file.read_text() != self.config.dump():
+            self.config.dump(self.file)
         figures = recognition_figures if self.kind.task == 'recognition' else retrieval_figures
         train_and_test(self.file, self.work_dir, '--seed', str(self.seed), figures=figures)
 
     def forget(self) -> None:
         """Throw away what there is of the run."""
-        shutil.rmtree(self.work_dir, ignore_errors=True)
+        with locked(self.work_dir):
+            shutil.rmtree(self.work_dir, ignore_errors=True)
 
     @property
     def score(self) -> float | None:
@@ -119,7 +121,7 @@ def plan_system(config: str, seed: int, folder: Path) -> tuple[Plan, Plan]:
     require_image_tower(cfg)
     towers = _plan(_mean_pooling(cfg), TOWERS, seed, folder / 'towers')
     weights = towers.work_dir / 'towers.pt'
-    return towers, _plan(cfg, kind, seed, folder / Path(config).parent.name, weights)
+    return towers, _plan(cfg, kind, seed, folder / Path(config).resolve().parent.name, weights)
 
 
 def _mean_pooling(cfg: Config) -> Config:
@@ -144,7 +146,7 @@ def train(config: str, seed: int, folder: Path) -> None:
     """Train and test the toy form of a config, unless that is done already."""
     towers, system = plan_system(config, seed, folder)
     weights = towers.work_dir / 'towers.pt'
-    with locked(towers.work_dir.with_suffix('.towers.lock')):
+    with locked(towers.work_dir.with_name(f'{towers.work_dir.name}_weights')):
         if towers.score is None or not weights.exists():
             towers.run()
             state = load_file(last_checkpoint(towers.work_dir))['state_dict']

@@ -144,7 +144,7 @@ def mean_offset(weights: Tensor, table: Tensor, grid: tuple[int, int]) -> Tensor
 
     The table is read in place: the offsets to a patch at ``(r, c)`` are its rows from r and columns
     from c on, over keys from the last to the first. A copy for each pair of patches would be
-    (L, L, C), which takes ten times as long.
+    (L, L, C), which takes several times as long.
 
     Args:
         weights: Of queries and keys (B, L, L).
