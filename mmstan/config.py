@@ -55,7 +55,7 @@ def own_sources(cfg: Config) -> list[str]:
         path = Path(getattr(module, '__file__', None) or '')
         if module is not None and path not in found and _is_the_users(path):
             found[path] = path.read_text('utf-8')
-            waiting += _imported(found[path], module.__name__, module.__package__ or '')
+            waiting += _imported(found[path], module.__package__ or '')
     return [found[path] for path in sorted(found)]
 
 
@@ -65,14 +65,14 @@ def _is_the_users(path: Path) -> bool:
     return path.suffix == '.py' and not (installed & {*path.parents} or packages & {*path.parts})
 
 
-def _imported(source: str, name: str, package: str) -> Iterator[str]:
-    """Names that may be those of modules that a module's source imports.
+def _imported(source: str, package: str) -> Iterator[str]:
+    """Names that may be those of modules that the source of a module in ``package`` imports.
 
-    >>> sorted(_imported('from .part import x', 'own.neck', 'own'))
+    >>> sorted(_imported('from .part import x', 'own'))
     ['own', 'own.part', 'own.part.x']
     """
     yield package
-    for node in ast.walk(ast.parse(source, name)):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -166,9 +166,8 @@ def check_arguments(cfg: Config) -> None:
             continue
         short = name.removeprefix('mmstan.')
         if short not in known:
-            near = _near(short, known)
-            own = '' if 'did you mean' in near else '; is a class of yours in custom_imports?'
-            raise ValueError(f"{where}: there is no '{name}'{near}{own}")
+            near = _near(short, known, otherwise='; is a class of yours in custom_imports?')
+            raise ValueError(f"{where}: there is no '{name}'{near}")
         arguments = _arguments(known[short])
         for key in sorted(node.keys() - {'type', '_scope_', '_delete_'}):
             if arguments is not None and key not in arguments:
@@ -206,8 +205,8 @@ def _arguments(cls: type) -> set[str] | None:
     return None if inits else names
 
 
-def _near(word: str, known: Any) -> str:
+def _near(word: str, known: Any, *, otherwise: str = '') -> str:
     near = difflib.get_close_matches(word, list(known), n=1)
-    return (
-        f"; did you mean '{near[0]}'?" if near else f'; it has {", ".join(sorted(known)) or "none"}'
-    )
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    return f'; it has {", ".join(sorted(known)) or "none"}{otherwise}'

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -43,9 +43,9 @@ def count_multiply_adds(function: Callable[..., Any], *args: Any) -> MultiplyAdd
     """Multiply-adds of ``function(*args)``; nothing is computed where all tensors are meta."""
     # Opaque operators are not counted: attention's fast path, oneDNN's LSTM.
     fast_path = torch.backends.mha.get_fastpath_enabled()
-    one_dnn: Any = torch.backends.mkldnn.enabled
+    one_dnn: Any = torch.backends.mkldnn.enabled  # a property that is typed as its descriptor
     torch.backends.mha.set_fastpath_enabled(False)
-    torch.backends.mkldnn.enabled = False  # type: ignore[assignment]
+    torch.backends.mkldnn.enabled = cast(Any, False)
     try:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             function(*args)

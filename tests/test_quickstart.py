@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_tools import script
+from scripts import script
 from tiny_runs import stock_runner
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from models.tiny import IMAGE, WORDS, reference
-from test_tools import script
+from scripts import script
 from tiny_runs import stock_config
 
 from mmstan.evaluation import MatrixBlocks, RetrievalMetric, text_to_video_ranks

@@ -12,7 +12,8 @@ from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from models.tiny import IMAGE, WORDS
-from test_tools import PROJECT, script
+from scripts import script
+from test_tools import PROJECT
 from tiny_runs import stock_config
 
 from mmstan.visualization import layer_by_layer

@@ -22,7 +22,7 @@ import re
 import statistics
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -132,11 +132,10 @@ def in_own_process(job: Job) -> dict[str, float]:
         raise ValueError(f'{job.config}: {error}') from error
 
 
-def unchanged(job: Job, measure: Callable[[Job], dict[str, float]]) -> dict[str, float]:
-    """What ``measure`` finds, if nothing that the job is made from changes meanwhile."""
+def of_one_state(job: Job) -> dict[str, float]:
+    """The figures of one config, if nothing that it is made from changes meanwhile."""
     before = digest(job.config)
-    figures = measure(job)
-    digest.cache_clear()
+    figures = in_own_process(job)
     if digest(job.config) != before:
         raise ValueError(f'{job.config}: it, or a module of yours, changed while it was measured')
     return figures
@@ -146,12 +145,11 @@ def run_costs(costs: Costs, jobs: Sequence[Job], rounds: int) -> Iterator[str]:
     """Measure what is missing, all jobs of a round after one another; yields what failed."""
     for index in range(rounds):
         for number, job in enumerate(jobs, 1):
-            digest.cache_clear()
             if index in costs.rounds(job):
                 continue
             print(f'round {index + 1}, {number} of {len(jobs)}: {job.name}', flush=True)
             try:
-                costs.add(job, index, unchanged(job, in_own_process))
+                costs.add(job, index, of_one_state(job))
             except ValueError as error:
                 print(f'    {error}', flush=True)
                 yield str(error)

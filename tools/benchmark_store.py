@@ -47,8 +47,9 @@ class Costs:
     def rounds(self, job: Job) -> dict[int, dict[str, float]]:
         """Figures of a job by round."""
         found: dict[int, dict[str, float]] = {}
+        identity = _identity(job)
         for line in self._lines():
-            if any(line.get(key) != value for key, value in _identity(job).items()):
+            if any(line.get(key) != value for key, value in identity.items()):
                 continue
             if 'round' in line:
                 found[line['round']] = line['figures']
@@ -82,7 +83,6 @@ def _identity(job: Job) -> dict[str, Any]:
     return dict(config=job.name, made_from=made_from, settings=asdict(job.settings))
 
 
-@cache
 def digest(config: str) -> str:
     """Of a config and of the user's modules that it imports."""
     cfg = Config.fromfile(config)
@@ -108,6 +108,7 @@ def mean_pooling() -> dict[tuple[str, str], str]:
     return {kind_and_tower(path): path for path in paths}  # k400 takes the place of ssv2
 
 
+@cache
 def view_of_tower(job: Job) -> tuple[int, int]:
     """Frames of a view that the tower sees, and their pixels of a side."""
     cfg, settings = Config.fromfile(job.config), job.settings

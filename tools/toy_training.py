@@ -84,7 +84,7 @@ class Plan:
         """Train and test, unless that is done already."""
         generate(size='small', tasks=[self.kind.task])
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        if not self.file.exists() or self.file.read_text() != self.config.dump():
+        if not self._is_written:
             self.config.dump(self.file)
         figures = recognition_figures if self.kind.task == 'recognition' else retrieval_figures
         train_and_test(self.file, self.work_dir, '--seed', str(self.seed), figures=figures)
@@ -95,10 +95,14 @@ class Plan:
             shutil.rmtree(self.work_dir, ignore_errors=True)
 
     @property
+    def _is_written(self) -> bool:
+        return self.file.exists() and self.file.read_text() == self.config.dump()
+
+    @property
     def score(self) -> float | None:
         """Per cent, None where the run is not finished, or was of another budget."""
         result, (key, factor) = self.work_dir / 'result.json', self.kind.score
-        if not result.exists() or self.file.read_text() != self.config.dump():
+        if not result.exists() or not self._is_written:
             return None
         return factor * json.loads(result.read_text())[key]
 

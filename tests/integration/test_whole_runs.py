@@ -11,7 +11,7 @@ import mmaction
 import pytest
 from gloo_processes import free_port
 from mmengine.config import Config
-from test_tools import script
+from scripts import script
 
 from mmstan.config import default_work_dir
 
