@@ -96,7 +96,8 @@ class Plan:
 
     @property
     def _is_written(self) -> bool:
-        return self.file.exists() and self.file.read_text() == self.config.dump()
+        # Not as texts, which are slow to lay out.
+        return self.file.exists() and Config.fromfile(self.file).to_dict() == self.config.to_dict()
 
     @property
     def score(self) -> float | None:
