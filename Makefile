@@ -28,7 +28,7 @@ quickstart: install
 	$(PYTHON) tools/quickstart.py
 
 moving-shapes: install
-	$(PYTHON) tools/moving_shapes.py
+	$(PYTHON) tools/benchmarks/moving_shapes.py
 
 # Two gigabytes of memory a process, so that there are not more than eight of them.
 test: lint

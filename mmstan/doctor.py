@@ -135,7 +135,7 @@ def operators() -> Iterator[Finding]:
 
 def decoders() -> tuple[dict[str, str], list[Finding]]:
     """State of each video reader, found by decoding a clip, and what follows from it."""
-    from mmstan.datasets.transforms.readers import READERS, reader_problem
+    from mmstan.datasets.readers import READERS, reader_problem
 
     problems = {name: reader_problem(name) for name in READERS}
     findings = []

@@ -14,11 +14,11 @@ from mmaction.registry import TRANSFORMS as _TRANSFORMS
 from mmengine.registry import Registry
 
 
-def _child(parent: Registry, location: str) -> Registry:
-    return Registry(parent.name, parent=parent, scope='mmstan', locations=[location])
+def _child(parent: Registry, *locations: str) -> Registry:
+    return Registry(parent.name, parent=parent, scope='mmstan', locations=list(locations))
 
 
-MODELS = _child(_MODELS, 'mmstan.models')
+MODELS = _child(_MODELS, 'mmstan.models', 'mmstan.methods')
 DATASETS = _child(_DATASETS, 'mmstan.datasets')
 TRANSFORMS = _child(_TRANSFORMS, 'mmstan.datasets.transforms')
 METRICS = _child(_METRICS, 'mmstan.evaluation')

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.shortcuts import install
 from mmengine.logging import MMLogger
 from mmengine.utils import ManagerMixin
-from shortcuts import install
 
 import mmstan  # noqa: F401  (mends MMAction2 before any test imports it)
 from mmstan.compat.distributed import leave_group

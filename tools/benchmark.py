@@ -17,44 +17,26 @@ own code say ``--again``. A table is of one machine with one set of options, nev
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import statistics
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from benchmark_cost import PRECISIONS, Settings, measure
-from benchmark_data import measure_pipeline, report, verdict
-from benchmark_store import Costs, Job, digest, rows_of, with_references
-from benchmark_table import write
-from command_line import at_least, figures_from_own_process, last_error, one_line_errors
 from mmengine.config import Config
-from toy_training import CONFIGS, plan_system, train
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
-from mmstan.config import check_arguments
-from mmstan.measure import machine
-
-SYSTEMS = (
-    '*/k400_b32.py',
-    '*/k400_b16.py',
-    '*/k400_b16_8f.py',
-    '*/k400_b16_conv.py',
-    '*/msrvtt_b32.py',
-    'baselines/*/k400_b32.py',
-    'baselines/*/k400_b16.py',
-    'baselines/actionclip/k400_b16_*.py',
-    'baselines/*/msrvtt_b32.py',
-    'baselines/wti/msrvtt_b32_ti.py',
-    'mug_stan/ablations/msrvtt_b32_no_stan.py',  # Mug behind CLIP's own frames
-    'mug_stan/ablations/msrvtt_b32_wti.py',  # another interaction behind the same branch
-)
-"""Configs below ``configs`` that are compared by default."""
+from mmstan.benchmark.cost import PRECISIONS, Settings
+from mmstan.benchmark.measure import machine
+from mmstan.benchmark.measuring import forget, run_costs, run_training
+from mmstan.benchmark.pipeline import measure_pipeline, report, verdict
+from mmstan.benchmark.store import Costs, Job, rows_of, with_references
+from mmstan.benchmark.systems import systems
+from mmstan.benchmark.table import write
+from mmstan.cli import at_least, one_line_errors
+from mmstan.config.checks import check_arguments
 
 
 def parse_args() -> argparse.Namespace:
@@ -86,7 +68,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--report', action='store_true', help='run nothing, show what is there')
     parser.add_argument('--out', type=Path, help='folder of systems.csv, .md and .png')
-    parser.add_argument('--json', action='store_true', help=argparse.SUPPRESS)  # one config, here
     args = parser.parse_args()
     args.seeds = list(dict.fromkeys(args.seeds))
     if args.report and (args.again or args.data):
@@ -114,71 +95,6 @@ def settings_of(args: argparse.Namespace) -> Settings:
     )
 
 
-def systems() -> list[str]:
-    """The configs that are compared by default."""
-    found = {path for pattern in SYSTEMS for path in CONFIGS.glob(pattern)}
-    found = {path for path in found if path.parts[-2] != 'quickstart'}
-    return [str(path) for path in sorted(found)]
-
-
-def in_own_process(job: Job) -> dict[str, float]:
-    """The figures of one config, from a fresh process."""
-    options = asdict(job.settings)
-    flags = ['--compile'] if options.pop('compiled') else []
-    flags += [f'--{key}={value}' for key, value in options.items() if value is not None]
-    try:
-        return figures_from_own_process(__file__, job.config, *flags, '--json')
-    except ValueError as error:
-        raise ValueError(f'{job.config}: {error}') from error
-
-
-def of_one_state(job: Job) -> dict[str, float]:
-    """The figures of one config, if nothing that it is made from changes meanwhile."""
-    before = digest(job.config)
-    figures = in_own_process(job)
-    if digest(job.config) != before:
-        raise ValueError(f'{job.config}: it, or a module of yours, changed while it was measured')
-    return figures
-
-
-def run_costs(costs: Costs, jobs: Sequence[Job], rounds: int) -> Iterator[str]:
-    """Measure what is missing, all jobs of a round after one another; yields what failed."""
-    for index in range(rounds):
-        for number, job in enumerate(jobs, 1):
-            if index in costs.rounds(job):
-                continue
-            print(f'round {index + 1}, {number} of {len(jobs)}: {job.name}', flush=True)
-            try:
-                costs.add(job, index, of_one_state(job))
-            except ValueError as error:
-                print(f'    {error}', flush=True)
-                yield str(error)
-
-
-def run_training(configs: Sequence[str], seeds: list[int], folder: Path) -> Iterator[str]:
-    """Train what is missing, all configs with a seed after one another; yields what failed."""
-    for seed in seeds:
-        for config in configs:
-            try:
-                train(config, seed, folder)
-            except (ValueError, SystemExit) as error:
-                print(error, flush=True)
-                yield f'{config}: {last_error(str(error))}'
-
-
-def forget(
-    costs: Costs, jobs: Sequence[Job], configs: Sequence[str], seeds: list[int], folder: Path
-) -> None:
-    """Throw away the costs of ``jobs``, and the runs of ``configs`` and their towers."""
-    for job in jobs:
-        costs.forget(job)
-    for config in configs:
-        for seed in seeds:
-            with suppress(ValueError):  # it has no toy form
-                for plan in plan_system(config, seed, folder):
-                    plan.forget()
-
-
 def run_data(configs: Sequence[str], costs: Costs, args: argparse.Namespace) -> None:
     """Print how fast each pipeline is, beside what the model takes."""
     warnings.filterwarnings('ignore', 'This DataLoader will create')  # workers are printed
@@ -199,9 +115,6 @@ def main() -> None:
     """Measure what is missing, and show what is there."""
     args = parse_args()
     settings, configs = settings_of(args), args.configs or systems()
-    if args.json:
-        print(json.dumps(measure(configs[0], settings)))
-        return
     for config in configs:
         check_arguments(Config.fromfile(config))
     name, jobs = machine(args.device), with_references(configs, settings)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file as load_safetensors
 from safetensors.torch import save_file as save_safetensors
 from torch import Tensor
 
-import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
+import mmstan.methods  # noqa: F401  (every method registers its checkpoints)
 from mmstan.compat.checkpoints import load_file
 from mmstan.converters import CONVERTERS
 

@@ -11,7 +11,6 @@ import argparse
 import json
 from pathlib import Path
 
-from command_line import build_runner, command, merge_test_options, one_line_errors, parse
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
@@ -19,7 +18,9 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from mmstan.config import check_config
+from mmstan.apis.load import build_runner
+from mmstan.cli import command, merge_test_options, one_line_errors, parse
+from mmstan.config.checks import check_config
 from mmstan.evaluation import mean_and_deviation, split_configs, splits_table
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from command_line import build_runner, command, merge_run_options, one_line_errors, parse
 from mmengine.config import Config
 
-from mmstan.config import check_config, is_checkpoint
-from mmstan.shrink import shrink
+from mmstan.apis.load import build_runner
+from mmstan.cli import command, merge_run_options, one_line_errors, parse
+from mmstan.config.checks import check_config
+from mmstan.config.paths import is_checkpoint
+from mmstan.config.tiny import shrink
 
 
 def parse_args() -> argparse.Namespace:

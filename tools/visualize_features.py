@@ -18,14 +18,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from command_line import build_runner, command, merge_test_options, one_line_errors, parse
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.runner import Runner
 from torch import Tensor
 from tqdm import tqdm
 
-from mmstan.config import check_config
+from mmstan.apis.load import build_runner
+from mmstan.cli import command, merge_test_options, one_line_errors, parse
+from mmstan.config.checks import check_config
 from mmstan.models.backbones import VideoBackbone
 from mmstan.visualization import (
     activation_maps,

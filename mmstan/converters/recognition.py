@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from mmengine.logging import print_log
 from torch import Tensor
 
+from mmstan.converters.systems import register_converter
+
 _SCALE = 'head.logit_scale'
 _TEXT_TOWER = 'cls_head.texts.tower.'
 _OTHERS = [  # prefixes in retrieval and in recognition
@@ -61,3 +63,6 @@ def _renamed(state: Mapping[str, Tensor], prefixes: Sequence[tuple[str, str]]) -
         others = sorted(name for name in state if not name.startswith(known))
         raise ValueError(f'{len(others)} tensors left over: {", ".join(others[:5])}')
     return renamed
+
+
+register_converter('recognition', from_released, to_released)

@@ -92,12 +92,3 @@ def seconds(timestamp: str) -> float:
     """
     hours, minutes, rest = timestamp.split(':')
     return 3600 * int(hours) + 60 * int(minutes) + float(rest)
-
-
-def class_words(key: str) -> str:
-    """The ``key`` of EPIC_100_{verb,noun}_classes.csv as words for a text tower.
-
-    >>> class_words('turn-on'), class_words('board:chopping')
-    ('turn on', 'chopping board')
-    """
-    return ' '.join(reversed(key.split(':'))).replace('-', ' ').strip()

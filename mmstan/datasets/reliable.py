@@ -10,7 +10,7 @@ from mmengine.dataset import BaseDataset, ClassBalancedDataset, RepeatDataset
 from mmengine.logging import print_log
 
 from mmstan.datasets.randomness import seeded
-from mmstan.datasets.transforms import BrokenVideoError
+from mmstan.datasets.readers import BrokenVideoError
 
 
 class ReliableSamples(BaseDataset):

@@ -1,11 +1,11 @@
 """The training loop, hooks and optimiser groups: what MMEngine lacks."""
 
 from mmstan.engine.broken_videos import BrokenVideos
-from mmstan.engine.loops import EpochTrainLoop
 from mmstan.engine.param_groups import ParamGroups
 from mmstan.engine.prepare_resume import PrepareResume
 from mmstan.engine.retrieval_loops import RetrievalTestLoop, RetrievalValLoop
 from mmstan.engine.save_rng import SaveRNG, rng_state, set_rng_state
+from mmstan.engine.train_loop import EpochTrainLoop
 
 __all__ = [
     'BrokenVideos',

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from mmstan.datasets import count_missing
 from mmstan.evaluation import RetrievalMetric
-from mmstan.evaluation.features import Result, joined, kept, readable
+from mmstan.evaluation.gallery import Result, joined, kept, readable
 from mmstan.registry import LOOPS
 
 

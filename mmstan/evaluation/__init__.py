@@ -1,14 +1,8 @@
 """Metrics and test protocols."""
 
+from mmstan.datasets.few_shot import few_shot
 from mmstan.evaluation.acc_metric import AccMetric
 from mmstan.evaluation.normalisation import dual_softmax, qb_norm
-from mmstan.evaluation.protocols import (
-    class_index_names,
-    few_shot,
-    mean_and_deviation,
-    split_configs,
-    splits_table,
-)
 from mmstan.evaluation.ranks import (
     VideoRanks,
     summarise,
@@ -17,7 +11,9 @@ from mmstan.evaluation.ranks import (
 )
 from mmstan.evaluation.retrieval_metric import RetrievalMetric
 from mmstan.evaluation.scores import Blocks, MatrixBlocks, ScoreBlocks
+from mmstan.evaluation.splits import mean_and_deviation, split_configs, splits_table
 from mmstan.evaluation.verb_noun_metric import VerbNounMetric, action_ranks
+from mmstan.models.heads.class_names import class_index_names
 
 __all__ = [
     'AccMetric',

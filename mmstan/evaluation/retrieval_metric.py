@@ -9,7 +9,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmstan.evaluation.features import Gallery, joined, kept, readable
+from mmstan.evaluation.gallery import Gallery, joined, kept, readable
 from mmstan.evaluation.normalisation import dual_softmax, qb_norm
 from mmstan.evaluation.ranks import (
     TIES,
@@ -19,8 +19,7 @@ from mmstan.evaluation.ranks import (
     video_to_text_ranks,
 )
 from mmstan.evaluation.scores import Blocks, ScoreBlocks
-from mmstan.models.interactions import VideoFeatures
-from mmstan.models.towers import TextFeatures
+from mmstan.models.features import TextFeatures, VideoFeatures
 from mmstan.registry import METRICS
 
 _LOOP = (

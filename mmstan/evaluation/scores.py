@@ -9,8 +9,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from mmstan.models.interactions import VideoFeatures
-from mmstan.models.towers import TextFeatures
+from mmstan.models.features import TextFeatures, VideoFeatures
 
 Features = TypeVar('Features', TextFeatures, VideoFeatures)
 Score = Callable[[TextFeatures, VideoFeatures], Tensor]

@@ -9,7 +9,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
-from mmstan.evaluation.features import readable
+from mmstan.evaluation.gallery import readable
 from mmstan.registry import METRICS
 
 _TASKS = ('action', 'verb', 'noun')  # the first metric is the one by which the best is kept

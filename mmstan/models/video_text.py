@@ -12,10 +12,10 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mmstan.models.backbones import VideoBackbone
+from mmstan.models.features import TextFeatures, VideoFeatures, frame_mask
 from mmstan.models.heads import RetrievalHead
-from mmstan.models.interactions import Cosine, VideoFeatures
-from mmstan.models.necks.frame_mask import frame_mask
-from mmstan.models.towers import TextFeatures, TextTower
+from mmstan.models.interactions import Cosine
+from mmstan.models.towers import TextTower
 from mmstan.registry import MODELS
 
 

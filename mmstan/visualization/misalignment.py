@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from mmstan.models.interactions import VideoFeatures, unit
+from mmstan.models.features import VideoFeatures, l2_normalise
 
 LEVELS = ('up', 'middle', 'bottom')
 _AT_ONCE = 1024  # captions
@@ -61,7 +61,7 @@ def own_frames(sentences: Tensor, video: VideoFeatures, owners: Tensor) -> OwnFr
     Raises:
         ValueError: There is a single video, so that no pair is mismatched.
     """
-    sentences, frames = unit(sentences), unit(video.frames)
+    sentences, frames = l2_normalise(sentences), l2_normalise(video.frames)
     chunks = zip(sentences.split(_AT_ONCE), owners.split(_AT_ONCE))
     similarities = torch.cat([torch.einsum('ad,atd->at', s, frames[o]) for s, o in chunks])
     mask = video.mask[owners]

@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_models import SMALL, TOWER
+from helpers.tiny_towers import SMALL, TOWER
 from torch import Tensor
 
-from mmstan.converters import CONVERTERS, clip4clip, drl
-from mmstan.models import TubePatches, VideoTextModel
+from mmstan.converters import CONVERTERS
+from mmstan.methods.clip4clip import TubePatches
+from mmstan.methods.clip4clip import checkpoints as clip4clip
+from mmstan.methods.drl import checkpoints as drl
+from mmstan.models import VideoTextModel
 
 WIDTH = SMALL['embed_dim']
 NECKS = {

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.scripts import script
+from helpers.videos import frame_number, numbered_frames, write_video
 from mmaction.registry import TRANSFORMS
 from mmengine.registry import DefaultScope
-from scripts import script
-from videos import frame_number, numbered_frames, write_video
 
 from mmstan.datasets import EpicKitchens
-from mmstan.datasets.transforms import BrokenVideoError, window_frames
+from mmstan.datasets.readers import BrokenVideoError
+from mmstan.datasets.transforms import window_frames
 from mmstan.models.heads import read_class_names
 
 FPS = 8

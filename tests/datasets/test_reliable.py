@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.videos import numbered_frames, write_video
 from mmaction.structures import ActionDataSample
 from mmengine.dataset import ConcatDataset, RepeatDataset, pseudo_collate
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
-from videos import numbered_frames, write_video
 
+from mmstan.datasets.readers import BrokenVideoError
 from mmstan.datasets.reliable import set_epoch
-from mmstan.datasets.transforms import BrokenVideoError
 from mmstan.datasets.video_dataset import VideoDataset
 
 LENGTH = 12

@@ -2,8 +2,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.resumed_run import EPOCHS, SAMPLES, make_config, read_losses
 from mmengine.runner import Runner
-from resumed_run import EPOCHS, SAMPLES, make_config, read_losses
 
 BROKEN = ['2.mp4', '7.mp4']
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.resumed_run import make_config
 from mmengine.runner import Runner, find_latest_checkpoint
-from resumed_run import make_config
 
 from mmstan.engine.prepare_resume import is_truncated, mend_last_checkpoint
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from gloo_processes import run_ranks
+from helpers.gloo_processes import run_ranks
 from mmaction.registry import DATASETS, MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
@@ -17,8 +17,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 import mmstan  # noqa: F401
-from mmstan.models.interactions import VideoFeatures
-from mmstan.models.towers import TextFeatures
+from mmstan.models.features import TextFeatures, VideoFeatures
 
 WIDTH = 8
 

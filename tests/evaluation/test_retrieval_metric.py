@@ -17,8 +17,7 @@ from mmstan.evaluation import (
     text_to_video_ranks,
     video_to_text_ranks,
 )
-from mmstan.models.interactions import VideoFeatures
-from mmstan.models.towers import TextFeatures
+from mmstan.models.features import TextFeatures, VideoFeatures
 
 WIDTH = 6
 

@@ -4,8 +4,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmstan.evaluation import MatrixBlocks, ScoreBlocks, text_to_video_ranks, video_to_text_ranks
 from mmstan.evaluation import scores as scores_module
-from mmstan.models.interactions import VideoFeatures
-from mmstan.models.towers import TextFeatures
+from mmstan.models.features import TextFeatures, VideoFeatures
 
 
 def features(texts: int, videos: int, *, width: int = 8) -> tuple[TextFeatures, VideoFeatures]:

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.tiny_runs import stock_config
+from helpers.videos import numbered_frames, write_video
 from mmengine.runner import Runner
-from tiny_runs import stock_config
-from videos import numbered_frames, write_video
 
 WHOLE = 30
 BROKEN = ('cut.mp4', 'empty.mp4', 'text.mp4', 'missing.mp4')

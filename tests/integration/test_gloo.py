@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 import torch
-from gloo_gradients import Case, assert_same_gradients
+from helpers.gloo_gradients import Case, assert_same_gradients
+from helpers.tiny_models import TEXT, WORDS
+from helpers.tiny_towers import TOWER
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.model import BaseModule
-from models.tiny import TEXT, WORDS
-from tiny_models import TOWER
 from torch import nn
 
 from mmstan.compat.checkpoints import load_file
-from mmstan.models import STAN
+from mmstan.methods.stan import STAN
 
 
 @MODELS.register_module(force=True)

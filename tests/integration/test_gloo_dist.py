@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import torch
-from gloo_gradients import Case, assert_same_gradients
+from helpers.dist_models import FROZEN
+from helpers.gloo_gradients import Case, assert_same_gradients
+from helpers.tiny_models import TEXT, shaken
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
-from models.dist_models import FROZEN
-from models.tiny import TEXT, shaken
 
-from mmstan.models import DiST
+from mmstan.methods.dist import DiST
 
 
 @MODELS.register_module(force=True)

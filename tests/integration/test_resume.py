@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import resumed_run
 import torch
+from helpers import resumed_run
+from helpers.resumed_run import BATCHES, EPOCHS, make_config, read_losses
 from mmaction.registry import DATA_SAMPLERS
 from mmengine.runner import Runner
-from resumed_run import BATCHES, EPOCHS, make_config, read_losses
 from torch.utils.data import BatchSampler
 
 TOTAL = BATCHES * EPOCHS

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import mmaction
 import pytest
-from gloo_processes import free_port
+from helpers.gloo_processes import free_port
+from helpers.scripts import script
 from mmengine.config import Config
-from scripts import script
 
-from mmstan.config import default_work_dir
+from mmstan.config.paths import default_work_dir
 
 PROJECT = Path(__file__).parents[2]
 STOCK = Path(mmaction.__file__).parent / '.mim'

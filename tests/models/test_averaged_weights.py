@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.tiny_models import shaken
+from helpers.tiny_towers import COCA_TOWER, TOWER
 from mmaction.registry import MODELS
 from mmengine.hooks import EMAHook
-from models.tiny import shaken
-from tiny_models import COCA_TOWER, TOWER
 
 BACKBONES = {
     'frames': dict(type='mmstan.FrameEncoder', tower=TOWER),

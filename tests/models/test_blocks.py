@@ -3,12 +3,13 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from models.tiny import shaken
+from helpers.tiny_models import shaken
 from open_clip.transformer import ResidualAttentionBlock
 from torch import Tensor, nn
 
 from mmstan.models.towers import Block
-from mmstan.models.towers.block import MMPretrainBlock, OpenClipBlock
+from mmstan.models.towers.block import OpenClipBlock
+from mmstan.models.towers.mmpretrain_tower import MMPretrainBlock
 
 C, HEADS = 24, 3
 

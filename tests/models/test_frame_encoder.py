@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.tiny_models import CLIP, COCA, SIZES, reference, shaken
 from mmaction.registry import MODELS
-from models.tiny import CLIP, COCA, SIZES, reference, shaken
 from torch import Tensor, nn
 
 from mmstan.models import FrameEncoder, MeanPool

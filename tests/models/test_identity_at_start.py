@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from models.tiny import CLIP, TEXT, reference, shaken
-from tiny_models import TOWER
+from helpers.tiny_models import CLIP, TEXT, reference, shaken
+from helpers.tiny_towers import TOWER
 from torch import Tensor
 
 from mmstan.models import FrameEncoder

@@ -8,9 +8,10 @@ from mmaction.registry import MODELS
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmstan.models import Cosine, Mug, VideoFeatures
-from mmstan.models.interactions import tiles
-from mmstan.models.towers import TextFeatures
+from mmstan.methods.mug import Mug
+from mmstan.models import Cosine
+from mmstan.models.features import TextFeatures, VideoFeatures
+from mmstan.models.layers import tiles
 
 # Worked out with the released code, padding masked. The second text has two tokens.
 TOKENS = torch.tensor([[[1, 0], [0, 2], [3, 4]], [[1, 1], [-1, 2], [0, 0.5]]])

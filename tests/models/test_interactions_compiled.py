@@ -7,9 +7,9 @@ import pytest
 import torch
 from models.test_interactions import features
 
-from mmstan.models import Mug, VideoFeatures
-from mmstan.models.interactions import tiles
-from mmstan.models.towers import TextFeatures
+from mmstan.methods.mug import Mug
+from mmstan.models.features import TextFeatures, VideoFeatures
+from mmstan.models.layers import tiles
 
 pytestmark = [
     pytest.mark.slow,

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmstan.models import losses
-from mmstan.models.losses import contrastive_loss
+from mmstan.models.losses import contrastive as losses
+from mmstan.models.losses.contrastive import contrastive_loss
 
 
 class Rows(NamedTuple):

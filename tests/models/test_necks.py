@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.tiny_models import CLIP, TEXT, reference, shaken
 from mmaction.structures import ActionDataSample
 from mmengine.model import BaseModule
-from models.tiny import CLIP, TEXT, reference, shaken
 from torch import Tensor
 
-from mmstan.models.necks import MeanPool, SequenceLSTM, SequenceTransformer, frame_mask
+from mmstan.methods.clip4clip import SequenceLSTM, SequenceTransformer
+from mmstan.models import features as frame_mask
+from mmstan.models.necks import MeanPool
 
 WIDTH = TEXT['width']
 LENGTHS = (3, 6, 1)  # of T = 6 frames

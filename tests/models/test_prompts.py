@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.tiny_models import COCA, WORDS, shaken
 from mmaction.registry import MODELS
 from models.test_text_head import NAMES, OTHERS, Calls, build, expected, samples
-from models.tiny import COCA, WORDS, shaken
 from torch import Tensor
 
 from mmstan.models import TextHead
@@ -182,8 +182,7 @@ INTERACTIONS = [
 @pytest.mark.parametrize('interaction', INTERACTIONS)
 @pytest.mark.parametrize('frozen', [True, False])
 def test_interaction_written_out(interaction: dict[str, Any], frozen: bool) -> None:
-    from mmstan.models.interactions import VideoFeatures
-    from mmstan.models.towers import TextFeatures
+    from mmstan.models.features import TextFeatures, VideoFeatures
 
     head, frames = (
         build(frozen, interaction=interaction, logit_scale=7.0).eval(),

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.tiny_models import COCA, IMAGE, WORDS, shaken
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.hooks import EMAHook
 from mmengine.model import ExponentialMovingAverage
 from mmengine.runner.checkpoint import load_state_dict
-from models.tiny import COCA, IMAGE, WORDS, shaken
 from torch import Tensor, nn
 
 from mmstan.models import TextHead

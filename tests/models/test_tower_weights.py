@@ -10,8 +10,8 @@ from typing import Any
 import open_clip
 import pytest
 import torch
+from helpers.tiny_models import CLIP, COCA, IMAGE, reference
 from mmengine.logging import MMLogger
-from models.tiny import CLIP, COCA, IMAGE, reference
 from safetensors.torch import save_file
 from torch import nn
 

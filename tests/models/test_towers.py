@@ -5,8 +5,8 @@ import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.tiny_models import CLIP, COCA, IMAGE, SIZES, TEXT, WORDS, reference, token_ids, towers
 from mmengine.logging import MMLogger
-from models.tiny import CLIP, COCA, IMAGE, SIZES, TEXT, WORDS, reference, token_ids, towers
 from torch import Tensor, nn
 
 from mmstan.models import ImageTower, TextTower

@@ -3,11 +3,12 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.tiny_models import WORDS, shaken
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
-from models.tiny import WORDS, shaken
 
-from mmstan.models import FusedTextHead, TextHead, VerbNounHead
+from mmstan.methods.dist import FusedTextHead
+from mmstan.models import TextHead, VerbNounHead
 
 VERBS, NOUNS = ['take', 'put', 'wash'], ['tap', 'spoon', 'pan', 'chopping board']
 

@@ -4,12 +4,12 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.tiny_models import COCA, WORDS, shaken
 from mmaction.structures import ActionDataSample
-from models.tiny import COCA, WORDS, shaken
 from torch import Tensor
 
-from mmstan.models import RetrievalHead, VideoFeatures, VideoTextModel
-from mmstan.models.towers import TextFeatures
+from mmstan.models import RetrievalHead, VideoTextModel
+from mmstan.models.features import TextFeatures, VideoFeatures
 from mmstan.registry import MODELS
 
 PREPROCESSOR = dict(

@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.tiny_models import shaken
+from helpers.tiny_towers import SMALL, TOWER
 from mmaction.registry import MODELS
-from models.tiny import shaken
-from tiny_models import SMALL, TOWER
 from torch import nn
 
 from mmstan.visualization import layer_groups, layer_tokens, same_frames

@@ -6,7 +6,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from mmstan.models.interactions import VideoFeatures, unit
+from mmstan.models.features import VideoFeatures, l2_normalise
 from mmstan.visualization import (
     Alignment,
     OwnFrames,
@@ -31,7 +31,7 @@ def test_own_and_mismatched_pairs() -> None:
     mask = torch.arange(5) < torch.tensor([5, 3, 1, 4])[:, None]
     owners = torch.tensor([0, 0, 1, 2, 2, 2, 3])
     own = own_frames(sentences, VideoFeatures(frames, mask), owners)
-    cosines = torch.einsum('ad,btd->abt', unit(sentences), unit(frames))
+    cosines = torch.einsum('ad,btd->abt', l2_normalise(sentences), l2_normalise(frames))
     torch.testing.assert_close(own.similarities, cosines[range(7), owners])
     assert torch.equal(own.mask, mask[owners])
     others = [
@@ -52,7 +52,7 @@ def test_more_captions_than_are_compared_at_once() -> None:
     sentences, frames = torch.randn(2500, 4), torch.randn(3, 2, 4)
     owners = torch.randint(3, (2500,))
     video = VideoFeatures(frames, torch.ones(3, 2, dtype=torch.bool))
-    expected = torch.einsum('ad,atd->at', unit(sentences), unit(frames)[owners])
+    expected = torch.einsum('ad,atd->at', l2_normalise(sentences), l2_normalise(frames)[owners])
     torch.testing.assert_close(own_frames(sentences, video, owners).similarities, expected)
 
 

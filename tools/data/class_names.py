@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmstan.evaluation import class_index_names
+from mmstan.models.heads.class_names import class_index_names
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import csv
 import sys
 from pathlib import Path
 
-from mmstan.datasets.epic_kitchens import class_words
+from mmstan.models.heads.class_names import class_words
 
 
 def read_names(path: Path) -> list[str]:

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmstan.evaluation import few_shot
+from mmstan.datasets.few_shot import few_shot
 
 
 def main() -> None:

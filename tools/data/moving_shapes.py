@@ -2,7 +2,7 @@
 
 import argparse
 
-from mmstan.datasets.moving_shapes import SIZES, TASKS, generate
+from mmstan.datasets.moving_shapes.render import SIZES, TASKS, generate
 
 
 def main() -> None:

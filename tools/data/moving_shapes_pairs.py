@@ -1,13 +1,13 @@
 """Keep pairs of shape and motion from training: ``python tools/data/moving_shapes_pairs.py``.
 
 Writes the annotations of configs/quickstart/xclip_zero_shot.py beside those of Moving Shapes, which
-are rendered if need be (:mod:`mmstan.datasets.shape_pairs`).
+are rendered if need be (:mod:`mmstan.datasets.moving_shapes.pairs`).
 """
 
 import argparse
 
-from mmstan.datasets.moving_shapes import SIZES, generate
-from mmstan.datasets.shape_pairs import write_pairs
+from mmstan.datasets.moving_shapes.pairs import write_pairs
+from mmstan.datasets.moving_shapes.render import SIZES, generate
 
 
 def main() -> None:

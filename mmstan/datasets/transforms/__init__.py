@@ -23,30 +23,19 @@ For captions the last step is
 """
 
 from mmstan.datasets.transforms.color_jitter import ColorJitter
-from mmstan.datasets.transforms.read_frames import ReadFrames, SampleSegments, segment_indices
-from mmstan.datasets.transforms.readers import (
-    READERS,
-    BrokenVideoError,
-    VideoReader,
-    open_video,
-    reader_problem,
-)
+from mmstan.datasets.transforms.read_frames import ReadFrames
 from mmstan.datasets.transforms.sample_seconds import SampleSeconds, second_indices
+from mmstan.datasets.transforms.sample_segments import SampleSegments, segment_indices
 from mmstan.datasets.transforms.sample_window import SampleWindow, window_frames
 from mmstan.datasets.transforms.tokenize import Tokenize
 
 __all__ = [
-    'READERS',
-    'BrokenVideoError',
     'ColorJitter',
     'ReadFrames',
     'SampleSeconds',
     'SampleSegments',
     'SampleWindow',
     'Tokenize',
-    'VideoReader',
-    'open_video',
-    'reader_problem',
     'second_indices',
     'segment_indices',
     'window_frames',

@@ -7,58 +7,10 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmstan.datasets.transforms.readers import Backend, choose_backend, open_video
+from mmstan.datasets.readers import Backend, choose_backend, open_video
 from mmstan.registry import TRANSFORMS
 
 _BLANK_SIZE = 224
-
-
-def segment_indices(total_frames: int, offsets: np.ndarray) -> np.ndarray:
-    """One frame in each of T equal segments of a video, at ``offsets`` (..., T) in [0, 1) of it.
-
-    Videos with fewer than T frames repeat frames. Returns int64 (..., T) in [0, total_frames).
-    """
-    num_frames = offsets.shape[-1]
-    indices = (np.arange(num_frames) + offsets) * (total_frames / num_frames)
-    return np.minimum(indices.astype(np.int64), total_frames - 1)
-
-
-@TRANSFORMS.register_module()
-class SampleSegments(BaseTransform):
-    """Choose one frame in each of ``num_frames`` equal segments.
-
-    In training at random, each clip anew; with ``test_mode`` in the segment's middle, or, for
-    several clips, in the middle of each of its ``num_clips`` parts. Works inside ``ReadFrames``
-    and after stock ``DecordInit``. Reads total_frames, start_index; sets frame_inds (num_clips *
-    num_frames), clip_len, frame_interval, num_clips.
-    """
-
-    def __init__(self, num_frames: int, *, num_clips: int = 1, test_mode: bool = False) -> None:
-        for name, value in (('num_frames', num_frames), ('num_clips', num_clips)):
-            if value < 1:
-                raise ValueError(f'{name}={value} must be at least 1')
-        self.num_frames = num_frames
-        self.num_clips = num_clips
-        self.test_mode = test_mode
-
-    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Add the frame numbers; see the class."""
-        shape = (self.num_clips, self.num_frames)
-        if self.test_mode:
-            middles = (np.arange(self.num_clips) + 0.5) / self.num_clips
-            offsets = np.broadcast_to(middles[:, None], shape)
-        else:
-            offsets = np.random.random_sample(shape)
-        indices = segment_indices(results['total_frames'], offsets)
-        results['frame_inds'] = indices.reshape(-1) + results.get('start_index', 0)
-        results.update(clip_len=self.num_frames, frame_interval=None, num_clips=self.num_clips)
-        return results
-
-    def __repr__(self) -> str:
-        return (
-            f'{type(self).__name__}(num_frames={self.num_frames}, num_clips={self.num_clips}, '
-            f'test_mode={self.test_mode})'
-        )
 
 
 @TRANSFORMS.register_module()

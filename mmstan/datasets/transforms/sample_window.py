@@ -6,7 +6,7 @@ from typing import Any
 
 from mmcv.transforms import BaseTransform
 
-from mmstan.datasets.transforms.readers import BrokenVideoError
+from mmstan.datasets.readers import BrokenVideoError
 from mmstan.registry import TRANSFORMS
 
 

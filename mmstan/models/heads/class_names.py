@@ -66,3 +66,34 @@ def _from_file(path: Path) -> list[str]:
     if [i for i, _ in pairs] != list(range(len(pairs))):
         raise ValueError(f"class_names='{path}': the ids must be 0 to {len(pairs) - 1}, each once")
     return [name for _, name in pairs]
+
+
+def class_index_names(lines: Sequence[str]) -> list[str]:
+    """Names in class order from UCF101's ``classInd.txt``, which MMAction2 makes for HMDB51 too.
+
+    Underscores become spaces; UCF101's ``ApplyEyeMakeup`` stays one word, as X-CLIP has it.
+
+    Args:
+        lines: ``number name`` a line; the numbers begin at 1.
+
+    Raises:
+        ValueError: A line is of another form, or the numbers are not 1 to K in this order.
+
+    >>> class_index_names(['1 brush_hair', '2 cartwheel'])
+    ['brush hair', 'cartwheel']
+    """
+    pairs = [line.split(maxsplit=1) for line in lines if line.strip()]
+    if [pair[0] for pair in pairs] != [str(i + 1) for i in range(len(pairs))] or not all(
+        len(pair) == 2 for pair in pairs
+    ):
+        raise ValueError(f"lines={list(lines)[:2]}... must be '1 name', '2 name' and so on")
+    return [name.strip().replace('_', ' ') for _, name in pairs]
+
+
+def class_words(key: str) -> str:
+    """The ``key`` of EPIC_100_{verb,noun}_classes.csv as words for a text tower.
+
+    >>> class_words('turn-on'), class_words('board:chopping')
+    ('turn on', 'chopping board')
+    """
+    return ' '.join(reversed(key.split(':'))).replace('-', ' ').strip()

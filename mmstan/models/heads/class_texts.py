@@ -11,8 +11,9 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from typing_extensions import Self
 
+from mmstan.models.features import TextFeatures
 from mmstan.models.heads.class_names import read_class_names
-from mmstan.models.towers import TextFeatures, TextTower
+from mmstan.models.towers import TextTower
 from mmstan.registry import MODELS
 
 _TEXTS_AT_ONCE = 256

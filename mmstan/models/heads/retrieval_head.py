@@ -9,9 +9,9 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmstan.models.interactions import Interaction, VideoFeatures
-from mmstan.models.losses import contrastive_loss
-from mmstan.models.towers import TextFeatures
+from mmstan.models.features import TextFeatures, VideoFeatures
+from mmstan.models.interactions import Interaction
+from mmstan.models.losses.contrastive import contrastive_loss
 from mmstan.registry import MODELS
 
 

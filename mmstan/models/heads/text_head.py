@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmstan.models.features import VideoFeatures
 from mmstan.models.heads.class_texts import ClassTexts
 from mmstan.models.heads.named_classes_head import NamedClassesHead
-from mmstan.models.interactions import Interaction, VideoFeatures
+from mmstan.models.interactions import Interaction
 from mmstan.registry import MODELS
 
 

@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
 
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mmstan.models.towers import TextFeatures
-
-
-class VideoFeatures(NamedTuple):
-    """Videos in the joint space, not normalised. B videos, T frames, S tokens, D joint width."""
-
-    frames: Tensor
-    """Every frame, (B, T, D); a video as a whole is (B, 1, D)."""
-    mask: Tensor
-    """Which frames are real and not padding, boolean (B, T)."""
-    tokens: Tensor | None = None
-    """Every token of the real and padded frames, frame by frame, (B, T * (1 + L), D), where an
-    interaction reads them."""
+from mmstan.models.features import TextFeatures, VideoFeatures
 
 
 class Interaction(BaseModule, ABC):

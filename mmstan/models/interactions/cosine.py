@@ -5,18 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from mmstan.models.interactions.base import Interaction, VideoFeatures
-from mmstan.models.necks import masked_mean
-from mmstan.models.towers import TextFeatures
+from mmstan.models.features import TextFeatures, VideoFeatures, l2_normalise, masked_mean
+from mmstan.models.interactions.base import Interaction
 from mmstan.registry import MODELS
-
-
-def unit(x: Tensor) -> Tensor:
-    """``x`` (..., D) in float32, L2-normalised."""
-    return F.normalize(x.float(), dim=-1)
 
 
 @MODELS.register_module()
@@ -39,9 +32,9 @@ class Cosine(Interaction):
     def forward(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
         """Cosines (A, B)."""
         with torch.autocast(text.sentence.device.type, enabled=False):
-            return unit(text.sentence) @ self.pool(video).T
+            return l2_normalise(text.sentence) @ self.pool(video).T
 
     def pool(self, video: VideoFeatures) -> Tensor:
         """The videos as wholes (B, D), L2-normalised float32."""
-        frames = unit(video.frames) if self.frames == 'normalised' else video.frames.float()
-        return unit(masked_mean(frames, video.mask))
+        frames = l2_normalise(video.frames) if self.frames == 'normalised' else video.frames.float()
+        return l2_normalise(masked_mean(frames, video.mask))

@@ -8,7 +8,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mmstan.models.necks.frame_mask import frame_mask, masked_mean
+from mmstan.models.features import frame_mask, masked_mean
 from mmstan.registry import MODELS
 
 

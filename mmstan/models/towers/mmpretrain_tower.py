@@ -5,11 +5,44 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from mmstan.models.layers.attention import queries_keys_values
 from mmstan.models.towers.base import BaseImageTower
-from mmstan.models.towers.block import Block, MMPretrainBlock
+from mmstan.models.towers.block import Block
 from mmstan.registry import MODELS
+
+
+class MMPretrainBlock(Block):
+    """A block of MMPretrain's ``VisionTransformer``: its own layers and parameter names.
+
+    Args:
+        layer: The ``TransformerEncoderLayer`` that gives its layers away.
+    """
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.ln1, self.attn, self.ln2, self.ffn = layer.ln1, layer.attn, layer.ln2, layer.ffn
+        for dropout in (self.attn.out_drop, self.ffn.dropout_layer):
+            if hasattr(dropout, 'drop_prob'):  # a NumPy number, on which torch.compile stumbles
+                dropout.drop_prob = float(dropout.drop_prob)
+
+    def queries_keys_values(
+        self, x: Tensor, queries: int | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """See :meth:`Block.queries_keys_values`."""
+        in_proj = self.attn.qkv.weight, self.attn.qkv.bias
+        return queries_keys_values(self.ln1(x), in_proj, self.attn.num_heads, queries=queries)
+
+    def project_out(self, x: Tensor) -> Tensor:
+        """See :meth:`Block.project_out`."""
+        attn = self.attn
+        return attn.out_drop(attn.gamma1(attn.proj_drop(attn.proj(x))))
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """See :meth:`Block.feed_forward`."""
+        return self.ffn(self.ln2(x), identity=torch.zeros((), dtype=x.dtype, device=x.device))
 
 
 @MODELS.register_module()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import open_clip
 import torch
@@ -12,21 +12,11 @@ from open_clip.model import _build_text_tower, resize_text_pos_embed
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
+from mmstan.models.features import TextFeatures
 from mmstan.models.towers.architecture import find_architecture
 from mmstan.models.towers.base import Tower
 from mmstan.models.towers.weights import find_weights, load_part, read_weights
 from mmstan.registry import MODELS
-
-
-class TextFeatures(NamedTuple):
-    """Texts in the joint space, not normalised. M texts, J tokens, D joint width."""
-
-    tokens: Tensor
-    """Every token, projected, (M, J, D)."""
-    sentence: Tensor
-    """The whole text: its end-of-text token, or CoCa's class token, (M, D)."""
-    mask: Tensor
-    """Which tokens are text: those up to the first end of text, boolean (M, J)."""
 
 
 @MODELS.register_module()

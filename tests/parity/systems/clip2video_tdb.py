@@ -5,7 +5,7 @@ from typing import Any
 from parity.systems.clip4clip_meanp import head, towers
 from torch import Tensor
 
-from mmstan.converters import clip2video
+from mmstan.methods.clip2video import checkpoints as clip2video
 from mmstan.models import VideoTextModel
 
 

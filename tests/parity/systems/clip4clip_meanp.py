@@ -5,7 +5,7 @@ from typing import Any
 from mmaction.structures import ActionDataSample
 from torch import Tensor
 
-from mmstan.converters import clip4clip
+from mmstan.methods.clip4clip import checkpoints as clip4clip
 from mmstan.models import VideoTextModel
 
 

@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmstan.converters import dist
-from mmstan.models import DiST, FusedTextHead, TextTower
-from mmstan.models.towers import TextFeatures
+from mmstan.methods.dist import DiST, FusedTextHead
+from mmstan.methods.dist import checkpoints as dist
+from mmstan.models import TextTower
+from mmstan.models.features import TextFeatures
 
 
 def sizes(meta: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from parity.systems.clip4clip_meanp import head, samples, towers
 from parity.systems.clip4clip_seqtransf import neck
 from torch import Tensor
 
-from mmstan.converters import drl
+from mmstan.methods.drl import checkpoints as drl
 from mmstan.models import VideoTextModel
 
 NO_COUNTERPART = {'loss.cdcr_*': 'the regulariser CDCR is not built'}

@@ -7,8 +7,8 @@ import torch
 from mmaction.models.heads import TimeSformerHead
 from torch import Tensor, nn
 
-from mmstan.converters import evl
-from mmstan.models import EVL
+from mmstan.methods.evl import EVL
+from mmstan.methods.evl import checkpoints as evl
 
 
 def build(meta: dict[str, Any], *, pretrained: Path | None = None) -> nn.ModuleDict:

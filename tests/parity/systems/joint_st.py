@@ -6,8 +6,8 @@ import torch
 from mmaction.models.heads import TimeSformerHead
 from torch import Tensor, nn
 
-from mmstan.converters import timesformer
-from mmstan.models import DividedSpaceTime, JointSpaceTime
+from mmstan.methods.timesformer import DividedSpaceTime, JointSpaceTime
+from mmstan.methods.timesformer import checkpoints as timesformer
 
 
 def build(meta: dict[str, Any], state: dict[str, Tensor]) -> nn.ModuleDict:

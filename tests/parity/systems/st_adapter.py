@@ -5,8 +5,8 @@ from typing import Any
 from mmaction.models.heads import TimeSformerHead
 from torch import Tensor, nn
 
-from mmstan.converters import st_adapter
-from mmstan.models import STAdapter
+from mmstan.methods.st_adapter import STAdapter
+from mmstan.methods.st_adapter import checkpoints as st_adapter
 
 
 def build(meta: dict[str, Any], state: dict[str, Tensor]) -> nn.ModuleDict:

@@ -5,9 +5,11 @@ from typing import Any
 
 from torch import Tensor
 
-from mmstan.converters import stan
-from mmstan.models import STAN, Mug, RetrievalHead, TextTower, VideoFeatures
-from mmstan.models.necks.frame_mask import frame_mask
+from mmstan.methods.mug import Mug
+from mmstan.methods.stan import STAN
+from mmstan.methods.stan import checkpoints as stan
+from mmstan.models import RetrievalHead, TextTower
+from mmstan.models.features import VideoFeatures, frame_mask
 
 FORMS = dict(
     mug_frame_token=dict(form='exact'),

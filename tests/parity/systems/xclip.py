@@ -4,9 +4,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mmstan.converters import xclip
-from mmstan.models import XCLIP, MultiFrameIntegration, TextTower
-from mmstan.models.heads import VideoPrompting
+from mmstan.methods.xclip import XCLIP, MultiFrameIntegration, VideoPrompting
+from mmstan.methods.xclip import checkpoints as xclip
+from mmstan.models import TextTower
 
 
 def build(meta: dict[str, Any], state: dict[str, Tensor]) -> nn.ModuleDict:

@@ -4,8 +4,9 @@ from typing import Any
 
 from torch import Tensor
 
-from mmstan.converters import xclip
-from mmstan.models import XCLIP, MeanPool
+from mmstan.methods.xclip import XCLIP
+from mmstan.methods.xclip import checkpoints as xclip
+from mmstan.models import MeanPool
 
 
 def build(meta: dict[str, Any], state: dict[str, Tensor]) -> XCLIP:

@@ -1,0 +1,96 @@
+"""The test set of a retrieval config, encoded once."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from mmstan.apis.load import build_runner
+from mmstan.config.checks import check_config
+from mmstan.evaluation import ScoreBlocks
+from mmstan.evaluation.gallery import Gallery, Result, joined, kept, readable
+from mmstan.models.features import TextFeatures, VideoFeatures
+
+
+class TestSet:
+    """The test set of a config, encoded once by its model, or from the cache in the work dir."""
+
+    def __init__(self, cfg: Config, *, cache: bool = True) -> None:
+        check_config(cfg, splits=('test',))
+        runner = build_runner(cfg)
+        self.model: Any = runner.model.eval()
+        if not hasattr(self.model, 'similarity'):
+            raise ValueError(
+                f'{cfg.filename}: {type(self.model).__name__} has no similarity of texts and '
+                "videos; take a config whose model is an 'mmstan.VideoTextModel'"
+            )
+        if cfg.load_from is None:
+            self.model.init_weights()
+        runner.load_or_resume()
+        loader = Runner.build_dataloader(cfg.test_dataloader)
+        self.dataset: Any = loader.dataset
+        file, made_from = Path(cfg.work_dir, 'features.pth'), fingerprint(cfg, self.dataset)
+        known = torch.load(file, weights_only=True) if cache and file.exists() else {}
+        if known.get('made_from') != made_from:
+            known = dict(self._encode(loader), made_from=made_from)
+            torch.save(known, file.with_suffix('.tmp'))  # a file that is there is whole
+            file.with_suffix('.tmp').replace(file)
+        self.numbers, self.names = known['numbers'], known['names']
+        self.captions = known['captions']
+        text, video = TextFeatures(*known['text']), VideoFeatures(*known['video'])
+        self.gallery = Gallery(text, video, known['owners'])
+
+    @torch.no_grad()
+    def _encode(self, loader: DataLoader) -> dict[str, Any]:
+        """The readable videos and their captions, in types that load without running code."""
+        results: list[Result] = []
+        for batch in tqdm(loader, desc='encoding', disable=None):
+            results += [kept(sample.to_dict()) for sample in self.model.test_step(batch)]
+        results = [dict(result, number=i) for i, result in enumerate(results)]
+        results, _ = readable(results, what='the features')
+        gallery = joined(results)
+        return dict(
+            numbers=[result['number'] for result in results],
+            names=[str(result['video_id']) for result in results],
+            captions=[caption for result in results for caption in result['captions']],
+            text=tuple(gallery.text),
+            video=tuple(gallery.video),
+            owners=gallery.owners,
+        )
+
+    def caption(self, index: int) -> tuple[str, int]:
+        """A caption and its video."""
+        if not 0 <= index < len(self.captions):
+            raise ValueError(f'caption {index} must be 0 to {len(self.captions) - 1}')
+        return self.captions[index], int(self.gallery.owners[index])
+
+    def scores(self, text: TextFeatures) -> ScoreBlocks:
+        """Similarities of texts and all videos."""
+        device = next(self.model.parameters()).device
+        return ScoreBlocks(self.model.similarity, text, self.gallery.video, device=device)
+
+    def frames(self, video: int, *, most: int | None = None) -> np.ndarray:
+        """The real frames that the model sees, ``most`` of them, (T, H, W, 3) uint8."""
+        sample = self.dataset[self.numbers[video]]
+        frames = sample['inputs'][0].permute(1, 2, 3, 0)  # (3, T, H, W) -> (T, H, W, 3)
+        mask = sample['data_samples'].get('frame_mask')
+        frames = (frames if mask is None else frames[mask]).numpy()
+        if most is None or len(frames) <= most:
+            return frames
+        return frames[np.linspace(0, len(frames) - 1, most).astype(int)]
+
+
+def fingerprint(cfg: Config, dataset: Any) -> str:
+    """What features depend on: the config, the checkpoint and its date, files and captions."""
+    checkpoint = Path(cfg.load_from or '')
+    date = checkpoint.stat().st_mtime_ns if checkpoint.is_file() else None
+    samples = [dataset.get_data_info(i) for i in range(len(dataset))]
+    return hashlib.sha256(repr((cfg.pretty_text, date, samples)).encode()).hexdigest()

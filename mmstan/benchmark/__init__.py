@@ -1,0 +1,1 @@
+"""Cost, learning on the toy, pipelines, tables: the library behind tools/benchmark.py."""

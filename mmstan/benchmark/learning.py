@@ -1,0 +1,167 @@
+"""Any config on Moving Shapes: the same small towers, data and budget for all.
+
+What ``tools/benchmark.py --train moving_shapes`` runs. As the papers' towers come from CLIP, these
+come from a toy of it with the same seed, which learned by contrast from captions and the mean of
+their videos' frames. From there each system learns to recognize motions, or to find videos that
+show their caption's event in a third of their frames.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+
+from mmstan.benchmark.runs import (
+    last_checkpoint,
+    locked,
+    recognition_figures,
+    retrieval_figures,
+    train_and_test,
+)
+from mmstan.compat.checkpoints import load_file
+from mmstan.config.paths import find_shipped
+from mmstan.config.sources import own_sources
+from mmstan.config.toy import require_image_tower, towers_of, toy_run
+from mmstan.datasets.moving_shapes import Task, generate
+
+CONFIGS = find_shipped('configs')
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a kind of model learns.
+
+    Attributes:
+        base: Data and schedule, below ``configs/quickstart``.
+        epochs: The budget.
+        task: The data: 6,000 clips an epoch for recognition, 3,000 for the others.
+        score: The figure that counts, and the factor that makes it per cent.
+    """
+
+    base: str
+    epochs: int
+    task: Task
+    score: tuple[str, float]
+
+
+TOWERS = Kind('retrieval_stan.py', epochs=8, task='retrieval', score=('t2v/R1', 1.0))
+"""The toy towers themselves, as CLIP mean pooling."""
+KINDS = {
+    'Recognizer3D': Kind('clip_mean.py', 3, 'recognition', ('top-1', 100.0)),
+    'mmstan.VideoTextModel': Kind('misaligned_stan.py', 4, 'misaligned', ('t2v/R1', 1.0)),
+}
+"""Systems, by ``model.type``."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run and where it goes; equal models with equal budgets share one.
+
+    Attributes:
+        config: The toy's config.
+        work_dir: Of this run.
+        kind: What it learns.
+        seed: Of all that is random.
+    """
+
+    config: Config
+    work_dir: Path
+    kind: Kind
+    seed: int
+
+    @property
+    def file(self) -> Path:
+        """Where the config is written."""
+        return self.work_dir.with_name(f'{self.work_dir.name}.py')
+
+    def run(self) -> None:
+        """Train and test, unless that is done already."""
+        generate(size='small', tasks=[self.kind.task])
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        if not self._is_written:
+            self.config.dump(self.file)
+        figures = recognition_figures if self.kind.task == 'recognition' else retrieval_figures
+        train_and_test(self.file, self.work_dir, '--seed', str(self.seed), figures=figures)
+
+    def forget(self) -> None:
+        """Throw away what there is of the run."""
+        with locked(self.work_dir):
+            shutil.rmtree(self.work_dir, ignore_errors=True)
+
+    @property
+    def _is_written(self) -> bool:
+        # Not as texts, which are slow to lay out.
+        return self.file.exists() and Config.fromfile(self.file).to_dict() == self.config.to_dict()
+
+    @property
+    def score(self) -> float | None:
+        """Per cent, None where the run is not finished, or was of another budget."""
+        result, (key, factor) = self.work_dir / 'result.json', self.kind.score
+        if not result.exists() or not self._is_written:
+            return None
+        return factor * json.loads(result.read_text())[key]
+
+
+def plan_system(config: str, seed: int, folder: Path) -> tuple[Plan, Plan]:
+    """The run of the toy towers, and that of a system from there.
+
+    Args:
+        config: A recognition or retrieval config.
+        seed: Of both.
+        folder: Where they go.
+
+    Raises:
+        ValueError: The config has no toy form.
+    """
+    cfg = Config.fromfile(config)
+    kind = KINDS.get(cfg.model.type)
+    if kind is None:
+        raise ValueError(f'{config}: model.type={cfg.model.type!r} is none of {list(KINDS)}')
+    require_image_tower(cfg)
+    towers = _plan(_mean_pooling(cfg), TOWERS, seed, folder / 'towers')
+    weights = towers.work_dir / 'towers.pt'
+    return towers, _plan(cfg, kind, seed, folder / Path(config).resolve().parent.name, weights)
+
+
+def _mean_pooling(cfg: Config) -> Config:
+    """CLIP mean pooling with ``cfg``'s towers."""
+    mean = Config.fromfile(CONFIGS / 'baselines/clip_mean/msrvtt_b32.py')
+    source = cfg.model.backbone.get('tower', {})
+    for tower in (mean.model.backbone.tower, mean.model.text_tower):
+        tower.update({key: deepcopy(source.get(key)) for key in ('model', 'pretrained')})
+    return mean
+
+
+def _plan(cfg: Config, kind: Kind, seed: int, path: Path, weights: Path | None = None) -> Plan:
+    base = Config.fromfile(CONFIGS / 'quickstart' / kind.base)
+    run = toy_run(cfg, base, pretrained=str(weights) if weights else None, epochs=kind.epochs)
+    model = ''.join([repr(run.model), *own_sources(cfg)])
+    digest = hashlib.sha256(model.encode()).hexdigest()[:8]
+    name = f'{path.name}_{kind.task}_{digest}_seed{seed}'
+    return Plan(run, path.with_name(name), kind, seed)
+
+
+def train(config: str, seed: int, folder: Path) -> None:
+    """Train and test the toy form of a config, unless that is done already."""
+    towers, system = plan_system(config, seed, folder)
+    weights = towers.work_dir / 'towers.pt'
+    with locked(towers.work_dir.with_name(f'{towers.work_dir.name}_weights')):
+        if towers.score is None or not weights.exists():
+            towers.run()
+            state = load_file(last_checkpoint(towers.work_dir))['state_dict']
+            torch.save(towers_of(state), weights.with_suffix('.part'))
+            weights.with_suffix('.part').replace(weights)
+    system.run()
+
+
+def scores(config: str, seeds: list[int], folder: Path) -> list[float]:
+    """Per cent of the seeds that are finished."""
+    found = [plan_system(config, seed, folder)[1].score for seed in seeds]
+    return [score for score in found if score is not None]

@@ -1,0 +1,69 @@
+"""Measure and train what is missing in the benchmark's store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from mmstan.benchmark.learning import plan_system, train
+from mmstan.benchmark.own_process import figures_from_own_process, last_error
+from mmstan.benchmark.store import Costs, Job, digest
+
+
+def measure_in_own_process(job: Job) -> dict[str, float]:
+    """The figures of one config, from a fresh process."""
+    settings = json.dumps(asdict(job.settings))
+    try:
+        return figures_from_own_process('-m', 'mmstan.benchmark.cost', job.config, settings)
+    except ValueError as error:
+        raise ValueError(f'{job.config}: {error}') from error
+
+
+def measure_unchanged(job: Job) -> dict[str, float]:
+    """The figures of one config, if nothing that it is made from changes meanwhile."""
+    before = digest(job.config)
+    figures = measure_in_own_process(job)
+    if digest(job.config) != before:
+        raise ValueError(f'{job.config}: it, or a module of yours, changed while it was measured')
+    return figures
+
+
+def run_costs(costs: Costs, jobs: Sequence[Job], rounds: int) -> Iterator[str]:
+    """Measure what is missing, all jobs of a round after one another; yields what failed."""
+    for index in range(rounds):
+        for number, job in enumerate(jobs, 1):
+            if index in costs.rounds(job):
+                continue
+            print(f'round {index + 1}, {number} of {len(jobs)}: {job.name}', flush=True)
+            try:
+                costs.add(job, index, measure_unchanged(job))
+            except ValueError as error:
+                print(f'    {error}', flush=True)
+                yield str(error)
+
+
+def run_training(configs: Sequence[str], seeds: list[int], folder: Path) -> Iterator[str]:
+    """Train what is missing, all configs with a seed after one another; yields what failed."""
+    for seed in seeds:
+        for config in configs:
+            try:
+                train(config, seed, folder)
+            except (ValueError, SystemExit) as error:
+                print(error, flush=True)
+                yield f'{config}: {last_error(str(error))}'
+
+
+def forget(
+    costs: Costs, jobs: Sequence[Job], configs: Sequence[str], seeds: list[int], folder: Path
+) -> None:
+    """Throw away the costs of ``jobs``, and the runs of ``configs`` and their towers."""
+    for job in jobs:
+        costs.forget(job)
+    for config in configs:
+        for seed in seeds:
+            with suppress(ValueError):  # it has no toy form
+                for plan in plan_system(config, seed, folder):
+                    plan.forget()

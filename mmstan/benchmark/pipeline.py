@@ -1,0 +1,213 @@
+"""How fast a config's training pipeline is, and where its time goes."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from itertools import cycle, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmengine.utils.dl_utils import set_multi_processing
+
+from mmstan.benchmark.measure import seconds
+from mmstan.benchmark.videos import SPREAD, describe_videos, parts, stand_in
+from mmstan.config.checks import missing_data
+from mmstan.datasets import set_epoch
+
+
+def measure_pipeline(
+    cfg: Config,
+    *,
+    videos: Path | None = None,
+    workers: int | None = None,
+    clips: int = 64,
+    repeats: int = 3,
+) -> dict[str, Any]:
+    """The speed of ``cfg``'s training pipeline.
+
+    Args:
+        cfg: A config with a ``train_dataloader``.
+        videos: Folder whose videos take the place of the config's data.
+        workers: Processes of the data loader, 0 for none; the config's by default.
+        clips: Of a pass, at least: the loader's is a whole number of batches for each worker.
+        repeats: Passes, after one that is not counted.
+
+    Returns:
+        ``loader`` and ``one_process`` (clips a second), ``shares`` of the one process's time by
+        transform, ``workers``, ``batch_size``, ``reader``, and ``videos``: their ``number``, how
+        many were ``probed`` and of these ``unreadable``, and (least, median, most) of ``width``,
+        ``height``, ``fps`` and ``seconds``.
+
+    Raises:
+        FileNotFoundError: The config's data are not here and ``videos`` is not given.
+        ValueError: A number is too small, or there is nothing to measure.
+    """
+    for name, value in dict(clips=clips, repeats=repeats, workers=workers).items():
+        least = 0 if name == 'workers' else 1
+        if value is not None and value < least:
+            raise ValueError(f'{name}={value} must be at least {least}: give a larger one')
+    init_default_scope(cfg.get('default_scope', 'mmaction'))
+    threads = torch.get_num_threads()
+    set_multi_processing(**(cfg.get('env_cfg') or {}).get('mp_cfg', {}))  # as the runner does
+    torch.set_num_threads(1)  # as workers have
+    try:
+        with _data(cfg, videos) as loader_cfg:
+            return _measure(_endless(loader_cfg, workers), clips, repeats)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _measure(loader: Any, clips: int, repeats: int) -> dict[str, Any]:
+    reader, videos = describe_videos(loader.dataset)
+    rate = loader_rate(loader, clips, repeats)
+    times = seconds_by_transform(loader.dataset, clips, repeats)
+    total = sum(times.values())
+    return dict(
+        loader=rate,
+        one_process=1 / total,
+        shares={name: time / total for name, time in times.items()},
+        workers=loader.num_workers,
+        batch_size=loader.batch_sampler.batch_size,
+        reader=reader,
+        videos=videos,
+    )
+
+
+@contextmanager
+def _data(cfg: Config, videos: Path | None) -> Iterator[ConfigDict]:
+    """The config's training loader, on its own data or on ``videos``."""
+    loader = deepcopy(cfg.get('train_dataloader'))
+    if not loader:
+        raise ValueError(f'{cfg.filename} has no train_dataloader: give a config that trains')
+    missing = [path for key, path in missing_data(cfg, ('train',)) if key.startswith('train_')]
+    if missing and videos is None:
+        raise FileNotFoundError(
+            f'{cfg.filename} needs {missing[0]}, which is not here: prepare the data as "Data '
+            'preparation" in the README says, or give --videos FOLDER for others in their place'
+        )
+    with TemporaryDirectory() as folder:
+        if videos is not None:
+            loader.dataset = stand_in(loader.dataset, videos, Path(folder))
+        yield loader
+
+
+def _endless(cfg: ConfigDict, workers: int | None) -> Any:
+    """The runner's DataLoader, shuffled without end: a pass begins where the last one stopped."""
+    cfg.sampler = dict(type='InfiniteSampler', shuffle=True)
+    cfg.num_workers = cfg.get('num_workers', 0) if workers is None else workers
+    cfg.persistent_workers = False  # they end with the last pass
+    cfg.pop('num_batch_per_epoch', None)
+    if not cfg.num_workers:
+        cfg.pop('prefetch_factor', None)
+    loader = Runner.build_dataloader(cfg, seed=0)
+    set_epoch(loader.dataset, 0, seed=0)  # as mmstan's loop does; a sample is always cropped alike
+    return loader
+
+
+def loader_rate(loader: Any, clips: int, repeats: int) -> float:
+    """Clips a second that an endless loader gives to someone who does nothing but wait."""
+    size, turn = loader.batch_sampler.batch_size, max(loader.num_workers, 1)
+    batches = turn * math.ceil(clips / (size * turn))  # workers' batches come at about one time
+    stream = iter(loader)
+    times = [seconds(lambda: _exhaust(islice(stream, batches))) for _ in range(repeats + 1)]
+    return batches * size / statistics.median(times[1:])
+
+
+def seconds_by_transform(dataset: Any, clips: int, repeats: int) -> dict[str, float]:
+    """Seconds that a clip takes in each transform, and in what is around them (``'rest'``).
+
+    The transforms of ``dataset`` are replaced by others that do the same and look at the clock.
+    """
+    spent: dict[str, float] = {}
+    for part in parts(dataset):
+        names, seen = map(_name, part.pipeline.transforms), Counter[str]()
+        for i, name in enumerate(names):
+            seen[name] += 1
+            name = f'{name} {seen[name]}' if seen[name] > 1 else name
+            part.pipeline.transforms[i] = _clocked(part.pipeline.transforms[i], name, spent)
+    indices = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
+    order, passes = cycle(indices.tolist()), []
+    for _ in range(repeats + 1):
+        spent.update(dict.fromkeys(spent, 0.0))
+        total = seconds(lambda: _exhaust(dataset[index] for index in islice(order, clips)))
+        passes.append({**spent, 'rest': total - sum(spent.values())})
+    return {name: statistics.median(x[name] for x in passes[1:]) / clips for name in passes[0]}
+
+
+def _exhaust(items: Iterable[Any]) -> None:
+    deque(items, maxlen=0)
+
+
+def _name(transform: Callable[..., Any]) -> str:
+    """Its class, or those of the transforms in it."""
+    inner = getattr(transform, 'transforms', None)
+    return ', '.join(map(_name, inner)) if inner else type(transform).__name__
+
+
+def _clocked(
+    transform: Callable[..., Any], name: str, spent: dict[str, float]
+) -> Callable[..., Any]:
+    spent.setdefault(name, 0.0)
+
+    def call(results: dict[str, Any]) -> Any:
+        start = time.perf_counter()
+        try:
+            return transform(results)
+        finally:  # a broken video takes time, too
+            spent[name] += time.perf_counter() - start
+
+    return call
+
+
+def verdict(pipeline_rate: float, appetite: float | None, *, one_process: float = 0) -> str:
+    """Who waits for whom, and how many workers it takes.
+
+    Args:
+        pipeline_rate: Clips a second of the data loader.
+        appetite: Clips a second that the model takes in training, None where it is not measured.
+        one_process: Clips a second of a pipeline without workers, 0 where it is not measured.
+    """
+    gives = f'the pipeline gives {pipeline_rate:.1f} clips/s'
+    if appetite is None:
+        return f'{gives}; what the model takes has not been measured'
+    starves = 'the model starves' if pipeline_rate < appetite else 'the model does not starve'
+    text = f'{starves}: it takes {appetite:.1f} clips/s and {gives}'
+    if not one_process:
+        return text
+    needed = math.ceil(appetite / one_process)
+    return (
+        f'{text}; about {needed} worker{"s" * (needed > 1)} on as many cores would do (an '
+        f'estimate: {one_process:.1f} clips/s for each)'
+    )
+
+
+def report(config: str, figures: dict[str, Any]) -> str:
+    """The table of one config."""
+    videos = figures['videos']
+    width, height, fps, length = (_range(*videos[key]) for key in SPREAD)
+    probed = f'{videos["probed"]} looked at, {videos["unreadable"]} of them unreadable'
+    loader = f'loader, workers: {figures["workers"]}, batch: {figures["batch_size"]}'
+    rows = [
+        f'\n{config}',
+        f'  {videos["number"]} videos ({probed}), reader: {figures["reader"]}',
+        f'  {width} x {height} pixels, {fps} frames/s, {length} s',
+        f'  {loader:44}{figures["loader"]:9.1f} clips/s',
+        f'  {"one process":44}{figures["one_process"]:9.1f} clips/s',
+        *(f'    {name:42}{100 * share:9.1f} %' for name, share in figures['shares'].items()),
+    ]
+    return '\n'.join(rows)
+
+
+def _range(least: float, median: float, most: float) -> str:
+    return f'{median:.4g}' + (f' ({least:.4g} to {most:.4g})' if least < most else '')

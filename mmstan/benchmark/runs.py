@@ -1,0 +1,144 @@
+"""Trainings and tests in processes of their own, each done once."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+
+from mmstan.config.paths import find_shipped
+
+Figures = Callable[[Path], dict[str, float]]
+
+
+_TRAINED = re.compile(r'Epoch\(train\) *\[(\d+)\]\[ *(\d+)/(\d+)\].* eta: (\S+).* loss: (\S+)')
+
+
+_ACCURACY = re.compile(r'Epoch\((?:val|test)\).*acc/top1: (\S+)')
+
+
+_RECALL = re.compile(r'Epoch\((?:val|test)\).* retrieval/t2v/R1: (\S+)')
+
+
+def progress(line: str) -> str | None:
+    """What to show of a line of the log, if anything."""
+    if match := _TRAINED.search(line):
+        epoch, step, steps, eta, loss = match.groups()
+        return f'epoch {epoch}, step {step:>3} of {steps}: loss {loss}, {eta} to go'
+    if match := _ACCURACY.search(line):
+        return f'on the test videos: {100 * float(match[1]):.1f} % top-1'
+    if match := _RECALL.search(line):
+        return f'on the test videos: {float(match[1]):.1f} % of the captions find theirs first'
+    return None
+
+
+def run(tool: str, *args: str) -> None:
+    """Run ``tools/TOOL`` and show its progress; the whole log's end if it fails."""
+    command = [sys.executable, os.path.relpath(find_shipped('tools') / tool), *args]
+    print('$ python', ' '.join(command[1:]), flush=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    lines = []
+    for line in process.stdout or ():
+        lines.append(line)
+        if shown := progress(line):
+            print('   ', shown, flush=True)
+    if process.wait():
+        raise SystemExit(''.join(lines[-40:]) + f'\n{" ".join(command)} failed')
+
+
+@contextmanager
+def locked(work_dir: Path) -> Iterator[None]:
+    """Wait until no other process is in here with the same folder."""
+    work_dir.parent.mkdir(parents=True, exist_ok=True)
+    with work_dir.with_name(f'{work_dir.name}.lock').open('w') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def train_and_test(
+    config: Path, work_dir: Path, *options: str, figures: Figures | None = None
+) -> dict[str, float]:
+    """Train (with ``options``) and test a config; its figures, kept in ``result.json``.
+
+    Args:
+        config: The config.
+        work_dir: Of this run alone: it is emptied when the config, its options or its data change.
+        *options: Of ``tools/train.py``.
+        figures: The work dir of a finished test -> figures, by default of recognition.
+
+    Two processes with the same work dir wait for one another.
+    """
+    with locked(work_dir):
+        return _train_and_test(config, work_dir, *options, figures=figures)
+
+
+def _train_and_test(
+    config: Path, work_dir: Path, *options: str, figures: Figures | None
+) -> dict[str, float]:
+    result = work_dir / 'result.json'
+    what = fingerprint(config, *options)
+    made_from = work_dir / 'made_from.txt'
+    if not made_from.exists() or made_from.read_text() != what:
+        shutil.rmtree(work_dir, ignore_errors=True)
+        work_dir.mkdir(parents=True)
+        made_from.write_text(what)
+    if not result.exists():
+        start = time.time()
+        # What starts from another run's checkpoint cannot go on from its own too.
+        resume = [] if any('load_from=' in option for option in options) else ['--resume']
+        run('train.py', str(config), '--work-dir', str(work_dir), *resume, *options)
+        seconds = time.time() - start
+        dump = work_dir / 'predictions.pkl'
+        where = ['--work-dir', str(work_dir), '--dump', str(dump)]
+        run('test.py', str(config), last_checkpoint(work_dir), *where)
+        found = (figures or recognition_figures)(work_dir)
+        result.write_text(json.dumps({**found, 'seconds': seconds}, indent=1) + '\n')
+    return json.loads(result.read_text())
+
+
+def last_checkpoint(work_dir: Path) -> str:
+    """The newest checkpoint of a run."""
+    return os.path.relpath((work_dir / 'last_checkpoint').read_text().strip())
+
+
+def recognition_figures(work_dir: Path) -> dict[str, float]:
+    """Accuracy among the eight classes, and among their four pairs of opposite directions."""
+    truth, predicted = predictions(work_dir)
+    return {
+        'top-1': float(np.mean(truth == predicted)),
+        'pair': float(np.mean(truth // 2 == predicted // 2)),
+    }
+
+
+def retrieval_figures(work_dir: Path) -> dict[str, float]:
+    """What the last test logged, ``t2v/R1`` and so on."""
+    logs = [log for log in work_dir.glob('*/*.json') if log.parent.name == log.stem]
+    metrics = json.loads(max(logs).read_text().splitlines()[-1])
+    return {key.removeprefix('retrieval/'): value for key, value in metrics.items()}
+
+
+def fingerprint(config: Path, *options: str) -> str:
+    """Everything that a result depends on, but the code: the config, its options, the data."""
+    cfg = Config.fromfile(config)
+    manifest = Path(cfg.data_root, 'manifest.json').read_text()
+    return '\n'.join([cfg.pretty_text, ' '.join(options), manifest])
+
+
+def predictions(work_dir: Path) -> tuple[np.ndarray, np.ndarray]:
+    """True and predicted classes of the test videos, in the annotation file's order."""
+    with (work_dir / 'predictions.pkl').open('rb') as file:
+        samples = pickle.load(file)
+    truth = np.array([int(sample['gt_label']) for sample in samples])
+    return truth, np.array([int(sample['pred_label']) for sample in samples])

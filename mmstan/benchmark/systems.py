@@ -1,0 +1,28 @@
+"""The systems that are compared by default."""
+
+from __future__ import annotations
+
+from mmstan.benchmark.learning import CONFIGS
+
+SYSTEMS = (
+    '*/k400_b32.py',
+    '*/k400_b16.py',
+    '*/k400_b16_8f.py',
+    '*/k400_b16_conv.py',
+    '*/msrvtt_b32.py',
+    'baselines/*/k400_b32.py',
+    'baselines/*/k400_b16.py',
+    'baselines/actionclip/k400_b16_*.py',
+    'baselines/*/msrvtt_b32.py',
+    'baselines/wti/msrvtt_b32_ti.py',
+    'mug_stan/ablations/msrvtt_b32_no_stan.py',  # Mug behind CLIP's own frames
+    'mug_stan/ablations/msrvtt_b32_wti.py',  # another interaction behind the same branch
+)
+"""Configs below ``configs`` that are compared by default."""
+
+
+def systems() -> list[str]:
+    """The configs that are compared by default."""
+    found = {path for pattern in SYSTEMS for path in CONFIGS.glob(pattern)}
+    found = {path for path in found if path.parts[-2] != 'quickstart'}
+    return [str(path) for path in sorted(found)]

@@ -1,0 +1,97 @@
+"""The videos behind a data set: others in their place, and what they are like."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmaction.datasets import VideoDataset
+from mmengine.config import ConfigDict
+from mmengine.registry import DATASETS
+
+from mmstan.datasets import EpicKitchens, VideoTextDataset
+from mmstan.datasets.readers import READERS, BrokenVideoError, open_video
+from mmstan.datasets.reliable import wrapped
+from mmstan.datasets.transforms import ReadFrames
+from mmstan.datasets.video_files import VIDEO_EXTENSIONS, split_extension
+
+SPREAD = ('width', 'height', 'fps', 'seconds')
+_PROBED = 50  # videos that are opened for their sizes; all of Kinetics would take an hour
+
+
+def stand_in(dataset: ConfigDict, videos: Path, folder: Path) -> ConfigDict:
+    """A data set of the same kind and pipeline, of all ``videos``; its files go into ``folder``."""
+    files = sorted(path for path in videos.rglob('*') if _is_video(path))
+    if not files:
+        raise ValueError(f"videos='{videos}' must be a folder with video files: give another one")
+    names = [f'{number:06}{path.suffix}' for number, path in enumerate(files)]
+    for name, path in zip(names, files):  # whatever they are called, annotations can name a link
+        (folder / name).symlink_to(path.resolve())
+    own = dataset
+    while 'dataset' in own or 'datasets' in own:  # a wrapper
+        own = own.get('dataset') or own.datasets[0]
+    with DATASETS.switch_scope_and_registry(None) as registry:
+        kind = registry.get(own.type) if isinstance(own.type, str) else own.type
+    name, text = _annotations(kind, names)
+    ann_file = folder / 'annotations'
+    ann_file.write_text(text)
+    prefix = dict(video=str(folder))
+    return ConfigDict(type=name, ann_file=str(ann_file), data_prefix=prefix, pipeline=own.pipeline)
+
+
+def _is_video(path: Path) -> bool:
+    extension = split_extension(path.name)[1].lower()
+    return extension in VIDEO_EXTENSIONS and not path.name.startswith('.') and path.is_file()
+
+
+def _annotations(kind: type, names: Sequence[str]) -> tuple[str, str]:
+    """A data set of mmstan for samples such as ``kind``'s, and its annotation file."""
+    if issubclass(kind, VideoTextDataset):
+        return 'mmstan.CaptionsJson', json.dumps(dict.fromkeys(names, 'a video'))
+    if issubclass(kind, EpicKitchens):
+        header = 'video_id,start_timestamp,stop_timestamp,verb_class,noun_class'
+        rows = [f'{Path(name).stem},00:00:00.00,99:59:59.00,0,0' for name in names]  # to the end
+        return 'mmstan.EpicKitchens', '\n'.join([header, *rows])
+    if issubclass(kind, VideoDataset):
+        return 'mmstan.VideoDataset', '\n'.join(f'{name} 0' for name in names)
+    raise ValueError(
+        f"type='{kind.__name__}' of the training data must be VideoDataset, EpicKitchens or one "
+        "of mmstan's with captions for --videos: measure it on its own data"
+    )
+
+
+def parts(dataset: Any) -> list[Any]:
+    """The data sets with a pipeline in ``dataset``: itself, or what it wraps."""
+    if hasattr(dataset, 'pipeline'):
+        return [dataset]
+    return [part for inner in wrapped(dataset) for part in parts(inner)]
+
+
+def describe_videos(dataset: Any) -> tuple[str, dict[str, Any]]:
+    """The readers of a data set's videos, and of the videos what :func:`measure_pipeline` says."""
+    owners = [(part, index) for part in parts(dataset) for index in range(len(part))]
+    files = list(dict.fromkeys(part.get_data_info(index)['filename'] for part, index in owners))
+    transforms = [x for part in parts(dataset) for x in part.pipeline.transforms]
+    backend = next((x.backend for x in transforms if isinstance(x, ReadFrames)), None)
+    probed, problem = files[:: len(files) // _PROBED + 1], ''
+    sizes: list[tuple[float, ...]] = []
+    readers: set[str] = set()
+    for file in probed:
+        try:
+            with open_video(file, backend or 'auto') as video:
+                height, width = video.read([0])[0].shape[:2]
+                sizes.append((width, height, video.avg_fps, video.num_frames / video.avg_fps))
+                readers |= {name for name, kind in READERS.items() if type(video) is kind}
+        except BrokenVideoError as error:
+            problem = f'{os.path.realpath(error.filename)}: {error.reason}'
+    if not sizes:
+        raise ValueError(f'none of {len(probed)} videos can be read, among them {problem}')
+    spread = [(min(column), statistics.median(column), max(column)) for column in zip(*sizes)]
+    numbers = dict(number=len(files), probed=len(probed), unreadable=len(probed) - len(sizes))
+    videos = {**numbers, **dict(zip(SPREAD, spread))}
+    # Other pipelines begin with what opens videos, such as DecordInit.
+    return ', '.join(sorted(readers)) if backend else type(transforms[0]).__name__, videos

@@ -1,0 +1,103 @@
+"""One view of a video through a model: its size, its model without weights, its multiply-adds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from mmstan.benchmark.measure import MultiplyAdds, count_multiply_adds
+from mmstan.config.checks import missing_data
+from mmstan.config.walk import find
+from mmstan.models.heads.class_texts import ClassTexts
+from mmstan.models.towers import TextTower
+from mmstan.registry import MODELS
+
+
+def size_of_view(
+    cfg: Config, *, frames: int | None = None, size: int | None = None
+) -> tuple[int, int]:
+    """Frames and pixels of a side of one view, the test pipeline's unless they are given."""
+    pipeline = cfg.get('test_pipeline') or cfg.test_dataloader.dataset.pipeline
+    # MMAction2's SampleFrames says clip_len.
+    frames = frames or find(pipeline, 'num_frames') or find(pipeline, 'clip_len')
+    size = size or find(pipeline, 'crop_size')
+    if not frames or not size:
+        raise ValueError('the test pipeline does not say frames and crop size: --frames, --size')
+    return frames, size
+
+
+def build(cfg: Config) -> Any:
+    """``cfg``'s model in eval mode, with nothing in it and what the optimiser freezes frozen."""
+    model_cfg = {key: x for key, x in cfg.model.items() if key != 'data_preprocessor'}
+    with torch.device('meta'):
+        model = MODELS.build(model_cfg).eval()
+    freeze(model, cfg.get('optim_wrapper') or {})
+    return model
+
+
+@contextmanager
+def without_computing(model: nn.Module) -> Iterator[None]:
+    """Within, a model that :func:`build` made is called, and nothing is computed."""
+    # Not on the meta device, which autocast does not know; token ids stay real, they are data.
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+        model.to_empty(device='cpu')
+        yield
+
+
+def freeze(model: nn.Module, optim_wrapper: dict[str, Any]) -> None:
+    """What the rules of the optimiser do not train."""
+    names = ('optimizer', 'constructor', 'paramwise_cfg')  # without AMP, which wants a GPU
+    kept = {key: optim_wrapper[key] for key in names if key in optim_wrapper}
+    if kept:
+        build_optim_wrapper(model, dict(kept, type='OptimWrapper'))
+
+
+def count_view(model: Any, clip: Tensor) -> tuple[MultiplyAdds, MultiplyAdds]:
+    """Multiply-adds of a clip (1, 3, T, H, W): nominal, executed."""
+    view = view_of(model)
+    backbone, calls = model.backbone, []
+    handle = backbone.register_forward_hook(lambda *_: calls.append(1))
+    view(clip)  # features of class names are known from here on
+    handle.remove()
+    executed = count_multiply_adds(view, clip)
+    if not calls or not hasattr(backbone, 'tokens'):  # every token is computed as it is
+        return executed, executed
+
+    def every_token(clip: Tensor) -> None:
+        tokens = backbone.tokens(clip)
+        if tokens.shape[-1] == backbone.tower.width:  # not DiST's, which have a width of their own
+            backbone.tower.project(tokens.flatten(0, 1))
+
+    every, used = count_multiply_adds(every_token, clip), count_multiply_adds(backbone, clip)
+    if every.total <= used.total:
+        return executed, executed
+    linear = executed.linear + every.linear - used.linear
+    return MultiplyAdds(linear, executed.attention + every.attention - used.attention), executed
+
+
+def view_of(model: Any) -> Callable[[Tensor], Any]:
+    """Clips (N, 3, T, H, W) -> scores, or the features that are compared with texts'."""
+    if hasattr(model, 'encode_videos'):
+        return model.encode_videos
+    return lambda clip: model.extract_feat(clip[:, None], stage='head')
+
+
+def text_parts(model: nn.Module) -> list[nn.Module]:
+    """The text tower with what is learned beside it, where there is one."""
+    return [part for part in model.modules() if isinstance(part, (ClassTexts, TextTower))]
+
+
+def use_stand_ins(cfg: Config, classes: int) -> None:
+    """Give the model other names where the file of class names is not here."""
+    for key, path in list(missing_data(cfg, ())):
+        if key.endswith('.class_names'):
+            count = find(cfg.model.to_dict(), 'num_classes') or classes
+            print(f'{path} is not here: {count} other names in its place')
+            cfg.merge_from_dict({key: [f'class {i}' for i in range(count)]})

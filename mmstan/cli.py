@@ -1,0 +1,97 @@
+"""What the commands share: their options, the runner, errors in one line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from mmengine.config import Config, DictAction
+
+import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
+from mmstan.config.paths import default_work_dir, is_checkpoint
+
+
+def command(
+    description: str | None, *, checkpoint: bool = False, launcher: bool = True
+) -> argparse.ArgumentParser:
+    """A parser of ``CONFIG``, perhaps ``[CHECKPOINT]``, and the options of every run."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file')
+    if checkpoint:
+        parser.add_argument(
+            'checkpoint',
+            nargs='?',
+            type=existing_checkpoint,
+            help="checkpoint; without one the config's load_from, or its pretrained weights",
+        )
+    parser.add_argument('--work-dir', help='where logs and results go')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='settings of the config to change: key=value key.sub=value key="[a,b]"',
+    )
+    parser.set_defaults(launcher='none', local_rank=0)
+    if launcher:
+        parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'])
+        parser.add_argument('--local_rank', '--local-rank', type=int)
+    return parser
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """The type of an argument that is a number from ``least`` on."""
+
+    def number(text: str) -> int:
+        if int(text) < least:
+            raise argparse.ArgumentTypeError(f'{text} is less than {least}')
+        return int(text)
+
+    return number
+
+
+def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Read the command line; a launcher that names the rank there is heard."""
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def existing_checkpoint(path: str) -> str:
+    """The type of an argument that is a checkpoint."""
+    if not is_checkpoint(path):
+        raise argparse.ArgumentTypeError(f'there is no checkpoint {path}')
+    return path
+
+
+def merge_run_options(cfg: Config, args: argparse.Namespace) -> None:
+    """Put launcher and work dir into the config."""
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or default_work_dir(args.config)
+
+
+def merge_test_options(cfg: Config, args: argparse.Namespace) -> Config:
+    """Put what a test shares with other uses of a trained model into the config."""
+    merge_run_options(cfg, args)
+    cfg.load_from = args.checkpoint or cfg.get('load_from')
+    cfg.resume = False
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    return cfg
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End the program with the message of a wrong setting, which says what is wrong."""
+    try:
+        yield
+    except (ValueError, OSError, ImportError, SyntaxError) as error:
+        if os.environ.get('MMSTAN_TRACEBACK'):
+            raise
+        sys.exit(f'error: {error} (MMSTAN_TRACEBACK=1 shows where)')
+    except KeyboardInterrupt:
+        sys.exit('interrupted')

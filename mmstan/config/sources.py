@@ -1,0 +1,58 @@
+"""The user's own modules that a config imports."""
+
+from __future__ import annotations
+
+import ast
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mmstan import registry
+
+
+def custom_imports(cfg: Config) -> list[str]:
+    """The modules that a config's ``custom_imports`` names."""
+    imports = (cfg.get('custom_imports') or {}).get('imports', [])
+    return [imports] if isinstance(imports, str) else list(imports)
+
+
+def own_sources(cfg: Config) -> list[str]:
+    """The source texts of the user's modules that ``custom_imports`` names, and that these import.
+
+    Whether a result is still that of the config cannot be told from the config alone. Neither
+    mmstan's nor installed modules count.
+    """
+    found: dict[Path, str] = {}
+    waiting = custom_imports(cfg)  # which Config.fromfile has imported
+    while waiting:
+        module = sys.modules.get(waiting.pop())
+        path = Path(getattr(module, '__file__', None) or '')
+        if module is not None and path not in found and _is_the_users(path):
+            found[path] = path.read_text('utf-8')
+            waiting += _imported(found[path], module.__package__ or '')
+    return [found[path] for path in sorted(found)]
+
+
+def _is_the_users(path: Path) -> bool:
+    installed = {Path(sysconfig.get_path('stdlib')), Path(registry.__file__).parent}
+    packages = {'site-packages', 'dist-packages'}
+    return path.suffix == '.py' and not (installed & {*path.parents} or packages & {*path.parts})
+
+
+def _imported(source: str, package: str) -> Iterator[str]:
+    """Names that may be those of modules that the source of a module in ``package`` imports.
+
+    >>> sorted(_imported('from .part import x', 'own'))
+    ['own', 'own.part', 'own.part.x']
+    """
+    yield package
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split('.')[: 1 - node.level or None] if node.level else []
+            base = '.'.join([*parents, *([node.module] if node.module else [])])
+            yield from (base, *(f'{base}.{alias.name}' for alias in node.names))

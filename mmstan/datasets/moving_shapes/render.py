@@ -1,0 +1,247 @@
+"""Moving Shapes: small real videos on which what the papers claim can be seen in minutes.
+
+It is a toy. ``generate`` renders, encodes (H.264, every frame a key frame) and annotates
+``OUT/SIZE/TASK`` for three tasks:
+
+* ``recognition``: ``{train,test}.txt`` (``path label``), ``classes.txt``. The eight classes are
+  four motions and the same played backwards: whoever ignores the frames' order gets half of them.
+* ``retrieval``: ``{train,test}.json``, ``{filename: [captions]}``. Each test video has one caption
+  and an event (shape, colour, motion) of its own; training videos have three captions.
+* ``misaligned``: the same, but a video shows its event in a third of its frames and other events
+  in the rest, and its captions also tell of an event that it never shows.
+
+``{train,test}_scenes.json`` describe each video (shape, colour, motion, ...), for other splits. The
+same seed gives the same bytes. Example of a pipeline: :mod:`mmstan.datasets.transforms`.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from tqdm import tqdm
+
+from mmstan.datasets.moving_shapes.scenes import (
+    ALL_EVENTS,
+    CLASS_NAMES,
+    MOTIONS,
+    Event,
+    Scene,
+    captions,
+    draw_event,
+    draw_scene,
+    event_phrase,
+    render,
+)
+
+__all__ = ['CLASS_NAMES', 'SIZES', 'TASKS', 'Size', 'Task', 'generate', 'plan_clips']
+
+Size = Literal['tiny', 'small', 'full']
+Task = Literal['recognition', 'retrieval', 'misaligned']
+TASKS: tuple[Task, ...] = get_args(Task)
+# Clips: (training, test) by size and task. A test event stands for one video, so there are not more
+# than 320 of them, and 160 where others must be left to distract.
+SIZES: dict[str, dict[str, tuple[int, int]]] = {
+    'tiny': {'recognition': (48, 16), 'retrieval': (24, 16), 'misaligned': (24, 16)},
+    'small': {'recognition': (6000, 800), 'retrieval': (3000, 320), 'misaligned': (3000, 160)},
+    'full': {'recognition': (18000, 2400), 'retrieval': (9000, 320), 'misaligned': (9000, 160)},
+}
+_PIXELS, _FRAMES, _FPS = 64, 16, 8
+_QP = 14  # constant: no frame's quality depends on its neighbours, or playing backwards would show
+_CLIPS_PER_WORKER = 100  # for fewer, starting another process does not pay
+_VERSION = 2  # of the rendering: another one is rendered anew
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One video to make: its place, what it shows in turn, and what its captions say."""
+
+    filename: str
+    seed: tuple[int, ...]
+    events: tuple[Event, ...]
+    told: int = 0  # the one of ``events`` that captions tell of
+    caption: str = '{}'  # around it
+    lengths: tuple[int, ...] = (0, 1, 2)
+
+    def scenes(self) -> list[Scene]:
+        """How each event looks."""
+        rng = np.random.default_rng(self.seed)
+        return [draw_scene(rng, event) for event in self.events]
+
+    def frames(self) -> np.ndarray:
+        """(16 * events, 64, 64, 3) uint8 RGB."""
+        pairs = zip(self.scenes(), self.events)
+        return np.concatenate([render(s, e.motion, _FRAMES, _PIXELS) for s, e in pairs])
+
+    def captions(self) -> list[str]:
+        """What is told of this video."""
+        texts = captions(self.scenes()[self.told], self.events[self.told].motion)
+        return [self.caption.format(texts[length]) for length in self.lengths]
+
+
+def plan_clips(task: Task, size: Size, split: str, seed: int) -> list[Clip]:
+    """The clips of a split; labels take turns, and no seed of training serves in the test."""
+    test = split == 'test'
+    key = (seed, TASKS.index(task), int(test))
+    order = np.random.default_rng((*key, 0)).permutation(len(ALL_EVENTS))
+    events = [ALL_EVENTS[i] for i in order]
+    clips = []
+    for index in range(SIZES[size][task][int(test)]):
+        rng = np.random.default_rng((*key, 1, index))
+        event = draw_event(rng, index % len(MOTIONS))
+        if test and task != 'recognition':
+            event = events[index]
+        fields: dict[str, Any] = dict(events=(event,))
+        if task == 'misaligned':
+            # In the test neither kind of other event is any caption's, so that each fits one video.
+            others = (events[160:240], events[240:]) if test else (events, events)
+            fields = _misalign(rng, event, *others)
+        if test:
+            fields['lengths'] = (1,)
+        clips.append(Clip(f'{split}/{index:06d}.mp4', (*key, 2, index), **fields))
+    return clips
+
+
+def _misalign(
+    rng: np.random.Generator, event: Event, shown: list[Event], told: list[Event]
+) -> dict[str, Any]:
+    """Hide ``event`` among two of ``shown``, and tell of one of ``told`` that is not there."""
+    events = [event]
+    for source in (shown, shown, told):
+        rest = [other for other in source if other not in events]
+        events.append(rest[int(rng.integers(len(rest)))])
+    untrue = event_phrase(events.pop())
+    order = rng.permutation(3)
+    link = str(rng.choice(['before', 'after', 'while']))
+    caption = f'{{}} {link} {untrue}' if rng.integers(2) else f'{link} {untrue}, {{}}'
+    return dict(events=tuple(events[i] for i in order), told=int(np.argmin(order)), caption=caption)
+
+
+def generate(
+    out: str | os.PathLike[str] = 'data/moving_shapes',
+    *,
+    size: Size = 'small',
+    seed: int = 0,
+    tasks: Sequence[Task] = TASKS,
+    workers: int | None = None,
+) -> Path:
+    """Make what is missing of ``out/size/task`` and return ``out/size``.
+
+    Finished tasks are left alone, interrupted ones go on, and what other parameters made is made
+    anew. ``workers`` are processes, by default one a core.
+    """
+    if size not in SIZES or not set(tasks) <= set(TASKS):
+        raise ValueError(
+            f'size={size!r} must be one of {list(SIZES)}, and tasks={list(tasks)} some of {TASKS}'
+        )
+    root = Path(out) / size
+    for task in tasks:
+        _generate_task(root / task, task, size, seed, workers or os.cpu_count() or 1)
+    return root
+
+
+def _generate_task(folder: Path, task: Task, size: Size, seed: int, workers: int) -> None:
+    manifest = dict(
+        version=_VERSION,
+        seed=seed,
+        clips=list(SIZES[size][task]),
+        format=[_PIXELS, _FRAMES, _FPS, _QP],
+    )
+    if _prepare_folder(folder, manifest):
+        return
+    splits = {split: plan_clips(task, size, split, seed) for split in ('train', 'test')}
+    missing = [
+        clip for split in splits.values() for clip in split if not (folder / clip.filename).exists()
+    ]
+    clips = _encode_all(folder, missing, workers)
+    for _ in tqdm(clips, f'{size} {task}', len(missing), unit='clip', mininterval=0.5):
+        pass
+    for split, planned in splits.items():
+        _annotate(folder, task, split, planned)
+    _write_json(folder / 'manifest.json', {**manifest, 'complete': True})
+
+
+def _prepare_folder(folder: Path, manifest: dict[str, Any]) -> bool:
+    """Whether ``folder`` is finished; else make it ready for what is missing."""
+    path = folder / 'manifest.json'
+    if path.exists():
+        found = json.loads(path.read_text())
+        complete = found.pop('complete')
+        if found == manifest:
+            return complete
+        shutil.rmtree(folder)
+    elif folder.exists() and any(folder.iterdir()):
+        raise ValueError(
+            f'out: {folder} holds files that are not Moving Shapes (it has no manifest.json): '
+            'name another folder or empty it'
+        )
+    for split in ('train', 'test'):
+        (folder / split).mkdir(parents=True)
+    _write_json(path, {**manifest, 'complete': False})
+    return False
+
+
+def _encode_all(folder: Path, clips: Sequence[Clip], workers: int) -> Iterator[None]:
+    encode = partial(_encode, folder)
+    workers = min(workers, len(clips) // _CLIPS_PER_WORKER)
+    if workers <= 1:
+        yield from map(encode, clips)
+        return
+    with multiprocessing.Pool(workers) as pool:
+        yield from pool.imap_unordered(encode, clips, chunksize=16)
+
+
+def _encode(folder: Path, clip: Clip) -> None:
+    """Write one MP4; a file that has its name is whole."""
+    path = folder / clip.filename
+    unfinished = path.with_suffix('.part')
+    # bitexact: nothing of the muxer's version; threads: their number would change the bytes
+    with av.open(str(unfinished), 'w', format='mp4', options={'fflags': '+bitexact'}) as container:
+        options = {'preset': 'veryfast', 'qp': str(_QP), 'g': '1', 'threads': '1'}
+        stream = container.add_stream('libx264', rate=_FPS, options=options)
+        stream.width, stream.height, stream.pix_fmt = _PIXELS, _PIXELS, 'yuv420p'
+        for array in clip.frames():
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), 'rgb24')
+            yuv = _to_yuv.reformat(frame, format='yuv420p', threads=1)
+            container.mux(stream.encode(yuv))
+        container.mux(stream.encode())
+    os.replace(unfinished, path)
+
+
+_to_yuv = VideoReformatter()  # making one takes longer than converting a frame
+
+
+def _annotate(folder: Path, task: Task, split: str, clips: Sequence[Clip]) -> None:
+    """Write a split's annotation files."""
+    _write_json(folder / f'{split}_scenes.json', {c.filename: _describe(c) for c in clips})
+    if task == 'recognition':
+        lines = [f'{clip.filename} {clip.events[0].motion}' for clip in clips]
+        (folder / f'{split}.txt').write_text('\n'.join(lines) + '\n')
+        (folder / 'classes.txt').write_text('\n'.join(CLASS_NAMES) + '\n')
+    else:
+        _write_json(folder / f'{split}.json', {clip.filename: clip.captions() for clip in clips})
+
+
+def _describe(clip: Clip) -> list[dict[str, str]]:
+    """What each event of a clip shows, in turn."""
+    keys = ('shape', 'color', 'speed', 'size', 'background')
+    return [
+        dict(motion=MOTIONS[event.motion], **{key: getattr(scene, key) for key in keys})
+        for scene, event in zip(clip.scenes(), clip.events)
+    ]
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    unfinished = path.with_suffix('.part')
+    unfinished.write_text(json.dumps(content, indent=1) + '\n')
+    os.replace(unfinished, path)

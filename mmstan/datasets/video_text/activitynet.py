@@ -1,0 +1,53 @@
+"""ActivityNet Captions."""
+
+from collections.abc import Mapping, Sequence
+
+from mmstan.datasets.annotation_files import read_json
+from mmstan.datasets.video_text.base import VideoTextDataset
+from mmstan.registry import DATASETS
+
+
+@DATASETS.register_module()
+class ActivityNetCaptions(VideoTextDataset):
+    """ActivityNet Captions for paragraph retrieval: a video's sentences, in order, are one caption.
+
+    ===== ================ ============ ======
+    split ``video_list``   ``ann_file`` videos
+    ===== ================ ============ ======
+    train train_ids.json   train.json   10,009
+    test  val_ids.json     val_1.json    4,917
+    ===== ================ ============ ======
+
+    Without ``video_list`` the split is what ``ann_file`` describes. Ids are ``v_...``; videos are
+    called so or without ``v_``, with any extension, anywhere below the folder. Arguments are those
+    of :class:`VideoTextDataset`.
+
+    Example:
+        ActivityNetCaptions(
+            'val_1.json',
+            video_list='val_ids.json',
+            data_root='data/activitynet',
+            data_prefix=dict(video='videos'),
+            test_mode=True,
+            pipeline=test_pipeline,
+        )
+    """
+
+    recursive = True
+    known_sizes = {
+        'train_ids.json': 10009,
+        'train.json': 10009,
+        'val_ids.json': 4917,
+        'val_1.json': 4917,
+    }
+
+    def read_captions(self) -> Mapping[str, Sequence[str]]:
+        """Sentences joined by a space; their times are not read."""
+        return {
+            video: [' '.join(sentence.strip() for sentence in entry['sentences'])]
+            for video, entry in read_json('ann_file', self.ann_file).items()
+        }
+
+    def file_names(self, video: str) -> Sequence[str]:
+        """With and without ``v_``."""
+        return video, video.removeprefix('v_')

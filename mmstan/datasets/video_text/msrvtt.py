@@ -1,0 +1,92 @@
+"""MSR-VTT."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mmstan.datasets.annotation_files import read_csv, read_json, read_pickle
+from mmstan.datasets.video_text.base import VideoTextDataset
+from mmstan.registry import DATASETS
+
+
+@DATASETS.register_module()
+class MSRVTT(VideoTextDataset):
+    """MSR-VTT in the splits 9k/1k-A, 7k and full, from CLIP4Clip's or Frozen-in-Time's files.
+
+    ========== ============================================ ========================= ============
+    split      ``video_list``                               ``ann_file``              videos
+    ========== ============================================ ========================= ============
+    9k / 1k-A  MSRVTT_train.9k.csv                          MSRVTT_data.json          9,000
+    ..         MSRVTT_JSFUSION_test.csv                     none                      1,000
+    7k         MSRVTT_train.7k.csv                          MSRVTT_data.json          7,010
+    full       MSRVTT_{train,val,test}.full.csv             MSRVTT_data.json          6,513 / 497 /
+    ..                                                                                2,990
+    Frozen's   {train,val}_list_jsfusion.txt                MSR_VTT.json              as 1k-A
+    ========== ============================================ ========================= ============
+
+    A ``video_list`` with a column ``sentence``, as the test of 1k-A has, gives the captions too,
+    one a video; ``ann_file`` is then not read. The test of Frozen's needs ``caption_index``. Either
+    json may be given under any name. Videos are ``<id>.mp4`` or ``<id>.webm``.
+
+    Args:
+        caption_index: ``jsfusion_val_caption_idx.pkl``: which caption of a video is the test's.
+        ann_file, video_list, kwargs: See :class:`VideoTextDataset`.
+
+    Example:
+        MSRVTT(
+            'MSRVTT_data.json',
+            video_list='MSRVTT_train.9k.csv',
+            data_root='data/msrvtt',
+            data_prefix=dict(video='videos'),
+            pipeline=train_pipeline,
+        )
+    """
+
+    known_sizes = {
+        'MSRVTT_train.9k.csv': 9000,
+        'MSRVTT_JSFUSION_test.csv': 1000,
+        'MSRVTT_train.7k.csv': 7010,
+        'MSRVTT_train.full.csv': 6513,
+        'MSRVTT_val.full.csv': 497,
+        'MSRVTT_test.full.csv': 2990,
+    }
+
+    def __init__(
+        self, ann_file: str = '', *, video_list: str = '', caption_index: str = '', **kwargs: Any
+    ) -> None:
+        self.caption_index = caption_index
+        super().__init__(ann_file, video_list=video_list, **kwargs)
+
+    def _join_prefix(self) -> None:
+        super()._join_prefix()
+        self.caption_index = self._join_root(self.caption_index)
+
+    def read_captions(self) -> Mapping[str, Sequence[str]]:
+        """From the csv where it has sentences, else from the json."""
+        if self.video_list.endswith('.csv'):
+            rows = read_csv('video_list', self.video_list)
+            if rows and 'sentence' in rows[0]:
+                return _grouped((row['video_id'].strip(), row['sentence']) for row in rows)
+        captions = _read_json_captions(self.ann_file)
+        if not self.caption_index:
+            return captions
+        chosen = read_pickle('caption_index', self.caption_index)
+        return {v: [captions[v][int(i)]] for v, i in chosen.items() if v in captions}
+
+
+def _read_json_captions(path: str) -> Mapping[str, Sequence[str]]:
+    data = read_json('ann_file', path)
+    for entries, video in (('sentences', 'video_id'), ('annotations', 'image_id')):
+        if entries in data:
+            return _grouped((str(entry[video]), entry['caption']) for entry in data[entries])
+    raise ValueError(
+        f'ann_file={path!r} must have sentences (MSRVTT_data.json) or annotations (MSR_VTT.json), '
+        f'not {list(data)[:5]}: give one of these, or use mmstan.CaptionsJson'
+    )
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> Mapping[str, Sequence[str]]:
+    captions = defaultdict(list)
+    for video, caption in pairs:
+        captions[video].append(caption)
+    return captions

@@ -1,0 +1,45 @@
+"""MSVD."""
+
+from collections.abc import Mapping, Sequence
+
+from mmstan.datasets.annotation_files import read_pickle
+from mmstan.datasets.video_text.base import VideoTextDataset
+from mmstan.registry import DATASETS
+
+
+@DATASETS.register_module()
+class MSVD(VideoTextDataset):
+    """MSVD, about 40 captions a video.
+
+    ===== ================ ================ ======
+    split ``video_list``   ``ann_file``     videos
+    ===== ================ ================ ======
+    train train_list.txt   raw-captions.pkl  1,200
+    val   val_list.txt     raw-captions.pkl    100
+    test  test_list.txt    raw-captions.pkl    670
+    ===== ================ ================ ======
+
+    ``ann_file`` is a pickle of ``{id: [[word, ...], ...]}``. Videos are ``<id>.avi`` anywhere below
+    the folder. Arguments are those of :class:`VideoTextDataset`.
+
+    Example:
+        MSVD(
+            'raw-captions.pkl',
+            video_list='test_list.txt',
+            data_root='data/msvd',
+            data_prefix=dict(video='videos'),
+            test_mode=True,
+            pipeline=test_pipeline,
+        )
+    """
+
+    recursive = True
+    known_sizes = {'train_list.txt': 1200, 'val_list.txt': 100, 'test_list.txt': 670}
+
+    def read_captions(self) -> Mapping[str, Sequence[str]]:
+        """Words joined by spaces."""
+        captions = read_pickle('ann_file', self.ann_file)
+        return {
+            str(video): [text if isinstance(text, str) else ' '.join(text) for text in texts]
+            for video, texts in captions.items()
+        }

@@ -1,0 +1,94 @@
+"""Features of single samples -> texts, videos, and who owns what."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor
+
+from mmstan.evaluation.scores import each
+from mmstan.models.features import TextFeatures, VideoFeatures
+
+Result = dict[str, Any]
+
+
+class Gallery(NamedTuple):
+    """B videos and their A captions, those of a video in neighbouring rows."""
+
+    text: TextFeatures
+    video: VideoFeatures
+    owners: Tensor
+    """The video of each caption, int64 (A,), ascending."""
+
+
+def kept(sample: Mapping[str, Any]) -> Result:
+    """What a metric keeps of a data sample that a :class:`VideoTextModel` predicted.
+
+    Of a sample flagged ``broken`` only that: MMEngine drops results where ranks differ in how many
+    they have, so it is not left out here.
+    """
+    if sample.get('broken'):
+        return dict(video_id=sample.get('video_id'), broken=sample['broken'][0])
+    return dict(
+        video_id=sample.get('video_id'),
+        captions=sample.get('captions'),
+        text=sample['text_features'],
+        video=sample['video_features'],
+    )
+
+
+def readable(results: Sequence[Result], *, what: str) -> tuple[list[Result], int]:
+    """Results of :func:`kept` that count, and how many broken videos do not.
+
+    Those that the sampler repeated to fill up the ranks count once; samples without a ``video_id``
+    are all different. A warning names what is broken; ``what`` is its plural subject.
+
+    Raises:
+        ValueError: All are broken, or a ``video_id`` has samples that differ in their captions.
+    """
+    results = _unique(results)
+    broken = sorted(result['broken'] for result in results if 'broken' in result)
+    if len(broken) == len(results):
+        raise ValueError(
+            f'{what} have no video: all {len(broken)} are broken, among them {broken[:3]}'
+        )
+    if broken:
+        named = '; '.join(f'{name}: {reason}' for name, reason in broken)
+        print_log(
+            f'{what} leave out {len(broken)} of {len(results)} videos with their captions, which '
+            f'are broken: {named}',
+            logger='current',
+            level=logging.WARNING,
+        )
+    return [result for result in results if 'broken' not in result], len(broken)
+
+
+def _unique(results: Sequence[Result]) -> list[Result]:
+    first: dict[Any, Result] = {}
+    for index, result in enumerate(results):
+        name = result['video_id']
+        known = first.setdefault(('row', index) if name is None else name, result)
+        if known.get('captions') != result.get('captions'):
+            raise ValueError(
+                f'video_id={name!r} has two samples with different captions, '
+                f'{known.get("captions")} and {result.get("captions")}; a test set has one sample '
+                'a video, with all its captions (test_mode=True)'
+            )
+    return list(first.values())
+
+
+def joined(results: Sequence[Result]) -> Gallery:
+    """Results of :func:`readable` as one batch."""
+    # MMEngine turned the named tuples into tuples on the way.
+    texts = [TextFeatures(*result['text']) for result in results]
+    videos = [VideoFeatures(*result['video']) for result in results]
+    captions = torch.tensor([len(text.sentence) for text in texts])
+    return Gallery(
+        text=each(lambda *parts: torch.cat(parts), *texts),
+        video=each(lambda *parts: torch.stack(parts), *videos),
+        owners=torch.arange(len(results)).repeat_interleave(captions),
+    )

@@ -1,0 +1,11 @@
+"""Methods: one room a paper, with its backbone, neck, head, interaction and checkpoint map.
+
+A room is a sub-package. It is found by itself: importing :mod:`mmstan.methods` imports every one,
+which registers its classes and the names of its released checkpoints.
+"""
+
+import importlib
+import pkgutil
+
+for _room in pkgutil.iter_modules(__path__):
+    importlib.import_module(f'{__name__}.{_room.name}')

@@ -1,0 +1,126 @@
+"""CLIP2Video's temporal difference block."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmstan.models.features import frame_mask
+from mmstan.models.layers.sequence_blocks import FrameBlocks
+from mmstan.models.layers.time_table import first_positions
+from mmstan.models.towers.first_blocks import init_from_text, uses_quick_gelu
+from mmstan.registry import MODELS
+
+Difference = Literal['attention', 'linear', 'raw']
+
+
+@MODELS.register_module()
+class TemporalDifference(BaseModule):
+    """Temporal difference block, TDB (CLIP2Video Section 3.2).
+
+    The differences of neighbouring frames stand between the frames, and blocks see both::
+
+        d_t = 2 sigmoid(LN(block(x_{t+1} - x_t + P_{t+1}))) - 1
+        h   = blocks([x_1, d_1, x_2, d_2, ... x_T] + positions + types)
+        out_t = x_t + h at x_t
+
+    d_t has the position of x_t in the second line, as released. A difference is real where both of
+    its frames are; the released code takes the mask of the first one, and in a batch of clips of
+    different lengths that of another clip.
+
+    Args:
+        width: D, width of the joint space.
+        heads: Attention heads.
+        layers: Number of blocks over frames and differences.
+        difference: What is made of x_{t+1} - x_t: ``'attention'`` as above; ``'linear'`` a matrix
+            in the place of position and block; ``'raw'`` nothing. Released as ``sigmoid_selfA``,
+            ``sigmoid_mlp`` and ``default``.
+        max_frames: Positions; a clip may have as many frames at most.
+        init_from: ``dict(model=, pretrained=)`` of a text tower of width ``width``, whose first
+            blocks and positions :meth:`init_weights` copies. None leaves random weights.
+
+    Example:
+        >>> import torch
+        >>> from mmstan.methods.clip2video import TemporalDifference
+        >>> neck = TemporalDifference(64, heads=2)
+        >>> neck(torch.zeros(2, 8, 64))[0].shape
+        torch.Size([2, 8, 64])
+    """
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        heads: int,
+        layers: int = 4,
+        difference: Difference = 'attention',
+        max_frames: int = 77,
+        init_from: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if difference not in get_args(Difference):
+            raise ValueError(f'difference={difference!r} must be one of {get_args(Difference)}')
+        self.difference, self.init_from = difference, init_from
+        quick_gelu = uses_quick_gelu(init_from)
+        self.positions = nn.Parameter(torch.empty(max_frames, width))
+        self.type_embeddings = nn.Parameter(torch.empty(2, width))  # of differences, of frames
+        self.blocks = FrameBlocks(width, heads=heads, layers=layers, quick_gelu=quick_gelu)
+        if difference == 'attention':
+            self.difference_blocks = FrameBlocks(
+                width, heads=heads, layers=1, quick_gelu=quick_gelu
+            )
+        if difference == 'linear':
+            self.projection = nn.Linear(width, width, bias=False)
+        if difference != 'raw':
+            self.difference_norm = nn.LayerNorm(width)
+        for table in (self.positions, self.type_embeddings):
+            nn.init.normal_(table, std=0.02)
+
+    def init_weights(self) -> None:
+        """Copy the first blocks and positions of the text tower that ``init_from`` names."""
+        if self.init_from is None:
+            return
+        blocks = ['blocks', 'difference_blocks'] if self.difference == 'attention' else ['blocks']
+        tables = ['positions', 'type_embeddings']
+        init_from_text(self, self.init_from, tables=tables, blocks=blocks)
+
+    def forward(
+        self, x: Tensor, data_samples: list[Any] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Frame features (N, T, D) -> same, 0 at padded frames, and no auxiliary loss.
+
+        Raises:
+            ValueError: T is more than ``max_frames``.
+        """
+        mask = frame_mask(x, data_samples)
+        both = mask[:, 1:] & mask[:, :-1]  # (N, T - 1)
+        tokens = self.interleave(x, self.differences(x, both))
+        h = self.blocks(tokens, _alternate(mask[..., None], both[..., None])[..., 0])
+        return (x + h[:, ::2]).masked_fill(~mask[:, :, None], 0), {}
+
+    def differences(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Frames (N, T, D) -> differences (N, T - 1, D), of which ``mask`` tells the real ones."""
+        d = x[:, 1:] - x[:, :-1]
+        if self.difference == 'raw' or not d.shape[1]:  # attention wants a token at least
+            return d
+        if self.difference == 'attention':
+            positions = first_positions(self.positions, x.shape[1])
+            d = self.difference_blocks(d + positions[1:], mask)
+        else:
+            d = self.projection(d)
+        return 2 * self.difference_norm(d).sigmoid() - 1
+
+    def interleave(self, x: Tensor, d: Tensor) -> Tensor:
+        """Frames (N, T, D) and differences (N, T - 1, D) -> the blocks' input (N, 2T - 1, D)."""
+        positions = first_positions(self.positions, x.shape[1])
+        of_difference, of_frame = self.type_embeddings
+        return _alternate(x + positions + of_frame, d + positions[:-1] + of_difference)
+
+
+def _alternate(frames: Tensor, differences: Tensor) -> Tensor:
+    """(N, T, D) and (N, T - 1, D) -> x_1, d_1, x_2, ... x_T, (N, 2T - 1, D)."""
+    pairs = torch.stack([frames[:, :-1], differences], dim=2).flatten(1, 2)
+    return torch.cat([pairs, frames[:, -1:]], dim=1)

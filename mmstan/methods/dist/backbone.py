@@ -1,0 +1,147 @@
+"""DiST: disentangled spatial and temporal learning (ICCV 2023, arXiv 2309.07911)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from mmstan.models.backbones.base import VideoBackbone, clip_to_images
+from mmstan.methods.dist.branch import BranchOptions, DiSTBranch
+from mmstan.methods.dist.resampling import Downsampling, Upsampling
+from mmstan.methods.dist.temporal import TemporalBlock
+from mmstan.models.layers.time_table import TimeInterpolation
+from mmstan.registry import MODELS
+
+
+@MODELS.register_module()
+class DiST(VideoBackbone):
+    """A frozen image tower, a light temporal encoder beside it, and a branch that integrates both.
+
+    The tower sees every gamma-th frame, the temporal encoder all of them. The tower runs without a
+    graph, so a training step neither goes back through it nor keeps its activations; only what the
+    branch reads of a block stays. The result is one feature a clip, (N, D): no neck.
+
+    Args:
+        tower: Config of an image tower with ``frozen=True``.
+        gamma: Frames of the temporal encoder for each of the tower's: the clip has gamma * T.
+        num_frames: T, the tower's frames: the length of the class token and position tables.
+        width: Channels of the integration branch, multiples of 64 best.
+        temporal_width: Channels of the temporal encoder.
+        pooling_layers: Blocks of the adaptive pooling: 2 for Something-Something, 4 for Kinetics.
+        temporal_block: The temporal encoder's block (DiST Table 1c); None for no such encoder.
+        integration: Whether there is an integration branch (Table 1a).
+        integration_to_temporal: How integrated features reach the temporal encoder (Table 2b);
+            None: they do not (Table 1b).
+        temporal_to_integration: How the temporal encoder's reach the branch (Table 2a); None: they
+            do not, and their mean joins the clip's feature.
+        frame_features: Give the frozen tower's features of the T frames too, as a second value
+            (N, T, D), for ``mmstan.FusedTextHead`` (zero-shot).
+        tower_dtype: ``'bfloat16'`` runs the tower, and nothing else, in that precision.
+        time_interpolation: ``'linear'`` stretches the tables for clips and checkpoints of other T.
+
+    Raises:
+        ValueError: The tower is not frozen, or options contradict each other.
+
+    Example:
+        >>> import torch
+        >>> from mmstan.methods.dist import DiST
+        >>> sizes = dict(image_size=32, layers=2, width=64, patch_size=8, head_width=32)
+        >>> model = dict(embed_dim=16, vision_cfg=sizes)
+        >>> tower = dict(type='mmstan.ImageTower', model=model, frozen=True)
+        >>> backbone = DiST(tower, gamma=2, num_frames=4, width=64, temporal_width=16)
+        >>> backbone(torch.zeros(2, 3, 8, 32, 32)).shape
+        torch.Size([2, 16])
+    """
+
+    def __init__(
+        self,
+        tower: dict[str, Any],
+        *,
+        gamma: int = 2,
+        num_frames: int = 8,
+        width: int = 384,
+        temporal_width: int = 96,
+        pooling_layers: int = 2,
+        temporal_block: TemporalBlock | None = 'r2plus1d',
+        integration: bool = True,
+        integration_to_temporal: Upsampling | None = 'nearest',
+        temporal_to_integration: Downsampling | None = 'conv',
+        frame_features: bool = False,
+        tower_dtype: Literal['bfloat16'] | None = None,
+        time_interpolation: TimeInterpolation | None = None,
+    ) -> None:
+        super().__init__(tower)
+        if not self.tower.frozen:
+            raise ValueError('tower: DiST never trains it; write tower=dict(..., frozen=True)')
+        if tower_dtype not in (None, 'bfloat16'):
+            raise ValueError(f"tower_dtype={tower_dtype!r}: 'bfloat16', or None")
+        options = BranchOptions(
+            gamma=gamma,
+            num_frames=num_frames,
+            width=width,
+            temporal_width=temporal_width,
+            pooling_layers=pooling_layers,
+            temporal_block=temporal_block,
+            integration=integration,
+            integration_to_temporal=integration_to_temporal,
+            temporal_to_integration=temporal_to_integration,
+            time_interpolation=time_interpolation,
+        )
+        self.branch = DiSTBranch(self.tower, options)
+        self.gamma, self.tower_dtype = gamma, tower_dtype
+        self.frame_features = frame_features
+
+    def forward(self, clip: Tensor) -> Any:
+        """Clip (N, 3, g*T, H, W) -> its feature (N, D); with ``frame_features`` (that, (N, T, D)).
+
+        Raises:
+            ValueError: The number of frames is no multiple of gamma, or T not ``num_frames``.
+        """
+        x, z, tokens = self._encode(clip)
+        video = self.branch.finish(x, z, tokens)
+        if not self.frame_features:
+            return video
+        frames = self._frozen(self.tower.project, x.flatten(0, 1)).to(video.dtype)
+        return video, frames.unflatten(0, x.shape[:2])
+
+    def tokens(self, clip: Tensor) -> Tensor:
+        """The T sparse frames' tokens before the pooling, (N, T, 1 + L, ``width``).
+
+        Without an integration branch the tower's own, (N, T, 1 + L, C).
+        """
+        x, _, tokens = self._encode(clip)
+        return x if tokens is None else tokens
+
+    def _encode(self, clip: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Clip -> last tokens of the tower, last output of the temporal encoder, pooled tokens."""
+        images = self._sparse_images(clip)
+        n, grid = len(clip), self.tower.grid(images)
+        x, y, y_hat = self._frozen(self.tower.embed, images), None, None
+        z = self.branch.start(clip)
+        for block, layer in zip(self.tower.blocks, self.branch.layers):
+            x = self._frozen(block, x)  # the previous block's dies here, unless a gradient needs it
+            z, y, y_hat = layer(x.unflatten(0, (n, -1)), z, y, grid)
+        tokens = None if y is None or y_hat is None else y + y_hat
+        return x.unflatten(0, (n, -1)), z, tokens
+
+    def _sparse_images(self, clip: Tensor) -> Tensor:
+        """Clip (N, 3, g*T, H, W) -> frames 0, g, 2g, ... side by side, (N*T, 3, H, W)."""
+        if clip.ndim == 5 and clip.shape[2] % self.gamma:
+            raise ValueError(
+                f'a clip of {clip.shape[2]} frames, which is no multiple of gamma={self.gamma}; '
+                'sample gamma * num_frames'
+            )
+        return clip_to_images(clip[:, :, :: self.gamma] if clip.ndim == 5 else clip)
+
+    def _frozen(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """``function(x)`` of the tower, without a graph and in its own precision.
+
+        No ``inference_mode``: its tensors could not be saved for the branch's backward pass.
+        """
+        half = torch.autocast(x.device.type, torch.bfloat16) if self.tower_dtype else nullcontext()
+        with torch.no_grad(), half:
+            return function(x)

@@ -1,0 +1,177 @@
+"""DiST's released checkpoints <-> ours, in both generations of their names."""
+
+from __future__ import annotations
+
+from mmstan.converters.systems import register_converter
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor
+
+from mmstan.converters.hf_clip import layer
+from mmstan.converters.key_map import Entry, to_ours, to_theirs, with_prefixes
+from mmstan.converters.openai_clip import TEXT, VISUAL
+
+_PREFIX = 'backbone.base_encoder.'
+_LADDER_NET = {
+    'input_linears': 'input_map_feat_nets',
+    'integration2temporal_nets': 's2t_fuse_nets',
+    'temporal2integration_nets': 't2s_fuse_nets',
+    'integration_nets': 'spatial_nets',
+    'adapooling_nets': 'final_temporal_nets',
+}
+"""Parts of ``dist_net`` -> their names in the older ``ladder_net``; the others are the same."""
+
+_ONES = {
+    r'temporal2integration_nets\.\d+\.cls_token': (2, 0),
+    r'integration_nets\.\d+\.temporal_ffn\.c_(fc1|proj)\.weight': (0, 3),
+    r'adapooling_nets\.\d+\.positional_embedding': (1, 0),
+    r'aggregated_(spatial_)?cls_token': (2, 0),
+}
+"""Dimensions of size 1 that the release has and we have not, leading and trailing ones."""
+
+LAYER = [
+    *layer('input_linears.{i}', 'project'),
+    *layer('temporal_nets.{i}.ln', 'temporal_block.norm'),
+    *layer('temporal_nets.{i}.temporal_net.c_fc1', 'temporal_block.time'),
+    *layer('temporal_nets.{i}.temporal_net.c_fc2', 'temporal_block.space'),
+    *layer('integration2temporal_nets.{i}.linear_fuse', 'to_temporal.up.linear'),
+    Entry('temporal2integration_nets.{i}.cls_token', 'to_integration.class_tokens.embedding'),
+    *layer('temporal2integration_nets.{i}.linear_fuse', 'to_integration.down.conv'),
+    *layer('integration_nets.{i}.ln', 'integration_block.norm'),
+    *layer('integration_nets.{i}.ffn.c_fc', 'integration_block.ffn.up'),
+    *layer('integration_nets.{i}.ffn.c_proj', 'integration_block.ffn.down'),
+    *layer('integration_nets.{i}.ln_temporal', 'integration_block.temporal_norm'),
+    *layer('integration_nets.{i}.temporal_ffn.c_fc1', 'integration_block.temporal_ffn.reduce'),
+    *layer('integration_nets.{i}.temporal_ffn.c_fc2', 'integration_block.temporal_ffn.conv'),
+    *layer('integration_nets.{i}.temporal_ffn.c_proj', 'integration_block.temporal_ffn.expand'),
+]
+"""What stands beside a tower block, below ``layers.{i}.`` here."""
+
+
+def _cross_attention(attn: str, norm: str, mlp: str, ours: str) -> list[Entry]:
+    return with_prefixes(
+        [
+            Entry(f'{attn}.attn.in_proj_weight', 'attn.in_proj_weight'),
+            Entry(f'{attn}.attn.in_proj_bias', 'attn.in_proj_bias'),
+            *layer(f'{attn}.attn.out_proj', 'attn.out_proj'),
+            *layer(f'{attn}.ln_1', 'norm'),
+            *layer(norm, 'mlp_norm'),
+            *layer(f'{mlp}.c_fc', 'mlp.up'),
+            *layer(f'{mlp}.c_proj', 'mlp.down'),
+        ],
+        theirs='adapooling_nets.{j}.',
+        ours=f'pooling.blocks.{{j}}.{ours}.',
+    )
+
+
+BRANCH = [
+    *layer('temporal_stem', 'stem'),
+    *with_prefixes(LAYER, theirs='', ours='layers.{i}.'),
+    Entry('adapooling_nets.{j}.positional_embedding', 'pooling.blocks.{j}.positions.embedding'),
+    *_cross_attention(
+        'spatial_transformer', 'ln_out_spat_cls_token', 'output_map_spatial_cls_token', 'space'
+    ),
+    *_cross_attention(
+        'temporal_transformer', 'ln_out_temp_cls_token', 'output_map_cls_token', 'time'
+    ),
+    Entry('aggregated_cls_token', 'pooling.clip_token'),
+    Entry('aggregated_spatial_cls_token', 'pooling.frame_token'),
+    *layer('proj_spatial_cls_token', 'cls_projection'),
+    *layer('ln_post', 'norm'),
+    Entry('proj', 'projection.weight', 'transpose'),
+]
+"""All that is trained, below ``dist_net.`` there."""
+
+
+def from_released(
+    state: Mapping[str, Any], *, text_tower: str = 'cls_head.texts.tower.'
+) -> dict[str, Tensor]:
+    """A released state dict, or the file that it is the ``'model_state'`` of, under our names.
+
+    ``logit_scale`` is dropped: the release does not train it, and ``TextHead`` takes it as an
+    argument. What it was is logged.
+
+    Args:
+        state: The released state dict, of either generation.
+        text_tower: Where our model keeps its text tower.
+
+    Raises:
+        ValueError: Names every tensor that is missing or left over.
+    """
+    state = {
+        _newer_name(name.removeprefix(_PREFIX)): tensor
+        for name, tensor in state.get('model_state', state).items()
+    }
+    if (scale := state.pop('logit_scale', None)) is not None:
+        print_log(f'logit_scale is dropped: TextHead(logit_scale={scale.exp():.4g})', 'current')
+    return to_ours(_reshaped(state, _without_ones), _entries(text_tower))
+
+
+def to_released(
+    state: Mapping[str, Tensor],
+    *,
+    text_tower: str = 'cls_head.texts.tower.',
+    prefix: str = _PREFIX,
+    generation: Literal['dist_net', 'ladder_net'] = 'dist_net',
+    logit_scale: float = 100.0,
+) -> dict[str, Tensor]:
+    """Our state dict under the released names, the inverse of :func:`from_released`."""
+    theirs = _reshaped(to_theirs(state, _entries(text_tower)), _with_ones)
+    theirs['logit_scale'] = torch.tensor(logit_scale).log()
+    name_of = _older_name if generation == 'ladder_net' else str
+    return {prefix + name_of(name): tensor for name, tensor in theirs.items()}
+
+
+def _entries(text_tower: str) -> list[Entry]:
+    return [
+        *with_prefixes(VISUAL, theirs='visual.', ours='backbone.tower.visual.'),
+        *with_prefixes(BRANCH, theirs='dist_net.', ours='backbone.branch.'),
+        *with_prefixes(TEXT, theirs='', ours=f'{text_tower}text.'),
+    ]
+
+
+def _newer_name(name: str) -> str:
+    """A name in ``ladder_net`` -> in ``dist_net``; others stay."""
+    net, _, rest = name.partition('.')
+    if net != 'ladder_net':
+        return name
+    part, dot, rest = rest.partition('.')
+    newer = {older: newer for newer, older in _LADDER_NET.items()}
+    return f'dist_net.{newer.get(part, part)}{dot}{rest}'
+
+
+def _older_name(name: str) -> str:
+    """The inverse of :func:`_newer_name`."""
+    net, _, rest = name.partition('.')
+    if net != 'dist_net':
+        return name
+    part, dot, rest = rest.partition('.')
+    return f'ladder_net.{_LADDER_NET.get(part, part)}{dot}{rest}'
+
+
+def _reshaped(
+    state: Mapping[str, Tensor], change: Callable[[Tensor, int, int], Tensor]
+) -> dict[str, Tensor]:
+    """``state`` (released names) with ``change`` applied where shapes differ from ours."""
+    out = dict(state)
+    for name, tensor in state.items():
+        for pattern, (leading, trailing) in _ONES.items():
+            if re.fullmatch(rf'dist_net\.{pattern}', name):
+                out[name] = change(tensor, leading, trailing)
+    return out
+
+
+def _without_ones(tensor: Tensor, leading: int, trailing: int) -> Tensor:
+    return tensor.reshape(tensor.shape[leading : tensor.ndim - trailing])
+
+
+def _with_ones(tensor: Tensor, leading: int, trailing: int) -> Tensor:
+    return tensor.reshape((1,) * leading + tensor.shape + (1,) * trailing)
+
+
+register_converter('dist', from_released, to_released)

@@ -1,0 +1,137 @@
+"""DiST's integration branch: its block, and the pooling of its tokens (DiST Eq. 4 and 7).
+
+Letters: N clips, T sparse frames, S = 1 + L tokens of a frame, D integration width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mmstan.methods.dist.layers import MLP, heads_of, quick_gelu
+from mmstan.models.layers.time_table import TimeInterpolation, TimeTable
+
+
+class TemporalFFN(nn.Module):
+    """D -> D/4, a convolution over three frames, QuickGELU, D/4 -> D, at every token's place.
+
+    DiST Eq. 4's ``TConv``; the reduction before it is the release's.
+
+    Args:
+        width: D, a multiple of 4.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.reduce = nn.Linear(width, width // 4)
+        self.conv = nn.Conv3d(width // 4, width // 4, (3, 1, 1), padding=(1, 0, 0))
+        self.expand = nn.Linear(width // 4, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T, S, D) -> same."""
+        h = self.reduce(x).movedim(-1, 1)[..., None]  # (N, D/4, T, S, 1)
+        return self.expand(quick_gelu(self.conv(h))[..., 0].movedim(1, -1))
+
+
+class IntegrationBlock(nn.Module):
+    """``FFN(LN(x)) + TFFN(LN'(x))``, without a residual connection (DiST Eq. 4, as released).
+
+    Args:
+        width: D.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.ffn = MLP(width, width)
+        self.temporal_norm = nn.LayerNorm(width)
+        self.temporal_ffn = TemporalFFN(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, T, S, D) -> same."""
+        return self.ffn(self.norm(x)) + self.temporal_ffn(self.temporal_norm(x))
+
+
+class CrossAttention(nn.Module):
+    """A query token reads a sequence, then passes an MLP; both are added to it.
+
+    Query and sequence share one norm, as released.
+
+    Args:
+        width: D.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.attn = nn.MultiheadAttention(width, heads_of(width), batch_first=True)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = MLP(width, 4 * width)
+
+    def forward(self, query: Tensor, sequence: Tensor) -> Tensor:
+        """Query (B, 1, D) and sequence (B, S, D) -> query (B, 1, D)."""
+        keys = self.norm(sequence)
+        query = query + self.attn(self.norm(query), keys, keys, need_weights=False)[0]
+        return query + self.mlp(self.mlp_norm(query))
+
+
+class PoolingBlock(nn.Module):
+    """A token of every frame reads that frame; the clip's token reads those tokens.
+
+    Args:
+        width: D.
+        num_frames: T, the number of positions.
+        time_interpolation: Of the positions, see :class:`TimeTable`.
+    """
+
+    def __init__(
+        self, width: int, *, num_frames: int, time_interpolation: TimeInterpolation | None
+    ) -> None:
+        super().__init__()
+        self.space = CrossAttention(width)
+        self.positions = TimeTable(num_frames, width, interpolation=time_interpolation)
+        self.time = CrossAttention(width)
+
+    def forward(self, clip: Tensor, frames: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Clip token (N, 1, D), frame tokens (N, T, D), tokens (N, T, S, D) -> the first two."""
+        n, t = tokens.shape[:2]
+        frames = self.space(frames.reshape(n * t, 1, -1), tokens.flatten(0, 1)).view(n, t, -1)
+        return self.time(clip, frames + self.positions(t)), frames
+
+
+class AdaptivePooling(nn.Module):
+    """Tokens of a clip -> one, through a stack of pooling blocks (``AdaPooling``, DiST Eq. 7).
+
+    Args:
+        width: D.
+        layers: Blocks: 2 for Something-Something, 4 for Kinetics as released.
+        num_frames: T, the number of positions.
+        time_interpolation: Of the positions, see :class:`TimeTable`.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        layers: int,
+        num_frames: int,
+        time_interpolation: TimeInterpolation | None,
+    ) -> None:
+        super().__init__()
+        self.clip_token = nn.Parameter(torch.empty(width))
+        self.frame_token = nn.Parameter(torch.empty(width))
+        for token in (self.clip_token, self.frame_token):
+            nn.init.trunc_normal_(token, std=0.02)
+        self.blocks = nn.ModuleList(
+            PoolingBlock(width, num_frames=num_frames, time_interpolation=time_interpolation)
+            for _ in range(layers)
+        )
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(N, T, S, D) -> (N, D)."""
+        n, t = tokens.shape[:2]
+        # Copies: the counter of multiply-adds stumbles over views of a parameter.
+        clip, frames = self.clip_token.repeat(n, 1, 1), self.frame_token.repeat(n, t, 1)
+        for block in self.blocks:
+            clip, frames = block(clip, frames, tokens)
+        return clip[:, 0]

@@ -1,0 +1,43 @@
+"""What DiST's encoders share: its activation, its heads, its MLP."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmstan.models.layers.attention import quick_gelu_mlp
+
+
+def quick_gelu(x: Tensor) -> Tensor:
+    """``x sigmoid(1.702 x)``, of which the backward pass keeps one tensor and not two."""
+    return F.silu(1.702 * x) / 1.702
+
+
+def heads_of(width: int) -> int:
+    """Attention heads, of 64 channels each.
+
+    Raises:
+        ValueError: ``width`` cannot be divided so.
+    """
+    heads = max(1, width // 64)
+    if width % heads:
+        raise ValueError(f'width {width} does not divide into {heads} heads; e.g. {64 * heads}')
+    return heads
+
+
+class MLP(nn.Module):
+    """Two linear layers, QuickGELU between them: D -> ``hidden`` -> D.
+
+    Args:
+        width: D.
+        hidden: Channels between the layers.
+    """
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.up = nn.Linear(width, hidden)
+        self.down = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., D)."""
+        return quick_gelu_mlp(x, self.up, self.down)

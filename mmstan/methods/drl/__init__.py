@@ -1,0 +1,6 @@
+"""DRL: token-wise interactions (arXiv 2203.07111)."""
+
+from mmstan.methods.drl import checkpoints  # noqa: F401  (registers its names)
+from mmstan.methods.drl.token_wise import TokenWise, WeightedTokenWise
+
+__all__ = ['TokenWise', 'WeightedTokenWise']

@@ -1,0 +1,117 @@
+"""EVL's released checkpoints <-> ours: the decoder alone, or with a tower that was tuned."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmstan.converters.hf_clip import attention, layer
+from mmstan.converters.key_map import Entry, to_ours, to_theirs, with_prefixes
+from mmstan.converters.systems import register_converter
+
+_VISUAL = 'backbone.tower.visual.'
+_PATCH = _VISUAL + 'conv1.weight'
+_POSITIONS = _VISUAL + 'positional_embedding'
+_BIAS = 'backbone.patch_embed.proj.bias'
+_UNREAD = re.compile(re.escape(_VISUAL) + r'(ln_post|proj)\b')
+
+DECODER = [
+    Entry('decoder.cls_token', 'backbone.query_token'),
+    *with_prefixes(
+        [
+            Entry('decoder.temporal_conv.{i}.weight', 'conv.weight'),
+            Entry('decoder.temporal_conv.{i}.bias', 'conv.bias'),
+            Entry('decoder.temporal_pos_embed.{i}', 'time_embedding'),
+            Entry('decoder.cross_attention.{i}.w1', 'neighbours.previous'),
+            Entry('decoder.cross_attention.{i}.w2', 'neighbours.next'),
+            *with_prefixes(
+                [
+                    *layer('norm1', 'norm_query'),
+                    *layer('norm2', 'norm_mlp'),
+                    *layer('norm3', 'norm_frames'),
+                    *layer('attn.q_proj', 'attention.query'),
+                    *(
+                        Entry(
+                            (f'attn.k_proj.{kind}', f'attn.v_proj.{kind}'),
+                            f'attention.key_value.{kind}',
+                        )
+                        for kind in ('weight', 'bias')
+                    ),
+                    *layer('attn.out_proj', 'attention.out'),
+                    *layer('mlp.fc1', 'mlp.0'),
+                    *layer('mlp.fc2', 'mlp.3'),
+                ],
+                theirs='decoder.decoder_layers.{i}.',
+                ours='',
+            ),
+        ],
+        theirs='',
+        ours='backbone.layers.{i}.',
+    ),
+    *layer('proj.0', 'backbone.norm'),
+    *layer('proj.2', 'cls_head.fc_cls'),
+]
+"""What every checkpoint has."""
+
+TOWER = [
+    Entry('backbone.cls_token', _VISUAL + 'class_embedding'),
+    Entry('backbone.pos_embed', _POSITIONS),
+    Entry('backbone.patch_embed.proj.weight', _PATCH),
+    *layer('backbone.ln_pre', _VISUAL + 'ln_pre'),
+    *with_prefixes(
+        [
+            *attention('attn.', 'attn.'),
+            *layer('norm1', 'ln_1'),
+            *layer('norm2', 'ln_2'),
+            *layer('mlp.fc1', 'mlp.c_fc'),
+            *layer('mlp.fc2', 'mlp.c_proj'),
+        ],
+        theirs='backbone.blocks.{i}.',
+        ours=_VISUAL + 'transformer.resblocks.{i}.',
+    ),
+]
+"""A tuned tower, without what the decoder does not read: the last norm and the projection."""
+
+
+def from_released(state: Mapping[str, Any], *, text_tower: str = '') -> dict[str, Tensor]:
+    """A released state dict, or the file that it is the ``'model'`` of, under our names.
+
+    A frozen tower is not in the files, nor are a tuned one's last norm and projection: our model
+    keeps those of its ``pretrained`` weights. The bias of a tuned patch embedding, which ours does
+    not have, goes into the positions of the patches, where it does the same.
+
+    Args:
+        state: The released state dict.
+        text_tower: Not read, there is none.
+
+    Raises:
+        ValueError: Names every tensor that is missing or left over.
+    """
+    state = {k.removeprefix('module.'): v for k, v in state.get('model', state).items()}
+    if not any(name.startswith('backbone.') for name in state):
+        return to_ours(state, DECODER)
+    bias = state.pop(_BIAS, None)
+    if bias is None:
+        raise ValueError(f'1 tensors missing: {_BIAS}')
+    ours = to_ours(state, [*TOWER, *DECODER])
+    pixels = ours[_PATCH].shape[1] // 3
+    ours[_PATCH] = ours[_PATCH].unflatten(1, (3, round(pixels**0.5), -1))
+    ours[_POSITIONS] = torch.cat([ours[_POSITIONS][:1], ours[_POSITIONS][1:] + bias])
+    return ours
+
+
+def to_released(state: Mapping[str, Tensor], *, text_tower: str = '') -> dict[str, Tensor]:
+    """Our state dict under the released names, tower included where it is in ``state``."""
+    state = {name: tensor for name, tensor in state.items() if not _UNREAD.match(name)}
+    if not any(name.startswith(_VISUAL) for name in state):
+        return to_theirs(state, DECODER)
+    state[_PATCH] = state[_PATCH].flatten(1)
+    bias = {_BIAS: torch.zeros(len(state[_PATCH]))}
+    return {**to_theirs(state, [*TOWER, *DECODER]), **bias}
+
+
+register_converter('evl', from_released, to_released)

@@ -1,0 +1,58 @@
+"""An approximation of HunYuan_tvr's word and frame level."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mmstan.methods.drl.token_wise import learned_weights, token_wise_similarity, weight_net
+from mmstan.models.features import TextFeatures, VideoFeatures
+from mmstan.models.interactions.base import Interaction
+from mmstan.models.layers.sequence_blocks import FrameBlocks
+from mmstan.registry import MODELS
+
+
+@MODELS.register_module()
+class HunyuanLike(Interaction):
+    """WTI whose weights come from words and frames that have seen their own kind. Approximate.
+
+    HunYuan_tvr's formula is not public. What is told of it, an aggregation layer (self-attention
+    and MLP) on either side, stands before the weights of :class:`WeightedTokenWise`, with one
+    linear layer each::
+
+        w = softmax_j g(block(W)), u = softmax_t h(block'(V))
+
+    The clip and phrase levels, label denoising and the triplet loss are not built. The blocks start
+    as identities, and so the whole as weighted token-wise interaction.
+
+    Args:
+        dim: D, width of the joint space.
+        heads: Attention heads of both blocks.
+    """
+
+    def __init__(self, dim: int, *, heads: int = 8) -> None:
+        super().__init__()
+        self.text_blocks = FrameBlocks(dim, heads=heads, layers=1)
+        self.video_blocks = FrameBlocks(dim, heads=heads, layers=1)
+        self.text_net, self.video_net = weight_net(dim, 1), weight_net(dim, 1)
+        for blocks in (self.text_blocks, self.video_blocks):
+            for name in ('0.attn.out_proj.weight', '0.mlp.c_proj.weight'):
+                nn.init.zeros_(blocks.get_parameter(name))
+
+    def forward(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
+        """Similarities (A, B)."""
+        w, u = self.text_weights(text), self.video_weights(video)
+        return token_wise_similarity(text, video, w, u)
+
+    def text_weights(self, text: TextFeatures) -> Tensor:
+        """How much each token counts, w (A, J): sums to 1, and is 0 at padding."""
+        return _weights(self.text_blocks, self.text_net, text.tokens, text.mask)
+
+    def video_weights(self, video: VideoFeatures) -> Tensor:
+        """How much each frame counts, u (B, T): sums to 1, and is 0 at padding."""
+        return _weights(self.video_blocks, self.video_net, video.frames, video.mask)
+
+
+def _weights(blocks: nn.Module, net: nn.Module, features: Tensor, mask: Tensor) -> Tensor:
+    with torch.autocast(features.device.type, enabled=False):
+        return learned_weights(net, blocks(features.float(), mask), mask)

@@ -1,0 +1,158 @@
+"""Mug, mutual-guided alignment (Mug-STAN Section 3.3): frames and words choose one another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from mmstan.models.features import TextFeatures, VideoFeatures, l2_normalise, masked_mean
+from mmstan.models.interactions.base import Interaction
+from mmstan.models.layers.tiles import tiled
+from mmstan.registry import MODELS
+
+Form = Literal['exact', 'simple', 'sentence']
+TextSide = Literal['tokens', 'sentence']
+VideoSide = Literal['frames', 'mean', 'tokens']
+_MASKED = -1e30  # no attention, and where all is masked an even one instead of NaN
+
+
+@MODELS.register_module()
+class Mug(Interaction):
+    """Similarity of A texts and B videos in which either side says what counts in the other.
+
+    Parameter-free. With unit tokens W (J, D), unit frames V (T, D), S = W V^T and sharpness tau::
+
+        a_j = sum_t softmax_t(tau S_jt) S_jt     what token j finds in the video (Eq. 15-16)
+        b_t = sum_j softmax_j(tau S_jt) S_jt     what frame t finds in the text (Eq. 11-12)
+        w   = softmax_j(tau a), u = softmax_t(tau b)                          (Eq. 17, 13)
+        similarity = (sum_j w_j W_j) . (sum_t u_t V_t) = w^T S u              (Eq. 14, 18, 19)
+
+    so that nothing of width D is formed after S. Padding of either side takes no part. Computed
+    in tiles (:func:`tiled`): memory does not grow with A * B * J * T.
+
+    Args:
+        sharpness: tau.
+        form: ``'exact'`` as above; ``'simple'`` is (w.a + u.b) / 2, with which the released models
+            were trained; ``'sentence'`` is the sentence's similarity with the frames that the
+            tokens chose, the paper's words on "Frame-Text".
+        text: All ``'tokens'``, or the ``'sentence'`` alone ("Frame-Text" of the released code).
+        video: ``'frames'``; their ``'mean'``, not normalised again ("Video-Token"); or all
+            ``'tokens'``, patches too ("Token-Token").
+        top_k: The mean of the k best in the place of each softmax (Mug-STAN Table VIII).
+        compiled: Fuse the tiles with ``torch.compile``. Off: on GPUs it has not been checked.
+    """
+
+    def __init__(
+        self,
+        *,
+        sharpness: float = 100.0,
+        form: Form = 'exact',
+        text: TextSide = 'tokens',
+        video: VideoSide = 'frames',
+        top_k: int | None = None,
+        compiled: bool = False,
+    ) -> None:
+        super().__init__()
+        choices = (('form', form, Form), ('text', text, TextSide), ('video', video, VideoSide))
+        for name, value, allowed in choices:
+            if value not in get_args(allowed):
+                raise ValueError(f'{name}={value!r} must be one of {get_args(allowed)}')
+        if form == 'sentence' and text == 'sentence':
+            raise ValueError("form='sentence' needs text='tokens', which choose the frames")
+        if top_k is not None and top_k < 1:
+            raise ValueError(f'top_k={top_k} must be at least 1, or None for the softmax')
+        self.sharpness, self.form, self.top_k = sharpness, form, top_k
+        self.text, self.video, self.compiled = text, video, compiled
+        self.reads_text_tokens = text == 'tokens'
+        self.reads_video_tokens = video == 'tokens'
+        tile = partial(_similarity, attention=self._attention, form=form)
+        self._tile: Callable[..., Tensor] = torch.compile(tile) if compiled else tile
+
+    def forward(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
+        """Similarities (A, B)."""
+        with torch.autocast(text.sentence.device.type, enabled=False):
+            texts, videos = self._text_side(text), self._video_side(video)
+            per_pair = texts[0].shape[1] * videos[0].shape[1]
+            return tiled(self._tile, texts, videos, per_pair=per_pair)
+
+    def weights(self, text: TextFeatures, video: VideoFeatures) -> tuple[Tensor, Tensor]:
+        """W (A, B, J) over the tokens and u (A, B, T) over the frames, each summing to 1."""
+        with torch.autocast(text.sentence.device.type, enabled=False):
+            texts, videos = self._text_side(text), self._video_side(video)
+            _, _, _, w, u = _guide(*texts, *videos, self._attention)
+        return w.transpose(1, 2), u
+
+    def _text_side(self, text: TextFeatures) -> tuple[Tensor, Tensor]:
+        """Unit tokens (A, J, D) and their mask (A, J)."""
+        if self.text == 'sentence':
+            return l2_normalise(text.sentence)[:, None], text.mask.new_ones(len(text.mask), 1)
+        return l2_normalise(text.tokens), text.mask
+
+    def _video_side(self, video: VideoFeatures) -> tuple[Tensor, Tensor]:
+        """Unit frames (B, T, D) and their mask (B, T), or what stands for them."""
+        if self.video == 'mean':
+            mean = masked_mean(l2_normalise(video.frames), video.mask)[:, None]
+            return mean, video.mask.new_ones(len(mean), 1)
+        if self.video == 'frames':
+            return l2_normalise(video.frames), video.mask
+        if video.tokens is None:
+            raise ValueError("video='tokens' needs the tokens of the videos, and there are none")
+        per_frame = video.tokens.shape[1] // video.mask.shape[1]
+        return l2_normalise(video.tokens), video.mask.repeat_interleave(per_frame, dim=1)
+
+    @property
+    def _attention(self) -> Callable[[Tensor, Tensor, int], Tensor]:
+        if self.top_k is None:
+            return partial(_softmax, sharpness=self.sharpness)
+        return partial(_top_k, k=self.top_k)
+
+
+def _softmax(scores: Tensor, masked: Tensor, dim: int, *, sharpness: float) -> Tensor:
+    return torch.add(masked, scores, alpha=sharpness).softmax(dim)
+
+
+def _top_k(scores: Tensor, masked: Tensor, dim: int, *, k: int) -> Tensor:
+    best = (scores + masked).topk(min(k, scores.shape[dim]), dim).indices
+    chosen = torch.zeros_like(scores).scatter(dim, best, 1.0) * (masked == 0)
+    return chosen / chosen.sum(dim, keepdim=True).clamp(min=1)
+
+
+def _guide(
+    tokens: Tensor,
+    token_mask: Tensor,
+    frames: Tensor,
+    frame_mask: Tensor,
+    attention: Callable[[Tensor, Tensor, int], Tensor],
+) -> tuple[Tensor, ...]:
+    """S (a, J, b, T); a, w (a, J, b); b, u (a, b, T)."""
+    s = (tokens.flatten(0, 1) @ frames.flatten(0, 1).T).unflatten(0, tokens.shape[:2])
+    s = s.unflatten(2, frames.shape[:2])  # (a, J, b, T)
+    no_token = torch.where(token_mask, 0.0, _MASKED)[:, :, None]  # (a, J, 1)
+    no_frame = torch.where(frame_mask, 0.0, _MASKED)  # (b, T)
+    a = (attention(s, no_frame, 3) * s).sum(3)  # Eq. 15-16
+    b = (attention(s, no_token[..., None], 1) * s).sum(1)  # Eq. 11-12
+    return s, a, b, attention(a, no_token, 1), attention(b, no_frame, 2)  # Eq. 17, 13
+
+
+def _similarity(
+    tokens: Tensor,
+    token_mask: Tensor,
+    frames: Tensor,
+    frame_mask: Tensor,
+    *,
+    attention: Callable[[Tensor, Tensor, int], Tensor],
+    form: Form,
+) -> Tensor:
+    """One tile: similarities (a, b)."""
+    s, a, b, w, u = _guide(tokens, token_mask, frames, frame_mask, attention)
+    if form == 'simple':
+        return ((w * a).sum(1) + (u * b).sum(2)) / 2
+    if form == 'sentence':  # the last real token is the sentence: end of text, or CoCa's class
+        last = token_mask.shape[1] - 1 - token_mask.flip(1).int().argmax(1)  # (a)
+        s_last = s[torch.arange(len(s), device=s.device), last]  # (a, b, T)
+        return (s_last * u).sum(2)
+    return (w * (s * u[:, None]).sum(3)).sum(1)  # Eq. 14, 18, 19

@@ -1,0 +1,159 @@
+"""ST-Adapter: bottlenecks with a convolution over time in the blocks (NeurIPS 2022, 2206.13559).
+
+Letters: N clips, T frames, L patches, C width of the tower, D joint space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmstan.models.backbones.base import VideoBackbone, clip_to_images
+from mmstan.models.layers.depthwise_conv import DepthwiseTemporalConv
+from mmstan.registry import MODELS
+
+Place = Literal['attention', 'mlp']
+Features = Literal['frames', 'clip']
+
+
+class Adapter(nn.Module):
+    """``up(conv(down(x)))``: C -> hidden, three frames a channel, hidden -> C.
+
+    As released: the paper's formula has an activation before ``up``. The convolution starts at
+    zero, and so does the result.
+
+    Args:
+        width: C, the tower's width.
+        hidden: Width of the bottleneck.
+    """
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.down = nn.Linear(width, hidden)
+        self.conv = DepthwiseTemporalConv(hidden)
+        self.up = nn.Linear(hidden, width)
+        for parameter in (*self.conv.parameters(), self.down.bias, self.up.bias):
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tokens (N, T, 1 + L, C) -> their update, of that shape, 0 for the class token."""
+        # The class token goes through `down` as well, since a view without it would be copied.
+        patches = self.conv(self.down(x)[:, :, 1:])
+        return F.pad(self.up(patches), (0, 0, 1, 0))
+
+
+@MODELS.register_module()
+class STAdapter(VideoBackbone):
+    """An image tower with adapters in its blocks, through which the frames see each other.
+
+    Patches alone go through them; the class token sees what they did in the block's attention.
+    It all starts as the tower alone. In the released recipe the tower is frozen and the adapters
+    learn, so that no gradient is computed before the first one.
+
+    Args:
+        tower: Config of an image tower.
+        hidden: Width of the adapters.
+        layers: How many of the last blocks have adapters; all of them by default.
+        before: Halves of a block that an adapter stands before. ``('mlp',)`` is the release's
+            12 x 384 (Kinetics), ``('attention', 'mlp')`` its 24 x 384 (Something-Something).
+        features: ``'frames'``: each frame in the joint space, (N, T, D). ``'clip'``: the mean of
+            the class tokens, normalised and not projected, (N, 1, C), as in the release.
+
+    Raises:
+        ValueError: ``layers``, ``before`` or ``features`` is none of these, or ``'clip'`` is asked
+            of a tower that has no class token to normalise alone (CoCa).
+
+    Example:
+        >>> import torch
+        >>> from mmstan.methods.st_adapter import STAdapter
+        >>> sizes = dict(image_size=32, layers=2, width=64, patch_size=8, head_width=32)
+        >>> model = dict(embed_dim=16, vision_cfg=sizes)
+        >>> backbone = STAdapter(dict(type='mmstan.ImageTower', model=model), hidden=8)
+        >>> backbone(torch.zeros(2, 3, 8, 32, 32)).shape
+        torch.Size([2, 8, 16])
+    """
+
+    def __init__(
+        self,
+        tower: dict[str, Any],
+        *,
+        hidden: int = 384,
+        layers: int | None = None,
+        before: Sequence[Place] = ('mlp',),
+        features: Features = 'frames',
+    ) -> None:
+        super().__init__(tower)
+        depth = len(self.tower.blocks)
+        layers = depth if layers is None else layers
+        _check_options(layers, depth, before, features, self.tower.reads_patches)
+        self.features = features
+        if features == 'clip':
+            self.out_dim = self.tower.width
+        self.adapters = nn.ModuleDict(
+            {
+                place: nn.ModuleDict(
+                    {
+                        str(k): Adapter(self.tower.width, hidden)
+                        for k in range(depth - layers, depth)
+                    }
+                )
+                for place in before
+            }
+        )
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """Clip (N, 3, T, H, W) -> frame features (N, T, D), or the clip's (N, 1, C)."""
+        x = self._run(clip, only_cls=not self.tower.reads_patches)
+        if self.features == 'clip':
+            return self._norm(x.mean(dim=1))
+        return self.tower.project(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+    def tokens(self, clip: Tensor) -> Tensor:
+        """See :meth:`VideoBackbone.tokens`: the output of the last block."""
+        return self._run(clip, only_cls=False)
+
+    def _norm(self, cls: Tensor) -> Tensor:
+        """The tower's last norm, without a projection: (N, 1, C) -> same."""
+        # A tower that has no joint space projects by its norm alone.
+        return getattr(self.tower, 'pool', self.tower.project_tokens)(cls)
+
+    def _run(self, clip: Tensor, *, only_cls: bool) -> Tensor:
+        """Clip -> tokens of the last block (N, T, 1 + L, C), or class tokens (N, T, 1, C)."""
+        x = self.tower.embed(clip_to_images(clip))
+        n, last = len(clip), len(self.tower.blocks) - 1
+        for k, block in enumerate(self.tower.blocks):
+            x = self._adapt('attention', k, x, n)
+            rows = 1 if only_cls and k == last else x.shape[1]
+            x = x[:, :rows] + block.attend(x, rows)
+            x = self._adapt('mlp', k, x, n)
+            x = x + block.feed_forward(x)
+        return x.unflatten(0, (n, -1))
+
+    def _has_adapter(self, place: Place, k: int) -> bool:
+        return place in self.adapters and str(k) in cast(nn.ModuleDict, self.adapters[place])
+
+    def _adapt(self, place: Place, k: int, x: Tensor, n: int) -> Tensor:
+        """Tokens (N*T, S, C) after the adapter before a half of block k, if there is one."""
+        if not self._has_adapter(place, k) or x.shape[1] == 1:  # no patches
+            return x
+        adapter = cast(nn.ModuleDict, self.adapters[place])[str(k)]
+        return x + adapter(x.unflatten(0, (n, -1))).flatten(0, 1)
+
+
+def _check_options(
+    layers: int, depth: int, before: Sequence[str], features: str, reads_patches: bool
+) -> None:
+    if not 1 <= layers <= depth:
+        raise ValueError(f'layers={layers}: the tower has {depth} blocks; 1 to {depth}, or None')
+    if tuple(before) not in (('mlp',), ('attention',), ('attention', 'mlp')):
+        raise ValueError(f"before={before!r}: ('mlp',), ('attention',) or ('attention', 'mlp')")
+    if features not in ('frames', 'clip'):
+        raise ValueError(f"features='{features}': 'frames' or 'clip'")
+    if features == 'clip' and reads_patches:
+        raise ValueError(
+            "features='clip': the tower pools its patches by attention, there is no class token "
+            "to average; take 'frames'"
+        )

@@ -1,0 +1,73 @@
+"""ST-Adapter's released checkpoints <-> ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from mmstan.converters.hf_clip import layer
+from mmstan.converters.key_map import Entry, to_ours, to_theirs, with_prefixes
+from mmstan.converters.openai_clip import VISUAL
+from mmstan.converters.systems import register_converter
+
+ADAPTER = [*layer('fc1', 'down'), *layer('conv', 'conv'), *layer('fc2', 'up')]
+
+PLACES = {'adapter_pre_attn': 'attention', 'adapter_pre_mlp': 'mlp'}
+"""Their names of an adapter and ours, by the half of the block that it stands before."""
+
+_UNREAD = 'backbone.tower.visual.proj'
+
+
+def from_released(state: Mapping[str, Tensor], *, text_tower: str = '') -> dict[str, Tensor]:
+    """A released state dict under our names.
+
+    The projection, which ``features='clip'`` does not read, is not in the files: our model keeps
+    its tower's own.
+
+    Args:
+        state: The released state dict.
+        text_tower: Not read, there is none.
+
+    Raises:
+        ValueError: Names every tensor that is missing or left over.
+    """
+    ours = to_ours(state, _entries(state))
+    return {k: v.flatten(2) if _is_conv(k) else v for k, v in ours.items()}
+
+
+def to_released(state: Mapping[str, Tensor], *, text_tower: str = '') -> dict[str, Tensor]:
+    """Our state dict under the released names, the inverse of :func:`from_released`."""
+    state = {k: v[..., None, None] if _is_conv(k) else v for k, v in state.items() if k != _UNREAD}
+    return to_theirs(state, _entries(state))
+
+
+def _entries(names: Mapping[str, Tensor]) -> list[Entry]:
+    """The map of a model with the adapters that ``names``, of either side, tell."""
+    entries = [
+        *with_prefixes(
+            [entry for entry in VISUAL if entry.ours != 'proj'],
+            theirs='',
+            ours='backbone.tower.visual.',
+        ),
+        *layer('fc', 'cls_head.fc_cls'),
+    ]
+    for theirs, ours in PLACES.items():
+        pattern = re.compile(rf'resblocks\.(\d+)\.{theirs}\.|adapters\.{ours}\.(\d+)\.')
+        found = [match for name in names if (match := pattern.search(name))]
+        for k in sorted({match[1] or match[2] for match in found}):  # not in every block
+            entries += with_prefixes(
+                ADAPTER,
+                theirs=f'transformer.resblocks.{k}.{theirs}.',
+                ours=f'backbone.adapters.{ours}.{k}.',
+            )
+    return entries
+
+
+def _is_conv(name: str) -> bool:
+    """Whether this is a kernel: (hidden, 1, 3, 1, 1) there, (hidden, 1, 3) here."""
+    return name.startswith('backbone.adapters.') and name.endswith('.conv.weight')
+
+
+register_converter('st_adapter', from_released, to_released)

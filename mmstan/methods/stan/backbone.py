@@ -1,0 +1,165 @@
+"""STAN: spatial-temporal auxiliary network (CVPR 2023, arXiv 2301.11116)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from mmstan.methods.stan.branch import IntraFrame, Levels, STANBranch, call
+from mmstan.models.backbones.base import VideoBackbone, clip_to_images
+from mmstan.registry import MODELS
+
+
+@MODELS.register_module()
+class STAN(VideoBackbone):
+    """An image tower and a branch beside it that reads several of its levels.
+
+    The tower runs frame by frame and is never modified. Every layer of the branch takes the tokens
+    of one tower block, lets the frames see each other (cross-frame) and the patches of a frame
+    (intra-frame). The branch's class token is added to every frame's.
+
+    Args:
+        tower: Config of an image tower.
+        levels: For each layer the tower block, counted from 1, whose output it reads: the last
+            four of twelve by default. Interval 2: ``(6, 8, 10, 12)``. ``None`` reads nothing
+            new: ``(12, None, None, None)`` is the posterior structure, ``(9, None, None, None)``
+            a single level (STAN, Tables 6 and 8).
+        cross_frame: Config of the cross-frame module, or None for none (Table 6).
+        intra_frame: ``'frame'``: a copy of a tower block on each frame. ``'joint'``: on all frames
+            at once, in place of both modules (Mug-STAN, Table V). ``'none'`` (Table 6).
+        networks: Branches in parallel, their results summed (Mug-STAN, Fig. 6).
+        max_frames: Length of the time table; T may be anything up to it.
+        time_interpolation: ``'linear'`` stretches the time table for more frames than it holds.
+        drop_path: Rate of the last layer; the rates rise linearly from 0.
+        dropout: Dropout after the positions (STAN Eq. 4; the release has none).
+        level_projection: A linear layer on the tokens that a layer adds (STAN Eq. 5-6; the release
+            has none). Starts as the identity.
+        checkpointing: Recompute blocks and layers in the backward pass, for long clips.
+
+    Raises:
+        ValueError: Options contradict each other, or ``levels`` does not fit the tower.
+    """
+
+    def __init__(
+        self,
+        tower: dict[str, Any],
+        *,
+        levels: Levels = (9, 10, 11, 12),
+        cross_frame: Mapping[str, Any] | None = {'type': 'mmstan.TemporalAttention'},
+        intra_frame: IntraFrame = 'frame',
+        networks: int = 1,
+        max_frames: int = 64,
+        time_interpolation: Literal['linear'] | None = None,
+        drop_path: float = 0.1,
+        dropout: float = 0.0,
+        level_projection: bool = False,
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__(tower)
+        _check_levels(levels, len(self.tower.blocks))
+        _check_modules(cross_frame, intra_frame)
+        if networks < 1:
+            raise ValueError(f'networks={networks}: at least 1')
+        if level_projection and not any(levels[1:]):
+            raise ValueError(f'level_projection=True, but levels={levels} adds no second level')
+        self.levels = tuple(levels)
+        self.branches = nn.ModuleList(
+            STANBranch(
+                self.tower,
+                levels=levels,
+                cross_frame=cross_frame,
+                intra_frame=intra_frame,
+                max_frames=max_frames,
+                time_interpolation=time_interpolation,
+                drop_path=drop_path,
+                dropout=dropout,
+                level_projection=level_projection,
+            )
+            for _ in range(networks)
+        )
+        self.checkpointing = checkpointing
+
+    def init_weights(self) -> None:
+        """Load the tower's weights, then start the branches from its blocks."""
+        super().init_weights()
+        for branch in self.branches:
+            cast(STANBranch, branch).copy_blocks(self.tower)
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """Clip (N, 3, T, H, W) -> frame features (N, T, D)."""
+        x = self._fuse(clip, only_cls=not self.tower.reads_patches)
+        return self.tower.project(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+    def tokens(self, clip: Tensor) -> Tensor:
+        """See :meth:`VideoBackbone.tokens`: tower plus branch, L + 1 a frame (Mug-STAN Eq. 10)."""
+        return self._fuse(clip, only_cls=False)
+
+    def _fuse(self, clip: Tensor, *, only_cls: bool) -> Tensor:
+        """Clip -> tower plus branch: tokens (N, T, 1 + L, C), or class tokens (N, T, 1, C)."""
+        images = clip_to_images(clip)
+        tower, grid = self.tower, self.tower.grid(images)
+        outputs = self._run_tower(images, only_cls)
+        outputs = {number: x.unflatten(0, (len(clip), -1)) for number, x in outputs.items()}
+        embedding = tower.class_embedding, tower.positions(grid)
+        results = [
+            branch(outputs, embedding, grid, only_cls=only_cls, run=self._run)
+            for branch in self.branches
+        ]
+        x = outputs[len(tower.blocks)]
+        cls = x[:, :, :1] + sum(cls for cls, _ in results)[:, None]  # (N, T, 1, C)
+        if only_cls:
+            return cls
+        return torch.cat([cls, x[:, :, 1:] + sum(patches for _, patches in results)], dim=2)
+
+    def _run_tower(self, images: Tensor, only_cls: bool) -> dict[int, Tensor]:
+        """Images (N*T, 3, H, W) -> tokens after the last block and those that branches read.
+
+        Of a last block that no branch reads only the class tokens are computed, if that will do.
+        """
+        blocks = self.tower.blocks
+        x = self.tower.embed(images)
+        outputs = {}
+        for number, block in enumerate(blocks, start=1):
+            is_last = number == len(blocks)
+            skip = is_last and only_cls and number not in self.levels
+            x = self._run(block.first_row if skip else block, x)
+            if is_last or number in self.levels:
+                outputs[number] = x
+        return outputs
+
+    @property
+    def _run(self) -> Callable[..., Any]:
+        recompute = self.checkpointing and torch.is_grad_enabled()
+        # Reentrant checkpointing drops the gradients of blocks whose inputs need none.
+        return partial(checkpoint, use_reentrant=False) if recompute else call
+
+
+def _check_levels(levels: Levels, depth: int) -> None:
+    if not isinstance(levels, Sequence):
+        raise ValueError(f'levels={levels!r}: a sequence of tower blocks, e.g. (9, 10, 11, 12)')
+    read = [level for level in levels if level is not None]
+    if not levels or levels[0] is None or read != sorted(set(read)):
+        raise ValueError(
+            f'levels={tuple(levels)}: the first layer reads a tower block, and the blocks rise, '
+            f'e.g. {tuple(range(max(1, depth - 3), depth + 1))}'
+        )
+    if not 1 <= read[0] <= read[-1] <= depth:
+        raise ValueError(f'levels={tuple(levels)}: the tower has the blocks 1 to {depth}')
+    if len(levels) > depth:
+        raise ValueError(f'levels={tuple(levels)}: more layers than the tower has blocks to copy')
+
+
+def _check_modules(cross_frame: Mapping[str, Any] | None, intra_frame: str) -> None:
+    if intra_frame not in ('frame', 'joint', 'none'):
+        raise ValueError(f"intra_frame='{intra_frame}': 'frame', 'joint' or 'none'")
+    if intra_frame == 'joint' and cross_frame is not None:
+        raise ValueError(
+            "intra_frame='joint' already sees all frames; it goes with cross_frame=None"
+        )
+    if intra_frame == 'none' and cross_frame is None:
+        raise ValueError("intra_frame='none' and cross_frame=None leave the branch empty")

@@ -1,0 +1,157 @@
+"""STAN's branch: layers that read the tower at several levels and see across frames.
+
+Letters: N clips, T frames, L patches, C width, K layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmstan.methods.stan.layer import STANLayer
+from mmstan.models.towers import BaseImageTower
+from mmstan.registry import MODELS
+
+Levels = Sequence[int | None]
+IntraFrame = Literal['frame', 'joint', 'none']
+
+
+def call(function: Callable[..., Any], *args: Any) -> Any:
+    """``function(*args)``."""
+    return function(*args)
+
+
+class STANBranch(nn.Module):
+    """K layers, each fed by a level of the tower (STAN Eq. 3-6).
+
+    Args:
+        tower: The tower that the branch reads; its blocks are copied, it is not kept.
+        levels: For each layer the tower block (from 1) whose output it reads, or None.
+        cross_frame: Config of the cross-frame modules, or None.
+        intra_frame: ``'frame'``, ``'joint'`` or ``'none'``, see :class:`STAN`.
+        max_frames: Length of the time table.
+        time_interpolation: See :class:`STAN`.
+        drop_path: Rate of the last layer; the rates rise linearly from 0.
+        dropout: Dropout after the positions (STAN Eq. 4).
+        level_projection: Project the tower's tokens before they are added (STAN Eq. 5-6).
+    """
+
+    def __init__(
+        self,
+        tower: BaseImageTower,
+        *,
+        levels: Levels,
+        cross_frame: Mapping[str, Any] | None,
+        intra_frame: IntraFrame,
+        max_frames: int,
+        time_interpolation: Literal['linear'] | None,
+        drop_path: float,
+        dropout: float,
+        level_projection: bool,
+    ) -> None:
+        super().__init__()
+        c = tower.width
+        self.levels = tuple(levels)
+        self.copied = copied_blocks(self.levels, len(tower.blocks))
+        self.time_interpolation = time_interpolation
+        self.time_embedding = nn.Parameter(torch.empty(max_frames, c))
+        nn.init.normal_(self.time_embedding)  # as released: the default of torch.nn.Embedding
+        self.dropout = nn.Dropout(dropout)
+        projected = self.levels[1:] if level_projection else ()
+        self.projections = nn.ModuleDict(
+            {str(k): _identity(c) for k, level in enumerate(projected, 1) if level is not None}
+        )
+        self.layers = nn.ModuleList()
+        for rate, number in zip(np.linspace(0, drop_path, len(self.levels)), self.copied):
+            arguments = dict(width=c, heads=tower.heads, drop_path=float(rate))
+            module = MODELS.build({**cross_frame, **arguments}) if cross_frame else None
+            block = None if intra_frame == 'none' else deepcopy(tower.blocks[number - 1])
+            layer = STANLayer(
+                module, block, joint=intra_frame == 'joint', drop_path=arguments['drop_path']
+            )
+            self.layers.append(layer.requires_grad_(True))
+
+    def copy_blocks(self, tower: BaseImageTower) -> None:
+        """Start every intra-frame module from the block of ``tower`` that it is a copy of."""
+        for layer, number in zip(self.layers, self.copied):
+            if layer.block is not None:
+                cast(nn.Module, layer.block).load_state_dict(tower.blocks[number - 1].state_dict())
+
+    def forward(
+        self,
+        outputs: Mapping[int, Tensor],
+        embedding: tuple[Tensor, Tensor],
+        grid: tuple[int, int],
+        *,
+        only_cls: bool = False,
+        run: Callable[..., Any] = call,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Tower tokens -> the branch's class token (N, 1, C) and patches (N, T, L, C).
+
+        Args:
+            outputs: Tokens (N, T, 1 + L, C) after each tower block in :attr:`levels`.
+            embedding: The tower's class embedding (C) and position embeddings (1 + L, C).
+            grid: Rows and columns of patches.
+            only_cls: Leave the last layer's patches out.
+            run: How a layer is called; activation checkpointing comes in here.
+        """
+        cls, patches = self._start(outputs[cast(int, self.levels[0])], *embedding)
+        for k, (layer, level) in enumerate(zip(self.layers, self.levels)):
+            if k > 0 and level is not None:  # STAN Eq. 5-6
+                x = outputs[level]
+                x = self.projections[str(k)](x) if str(k) in self.projections else x
+                cls = cls + x[:, :, 0].mean(dim=1, keepdim=True)
+                patches = patches + x[:, :, 1:]
+            is_last = k == len(self.layers) - 1
+            cls, patches = run(layer, cls, patches, grid, only_cls and is_last)
+        return cls, patches
+
+    def _start(self, x: Tensor, cls_embedding: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Tower tokens (N, T, 1 + L, C) -> the first layer's input (STAN Eq. 3-4, as released)."""
+        cls = (x[:, :, 0].mean(dim=1, keepdim=True) + cls_embedding + positions[0]) / 2
+        patches = x[:, :, 1:] + positions[1:] + self.times(x.shape[1])[:, None]
+        return self.dropout(cls), self.dropout(patches)
+
+    def times(self, t: int) -> Tensor:
+        """Time embeddings of ``t`` frames, (T, C).
+
+        Raises:
+            ValueError: The table is shorter and no interpolation was asked for.
+        """
+        table = self.time_embedding
+        if t <= len(table):
+            return table[:t]
+        if self.time_interpolation is None:
+            raise ValueError(
+                f'{t} frames, but the time table holds max_frames={len(table)}; sample fewer, '
+                "raise max_frames, or stretch the table with time_interpolation='linear'"
+            )
+        return F.interpolate(table.T[None], size=t, mode='linear', align_corners=False)[0].T
+
+
+def copied_blocks(levels: Levels, depth: int) -> tuple[int, ...]:
+    """Tower blocks (from 1) that the intra-frame modules start from.
+
+    A layer copies the block whose output it reads; one without a level, the next one. Where that
+    would pass the last block (posterior), the copies are those of the last K blocks.
+
+    >>> copied_blocks((6, 8, 10, 12), 12), copied_blocks((12, None, None, None), 12)
+    ((6, 8, 10, 12), (9, 10, 11, 12))
+    """
+    copied: list[int] = []
+    for level in levels:
+        copied.append(copied[-1] + 1 if level is None else level)
+    beyond = max(0, copied[-1] - depth)
+    return tuple(number - beyond for number in copied)
+
+
+def _identity(width: int) -> nn.Linear:
+    layer = nn.Linear(width, width, bias=False)
+    nn.init.eye_(layer.weight)
+    return layer

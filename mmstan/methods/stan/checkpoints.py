@@ -1,0 +1,90 @@
+"""STAN's and Mug-STAN's released checkpoints <-> ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from mmstan.converters.hf_clip import BLOCK, TEXT, attention, layer
+from mmstan.converters.key_map import Entry, to_ours, to_theirs, with_prefixes
+from mmstan.converters.systems import register_converter
+
+_BRANCH = 'branches.0.'
+
+VIDEO = [
+    Entry('class_embedding', 'tower.visual.class_embedding'),
+    Entry('patch_embedding.weight', 'tower.visual.conv1.weight'),
+    Entry('position_embedding.weight', 'tower.visual.positional_embedding'),
+    *layer('pre_layrnorm', 'tower.visual.ln_pre'),
+    *with_prefixes(BLOCK, theirs='layers.{i}.', ours='tower.visual.transformer.resblocks.{i}.'),
+    *layer('post_layernorm', 'tower.visual.ln_post'),
+    Entry('visual_projection.weight', 'tower.visual.proj', 'transpose'),
+    Entry('STAN_time_embed.weight', _BRANCH + 'time_embedding'),
+    *with_prefixes(BLOCK, theirs='STAN_S_layers.{i}.', ours=_BRANCH + 'layers.{i}.block.'),
+    *with_prefixes(
+        [
+            *layer('layer_norm1', 'norm'),
+            *attention('self_attn.', 'attn.'),
+            *layer('temporal_fc', 'temporal_fc'),
+        ],
+        theirs='STAN_T_layers.{i}.',
+        ours=_BRANCH + 'layers.{i}.cross_frame.',
+    ),
+]
+"""The video encoder, below ``backbone.``."""
+
+
+def from_released(
+    state: Mapping[str, Tensor],
+    *,
+    video: str = 'backbone.',
+    text: str = 'text_backbone.',
+    text_tower: str = 'text_tower.',
+) -> dict[str, Tensor]:
+    """A released state dict under our names.
+
+    Old files say ``timesFPN_`` where newer ones say ``STAN_``; position ids, which are a range,
+    are dropped. A file may hold the video encoder alone.
+
+    Args:
+        state: The released state dict.
+        video: Prefix of its video encoder.
+        text: Prefix of its text encoder.
+        text_tower: Where our model keeps its text tower: ``'text_tower.'`` in retrieval,
+            ``'cls_head.texts.tower.'`` in recognition.
+
+    Raises:
+        ValueError: Names every tensor that is missing or left over.
+    """
+    state = {
+        re.sub(r'\btimesFPN_', 'STAN_', name): tensor
+        for name, tensor in state.items()
+        if not name.endswith('position_ids')
+    }
+    with_text = any(name.startswith(text) for name in state)
+    return to_ours(state, _entries(video, text if with_text else None, text_tower))
+
+
+def to_released(
+    state: Mapping[str, Tensor],
+    *,
+    video: str = 'backbone.',
+    text: str = 'text_backbone.',
+    text_tower: str = 'text_tower.',
+) -> dict[str, Tensor]:
+    """Our state dict under the released names, the inverse of :func:`from_released`."""
+    with_text = any(name.startswith(text_tower) for name in state)
+    return to_theirs(state, _entries(video, text if with_text else None, text_tower))
+
+
+def _entries(video: str, text: str | None, text_tower: str) -> list[Entry]:
+    """The map of a whole model, of the video encoder alone where ``text`` is None."""
+    entries = with_prefixes(VIDEO, theirs=video, ours='backbone.')
+    if text is not None:
+        entries += with_prefixes(TEXT, theirs=text, ours=text_tower + 'text.')
+    return entries
+
+
+register_converter('stan', from_released, to_released)

@@ -1,0 +1,79 @@
+"""One layer of STAN's branch: cross-frame module, then intra-frame module.
+
+Letters: N clips, T frames, L patches, C width.
+"""
+
+from __future__ import annotations
+
+import torch
+from timm.layers import DropPath
+from torch import Tensor, nn
+
+from mmstan.models.cross_frame import CrossFrame
+from mmstan.models.towers import Block
+
+
+class STANLayer(nn.Module):
+    """Cross-frame module, then intra-frame module, on a clip's class token and patches.
+
+    Args:
+        cross_frame: The cross-frame module (STAN Eq. 8 or 9), or None.
+        block: The intra-frame module (STAN Eq. 7), a copy of a tower's block, or None.
+        joint: Let ``block`` see all frames at once (Mug-STAN Table V) instead of one by one.
+        drop_path: Probability with which the block's attention result is dropped, a frame at a
+            time, in training.
+    """
+
+    def __init__(
+        self,
+        cross_frame: CrossFrame | None,
+        block: Block | None,
+        *,
+        joint: bool = False,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.cross_frame, self.block, self.joint = cross_frame, block, joint
+        self.drop_path = DropPath(drop_path)
+
+    def forward(
+        self, cls: Tensor, patches: Tensor, grid: tuple[int, int], only_cls: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Class token (N, 1, C) and patches (N, T, L, C) -> the same, or no patches.
+
+        Args:
+            cls: The clip's class token.
+            patches: The frames' patches.
+            grid: Rows and columns of patches.
+            only_cls: Leave out what the class token does not need, the patches with it.
+        """
+        if self.cross_frame is not None:
+            patches = patches + self.cross_frame(patches, grid)
+        if self.block is None:
+            return cls, None if only_cls else patches
+        attend = self._attend_jointly if self.joint else self._attend_frame_by_frame
+        cls_update, patch_update = attend(self.block, cls, patches, 1 if only_cls else None)
+        cls = cls + cls_update
+        cls = cls + self.block.feed_forward(cls)
+        if only_cls:
+            return cls, None
+        patches = (patches + patch_update).flatten(1, 2)  # (N, T*L, C)
+        patches = patches + self.block.feed_forward(patches)
+        return cls, patches.view_as(patch_update)
+
+    def _attend_frame_by_frame(
+        self, block: Block, cls: Tensor, patches: Tensor, queries: int | None
+    ) -> tuple[Tensor, Tensor]:
+        """Every frame's patches with the class token; its T results are averaged (STAN Eq. 7)."""
+        n, t = patches.shape[:2]
+        x = torch.cat([cls[:, None].expand(-1, t, -1, -1), patches], dim=2)  # (N, T, 1+L, C)
+        update = self.drop_path(block.attend(x.flatten(0, 1), queries)).unflatten(0, (n, t))
+        return update[:, :, 0].mean(dim=1, keepdim=True), update[:, :, 1:]
+
+    def _attend_jointly(
+        self, block: Block, cls: Tensor, patches: Tensor, queries: int | None
+    ) -> tuple[Tensor, Tensor]:
+        """All T*L patches of the clip with the class token."""
+        x = torch.cat([cls, patches.flatten(1, 2)], dim=1)  # (N, 1+T*L, C)
+        update = self.drop_path(block.attend(x, queries))
+        return update[:, :1], update[:, 1:].reshape(len(x), *patches.shape[1:-1], -1)

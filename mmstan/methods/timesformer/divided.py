@@ -1,0 +1,86 @@
+"""Divided space-time attention."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+
+import torch
+from timm.layers import DropPath
+from torch import Tensor, nn
+
+from mmstan.methods.timesformer.base import SpaceTimeBackbone
+from mmstan.models.cross_frame import TemporalAttention
+from mmstan.models.towers.block import Block
+from mmstan.registry import MODELS
+
+# What the towers' blocks call the norm and the attention that temporal attention starts from.
+_NAMES = {
+    r'ln_?1\.': 'norm.',
+    r'attn\.in_proj_': 'attn.in_proj_',
+    r'attn\.qkv\.': 'attn.in_proj_',
+    r'attn\.(out_)?proj\.': 'attn.out_proj.',
+}
+
+
+@MODELS.register_module()
+class DividedSpaceTime(SpaceTimeBackbone):
+    """A patch sees its like in the other frames, then all tokens of its own frame (TimeSformer).
+
+    The class token takes no part in the attention over time; in that of a frame it is one of each,
+    and the updates are averaged. The attention over time starts as a copy of the block's own behind
+    a linear layer, which is zero in all blocks but the first.
+
+    See :class:`SpaceTimeBackbone` for the arguments.
+
+    Example:
+        >>> import torch
+        >>> from mmstan.methods.timesformer import DividedSpaceTime
+        >>> sizes = dict(image_size=32, layers=2, width=64, patch_size=8, head_width=32)
+        >>> model = dict(embed_dim=16, vision_cfg=sizes)
+        >>> backbone = DividedSpaceTime(dict(type='mmstan.ImageTower', model=model), num_frames=8)
+        >>> backbone(torch.zeros(2, 3, 8, 32, 32)).shape
+        torch.Size([2, 1, 16])
+    """
+
+    def __init__(self, tower: dict[str, Any], *, num_frames: int, drop_path: float = 0.0) -> None:
+        super().__init__(tower, num_frames=num_frames, drop_path=drop_path)
+        width, heads = self.tower.width, self.tower.heads
+        self.temporal = nn.ModuleList(
+            TemporalAttention(width, heads=heads, drop_path=cast(DropPath, drop).drop_prob)
+            for drop in self.drop_paths
+        )
+        for module, block in zip(self.temporal, self.tower.blocks):
+            eps = next(m.eps for m in block.modules() if isinstance(m, nn.LayerNorm))
+            cast(TemporalAttention, module).norm.eps = eps
+        first = cast(TemporalAttention, self.temporal[0])
+        nn.init.trunc_normal_(first.temporal_fc.weight, std=0.02)
+
+    def init_weights(self) -> None:
+        """Load the tower's weights, then start the attention over time from its blocks."""
+        super().init_weights()
+        for module, block in zip(self.temporal, self.tower.blocks):
+            _copy_attention(block, cast(TemporalAttention, module))
+
+    def _block(self, k: int, x: Tensor, t: int, grid: tuple[int, int], only_cls: bool) -> Tensor:
+        block, drop = self.tower.blocks[k], self.drop_paths[k]
+        cls, patches = x[:, :1], x[:, 1:].unflatten(1, (t, -1))  # (N, 1, C), (N, T, L, C)
+        patches = patches + self.temporal[k](patches, grid)
+        frames = torch.cat([cls[:, None].expand(-1, t, -1, -1), patches], dim=2)
+        rows = 1 if only_cls else frames.shape[2]
+        update = drop(block.attend(frames.flatten(0, 1), rows)).unflatten(0, (-1, t))
+        x = cls + update[:, :, 0].mean(dim=1, keepdim=True)
+        if not only_cls:
+            x = torch.cat([x, (patches + update[:, :, 1:]).flatten(1, 2)], dim=1)
+        return x + drop(block.feed_forward(x))
+
+
+def _copy_attention(block: Block, module: TemporalAttention) -> None:
+    """Start norm and attention of ``module`` from those of a tower's block."""
+    state = {}
+    for name, tensor in block.state_dict().items():
+        for theirs, ours in _NAMES.items():
+            if re.match(theirs, name):
+                state[re.sub(theirs, ours, name)] = tensor
+    kept = {k: v for k, v in module.state_dict().items() if k.startswith('temporal_fc.')}
+    module.load_state_dict({**kept, **state})

@@ -1,0 +1,155 @@
+"""X-CLIP: cross-frame communication by message tokens (ECCV 2022, arXiv 2208.02816).
+
+Letters: N clips, T frames, L patches, C width of the tower, D joint space.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from mmengine.logging import print_log
+from timm.layers import DropPath, resample_abs_pos_embed
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from mmstan.methods.xclip.message_token import MessageToken
+from mmstan.models.backbones.base import VideoBackbone, clip_to_images
+from mmstan.registry import MODELS
+
+# Of an `ImageTower`; MMPretrain's tower resizes its own when it is loaded.
+_POSITIONS = 'tower.visual.positional_embedding'
+
+
+class VisualContext(nn.Module):
+    """What a clip's patches tell the class names: projected, averaged over the frames.
+
+    Args:
+        width: C, the tower's width.
+        out_dim: D, width of the joint space.
+    """
+
+    def __init__(self, width: int, out_dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.proj = nn.Linear(width, out_dim, bias=False)
+        nn.init.normal_(self.proj.weight)  # std 1, as released: a LayerNorm follows in the head
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Patches (N, T, L, C) -> context (N, L, D)."""
+        return self.proj(self.norm(patches).mean(dim=1))  # linear, so the mean can come first
+
+
+@MODELS.register_module()
+class XCLIP(VideoBackbone):
+    """An image tower whose frames exchange messages in every block.
+
+    A block attends to the tokens of a frame and to the frame's message, which has seen those of the
+    other frames (X-CLIP Eq. 5-9); the message itself is not carried on. With ``context`` the
+    patches of the last block are what :class:`PromptedTextHead` looks at.
+
+    Args:
+        tower: Config of an image tower.
+        context: Give the visual context as well. False is the message token alone, the baseline of
+            STAN's Table 7.
+        drop_path: Rate of the last block; the rates rise linearly from 0. An update of a whole clip
+            is dropped: the messages' exchange, attention's, the MLP's.
+        grid_interpolation: ``'bicubic'`` resizes the position table of a checkpoint that was
+            trained on another image size than the tower's. Towers do so themselves with
+            ``pretrained`` weights, and with frames of another size at run time.
+        checkpointing: Recompute blocks in the backward pass, for long clips.
+
+    Example:
+        >>> import torch
+        >>> from mmstan.methods.xclip import XCLIP
+        >>> sizes = dict(image_size=32, layers=2, width=64, patch_size=8, head_width=32)
+        >>> model = dict(embed_dim=16, vision_cfg=sizes)
+        >>> backbone = XCLIP(dict(type='mmstan.ImageTower', model=model))
+        >>> frames, context = backbone(torch.zeros(2, 3, 8, 32, 32))
+        >>> frames.shape, context.shape
+        (torch.Size([2, 8, 16]), torch.Size([2, 16, 16]))
+    """
+
+    def __init__(
+        self,
+        tower: dict[str, Any],
+        *,
+        context: bool = True,
+        drop_path: float = 0.0,
+        grid_interpolation: Literal['bicubic'] | None = None,
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__(tower)
+        if grid_interpolation not in (None, 'bicubic'):
+            raise ValueError(f"grid_interpolation={grid_interpolation!r}: 'bicubic' or None")
+        width, heads = self.tower.width, self.tower.heads
+        rates = [float(rate) for rate in np.linspace(0, drop_path, len(self.tower.blocks))]
+        self.messages = nn.ModuleList(
+            MessageToken(width, heads=heads, drop_path=rate) for rate in rates
+        )
+        self.drop_paths = nn.ModuleList(DropPath(rate) for rate in rates)
+        self.context = VisualContext(width, self.out_dim) if context else None
+        self.grid_interpolation = grid_interpolation
+        self.checkpointing = checkpointing
+        self.register_load_state_dict_pre_hook(_fit_positions)
+
+    def forward(self, clip: Tensor) -> Any:
+        """Clip (N, 3, T, H, W) -> frames (N, T, D), or (frames, context (N, L, D))."""
+        only_cls = self.context is None and not self.tower.reads_patches
+        x = self._run(clip, only_cls=only_cls)
+        frames = self.tower.project(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        if self.context is None:
+            return frames
+        return frames, self.context(x[:, :, 1:])
+
+    def tokens(self, clip: Tensor) -> Tensor:
+        """See :meth:`VideoBackbone.tokens`: the output of the last block, without messages."""
+        return self._run(clip, only_cls=False)
+
+    def _run(self, clip: Tensor, *, only_cls: bool) -> Tensor:
+        """Clip -> tokens of the last block (N, T, 1 + L, C), or class tokens (N, T, 1, C)."""
+        x = self.tower.embed(clip_to_images(clip))
+        n, last = len(clip), len(self.messages) - 1
+        for k in range(len(self.messages)):
+            inputs = k, x, n, only_cls and k == last
+            if self.checkpointing and torch.is_grad_enabled():
+                x = checkpoint(self._block, *inputs, use_reentrant=False)
+            else:
+                x = self._block(*inputs)
+        return x.unflatten(0, (n, -1))
+
+    def _block(self, k: int, x: Tensor, n: int, only_cls: bool) -> Tensor:
+        """Tokens (N*T, 1 + L, C) -> those after block k, or class tokens (N*T, 1, C)."""
+        block, drop = self.tower.blocks[k], self.drop_paths[k]
+        message = self.messages[k](x[:, 0].unflatten(0, (n, -1)))  # (N, T, C)
+        joined = torch.cat([x, message.flatten(0, 1)[:, None]], dim=1)  # (N*T, 1 + L + 1, C)
+        # To leave out the message's row alone would split the products, which costs more than it.
+        update = block.attend(joined, queries=1) if only_cls else block.attend(joined)[:, :-1]
+        x = x[:, : update.shape[1]] + _by_clip(drop, update, n)
+        return x + _by_clip(drop, block.feed_forward(x), n)
+
+
+def _by_clip(drop: nn.Module, update: Tensor, n: int) -> Tensor:
+    """Drop the updates (N*T, S, C) of whole clips: a sample is a clip, not a frame."""
+    return drop(update.unflatten(0, (n, -1))).flatten(0, 1)
+
+
+def _fit_positions(backbone: XCLIP, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Give a loaded position table (1 + L, C) the tower's grid, where that was asked for.
+
+    Raises:
+        ValueError: The table is of another grid, and ``grid_interpolation`` is None.
+    """
+    own, name = dict(backbone.named_parameters()).get(_POSITIONS), prefix + _POSITIONS
+    if own is None or name not in state or len(state[name]) == len(own):
+        return
+    theirs, ours = len(state[name]) - 1, len(own) - 1
+    if backbone.grid_interpolation is None:
+        raise ValueError(
+            f'{name} has {theirs} patch positions and the tower {ours}: set image_size of the '
+            "tower to the checkpoint's, or resize the table with grid_interpolation='bicubic'"
+        )
+    grid = list(backbone.tower.visual.grid_size)
+    state[name] = resample_abs_pos_embed(state[name][None], grid)[0]
+    print_log(f'{name}: {theirs} patch positions -> {ours}', 'current')

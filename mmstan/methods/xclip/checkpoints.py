@@ -1,0 +1,142 @@
+"""X-CLIP's released checkpoints (microsoft's) <-> ours."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor
+
+from mmstan.converters import openai_clip
+from mmstan.converters.hf_clip import layer
+from mmstan.converters.key_map import Entry, to_ours, to_theirs, with_prefixes
+from mmstan.converters.systems import register_converter
+
+MESSAGE = [
+    *layer('message_fc', 'fc'),
+    *layer('message_ln', 'norm'),
+    Entry('message_attn.in_proj_weight', 'attn.in_proj_weight'),
+    Entry('message_attn.in_proj_bias', 'attn.in_proj_bias'),
+    *layer('message_attn.out_proj', 'attn.out_proj'),
+]
+"""A block's message token."""
+
+PROMPTING = [
+    Entry('prompts_generator.alpha', 'cls_head.prompting.alpha'),
+    *with_prefixes(
+        [
+            *layer('norm1', 'ln_1'),
+            *layer('norm3', 'ln_2'),
+            Entry('cross_attn.q_proj.weight', 'query.weight'),
+            Entry(('cross_attn.k_proj.weight', 'cross_attn.v_proj.weight'), 'key_value.weight'),
+            *layer('cross_attn.proj', 'out'),
+            *layer('mlp.0', 'up'),
+            *layer('mlp.3', 'down'),
+        ],
+        theirs='prompts_generator.decoder.{i}.',
+        ours='cls_head.prompting.layers.{i}.',
+    ),
+    Entry('logit_scale', 'cls_head.logit_scale'),
+]
+"""The prompting, but for the norm of the visual context."""
+
+TABLE: dict[str, list[Entry]] = {
+    'visual': [
+        *with_prefixes(openai_clip.VISUAL, theirs='visual.', ours='backbone.tower.visual.'),
+        *with_prefixes(
+            MESSAGE, theirs='visual.transformer.resblocks.{i}.', ours='backbone.messages.{i}.'
+        ),
+    ],
+    'mit': [
+        Entry('mit.positional_embedding', 'neck.positions'),
+        *with_prefixes(openai_clip.BLOCK, theirs='mit.resblocks.{i}.', ours='neck.blocks.{i}.'),
+    ],
+    'prompts': [
+        *layer('prompts_visual_ln', 'backbone.context.norm'),
+        Entry('prompts_visual_proj', 'backbone.context.proj.weight', 'transpose'),
+        *layer('prompts_generator.norm', 'cls_head.prompting.norm'),
+        *PROMPTING,
+    ],
+    'text': with_prefixes(openai_clip.TEXT, theirs='', ours='{text_tower}'),
+}
+"""The map, part by part; ``{text_tower}`` is where our model keeps its text tower."""
+
+PARTS = tuple(TABLE)
+"""Names of the parts."""
+
+
+# Beside the weights the files hold a yacs config, for which `load_file` would refuse them: it loads
+# tensors and plain values only. A dict takes its place; nothing of yacs is imported or run.
+torch.serialization.add_safe_globals([(OrderedDict, 'yacs.config.CfgNode')])
+
+
+def from_released(
+    state: Mapping[str, Any],
+    *,
+    text_tower: str = 'cls_head.texts.tower.',
+    parts: Collection[str] = PARTS,
+) -> dict[str, Tensor]:
+    """A released state dict, or the file that it is the ``'model'`` of, under our names.
+
+    Args:
+        state: The released state dict.
+        text_tower: Where our model keeps its text tower.
+        parts: Parts that our model has, of :data:`PARTS`; tensors of the others are dropped. The
+            message token alone (``XCLIP(context=False)``, ``MeanPool``, ``TextHead``) has
+            ``('visual', 'text')``; without prompts there is ``'mit'`` as well.
+
+    Raises:
+        ValueError: Names every tensor that is missing or left over, and unknown parts.
+    """
+    return convert(state.get('model', state), TABLE, text_tower, parts)
+
+
+def to_released(
+    state: Mapping[str, Tensor],
+    *,
+    text_tower: str = 'cls_head.texts.tower.',
+    parts: Collection[str] = PARTS,
+) -> dict[str, Tensor]:
+    """Our state dict under the released names, the inverse of :func:`from_released`."""
+    return to_theirs(state, entries(TABLE, text_tower, parts))
+
+
+def convert(
+    state: Mapping[str, Tensor],
+    table: Mapping[str, list[Entry]],
+    text_tower: str,
+    parts: Collection[str],
+) -> dict[str, Tensor]:
+    """``parts`` of a released state dict under our names; the others are dropped and counted."""
+    kept = entries(table, text_tower, parts)
+    others = entries(table, text_tower, set(table) - set(parts))
+    beginnings = tuple(name.split('{')[0] for entry in others for name in entry.sources)
+    dropped = [name for name in state if name.startswith(beginnings)]
+    if dropped:
+        left_out = ', '.join(part for part in table if part not in parts)
+        print_log(f'{len(dropped)} tensors of the parts {left_out} are dropped', 'current')
+    return to_ours({k: v for k, v in state.items() if k not in set(dropped)}, kept)
+
+
+def entries(
+    table: Mapping[str, list[Entry]], text_tower: str, parts: Collection[str]
+) -> list[Entry]:
+    """The map of ``parts``.
+
+    Raises:
+        ValueError: A part is unknown.
+    """
+    if unknown := set(parts) - set(table):
+        raise ValueError(f'parts={tuple(parts)}: {sorted(unknown)} are not of {tuple(table)}')
+    return [
+        Entry(entry.theirs, entry.ours.replace('{text_tower}', f'{text_tower}text.'), entry.op)
+        for part in table
+        if part in parts
+        for entry in table[part]
+    ]
+
+
+register_converter('xclip', from_released, to_released)

@@ -1,0 +1,42 @@
+"""The message token, X-CLIP's cross-frame module."""
+
+from __future__ import annotations
+
+from timm.layers import DropPath
+from torch import Tensor, nn
+
+from mmstan.models.layers.attention import linear, self_attention
+
+
+class MessageToken(nn.Module):
+    """A message of each frame to the others: ``m + attention over time(LN(m))``, ``m = fc(cls)``.
+
+    X-CLIP Eq. 5-6. ``fc`` reads the class token as it is, without a norm; attention knows no order
+    of the frames. Not zero-initialised: PyTorch's own initialisation, as released.
+
+    Args:
+        width: C, the tower's width.
+        heads: Attention heads.
+        drop_path: Probability with which the exchange of a clip's messages is dropped in training.
+
+    Example:
+        >>> import torch
+        >>> from mmstan.methods.xclip import MessageToken
+        >>> MessageToken(64, heads=2)(torch.zeros(2, 8, 64)).shape
+        torch.Size([2, 8, 64])
+    """
+
+    def __init__(self, width: int, *, heads: int, drop_path: float = 0.0) -> None:
+        super().__init__()
+        self.fc = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width)
+        self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, cls: Tensor) -> Tensor:
+        """Class tokens of the frames (N, T, C) -> their messages (N, T, C)."""
+        message = self.fc(cls)
+        in_proj = self.attn.in_proj_weight, self.attn.in_proj_bias
+        update = self_attention(self.norm(message), in_proj, self.attn.num_heads)
+        update = linear(update, self.attn.out_proj.weight, self.attn.out_proj.bias)
+        return message + self.drop_path(update)

@@ -1,0 +1,83 @@
+"""What travels between the parts of a model: features of texts and videos, frame masks.
+
+Letters: N clips, T frames, D joint space; M texts of J tokens; B videos of S tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class TextFeatures(NamedTuple):
+    """Texts in the joint space, not normalised. M texts, J tokens, D joint width."""
+
+    tokens: Tensor
+    """Every token, projected, (M, J, D)."""
+    sentence: Tensor
+    """The whole text: its end-of-text token, or CoCa's class token, (M, D)."""
+    mask: Tensor
+    """Which tokens are text: those up to the first end of text, boolean (M, J)."""
+
+
+class VideoFeatures(NamedTuple):
+    """Videos in the joint space, not normalised. B videos, T frames, S tokens, D joint width."""
+
+    frames: Tensor
+    """Every frame, (B, T, D); a video as a whole is (B, 1, D)."""
+    mask: Tensor
+    """Which frames are real and not padding, boolean (B, T)."""
+    tokens: Tensor | None = None
+    """Every token of the real and padded frames, frame by frame, (B, T * (1 + L), D), where an
+    interaction reads them."""
+
+
+def l2_normalise(x: Tensor) -> Tensor:
+    """``x`` (..., D) in float32, L2-normalised."""
+    return F.normalize(x.float(), dim=-1)
+
+
+def frame_mask(x: Tensor, data_samples: Sequence[Any] | None = None) -> Tensor:
+    """The frame masks of a batch.
+
+    Args:
+        x: Frame features (N, T, D).
+        data_samples: N samples; a sample's field ``frame_mask``, boolean (T,), says which of its
+            frames are real. All of them are in samples without the field.
+
+    Returns:
+        Boolean (N, T), on the device of ``x``.
+
+    Raises:
+        ValueError: The number of samples, or the length of a mask, is not that of ``x``.
+    """
+    masks = [getattr(sample, 'frame_mask', None) for sample in data_samples or ()]
+    everything = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+    if all(mask is None for mask in masks):
+        return everything
+    if len(masks) != len(x):
+        raise ValueError(
+            f'features {tuple(x.shape)} of {len(masks)} samples with frame_mask: one clip a sample '
+            'is taken; set num_clips=1 and one crop in the pipeline'
+        )
+    for row, mask in zip(everything, masks):
+        if mask is None:
+            continue
+        if mask.shape != row.shape:
+            raise ValueError(
+                f'frame_mask {tuple(mask.shape)} for {len(row)} frames: it must be ({len(row)},); '
+                'set it where the frames are sampled, and use a backbone that keeps every frame'
+            )
+        row.copy_(mask)
+    return everything
+
+
+def masked_mean(frames: Tensor, mask: Tensor) -> Tensor:
+    """The mean of the real frames: (B, T, D) and mask (B, T) -> (B, D); 0 where there is none."""
+    weights = mask.to(frames.dtype)
+    total = (weights[:, None] @ frames).squeeze(1)
+    return total / weights.sum(dim=1, keepdim=True).clamp(min=1)

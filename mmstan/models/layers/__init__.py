@@ -1,0 +1,1 @@
+"""Neutral building blocks: attention, tiles, time tables, blocks over frames."""

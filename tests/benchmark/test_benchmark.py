@@ -1,0 +1,251 @@
+"""The benchmark of all systems: what is measured and shown."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from helpers.scripts import script
+from helpers.videos import numbered_frames, write_video
+from mmengine.config import Config
+
+from mmstan.benchmark import measuring
+from mmstan.benchmark.cost import Settings, measure
+from mmstan.benchmark.measure import (
+    count_multiply_adds,
+    machine,
+    matrix_product_rate,
+    peak_memory,
+    seconds,
+)
+from mmstan.benchmark.measuring import measure_in_own_process
+from mmstan.benchmark.store import Job, with_references
+from mmstan.benchmark.table import (
+    Row,
+    cost_figures,
+    markdown,
+    read_csv,
+    score_figures,
+    write,
+    write_csv,
+)
+from mmstan.config.toy import toy_run
+
+PROJECT = Path(__file__).parents[2]
+benchmark = script('benchmark')
+SETTINGS = Settings(device='cpu', threads=1, clips=2, repeats=1)
+STAN = str(PROJECT / 'configs/stan/k400_b16.py')
+MEAN = str(PROJECT / 'configs/baselines/clip_mean/k400_b16.py')
+on_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+FIGURES = dict(
+    gmacs=10.0, parameters=3e6, trained=1e6, forward=2.0, step=8.0, memory=5e8, share=0.5
+)
+
+
+@pytest.fixture
+def small_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The config file of a STAN of toy size."""
+    monkeypatch.chdir(tmp_path)
+    names = tmp_path / 'data/moving_shapes/small/recognition/classes.txt'
+    names.parent.mkdir(parents=True)
+    names.write_text('left\nright')
+    cfg, base = Config.fromfile(STAN), Config.fromfile(PROJECT / 'configs/quickstart/clip_mean.py')
+    path = tmp_path / 'small.py'
+    toy_run(cfg, base).dump(path)
+    return str(path)
+
+
+def test_measure(small_config: str) -> None:
+    found = measure(small_config, SETTINGS)
+    assert set(found) == set(FIGURES)
+    assert 0.01 < found['gmacs'] < 0.1  # 8 frames of 17 tokens through 4 blocks of width 64, twice
+    text = 49408 * 64
+    assert text < found['parameters'] - found['trained'] < 2 * text  # the text tower is frozen
+    assert all(found[key] > 0 for key in ('forward', 'step', 'memory', 'share'))
+
+
+@pytest.mark.parametrize('changed', [dict(precision='bf16'), dict(frames=4, size=32)])
+def test_settings_reach_the_measurement(small_config: str, changed: dict[str, int]) -> None:
+    found = measure(small_config, replace(SETTINGS, **changed))
+    whole = measure(small_config, SETTINGS)
+    assert (found['gmacs'] < 0.6 * whole['gmacs']) == ('frames' in changed)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
+@pytest.mark.parametrize('precision', ['fp32', 'bf16', 'fp16'])
+def test_on_a_gpu(small_config: str, precision: str) -> None:
+    found = measure(small_config, Settings('cuda', 1, precision=precision, repeats=1))
+    assert set(found) == set(FIGURES) and all(value > 0 for value in found.values())
+
+
+def test_a_process_of_its_own(small_config: str) -> None:
+    found = measure_in_own_process(Job(small_config, replace(SETTINGS, frames=2)))
+    assert set(found) == set(FIGURES)
+    with pytest.raises(ValueError, match=r'missing\.py'):
+        measure_in_own_process(Job('missing.py', SETTINGS))
+
+
+def test_what_is_kept_is_not_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = []
+
+    def in_own_process(job: Job) -> dict[str, float]:
+        measured.append(Path(job.config).parent.name)
+        if len(measured) == 2:
+            raise ValueError('out of memory')
+        return FIGURES
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(measuring, 'measure_in_own_process', in_own_process)
+    argv = ['benchmark.py', MEAN, STAN, '--rounds=2', '--device=cpu', '--out=out']
+    monkeypatch.setattr(sys, 'argv', argv)
+    with pytest.raises(SystemExit, match='out of memory'):  # at the end, the others are there
+        benchmark.main()
+    assert measured == ['clip_mean', 'stan', 'clip_mean', 'stan']  # in turn
+    assert '`stan/k400_b16` | 8 | 10.0 | 3.0 M | 1.0 M | 1.00 x' in capsys.readouterr().out
+    benchmark.main()
+    assert measured[4:] == ['stan']
+    monkeypatch.setattr(sys, 'argv', [*argv, '--threads=7'])  # another table
+    benchmark.main()
+    assert len(measured) == 9
+    monkeypatch.setattr(sys, 'argv', [*argv, '--threads=7', '--again'])
+    benchmark.main()
+    assert len(measured) == 13
+    assert {row.rounds for row in read_csv(Path('out/systems.csv'))} == {2}
+
+
+def test_pipelines_beside_what_the_models_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / 'videos').mkdir()
+    write_video(tmp_path / 'videos/a.mp4', numbered_frames(16))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(measuring, 'measure_in_own_process', lambda *_: FIGURES | dict(step=1e-6))
+    argv = ['benchmark.py', STAN, '--data', '--videos=videos', '--workers=0', '--repeats=1']
+    monkeypatch.setattr(sys, 'argv', argv)
+    benchmark.main()
+    out = capsys.readouterr().out
+    assert 'the model starves: it takes 2000000.0 clips/s' in out
+    assert 'ReadFrames' in out
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--data'], 'name at least one'),
+        (['--report', '--again'], '--report runs nothing'),
+        (['--report', '--data', STAN], '--report runs nothing'),
+        (['--videos', 'a'], 'options of --data'),
+        (['--clips', '0'], '0 is less than 1'),
+        (['--rounds', '-1'], '-1 is less than 0'),
+        pytest.param(['--device', 'cuda'], 'sees no GPU', marks=on_cpu),
+    ],
+)
+def test_options_that_make_no_sense(
+    options: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, 'argv', ['benchmark.py', *options])
+    with pytest.raises(SystemExit):
+        benchmark.parse_args()
+    assert message in capsys.readouterr().err
+
+
+def test_mean_pooling_of_the_same_tower_is_measured_beside_a_config(small_config: str) -> None:
+    configs = PROJECT / 'configs'
+    large, coca = configs / 'stan/k400_l14.py', configs / 'mug_stan/msrvtt_coca_b32.py'
+    found = with_references([STAN, str(large), MEAN, str(coca), STAN], SETTINGS)
+    assert [(job.name, job.settings) for job in found] == [
+        ('baselines/clip_mean/k400_b16', SETTINGS),
+        ('baselines/clip_mean/k400_l14', SETTINGS),
+        ('baselines/clip_mean/msrvtt_coca_b32', SETTINGS),
+        ('stan/k400_b16', SETTINGS),
+        ('stan/k400_l14', SETTINGS),
+        ('mug_stan/msrvtt_coca_b32', SETTINGS),
+    ]
+    own_tower = Job(small_config, SETTINGS)
+    assert with_references([small_config], SETTINGS) == [own_tower]
+
+
+def test_ratios_are_of_the_same_round() -> None:
+    def rounds(*times: float) -> dict[int, dict[str, float]]:
+        return {i: FIGURES | dict(forward=time) for i, time in enumerate(times)}
+
+    # The machine was ten times slower in the second round.
+    found = cost_figures(rounds(3.0, 40.0, 3.0), rounds(2.0, 20.0), clips=2)
+    assert found['forward'] == pytest.approx((1.5 + 2.0) / 2)
+    assert found['throughput'] == pytest.approx(2 / 3.0)
+    assert found['rounds'] == 3
+    assert found['memory'] == pytest.approx(0.5) and found['parameters'] == pytest.approx(3)
+    assert cost_figures(rounds(3.0), {}, clips=2)['forward'] is None
+    assert cost_figures({}, rounds(3.0), clips=2) == {}
+
+
+@pytest.mark.parametrize(
+    ('scores', 'mean', 'deviation'), [([90.0], 90, None), ([90.0, 94.0], 92, 8**0.5)]
+)
+def test_scores_over_seeds(scores: list[float], mean: float, deviation: float | None) -> None:
+    found = score_figures(scores)
+    assert (found['score'], found['seeds']) == (mean, len(scores))
+    assert found['deviation'] == (None if deviation is None else pytest.approx(deviation))
+    assert score_figures([]) == {}
+
+
+ROWS = [
+    Row('stan/k400_b16', 'recognition', 'ViT-B-16', 'A', gmacs=205.5, score=84.4, deviation=1.25),
+    Row('clip_mean/k400_b16', 'recognition', 'ViT-B-16', 'A', gmacs=140.5, score=51.25, rounds=2),
+    Row('stan/msrvtt_b32', 'retrieval', 'ViT-B-32', 'A', forward=1.4),
+]
+
+
+def test_files(tmp_path: Path) -> None:
+    write_csv(ROWS, tmp_path / 'a.csv')
+    assert read_csv(tmp_path / 'a.csv') == ROWS
+    text = write(ROWS, tmp_path / 'out')
+    assert text.startswith('A\n') and (tmp_path / 'out/systems.md').read_text() == text
+    assert (tmp_path / 'out/systems.png').stat().st_size > 1000
+    recognition, retrieval = markdown(ROWS).split('retrieval, ')
+    assert recognition.index('clip_mean') < recognition.index('stan')  # by multiply-adds
+    assert '84.4 ± 1.2' in recognition and 'top-1 |' in recognition
+    assert '1.40 x' in retrieval and 'R@1 |' in retrieval
+
+
+def test_one_table_is_of_one_machine(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"machine=\['A', 'B'\]"):
+        write([*ROWS, replace(ROWS[0], machine='B')], tmp_path)
+
+
+def test_what_a_table_says_of_rounds_and_seeds() -> None:
+    rows = [replace(ROWS[1], seeds=1), replace(ROWS[0], seeds=3, rounds=2)]
+    text = markdown(rows)
+    assert text.startswith('recognition, ViT-B-16, 2 rounds, 1 to 3 seeds')
+    assert '51.2 (1) |' in text and '84.4 ± 1.2 |' in text
+
+
+def test_an_lstm_is_counted() -> None:
+    """oneDNN's is one operator, which is used on the CPU."""
+    lstm, x = torch.nn.LSTM(8, 16, batch_first=True), torch.randn(2, 3, 8)
+    enabled = torch.backends.mkldnn.enabled
+    assert count_multiply_adds(lstm, x).linear == 6 * 4 * 16 * (8 + 16)
+    assert torch.backends.mkldnn.enabled == enabled
+
+
+def test_measuring() -> None:
+    assert 'torch' in machine()
+    assert matrix_product_rate(repeats=1) > 0
+    assert seconds(lambda: None) >= 0
+    held = []
+    assert peak_memory(lambda: held.append(bytearray(50_000_000))) > 40_000_000
+
+
+def test_the_readme_shows_what_was_measured() -> None:
+    rows = read_csv(PROJECT / 'docs/benchmark/systems.csv')
+    readme = (PROJECT / 'README.md').read_text('utf-8')
+    assert markdown(rows) in readme
+    assert {row.machine for row in rows} == {rows[0].machine}
+    assert rows[0].machine in readme

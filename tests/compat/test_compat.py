@@ -1,0 +1,248 @@
+import importlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import mmaction
+import pytest
+import torch
+from helpers.tiny_runs import stock_config, stock_runner
+from mmaction.models.heads import I3DHead
+from mmaction.registry import MODELS
+from mmaction.utils import dependency
+from mmengine.dist import get_backend, init_dist
+from mmengine.model import is_model_wrapper
+from mmengine.utils.dl_utils import mmcv_full_available
+
+from mmstan import compat
+from mmstan.compat import imports
+from mmstan.compat.distributed import leave_group
+
+on_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason='the fault shows without a GPU')
+
+FAULTS = """
+import json, pkgutil, tempfile, torch
+from importlib import import_module
+from mmengine.logging import HistoryBuffer
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import AmpOptimWrapper
+from mmengine.runner import load_checkpoint
+
+def drn():
+    import_module('mmaction.models.localizers.drn.drn')
+
+def vindlu():
+    source = pkgutil.get_data('transformers', 'modeling_utils.py')
+    assert source is None or b'apply_chunking_to_forward' in source
+
+def checkpoint():
+    file = tempfile.NamedTemporaryFile(suffix='.pth')
+    torch.save(dict(state_dict={}, history=HistoryBuffer([1.0], [1])), file.name)
+    load_checkpoint(torch.nn.Identity(), file.name)
+
+def ddp():
+    store = torch.distributed.HashStore()
+    torch.distributed.init_process_group('gloo', store=store, rank=0, world_size=1)
+    MMDistributedDataParallel(torch.nn.Linear(1, 1), device_ids=[0])
+
+def amp():
+    AmpOptimWrapper(optimizer=torch.optim.SGD([torch.zeros(1)], lr=1.0))
+
+tries = dict(
+    missing_drn=drn,
+    vindlu_on_new_transformers=vindlu,
+    removed_find_loader=lambda: pkgutil.find_loader('json'),
+    checkpoints_of_runner=checkpoint,
+    launchers_without_gpu=lambda: torch.cuda.set_device(0),
+    ddp_on_cpu=ddp,
+    amp_without_gpu=amp,
+)
+faults = []
+for name, attempt in tries.items():
+    try:
+        attempt()
+    except Exception:
+        faults.append(name)
+print(json.dumps(faults))
+"""
+
+
+def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, sys.path)])
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, 'PYTHONPATH': paths, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_mend_is_on_where_its_fault_is_and_only_there() -> None:
+    without_mmstan = run_python('-W', 'ignore', '-c', FAULTS)
+    assert without_mmstan.returncode == 0, without_mmstan.stderr
+    assert json.loads(without_mmstan.stdout.splitlines()[-1]) == list(compat.active())
+
+
+def test_mends_are_made_once() -> None:
+    before = compat.active()
+    assert not any(mend() for mend in compat._MENDS)
+    compat.apply()
+    assert compat.active() == before
+    assert all(line.endswith('.') for line in before.values())
+
+
+def test_upstream_train_script_needs_only_the_import(work_dir: Path, tmp_path: Path) -> None:
+    changes = dict(
+        custom_imports=dict(imports=['mmstan', 'helpers.tiny_runs'], allow_failed_imports=False)
+    )
+    stock_config(work_dir, **changes).dump(tmp_path / 'config.py')
+    script = Path(mmaction.__file__).parent / '.mim' / 'tools' / 'train.py'
+    run = run_python(str(script), str(tmp_path / 'config.py'))
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert (work_dir / 'epoch_1.pth').is_file()
+
+
+def test_missing_mmcv_says_what_to_type() -> None:
+    run = run_python('-c', 'import sys; sys.modules["mmcv"] = None; import mmstan')
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].endswith('pip install "mmcv-lite>=2.0,<2.2"')
+
+
+@pytest.mark.parametrize('version', ['1.7.2', '2.2.0', '2.3.6'])
+def test_mmcv_that_mmaction_refuses_says_what_to_type(
+    monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    monkeypatch.setattr('mmcv.__version__', version)
+    with pytest.raises(ImportError, match=rf'mmcv {version} is installed: pip uninstall'):
+        compat.apply()
+
+
+@pytest.mark.parametrize('version', ['2.0.0', '2.1.0'])
+def test_mmcv_that_mmaction_takes_passes(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    monkeypatch.setattr('mmcv.__version__', version)
+    compat.apply()
+
+
+def test_missing_importlib_metadata_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'importlib_metadata', None)
+    with pytest.raises(ImportError, match='pip install importlib-metadata'):
+        compat.apply()
+
+
+def test_models_import_and_drn_says_where_it_is() -> None:
+    localizers = importlib.import_module('mmaction.models.localizers')
+    if 'missing_drn' in compat.active():
+        with pytest.raises(ImportError, match='install MMAction2 from a source checkout'):
+            localizers.DRN()
+
+
+def test_drn_of_a_source_checkout_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ('', '.drn'):
+        monkeypatch.delitem(sys.modules, f'mmaction.models.localizers.drn{name}', raising=False)
+    folder = tmp_path / 'models' / 'localizers' / 'drn'
+    folder.mkdir(parents=True)
+    (folder / 'drn.py').touch()
+    monkeypatch.setattr(mmaction, '__file__', str(tmp_path / '__init__.py'))
+    assert not imports.missing_drn()
+    assert 'mmaction.models.localizers.drn' not in sys.modules
+
+
+@pytest.mark.parametrize('new_transformers', [False, True])
+def test_vindlu_is_switched_off_for_new_transformers_only(
+    monkeypatch: pytest.MonkeyPatch, new_transformers: bool
+) -> None:
+    monkeypatch.setattr(dependency, 'WITH_MULTIMODAL', True)
+    monkeypatch.setattr(dependency, 'satisfy_requirement', lambda requirement: new_transformers)
+    assert imports.vindlu_on_new_transformers() is new_transformers
+    assert dependency.WITH_MULTIMODAL is not new_transformers
+
+
+@pytest.mark.skipif(dependency.WITH_MULTIMODAL, reason='VindLU works with this transformers')
+def test_vindlu_says_what_it_needs() -> None:
+    with pytest.raises(ImportError, match='multi-modal dependencies'):
+        MODELS.build(dict(type='VindLURetrieval'))
+
+
+def test_removed_find_loader_is_replaced_for_mmengine(monkeypatch: pytest.MonkeyPatch) -> None:
+    misc = importlib.import_module('mmengine.utils.dl_utils.misc')
+    monkeypatch.setattr(misc, 'pkgutil', ModuleType('pkgutil'))
+    with pytest.raises(AttributeError):
+        mmcv_full_available()
+    assert imports.removed_find_loader()
+    assert mmcv_full_available() is (importlib.util.find_spec('mmcv._ext') is not None)
+
+
+@pytest.fixture
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Environment of a launcher that starts one process."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = str(free.getsockname()[1])
+    for name, value in dict(
+        RANK='0', LOCAL_RANK='0', WORLD_SIZE='1', SLURM_PROCID='0', SLURM_NTASKS='1',
+        SLURM_NODELIST='localhost', SLURM_LOCALID='0', OMPI_COMM_WORLD_LOCAL_RANK='0',
+        OMPI_COMM_WORLD_SIZE='1', OMPI_COMM_WORLD_RANK='0', MASTER_ADDR='127.0.0.1',
+        MASTER_PORT=port, OMP_NUM_THREADS='1', MKL_NUM_THREADS='1',
+    ).items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+
+
+@on_cpu
+@pytest.mark.usefixtures('one_process')
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
+def test_launchers_fall_back_to_gloo(launcher: str) -> None:
+    init_dist(launcher, backend='nccl')
+    assert get_backend() == 'gloo'
+
+
+@on_cpu
+@pytest.mark.usefixtures('one_process')
+def test_runner_trains_distributed_on_cpu(work_dir: Path) -> None:
+    runner = stock_runner(work_dir, launcher='pytorch', env_cfg=dict(dist_cfg=dict(backend='nccl')))
+    assert is_model_wrapper(runner.model)
+    runner.train()
+    assert runner.epoch == 1
+
+
+@on_cpu
+@pytest.mark.usefixtures('one_process')
+@pytest.mark.skipif(not Path('/proc/self/task').is_dir(), reason='counts threads as Linux does')
+def test_no_gloo_thread_outlives_a_run(work_dir: Path) -> None:
+    """A DDP model in a cycle, as MMEngine's Runner is one, holds the group and its threads."""
+    runner = stock_runner(work_dir, launcher='pytorch', env_cfg=dict(dist_cfg=dict(backend='nccl')))
+    runner.itself = runner
+    del runner
+    assert gloo_threads()
+    leave_group()
+    assert not gloo_threads()
+
+
+def gloo_threads() -> list[str]:
+    names = [path.read_text() for path in Path('/proc/self/task').glob('*/comm')]
+    return [name for name in names if 'gloo' in name]
+
+
+@MODELS.register_module()
+class FloatHead(I3DHead):
+    """Casts its scores, as heads must under bfloat16: MMAction2 takes them to numpy."""
+
+    def forward(self, *args: object, **kwargs: object) -> torch.Tensor:
+        scores = super().forward(*args, **kwargs)
+        self.seen = scores.dtype
+        return scores.float()
+
+
+@on_cpu
+@pytest.mark.parametrize('dtype', [None, 'float16', 'bfloat16'])
+def test_amp_runs_in_bfloat16_on_cpu(work_dir: Path, dtype: str | None) -> None:
+    changes = {'model.cls_head.type': 'FloatHead', 'optim_wrapper.type': 'AmpOptimWrapper'}
+    runner = stock_runner(work_dir, **changes, **{'optim_wrapper.dtype': dtype}, val_cfg=None,
+                          val_dataloader=None, val_evaluator=None)  # fmt: skip
+    before = runner.model.cls_head.fc_cls.weight.clone()
+    runner.train()
+    assert runner.model.cls_head.seen == torch.bfloat16
+    assert not torch.equal(runner.model.cls_head.fc_cls.weight, before)

@@ -1,0 +1,406 @@
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmaction.registry import MODELS, TRANSFORMS
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.model import BaseModule
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
+
+from mmstan import registry
+from mmstan.config import checks as config
+from mmstan.config.checks import check_arguments, check_config, check_work_dir, missing_data
+from mmstan.config.paths import default_work_dir, is_checkpoint
+
+PROJECT = Path(__file__).parents[2]
+CONFIGS = sorted(
+    str(path.relative_to(PROJECT))
+    for path in (PROJECT / 'configs').rglob('*.py')
+    if '_base_' not in path.parts
+)
+
+
+# --- where results go ---
+
+
+@pytest.mark.parametrize(
+    ('path', 'work_dir'),
+    [
+        ('configs/stan/k400_b16.py', 'work_dirs/stan/k400_b16'),
+        ('configs/baselines/clip_mean/ssv2_l14.py', 'work_dirs/baselines/clip_mean/ssv2_l14'),
+        ('/home/me/configs/mmstan/configs/stan/k400_b16.py', 'work_dirs/stan/k400_b16'),
+        ('./configs/quickstart/stan.py', 'work_dirs/quickstart/stan'),
+        ('my/own/stan.v2.py', 'work_dirs/stan.v2'),
+        ('stan.py', 'work_dirs/stan'),
+    ],
+)
+@pytest.mark.parametrize('kind', [str, Path])
+def test_default_work_dir(path: str, work_dir: str, kind: type) -> None:
+    assert default_work_dir(kind(path)) == work_dir
+
+
+def test_default_work_dirs_of_shipped_configs_differ() -> None:
+    assert len({default_work_dir(path) for path in CONFIGS}) == len(CONFIGS) > 2
+
+
+# --- types and arguments ---
+
+
+class PlainArguments(BaseModule):
+    """A class of ours with arguments, for these tests."""
+
+    def __init__(self, width: int, *, depth: int = 2) -> None:
+        super().__init__()
+
+
+class PassesArgumentsOn(PlainArguments):
+    """Arguments of its own, and its base's through ``**kwargs``."""
+
+    def __init__(self, *extra: int, heads: int = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+
+class TakesAnything(torch.nn.Module):
+    """``**kwargs`` that no base names."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__()
+
+
+class TakesNothing:
+    """No ``__init__`` of its own."""
+
+
+@pytest.fixture(autouse=True, scope='module')
+def registered() -> Iterator[None]:
+    registry.HOOKS.register_module(module=TakesNothing)
+    classes = (PlainArguments, PassesArgumentsOn, TakesAnything)
+    for cls in classes:
+        registry.MODELS.register_module(module=cls)
+    yield
+    del registry.HOOKS.module_dict['TakesNothing']
+    for cls in classes:
+        del registry.MODELS.module_dict[cls.__name__]
+
+
+@pytest.mark.parametrize(
+    'node',
+    [
+        dict(type='mmstan.PlainArguments', width=1, depth=2),
+        dict(type='mmstan.PassesArgumentsOn', heads=2, width=1, depth=2),
+        dict(type='mmstan.TakesAnything', whatever=3),
+        dict(type='mmstan.TakesNothing'),
+        dict(type='mmstan.PlainArguments', width=1, _delete_=True, _scope_='mmstan'),
+        dict(type='PlainArguments', what='not ours to check'),
+        dict(type=PlainArguments, what='a class, not a name'),
+        dict(what='no type'),
+    ],
+)
+def test_good_arguments(node: dict[str, Any]) -> None:
+    check_arguments(Config(dict(a=dict(b=[dict(c=node)]))))
+
+
+@pytest.mark.parametrize(
+    ('node', 'problem'),
+    [
+        (dict(type='mmstan.FrameEncodr'), "there is no 'mmstan.FrameEncodr'; did you mean 'FrameE"),
+        (dict(type='mmstan.Qqqq'), "there is no 'mmstan.Qqqq'; it has .*FrameEncoder, "),
+        (
+            dict(type='mmstan.PlainArguments', widths=1),
+            "no argument 'widths'; did you mean 'width'",
+        ),
+        (dict(type='mmstan.PlainArguments', zz=1), "no argument 'zz'; it has depth, width$"),
+        (dict(type='mmstan.PassesArgumentsOn', head=1), "no argument 'head'; did you mean 'heads'"),
+        (dict(type='mmstan.PassesArgumentsOn', extra=1), "no argument 'extra'"),
+        (dict(type='mmstan.PlainArguments', self=1), "no argument 'self'"),
+        (dict(type='mmstan.TakesNothing', priority=1), "no argument 'priority'; it has none"),
+        (dict(type='mmstan.MeanPool', dim=2), "no argument 'dim'"),
+    ],
+)
+def test_bad_arguments(node: dict[str, Any], problem: str) -> None:
+    cfg = Config(dict(a=dict(b=[dict(), dict(c=node)])))
+    with pytest.raises(ValueError, match=rf'^a\.b\.1\.c: .*{problem}') as error:
+        check_arguments(cfg)
+    assert '\n' not in str(error.value)
+
+
+def test_bad_argument_below_a_good_one() -> None:
+    inner = dict(type='mmstan.PlainArguments', widths=1)
+    with pytest.raises(ValueError, match=r'^model\.width: mmstan.PlainArguments has no argument'):
+        check_arguments(Config(dict(model=dict(type='mmstan.PlainArguments', width=inner))))
+
+
+# --- data ---
+
+
+def data_config(**dataset: Any) -> Config:
+    loader = dict(batch_size=1, dataset=dict(type='VideoDataset', **dataset))
+    return Config(dict(train_dataloader=loader, val_dataloader=deepcopy(loader)))
+
+
+def missing(cfg: Config, *splits: str) -> list[str]:
+    return [path for _, path in missing_data(cfg, splits)]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Iterator[Path]:
+    (tmp_path / 'list.txt').touch()
+    (tmp_path / 'videos').mkdir()
+    return tmp_path
+
+
+def test_data_that_are_there(data: Path) -> None:
+    cfg = data_config(ann_file=f'{data}/list.txt', data_prefix=dict(video=f'{data}/videos'))
+    assert missing(cfg, 'train', 'val') == []
+    cfg = data_config(ann_file='list.txt', data_prefix=dict(video='videos'), data_root=str(data))
+    assert missing(cfg, 'train', 'val') == []
+    cfg = data_config(ann_file=f'{data}/list.txt', data_prefix=dict(video='', audio=None))
+    assert missing(cfg, 'train') == []
+
+
+def test_data_that_are_not(data: Path) -> None:
+    cfg = data_config(
+        ann_file='other.txt', data_prefix=dict(video='clips', img='videos'), data_root=str(data)
+    )
+    assert missing(cfg, 'train', 'val') == [f'{data}/other.txt', f'{data}/clips']  # once
+    assert dict(missing_data(cfg, ('val',))) == {
+        'val_dataloader.dataset ann_file': f'{data}/other.txt',
+        'val_dataloader.dataset video': f'{data}/clips',
+    }
+    assert missing(cfg, 'test') == []
+
+
+def test_files_of_retrieval(data: Path) -> None:
+    files = dict(ann_file='list.txt', video_list='nowhere.csv', caption_index='gone.pkl')
+    cfg = data_config(**files, data_prefix=dict(video='clips'), data_root=str(data))
+    assert dict(missing_data(cfg, ('val',))) == {
+        'val_dataloader.dataset video_list': f'{data}/nowhere.csv',
+        'val_dataloader.dataset caption_index': f'{data}/gone.pkl',
+        'val_dataloader.dataset video': f'{data}/clips',
+    }
+    cfg = data_config(ann_file='', video_list=f'{data}/list.txt', data_prefix=dict(video=f'{data}'))
+    assert missing(cfg, 'train', 'val') == []
+
+
+def test_only_the_splits_that_are_needed(data: Path) -> None:
+    cfg = data_config(ann_file='nowhere.txt')
+    cfg.val_dataloader.dataset.ann_file = f'{data}/list.txt'
+    assert missing(cfg, 'val') == []
+    assert missing(cfg, 'train') == ['nowhere.txt']
+    cfg.train_dataloader = None
+    assert missing(cfg, 'train') == []
+
+
+@pytest.mark.parametrize('depth', [1, 3])
+def test_wrapped_data(depth: int) -> None:
+    cfg = data_config(ann_file='nowhere.txt')
+    for _ in range(depth):
+        cfg.train_dataloader.dataset = dict(
+            type='RepeatDataset', times=2, dataset=cfg.train_dataloader.dataset
+        )
+    assert missing(cfg, 'train') == ['nowhere.txt']
+
+
+def test_concatenated_data(data: Path) -> None:
+    cfg = data_config()
+    parts = [dict(type='VideoDataset', ann_file=path) for path in (f'{data}/list.txt', 'gone.txt')]
+    cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=parts)
+    assert missing(cfg, 'train') == ['gone.txt']
+
+
+def test_addresses_are_left_to_mmengine() -> None:
+    cfg = data_config(ann_file='s3://bucket/list.txt', data_prefix=dict(video='s3://bucket/videos'))
+    assert missing(cfg, 'train') == []
+
+
+def test_class_names_that_are_missing(data: Path) -> None:
+    cfg = data_config()
+    cfg.model = dict(cls_head=dict(class_names='labels.txt'))
+    assert dict(missing_data(cfg, ())) == {'model.cls_head.class_names': 'labels.txt'}
+    for there in (['a', 'b'], f'{data}/list.txt'):
+        cfg.model.cls_head.class_names = there
+        assert missing(cfg) == []
+
+
+def test_checkpoint_to_start_from(data: Path) -> None:
+    cfg = data_config(ann_file=f'{data}/list.txt')
+    for there in (None, f'{data}/list.txt', 'https://somewhere/epoch_3.pth'):
+        cfg.load_from = there
+        assert missing(cfg, 'train') == []
+    cfg.load_from = f'{data}/epoch_3.pth'
+    assert dict(missing_data(cfg, ('train',))) == {'load_from': f'{data}/epoch_3.pth'}
+    cfg.work_dir = str(data)
+    with pytest.raises(FileNotFoundError, match=r'\n  .*epoch_3\.pth  \(load_from\)\n'):
+        check_config(cfg, splits=('train',))
+
+
+def test_message_about_data(tmp_path: Path) -> None:
+    cfg = data_config(ann_file='a/list.txt', data_prefix=dict(video='a/videos'))
+    cfg.work_dir = str(tmp_path)
+    with pytest.raises(FileNotFoundError) as error:
+        check_config(cfg, splits=('train',))
+    text = str(error.value)
+    assert '  a/list.txt  (train_dataloader.dataset ann_file)\n' in text
+    assert '  a/videos  (train_dataloader.dataset video)\n' in text
+    assert 'Data preparation' in text
+    assert '--cfg-options' in text
+
+
+# --- work dir ---
+
+
+def test_work_dir(tmp_path: Path) -> None:
+    (tmp_path / 'file').touch()
+    for good in (tmp_path, tmp_path / 'new', tmp_path / 'new' / 'below'):
+        check_work_dir(str(good))
+        assert good == tmp_path or not good.exists()  # looked at, not made
+    for bad in (tmp_path / 'file', tmp_path / 'file' / 'below', tmp_path / 'file' / 'a' / 'b'):
+        with pytest.raises(PermissionError, match=r'cannot be written to .* --work-dir') as error:
+            check_work_dir(str(bad))
+        assert str(bad) in str(error.value)
+
+
+def test_read_only_work_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config.os, 'access', lambda path, mode: mode != config.os.W_OK)
+    with pytest.raises(PermissionError, match='cannot be written to'):
+        check_work_dir(str(tmp_path / 'new'))
+
+
+def test_arguments_come_before_data(tmp_path: Path) -> None:
+    cfg = data_config(ann_file='nowhere.txt')
+    cfg.model = dict(type='mmstan.MeanPol')
+    cfg.work_dir = str(tmp_path)
+    with pytest.raises(ValueError, match="did you mean 'MeanPool'"):
+        check_config(cfg, splits=('train',))
+
+
+def test_is_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / 'epoch_1.pth').touch()
+    assert is_checkpoint(str(tmp_path / 'epoch_1.pth'))
+    assert is_checkpoint('https://somewhere/epoch_1.pth')
+    assert not is_checkpoint(str(tmp_path / 'epoch_2.pth'))
+
+
+# --- every shipped config ---
+
+
+@pytest.fixture(params=CONFIGS)
+def shipped(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
+    """The config, with class names that are there."""
+    cfg = Config.fromfile(PROJECT / request.param)
+    init_default_scope(cfg.default_scope)
+    (tmp_path / 'names.txt').write_text('cooking\ndancing\nyoga\n')
+    for key, _ in list(missing_data(cfg, ())):
+        if key.endswith('.class_names'):
+            cfg.merge_from_dict({key: str(tmp_path / 'names.txt')})
+    return cfg
+
+
+def test_shipped_config(shipped: Config) -> None:
+    check_arguments(shipped)
+    assert 'mmstan' in shipped.custom_imports.imports
+    for split in ('train', 'val', 'test'):
+        dataset = shipped[f'{split}_dataloader'].dataset
+        while 'dataset' in dataset:
+            dataset = dataset.dataset
+        Compose([TRANSFORMS.build(step) for step in dataset.pipeline])
+    model = on_meta(shipped.model)
+    assert next(model.parameters()).is_meta
+    # Every parameter is claimed by a rule, and the schedule can be built.
+    optim_wrapper = build_optim_wrapper(model, shipped.optim_wrapper)
+    for cfg in shipped.param_scheduler:
+        kind = PARAM_SCHEDULERS.get(cfg.type)
+        arguments = {k: v for k, v in cfg.items() if k not in ('type', 'convert_to_iter_based')}
+        if cfg.get('convert_to_iter_based'):
+            arguments['epoch_length'] = 3
+            kind = kind.build_iter_from_epoch
+        kind(optim_wrapper.optimizer, **arguments)
+
+
+def on_meta(cfg: dict[str, Any]) -> torch.nn.Module:
+    """The model of a config, without memory; Mixup draws numbers and cannot be built like that."""
+    cfg = dict(cfg)
+    MODELS.build(cfg.pop('data_preprocessor'))
+    with torch.device('meta'):
+        return MODELS.build(cfg)
+
+
+def parameter_groups(name: str, tmp_path: Path) -> dict[str, dict[str, Any]]:
+    """Parameter name -> its optimiser group, of the config of that name."""
+    cfg = Config.fromfile(PROJECT / f'configs/{name}.py')
+    init_default_scope(cfg.default_scope)
+    (tmp_path / 'names.txt').write_text('one\ntwo\n')
+    if 'class_names' in cfg.model.get('cls_head', {}):
+        cfg.model.cls_head.class_names = str(tmp_path / 'names.txt')
+    model = on_meta(cfg.model)
+    names = {id(parameter): key for key, parameter in model.named_parameters()}
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    return {names[id(p)]: group for group in groups for p in group['params']}
+
+
+@pytest.mark.parametrize('name', ['stan/k400_b16', 'stan/ssv2_b16_conv', 'stan/k400_b32'])
+def test_learning_rates_and_decay_of_stan(name: str, tmp_path: Path) -> None:
+    groups = parameter_groups(name, tmp_path)
+    assert {key.split('.')[0] for key in groups} == {'backbone'}  # the text tower is frozen
+    for key, group in groups.items():
+        of_branch = key.startswith('backbone.branches.')
+        assert group['lr'] == pytest.approx(8e-5 if of_branch else 8e-6), key
+        matrix = key.endswith('.weight') and not {'ln', 'norm'} & {
+            part.split('_')[0] for part in key.split('.')
+        }
+        matrix = matrix or key.endswith(('.in_proj_weight', '.proj'))
+        assert group['weight_decay'] == (0.02 if matrix else 0), key
+    assert groups['backbone.branches.0.time_embedding']['weight_decay'] == 0
+
+
+@pytest.mark.parametrize('data', ['k400', 'ssv2'])
+@pytest.mark.parametrize(('suffix', 'frames'), [('', 8), ('_16f', 16)])
+def test_frames_of_a_clip(data: str, suffix: str, frames: int) -> None:
+    cfg = Config.fromfile(PROJECT / f'configs/stan/{data}_b16{suffix}.py')
+    for split in ('train', 'val', 'test'):
+        sampler = cfg[f'{split}_dataloader'].dataset.pipeline[0].sampler
+        assert sampler.num_frames == frames
+        assert sampler.get('test_mode', False) == (split != 'train')
+
+
+@pytest.mark.parametrize(
+    ('metric', 'refused'),
+    [
+        (dict(type='mmstan.AccMetric'), False),
+        (dict(type='AccMetric'), True),
+        ([dict(type='mmstan.AccMetric'), dict(type='DumpResults')], False),
+        ([dict(type='mmstan.AccMetric'), dict(type='ConfusionMatrix')], True),
+        (dict(type='mmstan.RetrievalMetric'), False),
+        (dict(type='RetrievalMetric'), True),
+    ],
+)
+@pytest.mark.parametrize('skip', [False, True])
+def test_skipped_videos_need_a_metric_that_knows(metric: Any, refused: bool, skip: bool) -> None:
+    cfg = Config(
+        dict(
+            test_dataloader=dict(dataset=dict(skip_broken=skip)),
+            test_evaluator=metric,
+            work_dir='work_dirs/x',
+        )
+    )
+    if refused and skip:
+        with pytest.raises(ValueError, match=r'skip_broken=True.*mmstan\.AccMetric'):
+            config.check_config(cfg, splits=())
+    else:
+        config.check_config(cfg, splits=())
+
+
+@pytest.mark.parametrize(
+    ('part', 'key', 'near'),
+    [('vision_cfg', 'patchsize', 'patch_size'), ('text_cfg', 'vocab', 'vocab_size')],
+)
+def test_misspelled_sizes(part: str, key: str, near: str) -> None:
+    model = dict(embed_dim=16, vision_cfg={}, text_cfg={})
+    model[part] = {key: 8}
+    with pytest.raises(ValueError, match=f"{part} has no size '{key}'; near it: {near}"):
+        MODELS.build(dict(type='mmstan.ImageTower', model=model))

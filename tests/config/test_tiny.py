@@ -1,0 +1,150 @@
+"""The tiny form of the shipped configs: all are built, one of each kind takes a training step."""
+
+import re
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from config.test_checks import on_meta
+from helpers.tiny_models import shaken
+from integration.test_whole_runs import PROJECT, scalars, train_tiny
+from mmaction.registry import DATASETS, MODELS
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+
+from mmstan.config.tiny import shrink
+from mmstan.models.towers.architecture import find_architecture
+
+CONFIGS = PROJECT / 'configs'
+NAMES = sorted(
+    str(path.relative_to(CONFIGS))
+    for path in CONFIGS.rglob('*.py')
+    if not {'_base_', 'quickstart'} & set(path.parts)
+)
+
+
+def load(name: str) -> Config:
+    cfg = Config.fromfile(CONFIGS / name)
+    init_default_scope(cfg.default_scope)
+    return cfg
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_every_config_has_a_tiny_form(name: str, shapes: Path) -> None:
+    cfg = load(name)
+    tiny = shrink(deepcopy(cfg), data=shapes)
+    assert tiny.load_from is None
+    assert tiny.model.get('text_length') == cfg.model.get('text_length')
+    for split in ('train', 'val', 'test'):
+        dataset = tiny[f'{split}_dataloader'].dataset
+        assert dataset.pipeline == cfg[f'{split}_dataloader'].dataset.pipeline
+        assert dataset.get('test_mode', False) == (split != 'train')
+        assert Path(dataset.ann_file).is_file()
+        assert Path(dataset.data_prefix.video).is_dir()
+    model = on_meta(tiny.model)
+    assert len(model.backbone.tower.blocks) == depth(cfg.model.backbone.tower)
+    sizes = {key: p.numel() for key, p in model.named_parameters()}
+    words = {key for key in sizes if key.endswith('token_embedding.weight')}
+    assert all(sizes.pop(key) == 49408 * 32 for key in words)
+    assert max(sizes.values()) <= 32 * 3 * 32 * 32  # the patches
+
+
+def depth(tower: dict[str, Any]) -> int:
+    """Blocks of a configured tower."""
+    if 'vit' in tower:
+        assert tower['vit']['arch'] == 'b'
+        return 12
+    return find_architecture(tower['model'], None).vision_cfg['layers']
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'baselines/clip_mean/k400_b32.py',
+        'baselines/clip_mean/msrvtt_b32.py',
+        'baselines/message_token/msrvtt_b32.py',
+        'mug_stan/ablations/msrvtt_b32_no_stan.py',
+        'mug_stan/ablations/msrvtt_b32_simple.py',
+        'mug_stan/ablations/msrvtt_b32_token_token.py',
+        'mug_stan/ablations/msrvtt_b32_top_1.py',
+        'mug_stan/ablations/msrvtt_b32_wti.py',
+        'mug_stan/k400_b16.py',
+        'mug_stan/msrvtt_b32.py',
+        'mug_stan/msrvtt_coca_b32.py',
+        'stan/few_shot/ucf101_b16_2shot.py',
+        'stan/msrvtt_b32.py',
+        'stan/msrvtt_b32_conv.py',
+        'xclip/ablations/k400_b16_coop.py',
+        'xclip/ablations/k400_b16_ensemble.py',
+        'xclip/ablations/k400_b16_imagenet_1k.py',
+        'xclip/ablations/k400_b16_tune_text.py',
+        'xclip/k400_b32.py',
+    ],
+)
+def test_gradients_reach_every_trainable_parameter(name: str, shapes: Path) -> None:
+    assert_learns(shrink(load(name), data=shapes))
+
+
+def assert_learns(cfg: Config) -> None:
+    """Loss and gradients of four clips of the training data."""
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model).train()
+    model.init_weights()
+    build_optim_wrapper(model, cfg.optim_wrapper)  # freezes what the rules freeze
+    shaken(model)  # what is behind a zero-initialised layer gets no gradient before that has moved
+    data = DATASETS.build(cfg.train_dataloader.dataset)
+    data.set_epoch(0, seed=0)  # the same crops every time
+    batch = pseudo_collate([data[i * len(data) // 4] for i in range(4)])
+    losses = model(**model.data_preprocessor(batch, True), mode='loss')
+    loss = sum(value for key, value in losses.items() if key.startswith('loss'))
+    assert loss.isfinite() and loss > 0
+    loss.backward()
+    trained = {key: p for key, p in model.named_parameters() if p.requires_grad}
+    assert trained
+    idle = {key for key, p in trained.items() if p.grad is None or not p.grad.any()}
+    # A softmax does not see what all weights, or all scores of a tight transformer, have in common.
+    unseen = re.compile(r'(cls_)?head\.interaction\.((text|video)_net\.\d|out)\.bias')
+    assert all(unseen.fullmatch(key) for key in idle), idle
+    assert all(p.grad.isfinite().all() for p in trained.values())
+    assert all(p.grad is None for p in model.parameters() if not p.requires_grad)
+
+
+@pytest.mark.parametrize(
+    'neck',
+    [
+        dict(
+            type='mmstan.SequenceTransformer',
+            width=512,
+            heads=8,
+            init_from=dict(model='ViT-B-32', pretrained='openai'),
+        ),
+        dict(type='mmstan.SequenceLSTM', width=512),
+    ],
+)
+def test_necks_follow_the_joint_space(neck: dict[str, Any], shapes: Path) -> None:
+    cfg = load('baselines/clip_mean/msrvtt_b32.py')
+    cfg.model.neck = neck
+    cfg.optim_wrapper.paramwise_cfg = dict(rules=[dict(match='')])
+    assert_learns(shrink(cfg, data=shapes))
+
+
+def test_a_split_that_is_not_there(shapes: Path) -> None:
+    cfg = load('stan/msrvtt_b32.py')
+    cfg.update(val_dataloader=None, train_cfg=None)
+    tiny = shrink(cfg, data=shapes)
+    assert tiny.val_dataloader is None and tiny.train_cfg is None
+
+
+@pytest.mark.slow
+def test_a_retrieval_config_trains_in_its_tiny_form(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work_dir = train_tiny('mug_stan/msrvtt_b32.py', shapes, tmp_path, monkeypatch)
+    logged = scalars(work_dir)
+    assert any('loss_t2v' in line and 'loss_v2t' in line for line in logged)
+    assert any('retrieval/t2v/R1' in line for line in logged)
+    assert list(work_dir.glob('best_retrieval_t2v_R1_*.pth'))

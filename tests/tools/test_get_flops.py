@@ -1,0 +1,200 @@
+"""The figures of STAN's table, and those that the papers print."""
+
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from helpers.scripts import script
+from helpers.tiny_runs import stock_config
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmstan.benchmark.flops import flops_table
+from mmstan.benchmark.view import size_of_view
+
+PROJECT = Path(__file__).parents[2]
+# configs/..., frames of one view -> GMACs of everything, of linear and convolution layers only,
+# millions of parameters of the video side. None: the table does not say.
+TABLE = [
+    ('baselines/clip_mean/k400_b16', 8, 140.5, 134.8, 86.2),
+    ('baselines/clip_mean/k400_b32', 12, 52.9, None, 87.8),
+    ('stan/k400_b16', 8, 205.5, 197.9, 126.4),
+    ('stan/k400_b16', 16, 411.1, 395.8, 126.4),
+    ('stan/ssv2_b16', 8, 238.0, 229.5, 146.5),  # six layers
+    ('stan/k400_b32', 12, 76.8, None, 128.1),
+    ('stan/k400_b16_conv', 8, None, 180.5, None),
+    ('stan/k400_b16_dense_conv', 8, None, 283.0, None),
+]
+
+
+@pytest.fixture(scope='module')
+def get_flops() -> ModuleType:
+    return script('get_flops')
+
+
+def config(name: str, tmp_path: Path) -> Config:
+    cfg = Config.fromfile(PROJECT / f'configs/{name}.py')
+    init_default_scope(cfg.default_scope)
+    (tmp_path / 'names.txt').write_text('one\ntwo\n')
+    if 'cls_head' in cfg.model:
+        cfg.model.cls_head.class_names = str(tmp_path / 'names.txt')
+    return cfg
+
+
+def figures(text: str, name: str) -> list[float]:
+    """The numbers in the line that begins with ``name``."""
+    line = next(
+        line for line in text.splitlines() if re.match(rf'{re.escape(name)}(:| {{2,}})', line)
+    )
+    return [float(number) for number in re.findall(r'\d+\.\d+', line)]
+
+
+@pytest.mark.parametrize(('name', 'frames', 'macs', 'linear', 'parameters'), TABLE)
+def test_table(
+    name: str,
+    frames: int,
+    macs: float | None,
+    linear: float | None,
+    parameters: float | None,
+    get_flops: ModuleType,
+    tmp_path: Path,
+) -> None:
+    text = flops_table(config(name, tmp_path), frames, 224)
+    nominal, executed = figures(text, 'GMACs')
+    assert macs is None or nominal == pytest.approx(macs, rel=0.005)
+    nominal_linear, executed_linear = figures(text, 'GMACs, linear + conv')
+    assert linear is None or nominal_linear == pytest.approx(linear, rel=0.005)
+    assert nominal_linear < nominal and executed_linear < executed < nominal
+    every, trainable = figures(text, 'video side')
+    assert parameters is None or every == pytest.approx(parameters, rel=0.005)
+    assert every == trainable
+    assert figures(text, 'text side')[1] == 0  # frozen
+    assert '77 tokens' in text
+
+
+@pytest.mark.parametrize(
+    ('name', 'frames', 'macs', 'parameters', 'trainable'),
+    [
+        ('dist/ssv2_b16_8f', 16, 163.07, 105.19, 18.96),
+        ('dist/k400_b16_8f', 16, 164.04, 112.30, 26.07),
+        ('dist/k400_l14_8f', 16, 708.96, 343.58, 39.57),
+    ],
+)
+def test_dist(
+    name: str,
+    frames: int,
+    macs: float,
+    parameters: float,
+    trainable: float,
+    get_flops: ModuleType,
+    tmp_path: Path,
+) -> None:
+    """The frames are the temporal encoder's. Every token that is computed is read."""
+    text = flops_table(config(name, tmp_path), frames, 224)
+    nominal, executed = figures(text, 'GMACs')
+    assert nominal == executed == pytest.approx(macs, rel=0.01)
+    assert figures(text, 'video side') == [parameters, trainable]
+
+
+def test_rows_that_nobody_reads_are_not_executed(get_flops: ModuleType, tmp_path: Path) -> None:
+    """Of STAN's last layer the MLP, query and output projection on patches: 4.5 % of all."""
+    text = flops_table(config('stan/k400_b16', tmp_path), 8, 224)
+    nominal, executed = figures(text, 'GMACs')
+    patches, c = 8 * 196, 768
+    assert nominal - executed >= patches * (8 + 2) * c * c / 1e9
+    assert 1 - executed / nominal == pytest.approx(0.045, abs=0.005)
+
+
+def test_patches_of_a_last_block_that_no_branch_reads(
+    get_flops: ModuleType, tmp_path: Path
+) -> None:
+    """The last tower block's are left out as well, which the branch reads in the default."""
+    saved = []
+    for name in ('stan/k400_b16', 'stan/ablations/k400_b16_levels_1_4'):
+        nominal, executed = figures(flops_table(config(name, tmp_path), 8, 224), 'GMACs')
+        saved.append(nominal - executed)
+    assert saved[1] == pytest.approx(2 * saved[0], rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ('name', 'tokens', 'text_macs'),
+    [
+        ('stan/msrvtt_b32', 32, 1.23),
+        ('stan/didemo_b32', 77, 3.00),
+        ('stan/msrvtt_coca_b32', 76, 3.00),  # CoCa has one length, and a class token behind it
+    ],
+)
+def test_captions_have_the_length_of_the_config(
+    name: str, tokens: int, text_macs: float, get_flops: ModuleType, tmp_path: Path
+) -> None:
+    text = flops_table(config(name, tmp_path), 12, 224)
+    assert figures(text, f'a text of {tokens} tokens') == [text_macs]
+
+
+def test_poolers_that_read_every_token_leave_nothing_out(
+    get_flops: ModuleType, tmp_path: Path
+) -> None:
+    """CoCa's; its pooling is counted, on top of CLIP's towers of the same sizes."""
+    coca, clip = (
+        figures(flops_table(config(name, tmp_path), 12, 224), 'GMACs')
+        for name in ('stan/msrvtt_coca_b32', 'stan/msrvtt_b32')
+    )
+    assert coca[0] == coca[1] > clip[0] > clip[1]
+    patches, c, d, queries = 12 * 49, 768, 512, 12 * 256  # nn.MultiheadAttention on the patches
+    pooling = 2 * (patches + 12) * c * d + 2 * queries * d * d + 2 * queries * 50 * d
+    assert coca[0] - clip[0] == pytest.approx(pooling / 1e9, abs=0.02)
+
+
+def test_interactions_that_read_patches(get_flops: ModuleType, tmp_path: Path) -> None:
+    """Every token runs through the last layer and into the joint space."""
+    tokens, frames = (
+        figures(flops_table(config(name, tmp_path), 12, 224), 'GMACs')
+        for name in ('mug_stan/ablations/msrvtt_b32_token_token', 'mug_stan/msrvtt_b32')
+    )
+    assert tokens[0] == tokens[1]
+    projected = 12 * 50 * 768 * 512 / 1e9
+    assert tokens[1] - frames[0] == pytest.approx(projected, abs=0.011)
+
+
+def test_frozen_by_rules(get_flops: ModuleType, tmp_path: Path) -> None:
+    """CLIP4Clip trains what is behind the embeddings: 123.5 M of both sides."""
+    text = flops_table(config('baselines/clip_mean/msrvtt_b32', tmp_path), 12, 224)
+    trainable = [figures(text, side)[1] for side in ('video side', 'text side')]
+    assert sum(trainable) == pytest.approx(123.5, abs=0.05)
+
+
+def test_models_without_texts(get_flops: ModuleType, tmp_path: Path) -> None:
+    """One of MMAction2's own, with two classes."""
+    init_default_scope('mmaction')
+    text = flops_table(stock_config(tmp_path), 16, 224)
+    nominal, executed = figures(text, 'GMACs')
+    assert nominal == executed > 0.05
+    assert 'text' not in text
+    assert '2 classes' in text
+
+
+def test_class_names_that_are_not_here(
+    get_flops: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    path = str(PROJECT / 'configs/mug_stan/k400_b16.py')
+    monkeypatch.chdir(PROJECT / 'tests')  # no data/ below it
+    for options, classes in (([], 400), (['--classes', '7'], 7)):
+        monkeypatch.setattr(sys, 'argv', ['get_flops.py', path, *options])
+        get_flops.main()
+        out = capsys.readouterr().out
+        assert f'label_map_k400.txt is not here: {classes} other names in its place' in out
+        assert f'8 frames of 224 x 224, {classes} classes' in out
+
+
+@pytest.mark.parametrize(
+    ('name', 'frames'),
+    [('stan/k400_b16', 8), ('stan/ssv2_b16_16f', 16), ('baselines/evl/k400_b16', 8)],
+)
+def test_frames_and_size_are_the_test_pipelines(
+    name: str, frames: int, get_flops: ModuleType
+) -> None:
+    cfg = Config.fromfile(PROJECT / f'configs/{name}.py')
+    assert size_of_view(cfg) == (frames, 224)

@@ -1,0 +1,88 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.scripts import script
+from helpers.tiny_runs import stock_runner
+
+from mmstan.benchmark import runs
+
+
+def test_progress_is_found_in_a_real_log(work_dir: Path) -> None:
+    """MMEngine's lines become plain ones: every step of training that is logged, and the result."""
+    runner = stock_runner(work_dir, **{'default_hooks.logger': dict(type='LoggerHook', interval=1)})
+    runner.train()
+    log = next(work_dir.glob('*/*.log')).read_text()
+    shown = [line for line in map(runs.progress, log.splitlines()) if line]
+    assert len(shown) == len(runner.train_dataloader) + 1
+    assert all('loss' in line for line in shown[:-1])
+    accuracy = runner.message_hub.get_scalar('val/acc/top1').current()
+    assert f'{100 * accuracy:.1f} %' in shown[-1]
+
+
+def test_other_lines_are_not_shown() -> None:
+    progress = runs.progress
+    assert progress('2026/01/01 00:00:00 - mmengine - INFO - Saving checkpoint at 1 epochs') is None
+
+
+def test_retrieval_shows_its_recall() -> None:
+    line = 'Epoch(test) [4/4]    retrieval/t2v/R1: 51.5625  retrieval/t2v/R5: 99.0  time: 0.1'
+    assert '51.6 %' in runs.progress(line)
+
+
+def test_two_processes_do_not_train_in_one_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work: list[Path] = []
+
+    def train(config: Path, work_dir: Path, **_: object) -> dict[str, float]:
+        at_work.append(work_dir)
+        time.sleep(0.2)
+        found = dict(others=float(at_work.count(work_dir) - 1))
+        at_work.remove(work_dir)
+        return found
+
+    monkeypatch.setattr(runs, '_train_and_test', train)
+    with ThreadPoolExecutor() as pool:
+        call = (runs.train_and_test, Path('a.py'), tmp_path / 'v1.0_a')
+        calls = [pool.submit(*call) for _ in range(3)]
+    assert [call.result()['others'] for call in calls] == [0, 0, 0]
+
+
+def test_figures_of_the_last_test(tmp_path: Path) -> None:
+    for stamp, share in (('20260101_000000', 10.0), ('20260101_000001', 20.0)):
+        (tmp_path / stamp / 'vis_data').mkdir(parents=True)
+        (tmp_path / stamp / f'{stamp}.json').write_text(f'{{"retrieval/t2v/R1": {share}}}')
+        (tmp_path / stamp / 'vis_data' / f'{stamp}.json').write_text('{"loss": 1}')
+    assert runs.retrieval_figures(tmp_path) == {'t2v/R1': 20.0}
+
+
+@pytest.mark.parametrize('stem', [*script('quickstart').SYSTEMS.values(), 'retrieval_stan'])
+def test_systems_are_configs(stem: str) -> None:
+    assert (script('quickstart').CONFIGS / f'{stem}.py').is_file()
+
+
+def test_a_result_of_another_config_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+    (tmp_path / 'manifest.json').write_text('{}')
+    config, work_dir = tmp_path / 'config.py', tmp_path / 'work_dir'
+    config.write_text(f'data_root = {str(tmp_path)!r}')
+
+    def fake_run(tool: str, *args: str) -> None:
+        ran.append(tool)
+        (work_dir / 'last_checkpoint').write_text(str(work_dir / 'epoch_1.pth'))
+
+    monkeypatch.setattr(runs, 'run', fake_run)
+    monkeypatch.setattr(runs, 'predictions', lambda _: (np.array([0, 1]), np.array([0, 0])))
+    figures = runs.train_and_test(config, work_dir)
+    assert (figures['top-1'], figures['pair']) == (0.5, 1.0)
+    runs.train_and_test(config, work_dir)
+    assert ran == ['train.py', 'test.py']  # done once
+    runs.train_and_test(config, work_dir, '--seed', '1')
+    (tmp_path / 'manifest.json').write_text('{"version": 2}')
+    runs.train_and_test(config, work_dir, '--seed', '1')
+    assert ran == ['train.py', 'test.py'] * 3

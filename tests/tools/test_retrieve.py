@@ -1,0 +1,258 @@
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from helpers.scripts import script
+from helpers.tiny_models import IMAGE, WORDS, reference
+from helpers.tiny_runs import stock_config
+from mmengine.config import Config
+
+from mmstan.evaluation import MatrixBlocks, RetrievalMetric, text_to_video_ranks
+from mmstan.methods.mug import Mug
+from mmstan.models.interactions import Cosine
+
+FRAMES = 4
+
+
+@pytest.fixture(scope='module')
+def config_file(moving_shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny STAN with Mug, on the tiny Moving Shapes."""
+    folder = tmp_path_factory.mktemp('retrieve')
+    data = moving_shapes / 'retrieval'
+    weights, sizes = folder / 'clip.pt', dict(WORDS, vision_cfg=IMAGE)
+    torch.manual_seed(0)
+    torch.save(reference(sizes).state_dict(), weights)
+    tower = dict(model=sizes, pretrained=str(weights))
+    sampler = dict(type='mmstan.SampleSegments', num_frames=FRAMES, test_mode=True)
+    pipeline = [
+        dict(type='mmstan.ReadFrames', sampler=sampler),
+        dict(type='Resize', scale=(32, 32), keep_ratio=False),
+        dict(type='FormatShape', input_format='NCTHW'),
+        dict(
+            type='PackActionInputs',
+            meta_keys=('img_shape', 'filename', 'video_id'),
+            algorithm_keys=('captions', 'frame_mask'),
+        ),
+    ]
+    cfg = stock_config(folder / 'work_dir')
+    cfg.model = dict(
+        type='mmstan.VideoTextModel',
+        backbone=dict(type='mmstan.FrameEncoder', tower=dict(type='mmstan.ImageTower', **tower)),
+        text_tower=dict(type='mmstan.TextTower', **tower),
+        head=dict(type='mmstan.RetrievalHead', interaction=dict(type='mmstan.Mug', sharpness=9.0)),
+        data_preprocessor=cfg.model.data_preprocessor,
+    )
+    cfg.test_dataloader.dataset = dict(
+        type='mmstan.CaptionsJson',
+        ann_file=str(data / 'test.json'),
+        data_prefix=dict(video=str(data)),
+        pipeline=pipeline,
+        test_mode=True,
+    )
+    cfg.test_cfg = dict(type='mmstan.RetrievalTestLoop')
+    cfg.test_evaluator = dict(type='mmstan.RetrievalMetric')
+    cfg.dump(folder / 'retrieve.py')
+    return folder / 'retrieve.py'
+
+
+@pytest.fixture(scope='module')
+def tool() -> Any:
+    return script('retrieve')
+
+
+@pytest.fixture(scope='module')
+def data(tool: ModuleType, config_file: Path) -> Any:
+    cfg = Config.fromfile(config_file)
+    cfg.load_from, cfg.experiment_name = None, 'data'  # of no test's run in the same second
+    return tool.TestSet(cfg)
+
+
+@pytest.fixture(scope='module')
+def scores(data: Any) -> torch.Tensor:
+    return data.model.similarity(data.gallery.text, data.gallery.video)
+
+
+def printed(text: str) -> dict[int, float]:
+    """Rank -> score of the videos that were printed."""
+    return {int(rank): float(x) for rank, x in re.findall(r'(\d+)\. \S+  (-?[\d.]+)', text)}
+
+
+@pytest.mark.parametrize('top', [1, 3])
+def test_found_videos(
+    top: int, data: Any, scores: torch.Tensor, tool: ModuleType, tmp_path: Path, capsys: Any
+) -> None:
+    ranks = text_to_video_ranks(MatrixBlocks(scores), data.gallery.owners)
+    for index in (int(ranks.argmin()), int(ranks.argmax())):
+        caption, video = data.caption(index)
+        tool.find(data, caption, video, top, tmp_path / 'found.png')
+        found = capsys.readouterr().out
+        best = scores[index].sort(descending=True).values
+        shown = sorted({*range(1, top + 1), int(ranks[index])})
+        expected = {rank: pytest.approx(float(best[rank - 1]), abs=1e-4) for rank in shown}
+        assert printed(found) == expected
+        assert f'{int(ranks[index])}. {data.names[video]}' in found
+        assert found.count('ground truth') == 1
+        assert (tmp_path / 'found.png').stat().st_size > 1000
+
+
+def test_frames_are_those_the_model_sees(data: Any) -> None:
+    frames = data.frames(5)
+    assert frames.shape == (FRAMES, 32, 32, 3)
+    assert data.frames(5, most=2).tolist() == frames[[0, -1]].tolist()
+    clip = torch.from_numpy(frames).permute(3, 0, 1, 2)[None, None]
+    sample = data.dataset[data.numbers[5]]['data_samples']
+    (again,) = data.model.test_step(dict(inputs=[clip[0]], data_samples=[sample]))
+    torch.testing.assert_close(again.video_features.frames, data.gallery.video.frames[5])
+
+
+def test_frames_without_padding(data: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = torch.tensor([True, True, False, False])
+    sample = data.dataset[5]
+    sample['data_samples'].set_field(real, 'frame_mask')
+    monkeypatch.setattr(data, 'dataset', {data.numbers[5]: sample})
+    clip = sample['inputs'][0].permute(1, 2, 3, 0)
+    assert data.frames(5).tolist() == clip[:2].tolist()
+
+
+def test_weights_of_a_pair(data: Any, tool: ModuleType, tmp_path: Path, capsys: Any) -> None:
+    caption, video = data.caption(3)
+    tool.show_pair(data, 3, tmp_path / 'pair.png')
+    title, frames, words = capsys.readouterr().out.splitlines()[-3:]
+    assert caption in title and data.names[video] in title
+    u = [float(x) for x in frames.split()[1:]]
+    w = [float(pair.rsplit('=', 1)[1]) for pair in words.split()[1:]]
+    assert len(u) == FRAMES and sum(u) == pytest.approx(1, abs=0.01)
+    assert sum(w) == pytest.approx(1, abs=0.01)
+    read = [pair.rsplit('=', 1)[0] for pair in words.split()[1:]]
+    assert read[0] == '<start_of_text>' and read[-1] == '<end_of_text>'
+    assert ' '.join(read[1:-1]) == caption
+    assert (tmp_path / 'pair.png').stat().st_size > 1000
+
+
+def test_misalignment(
+    data: Any, scores: torch.Tensor, tool: ModuleType, tmp_path: Path, capsys: Any
+) -> None:
+    tool.report_misalignment(data, tmp_path / 'misalignment.png')
+    head, *table = capsys.readouterr().out.splitlines()
+    recall = 100 * (scores.argmax(1) == data.gallery.owners).double().mean()
+    assert head == f'16 captions, 16 videos, R@1 {recall:.1f}'
+    assert table[2].startswith('| 0.000 (literally) | ')
+    assert '(mean of mismatched pairs)' in table[3]
+    assert (tmp_path / 'misalignment.png').stat().st_size > 1000
+
+
+@pytest.mark.parametrize('index', [-1, 16])
+def test_captions_that_are_not_there(index: int, data: Any) -> None:
+    with pytest.raises(ValueError, match=rf'^caption {index} must be 0 to 15$'):
+        data.caption(index)
+
+
+@pytest.mark.parametrize('interaction', [Cosine(), Mug(text='sentence'), Mug(video='tokens')])
+def test_interactions_that_do_not_weigh_words_and_frames(
+    interaction: Any, data: Any, tool: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(data.model.head._modules, 'interaction', interaction)
+    with pytest.raises(ValueError, match=r'^--pair 0: .* does not weigh words and frames; take'):
+        tool.show_pair(data, 0, tmp_path / 'pair.png')
+
+
+@pytest.fixture
+def run(tool: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    def run(*arguments: Any) -> None:
+        monkeypatch.setattr(sys, 'argv', ['retrieve.py', *map(str, arguments)])
+        tool.main()
+
+    return run
+
+
+def test_a_checkpoint_s_weights_count(
+    data: Any, run: Callable[..., None], config_file: Path, tmp_path: Path, capsys: Any
+) -> None:
+    state = {key: torch.randn_like(value) for key, value in data.model.state_dict().items()}
+    torch.save(dict(state_dict=state), tmp_path / 'epoch_1.pth')
+    picture = tmp_path / 'found.png'
+    run(config_file, tmp_path / 'epoch_1.pth', '--query', 'a red circle', '--out', picture)
+    found = capsys.readouterr().out
+    assert found.endswith(f'Picture: {picture}\n')
+    assert picture.stat().st_size > 1000
+    with torch.no_grad():
+        text = data.model.encode_texts(['a red circle'])
+    other = data.model.similarity(text, data.gallery.video)
+    assert list(printed(found)) == [1, 2, 3, 4, 5]
+    assert printed(found)[1] != pytest.approx(float(other.max()), abs=1e-3)
+
+
+# MMEngine names what it keeps of a run by the second.
+@pytest.mark.filterwarnings('ignore:.* instance named of run_:UserWarning')
+def test_features_are_kept_for_as_long_as_they_hold(
+    run: Callable[..., None],
+    tool: ModuleType,
+    data: Any,
+    config_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+) -> None:
+    checkpoint, captions = tmp_path / 'epoch_1.pth', tmp_path / 'test.json'
+    torch.save(dict(state_dict=data.model.state_dict()), checkpoint)
+    captions.write_text(Path(data.dataset.ann_file).read_text())
+    encoded, encode = [], tool.TestSet._encode
+    monkeypatch.setattr(tool.TestSet, '_encode', lambda *a: encoded.append(1) or encode(*a))
+
+    def query(*options: str, anew: bool) -> str:
+        encoded.clear()
+        options = ('--work-dir', str(tmp_path / 'kept'), '--index', '3', *options)
+        ann_file = f'test_dataloader.dataset.ann_file={captions}'
+        run(config_file, checkpoint, *options, '--cfg-options', ann_file)
+        assert bool(encoded) == anew
+        return capsys.readouterr().out.partition('    1. ')[2]
+
+    first = query(anew=True)
+    assert 'ground truth' in first
+    assert query(anew=False) == first
+    assert query('--top', '2', anew=False) != first
+    assert query('--no-cache', anew=True) == first
+    os.utime(checkpoint, (0, 0))
+    assert query(anew=True) == first
+    listed = json.loads(captions.read_text())
+    captions.write_text(json.dumps(dict(list(listed.items())[:9])))
+    assert query(anew=True) != first
+
+
+def test_training_data_as_the_bank_of_qb_norm(
+    data: Any, config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By options of the command line; videos of the bank have all their captions."""
+    cfg = Config.fromfile(config_file)
+    train = dict(cfg.test_dataloader.dataset, test_mode=False, pairs='random', pipeline=[])
+    train['ann_file'] = train['ann_file'].replace('test.json', 'train.json')
+    train = dict(type='RepeatDataset', times=2, dataset=train)
+    cfg.train_dataloader.dataset = train
+    cfg.experiment_name = cfg.work_dir = str(tmp_path / 'bank')
+    cfg.dump(tmp_path / 'bank.py')
+    seen = []
+    use_bank = RetrievalMetric.use_bank
+    monkeypatch.setattr(
+        RetrievalMetric, 'use_bank', lambda self, *bank: seen.append(bank) or use_bank(self, *bank)
+    )
+    options = ['test_evaluator.qb_norm.k=1', 'test_cfg.bank_dataloader=train']
+    argv = ['test.py', str(tmp_path / 'bank.py'), '--cfg-options', *options]
+    monkeypatch.setattr(sys, 'argv', argv)
+    script('test').main()
+    ((text, video),) = seen
+    videos = json.loads(Path(train['dataset']['ann_file']).read_text())
+    assert len(video.frames) == len(videos)
+    assert len(text.sentence) == sum(map(len, videos.values())) > len(videos)
+
+
+def test_models_that_do_not_retrieve(run: Callable[..., None], tmp_path: Path) -> None:
+    stock_config(tmp_path / 'work_dir').dump(tmp_path / 'recognition.py')
+    with pytest.raises(SystemExit, match=r'^error: .*Recognizer3D has no similarity of texts'):
+        run(tmp_path / 'recognition.py', '--misalignment')
