@@ -113,21 +113,23 @@ class TextFile:
             ValueError: It lacks one, a row has more or fewer fields than the header, or a
                 quotation mark is not closed; errors as for the text.
         """
-        for delimiter in _DELIMITERS:
-            rows = self._split_rows(delimiter)
-            _, names = next(rows, (0, []))
-            header = [name.strip() for name in names]
-            if set(columns) <= {*header}:
-                break
-        else:
-            first = _LINE_END.split(self.read_text().lstrip(), 1)[0]
+        headers = {delimiter: self._read_header(delimiter) for delimiter in _DELIMITERS}
+        delimiter, header = max(headers.items(), key=lambda item: len({*columns} & {*item[1]}))
+        if absent := [name for name in columns if name not in header]:
             raise self.error(
-                f'its first line must name the column {" and the column ".join(columns)}, not '
-                f'be {show(first)}: give the file as it is distributed, or add the header'
+                f'its first line must name the columns {", ".join(columns)}, but lacks '
+                f'{", ".join(absent)}: {show(header)}; give the file as it is distributed, or add '
+                'the header'
             )
         if doubled := [name for name in columns if header.count(name) > 1]:
             raise self.error(f'it has the column {doubled[0]} twice; remove one')
+        rows = self._split_rows(delimiter)
+        next(rows)
         return [Row(line, self._name_fields(line, header, row)) for line, row in rows]
+
+    def _read_header(self, delimiter: str) -> list[str]:
+        _, names = next(self._split_rows(delimiter), (0, []))
+        return [name.strip() for name in names]
 
     def _split_rows(self, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         """Rows that are not blank and the lines where they begin."""
@@ -184,13 +186,14 @@ class TextFile:
             made = dict(pairs)
             return made if len(made) == len(pairs) else _collect(pairs, found)
 
+        text = self.read_text()
         try:
             data = json.loads(
-                self.read_text(), object_pairs_hook=collect_pairs, parse_constant=_refuse_constant
+                text, object_pairs_hook=collect_pairs, parse_constant=_refuse_constant
             )
         except json.JSONDecodeError as error:
             hint = ' (one object a line? give one for all)' if 'Extra data' in error.msg else ''
-            line = self.read_text().split('\n')[error.lineno - 1]
+            line = text.split('\n')[error.lineno - 1]
             raise self.error(
                 f'it is not JSON{hint}: {error.msg}, column {error.colno} of {show(line)}',
                 line=error.lineno,

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 
 from mmstan import registry
+from mmstan.config.labels import check_labels
 from mmstan.config.paths import is_checkpoint
 from mmstan.config.walk import named_dicts
 
@@ -27,7 +28,8 @@ def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:
         splits: Which data are needed: of ``'train'``, ``'val'`` and ``'test'``.
 
     Raises:
-        ValueError: A class of mmstan does not exist or has no such argument.
+        ValueError: A class of mmstan does not exist or has no such argument, or a label is none of
+            the classes.
         FileNotFoundError: Annotations, videos, class names or ``load_from`` are not there.
         PermissionError: The work dir cannot be written to.
     """
@@ -42,6 +44,7 @@ def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:
             'docs/retrieval.md), or set these keys with --cfg-options; `python '
             'tools/data/moving_shapes.py` renders those of the quickstart'
         )
+    check_labels(cfg, splits)
     check_work_dir(cfg.work_dir)
 
 

@@ -47,7 +47,7 @@ def read_video_list(
                 LabelledVideo(line, *parse_line(text, delimiter=delimiter, multi_class=multi_class))
             )
         except ValueError as error:
-            header = ' (is it a header? remove it)' if not videos else ''
+            header = '' if videos or re.search(r'\d', text) else ' (is it a header? remove it)'
             raise file.error(f'{error}{header}', line=line) from None
     if not videos:
         raise file.error("it has no line; give a list of 'path label'")

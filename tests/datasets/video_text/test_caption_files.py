@@ -309,7 +309,7 @@ def test_a_pickle_cannot_run_code(tmp_path: Path) -> None:
         (
             MSRVTT,
             dict(video_list=('list.csv', 'name\nvideo0\n')),
-            r'must name the column video_id, not be .*name',
+            r'lacks video_id: .*name',
         ),
         (MSRVTT, dict(video_list=('list.txt', 'video0\n')), "ann_file='' must name a file"),
         (MSVD, dict(ann_file='text'), 'must be a pickle of plain dicts'),
