@@ -41,3 +41,10 @@ def test_nothing_readable():
     metric.process(None, [sample(0, 0, broken=[('a.mp4', 'is empty')])])
     with pytest.raises(ValueError, match=r"all 1 videos are broken, among them \['a\.mp4'\]"):
         metric.evaluate(1)
+
+
+@pytest.mark.parametrize('label', [6, -1])
+def test_labels_without_a_score(label: int):
+    message = rf'the label {label} of a\.mp4 is none of the 6 classes, which are 0 to 5'
+    with pytest.raises(ValueError, match=message):
+        AccMetric().process(None, [sample(0, label, filename='a.mp4')])
