@@ -146,7 +146,6 @@ FORMATS = [
         as_lines(*(f'{name} {i % 3}' for i, name in enumerate(VIDEOS))),
         read_list,
         labelled,
-        lines_of,
     ),
     Format(
         'labels and classes',
