@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from mmstan.models.features import TextFeatures, VideoFeatures, l2_normalise, masked_mean
 from mmstan.models.interactions.base import Interaction
 from mmstan.models.layers.tiles import tiled
+from mmstan.models.sizes import Sizes
 from mmstan.registry import MODELS
 
 Form = Literal['exact', 'simple', 'sentence']
@@ -71,6 +72,14 @@ class Mug(Interaction):
         self.reads_video_tokens = video == 'tokens'
         tile = partial(_similarity, attention=self._attention, form=form)
         self._tile: Callable[..., Tensor] = torch.compile(tile) if compiled else tile
+
+    @classmethod
+    def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """The settings of the config ``cfg`` that change in its narrow form.
+
+        The paper's sharpness of 100 is for CLIP's features.
+        """
+        return dict(sharpness=sizes.sharpness) if sizes.sharpness else {}
 
     def forward(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
         """Similarities (A, B)."""

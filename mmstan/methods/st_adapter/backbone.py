@@ -5,7 +5,7 @@ Letters: N clips, T frames, L patches, C width of the tower, D joint space.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
 from mmstan.models.layers.depthwise_conv import DepthwiseTemporalConv
+from mmstan.models.sizes import Sizes
 from mmstan.registry import MODELS
 
 Place = Literal['attention', 'mlp']
@@ -103,6 +104,19 @@ class STAdapter(VideoBackbone):
                 for place in before
             }
         )
+
+    @classmethod
+    def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """See :meth:`VideoBackbone.narrowed`: the adapters become narrow too."""
+        changed = super().narrowed(cfg, sizes)
+        return dict(changed, hidden=sizes.hidden) if sizes.hidden else changed
+
+    @classmethod
+    def narrow_width(cls, cfg: Mapping[str, Any], sizes: Sizes) -> int:
+        """See :meth:`VideoBackbone.narrow_width`: ``features='clip'`` is not projected."""
+        if cfg.get('features') == 'clip':
+            return sizes.width
+        return super().narrow_width(cfg, sizes)
 
     def forward(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> frame features (N, T, D), or the clip's (N, 1, C)."""

@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmstan.methods.stan.branch import IntraFrame, Levels, STANBranch, call
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
+from mmstan.models.sizes import Sizes
 from mmstan.registry import MODELS
 
 
@@ -83,6 +84,21 @@ class STAN(VideoBackbone):
             for _ in range(networks)
         )
         self.checkpointing = checkpointing
+
+    @classmethod
+    def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """See :meth:`VideoBackbone.narrowed`: levels keep their distance from the last block."""
+        changed = super().narrowed(cfg, sizes)
+        if sizes.layers and 'levels' in cfg:
+            tower = cfg['tower']
+            depth = MODELS.get(tower['type']).depth(tower)
+            changed.update(levels=_shift_levels(cfg['levels'], depth, sizes.layers))
+        return changed
+
+    def layer_groups(self) -> dict[str, list[nn.Module]]:
+        """See :meth:`VideoBackbone.layer_groups`: the first branch's layers are a group."""
+        branch = cast(STANBranch, self.branches[0])
+        return {**super().layer_groups(), 'branch': list(branch.layers)}
 
     def init_weights(self) -> None:
         """Load the tower's weights, then start the branches from its blocks."""
@@ -163,3 +179,15 @@ def _check_modules(cross_frame: Mapping[str, Any] | None, intra_frame: str) -> N
         )
     if intra_frame == 'none' and cross_frame is None:
         raise ValueError("intra_frame='none' and cross_frame=None leave the branch empty")
+
+
+def _shift_levels(levels: Sequence[int | None], depth: int, layers: int) -> tuple[int | None, ...]:
+    """Levels in ``depth`` blocks -> levels in ``layers`` blocks, as far from the last block.
+
+    >>> _shift_levels((9, 10, 11, 12), 12, 4), _shift_levels((3, 6, 9, 12), 12, 4)
+    ((1, 2, 3, 4), (1, 4))
+    >>> _shift_levels((9, None), 12, 4)
+    (1, None)
+    """
+    found = [level if level is None else max(1, level - depth + layers) for level in levels]
+    return tuple(x for i, x in enumerate(found) if x is None or x not in found[:i])

@@ -5,7 +5,7 @@ Letters: N clips, T frames, L patches, C width of the tower, D joint space.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -70,6 +70,8 @@ class XCLIP(VideoBackbone):
         >>> frames.shape, context.shape
         (torch.Size([2, 8, 16]), torch.Size([2, 16, 16]))
     """
+
+    unused_by_map: ClassVar[tuple[str, ...]] = (*VideoBackbone.unused_by_map, r'context\..*')
 
     def __init__(
         self,
