@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mmstan.wording import check_choice
+
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any, ClassVar, Literal, cast
@@ -83,8 +85,7 @@ class DiST(VideoBackbone):
         super().__init__(tower)
         if not self.tower.frozen:
             raise ValueError('tower: DiST never trains it; write tower=dict(..., frozen=True)')
-        if tower_dtype not in (None, 'bfloat16'):
-            raise ValueError(f"tower_dtype={tower_dtype!r}: 'bfloat16', or None")
+        check_choice('tower_dtype', tower_dtype, ('bfloat16',), optional=True)
         options = BranchOptions(
             gamma=gamma,
             num_frames=num_frames,
@@ -133,7 +134,7 @@ class DiST(VideoBackbone):
             ValueError: The number of frames is no multiple of gamma, or T not ``num_frames``.
         """
         x, z, tokens = self._encode(clip)
-        video = self.branch.finish(x, z, tokens)
+        video = self.branch.summarise(x, z, tokens)
         if not self.frame_features:
             return video
         frames = self._frozen(self.tower.project, x.flatten(0, 1)).to(video.dtype)

@@ -124,7 +124,5 @@ class EVL(VideoBackbone):
 
     def tokens(self, clip: Tensor) -> Tensor:
         """See :meth:`VideoBackbone.tokens`: the tower's, which the decoder does not change."""
-        x = self.tower.embed(clip_to_images(clip))
-        for block in self.tower.blocks:
-            x = block(x)
+        x = self.tower.run_all_rows(self.tower.embed(clip_to_images(clip)))
         return x.unflatten(0, (len(clip), -1))

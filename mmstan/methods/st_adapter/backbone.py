@@ -15,6 +15,7 @@ from mmstan.models.backbones.base import VideoBackbone, clip_to_images
 from mmstan.models.layers.depthwise_conv import DepthwiseTemporalConv
 from mmstan.models.sizes import Sizes
 from mmstan.registry import MODELS
+from mmstan.wording import check_choice
 
 Place = Literal['attention', 'mlp']
 Features = Literal['frames', 'clip']
@@ -162,10 +163,8 @@ def _check_options(
 ) -> None:
     if not 1 <= layers <= depth:
         raise ValueError(f'layers={layers}: the tower has {depth} blocks; 1 to {depth}, or None')
-    if tuple(before) not in (('mlp',), ('attention',), ('attention', 'mlp')):
-        raise ValueError(f"before={before!r}: ('mlp',), ('attention',) or ('attention', 'mlp')")
-    if features not in ('frames', 'clip'):
-        raise ValueError(f"features='{features}': 'frames' or 'clip'")
+    check_choice('before', tuple(before), (('mlp',), ('attention',), ('attention', 'mlp')))
+    check_choice('features', features, Features)
     if features == 'clip' and reads_patches:
         raise ValueError(
             "features='clip': the tower pools its patches by attention, there is no class token "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,10 @@ from torch.utils.checkpoint import checkpoint
 
 from mmstan.methods.stan.branch import IntraFrame, Levels, STANBranch, call
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
+from mmstan.models.layers.time_table import TimeInterpolation
 from mmstan.models.sizes import Sizes
 from mmstan.registry import MODELS
+from mmstan.wording import check_choice
 
 
 @MODELS.register_module()
@@ -55,7 +57,7 @@ class STAN(VideoBackbone):
         intra_frame: IntraFrame = 'frame',
         networks: int = 1,
         max_frames: int = 64,
-        time_interpolation: Literal['linear'] | None = None,
+        time_interpolation: TimeInterpolation | None = None,
         drop_path: float = 0.1,
         dropout: float = 0.0,
         level_projection: bool = False,
@@ -171,8 +173,7 @@ def _check_levels(levels: Levels, depth: int) -> None:
 
 
 def _check_modules(cross_frame: Mapping[str, Any] | None, intra_frame: str) -> None:
-    if intra_frame not in ('frame', 'joint', 'none'):
-        raise ValueError(f"intra_frame='{intra_frame}': 'frame', 'joint' or 'none'")
+    check_choice('intra_frame', intra_frame, IntraFrame)
     if intra_frame == 'joint' and cross_frame is not None:
         raise ValueError(
             "intra_frame='joint' already sees all frames; it goes with cross_frame=None"

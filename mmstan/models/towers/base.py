@@ -128,6 +128,12 @@ class BaseImageTower(Tower, ABC):
         last = self.blocks[-1]
         return last(tokens) if self.reads_patches else last.first_row(tokens)
 
+    def run_all_rows(self, tokens: Tensor) -> Tensor:
+        """The first block's input (B, 1 + L, C) -> every token after the last block, same shape."""
+        for block in self.blocks:
+            tokens = block(tokens)
+        return tokens
+
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> joint space (B, D), not normalised."""
         return self.project(self.run_blocks(self.embed(images)))
