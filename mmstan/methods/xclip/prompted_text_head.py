@@ -76,9 +76,9 @@ class PromptedTextHead(NamedClassesHead):
 
     def _check(self, x: Any) -> tuple[Tensor, Tensor]:
         parts = x if isinstance(x, (tuple, list)) else (x,)
-        shapes = [tuple(part.shape) for part in parts]
         d = self.in_channels
-        if [len(shape) for shape in shapes] != [2, 3] or {shape[-1] for shape in shapes} != {d}:
+        if [part.ndim for part in parts] != [2, 3] or any(part.shape[-1] != d for part in parts):
+            shapes = [tuple(part.shape) for part in parts]
             raise ValueError(
                 f'PromptedTextHead takes a video (N, {d}) and its context (N, L, {d}), got '
                 f"{', '.join(map(str, shapes))}; they come from backbone=dict(type='mmstan.XCLIP') "
