@@ -41,6 +41,9 @@ class EveryOther(FrameEncoder):
     def forward(self, clip: Tensor) -> Tensor:
         return self.extra(super().forward(clip[:, :, ::2]))
 
+    def tokens(self, clip: Tensor) -> Tensor:
+        return super().tokens(clip[:, :, ::2])
+
     @classmethod
     def tower_frames(cls, cfg, frames):
         return frames // 2
@@ -116,7 +119,7 @@ def test_benchmark_and_toy(config: str, tmp_path: Path, monkeypatch: pytest.Monk
     names = tmp_path / 'data/moving_shapes/small/recognition/classes.txt'
     names.parent.mkdir(parents=True)
     names.write_text('left\nright')
-    towers, own = plan_system(config, 0, tmp_path / 'runs')
+    own = plan_system(config, 0, tmp_path / 'runs')[1]
     assert own.config.model.backbone.rank == 16 and own.config.model.backbone.type.endswith('Other')
     own.config.dump(tmp_path / 'toy.py')
     settings = Settings(device='cpu', threads=1, clips=1, repeats=1)
