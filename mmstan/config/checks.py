@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmstan.config.paths import is_checkpoint
-from mmstan.config.places import closed_keys, taken_out_before
+from mmstan.config.places import META, closed_keys, taken_out_before
 from mmstan.config.slips import find_slip, suggest
 from mmstan.config.types import find_arguments
 from mmstan.config.variables import check_top_level
@@ -123,7 +123,7 @@ def _check_node(where: str, node: Mapping[str, Any]) -> None:
             raise ValueError(f"{where}: there is no '{name}'{near}")
         return
     arguments = find_arguments(known[name])
-    allowed = arguments.names | taken_out_before(known[name]) | {'type', '_scope_', '_delete_'}
+    allowed = arguments.names | taken_out_before(known[name]) | META
     for key in sorted(node.keys() - allowed):
         slip = find_slip(key, arguments.names)
         if not arguments.more or slip:

@@ -97,7 +97,9 @@ def registered() -> Iterator[None]:
         dict(type='mmstan.TakesNothing'),
         dict(type='mmstan.PlainArguments', width=1, _delete_=True, _scope_='mmstan'),
         dict(type='PlainArguments', what='not ours to check'),
-        dict(type=PlainArguments, what='a class, not a name'),
+        dict(type=PlainArguments, width=1),
+        dict(type=dict, what='a class that is not ours'),
+        dict(type='mmstan.models.necks.MeanPool'),
         dict(what='no type'),
     ],
 )
@@ -120,6 +122,9 @@ def test_good_arguments(node: dict[str, Any]) -> None:
         (dict(type='mmstan.PlainArguments', self=1), "no argument 'self'"),
         (dict(type='mmstan.TakesNothing', priority=1), "no argument 'priority'; it has none"),
         (dict(type='mmstan.MeanPool', dim=2), "no argument 'dim'"),
+        (dict(type='mmstan.models.necks.MeanPool', dim=2), "mmstan.MeanPool has no argument 'dim'"),
+        (dict(type='mmstan.models.necks.MeanPol'), "there is no '.*MeanPol'; did you mean 'MeanPo"),
+        (dict(type=PlainArguments, widths=1), "no argument 'widths'; did you mean 'width'"),
     ],
 )
 def test_bad_arguments(node: dict[str, Any], problem: str) -> None:
