@@ -54,7 +54,9 @@ def find_classes(kind: Any, scope: str | None = 'mmaction') -> Callables:
 
 
 def names_beside(kind: str, scope: str | None = 'mmaction') -> list[str]:
-    """The names in the registries that know ``kind``."""
+    """The names, without their scope, in the registries that know ``kind``."""
+    if type_name(kind) in known_classes():
+        return [name.removeprefix('mmstan.') for name in known_classes()]
     names: list[str] = []
     for registry in _registries(scope or 'mmengine'):
         place: Registry | None = registry if registry.get(kind) is not None else None
@@ -98,7 +100,7 @@ def find_arguments(cls: Callable[..., Any]) -> Arguments:
         if read is None:
             return Arguments(frozenset(names), True)
         names |= read
-    return Arguments(frozenset(names), bool(inits))
+    return Arguments(frozenset(names), False)
 
 
 def _read_from_rest(init: Callable[..., Any], rest: str) -> set[str] | None:
