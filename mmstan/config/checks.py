@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmstan.config.inherited import check_inherited
 from mmstan.config.paths import is_checkpoint
 from mmstan.config.places import META, closed_keys, taken_out_before
 from mmstan.config.slips import find_slip, suggest
@@ -33,6 +34,7 @@ def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:
         PermissionError: The work dir cannot be written to.
     """
     check_top_level(cfg)
+    check_inherited(cfg)
     check_arguments(cfg)
     _check_skip_broken(cfg)
     missing = list(missing_data(cfg, splits))

@@ -11,7 +11,7 @@ from mmengine.utils import import_modules_from_strings
 from mmstan.config.places import DEFAULT_HOOKS, META, keys_at
 from mmstan.config.slips import find_slip, suggest
 from mmstan.config.types import find_classes, names_beside
-from mmstan.config.variables import find_uses, is_read_by_own_code, plain
+from mmstan.config.variables import find_uses, is_read_by_own_code, name_uses, plain
 from mmstan.registry import type_name
 
 Options = Mapping[str, Any]
@@ -67,13 +67,9 @@ def _check_variables(cfg: Config, options: Options) -> None:
         if not rest and plain(cfg[name]) == plain(value):
             continue  # as it is already
         uses = ['.'.join([use, *rest]) for use in find_uses(cfg, name)]
-        more = f' and {len(uses) - _SHOWN} more' if len(uses) > _SHOWN else ''
-        instead = f'set the keys that hold its value now: {", ".join(uses[:_SHOWN])}{more}'
-        if not uses:
-            instead = 'set the keys that were made of it (no key holds its value as it is)'
         raise ValueError(
             f"--cfg-options {key} changes nothing: '{name}' is a variable of the config file, "
-            f'copied when that was read; {instead}'
+            f'copied when that was read; {name_uses(uses)}'
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -18,16 +18,22 @@ _SIMPLE = frozenset((
     'load_from', 'resume', 'launcher', 'log_level', 'default_scope', 'experiment_name', 'work_dir',
     'sync_bn', 'find_unused_parameters', 'runner_type', 'compile',
 ))  # fmt: skip
-_COMMON = frozenset(('num', 'max', 'min', 'base', 'default', 'of', 'n'))  # words of any number
+_SHOWN = 6
+_COMMON = frozenset(('num', 'max', 'min', 'base', 'default', 'of', 'n', 'train', 'val', 'test'))
 
 
-def find_uses(cfg: Mapping[str, Any], name: str) -> list[str]:
+def find_uses(cfg: Mapping[str, Any], name: str, value: Any = None) -> list[str]:
     """The keys whose values come from the variable ``name``, as far as can be told.
 
     A path or a list is looked for as it is and within longer strings; a number under keys that
-    share a word with the variable, and under any key if there is none.
+    share a word with the variable.
+
+    Args:
+        cfg: A config.
+        name: The variable.
+        value: What it was when they were made, by default what it is.
     """
-    value = plain(cfg[name])
+    value = plain(cfg[name] if value is None else value)
     read = {key: plain(node) for key, node in cfg.items() if key in RUNNER_KEYS}
     found = list(_equal(read, value, ''))
     if isinstance(value, str) and value:
@@ -35,9 +41,16 @@ def find_uses(cfg: Mapping[str, Any], name: str) -> list[str]:
         found += [key for key, x in _leaves(read, '') if isinstance(x, str) and whole.search(x)]
     elif isinstance(value, (int, float)):
         words = set(name.split('_')) - _COMMON
-        related = [key for key in found if words & set(key.split('.')[-1].split('_'))]
-        found = related or ([] if value in (0, 1) else found)
+        found = [key for key in found if words & set(re.split(r'[._]', key))]
     return list(dict.fromkeys(found))
+
+
+def name_uses(uses: Sequence[str]) -> str:
+    """Which keys to set instead of a variable."""
+    more = f' and {len(uses) - _SHOWN} more' if len(uses) > _SHOWN else ''
+    if not uses:
+        return 'set the keys that were made of it (no key holds its value as it is)'
+    return f'set the keys that hold its value now: {", ".join(uses[:_SHOWN])}{more}'
 
 
 def is_read_by_own_code(cfg: Config, name: str) -> bool:

@@ -15,7 +15,9 @@ from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 from mmstan import registry
 from mmstan.config import checks as config
 from mmstan.config.checks import check_arguments, check_config, check_work_dir, missing_data
+from mmstan.config.inherited import check_inherited
 from mmstan.config.paths import default_work_dir, is_checkpoint
+from mmstan.config.variables import check_top_level
 
 PROJECT = Path(__file__).parents[2]
 CONFIGS = sorted(
@@ -308,6 +310,8 @@ def shipped(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
 
 def test_shipped_config(shipped: Config) -> None:
     check_arguments(shipped)
+    check_top_level(shipped)
+    check_inherited(shipped)
     assert 'mmstan' in shipped.custom_imports.imports
     for split in ('train', 'val', 'test'):
         dataset = shipped[f'{split}_dataloader'].dataset

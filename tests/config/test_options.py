@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 
 from mmstan.cli import command
+from mmstan.config.inherited import check_inherited
 from mmstan.config.options import check_split_options, merge_options
 from mmstan.config.types import find_arguments
 from mmstan.config.variables import check_top_level
@@ -252,6 +253,47 @@ def test_a_key_of_the_runner_with_a_slip(text: str, meant: str, tmp_path: Path) 
 def test_variables_of_the_users_own(text: str, tmp_path: Path) -> None:
     (tmp_path / 'c.py').write_text(text)
     check_top_level(Config.fromfile(tmp_path / 'c.py'))
+
+
+# --- variables of a base ---
+
+
+def inherit(folder: Path, text: str) -> Config:
+    (folder / 'base.py').write_text(
+        "root, frames, unused = 'data/a', 8, 3\n"
+        "data = dict(ann_file=root + '/list.txt', num_frames=frames)\n"
+        'train_dataloader = dict(dataset=data)\n'
+    )
+    (folder / 'child.py').write_text(f"_base_ = 'base.py'\n{text}\n")
+    return Config.fromfile(folder / 'child.py')
+
+
+@pytest.mark.parametrize(
+    ('text', 'keys'),
+    [
+        ("root = 'data/b'", 'train_dataloader.dataset.ann_file'),
+        ('frames = 16', 'train_dataloader.dataset.num_frames'),
+    ],
+)
+def test_a_variable_that_a_base_has_used_up(text: str, keys: str, tmp_path: Path) -> None:
+    name = text.split()[0]
+    with pytest.raises(ValueError, match=f"child.py: '{name}' changes nothing") as error:
+        check_inherited(inherit(tmp_path, text))
+    assert str(error.value).endswith(f'set the keys that hold its value now: {keys}')
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        "root = 'data/a'",
+        "root = 'data/b'\ntrain_dataloader = dict(dataset=dict(ann_file=root + '/list.txt'))",
+        "root = 'b'\ntrain_dataloader = dict(dataset=dict(ann_file='c.txt'))",
+        'unused = 5',
+        'my_own = 8',
+    ],
+)
+def test_variables_with_an_effect_or_none_to_have(text: str, tmp_path: Path) -> None:
+    check_inherited(inherit(tmp_path, text))
 
 
 # --- arguments of classes ---
