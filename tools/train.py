@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmstan.apis.load import build_runner
 from mmstan.cli import command, merge_run_options, one_line_errors, parse
 from mmstan.config.checks import check_config
+from mmstan.config.options import merge_options
 from mmstan.config.paths import is_checkpoint
 from mmstan.config.tiny import shrink
 
@@ -72,8 +73,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         cfg.merge_from_dict({'randomness.seed': args.seed})
     if args.deterministic:
         cfg.merge_from_dict({'randomness.deterministic': True})
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     return cfg
 
 
