@@ -92,7 +92,7 @@ def fit_state(
     own = model.state_dict()
     state = _rename(theirs, own)
     _run_pre_hooks(model, state)
-    problems = _find_problems(model, own, state)
+    problems = find_problems(model, own, state)
     misfits = {name for names in problems.values() for name in names}
     if not own.keys() - misfits:
         raise ValueError(_describe(model, own, theirs, source, problems, allow_missing))
@@ -103,7 +103,7 @@ def fit_state(
     if allowed:
         print_log(
             f'{source}: {len(own.keys() - misfits)} of {len(own)} tensors fit; as allow_missing '
-            f'says, the model keeps its own of the others: {_list_problems(problems)}',
+            f'says, the model keeps its own of the others: {list_problems(problems)}',
             'current',
             logging.WARNING,
         )
@@ -117,13 +117,13 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 
 def _rename(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> OrderedDict[str, Any]:
     """``theirs`` under the own names, from which wrappers make it differ."""
-    unwrapped = {_unwrap(name): name for name in own}
+    unwrapped = {unwrap_name(name): name for name in own}
     averaged = all(name.startswith('module.') or name in _OF_AVERAGED_MODELS for name in theirs)
     state: OrderedDict[str, Any] = OrderedDict()
     for name, value in theirs.items():
         if averaged and name in _OF_AVERAGED_MODELS and name not in own:
             continue
-        bare = _unwrap(name)
+        bare = unwrap_name(name)
         candidates = (name, bare, bare.removeprefix('model.'))
         new = next((unwrapped.get(x, x) for x in candidates if x in own or x in unwrapped), bare)
         # Two of theirs for one own: the second stays, and is left over.
@@ -131,7 +131,12 @@ def _rename(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> OrderedDict[st
     return state
 
 
-def _unwrap(name: str) -> str:
+def unwrap_name(name: str) -> str:
+    """The name of a tensor without what DDP, averaged models and torch.compile put into it.
+
+    >>> unwrap_name('module.backbone._orig_mod.tower')
+    'backbone.tower'
+    """
     return '.'.join(part for part in name.split('.') if part not in _WRAPPING_MODULES)
 
 
@@ -146,7 +151,8 @@ Problems = dict[str, dict[str, str]]
 """What is wrong -> name -> details."""
 
 
-def _find_problems(model: nn.Module, own: Mapping[str, Any], state: Mapping[str, Any]) -> Problems:
+def find_problems(model: nn.Module, own: Mapping[str, Any], state: Mapping[str, Any]) -> Problems:
+    """What of ``state`` does not fit ``own``, the state dict of ``model``."""
     # MMEngine, too, does without these counters of batch norm, which old checkpoints lack.
     missing = [k for k in own if k not in state and not k.endswith('num_batches_tracked')]
     problems: Problems = {
@@ -194,7 +200,8 @@ def _dtype(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix('torch.')
 
 
-def _list_problems(problems: Problems) -> str:
+def list_problems(problems: Problems) -> str:
+    """Counts and first names, in one line."""
     return '; '.join(
         f'{len(names)} {what}: {name_a_few(f"{name}{why}" for name, why in sorted(names.items()))}'
         for what, names in problems.items()
@@ -221,5 +228,5 @@ def _describe(
             advice += f', or say what need not fit: allow_missing=[{patterns}]'
     return (
         f'checkpoint {source} does not fit the {type(model).__name__}, {fits} of {len(own)} '
-        f'tensors do; {_list_problems(problems)}; {advice}'
+        f'tensors do; {list_problems(problems)}; {advice}'
     )
