@@ -91,7 +91,7 @@ def fit_state(
     """
     own = model.state_dict()
     state = _rename(theirs, own)
-    _run_pre_hooks(model, state)
+    _run_pre_hooks(model, own, state, source, allow_missing or ())
     problems = find_problems(model, own, state)
     misfits = {name for names in problems.values() for name in names}
     if not own.keys() - misfits:
@@ -140,11 +140,27 @@ def unwrap_name(name: str) -> str:
     return '.'.join(part for part in name.split('.') if part not in _WRAPPING_MODULES)
 
 
-def _run_pre_hooks(model: nn.Module, state: OrderedDict[str, Any]) -> None:
+def _run_pre_hooks(
+    model: nn.Module,
+    own: Mapping[str, Any],
+    state: OrderedDict[str, Any],
+    source: str,
+    allow_missing: Sequence[str],
+) -> None:
     """Let modules fit tables of another length, as ``load_state_dict`` will do again."""
-    for prefix, module in model.named_modules():
+    for name, module in model.named_modules():
+        prefix = f'{name}.' if name else ''
         for hook in module._load_state_dict_pre_hooks.values():
-            hook(state, f'{prefix}.' if prefix else '', {}, True, [], [], [])
+            try:
+                hook(state, prefix, {}, True, [], [], [])
+            except Exception as error:  # a value may be anything
+                tables = [x for x in state if x.startswith(prefix) and _matches(x, allow_missing)]
+                if not tables:
+                    reason = ' '.join(str(error).split())
+                    raise ValueError(f'checkpoint {source} does not fit: {reason}') from error
+                for table in tables:
+                    if _compare(own.get(table), state[table], finite=False):
+                        del state[table]
 
 
 Problems = dict[str, dict[str, str]]

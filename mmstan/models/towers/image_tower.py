@@ -93,6 +93,7 @@ class ImageTower(BaseImageTower):
 
     def init_weights(self) -> None:
         """Load ``pretrained``, all tensors of the image tower or an error."""
+        self.has_weights = True
         if self.pretrained is None:
             return
         path = find_weights(self.model, self.pretrained)

@@ -60,6 +60,7 @@ class TextTower(Tower):
 
     def init_weights(self) -> None:
         """Load ``pretrained``, all tensors of the text tower or an error."""
+        self.has_weights = True
         if self.pretrained is None:
             return
         path = find_weights(self.model, self.pretrained)
