@@ -18,7 +18,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from mmstan.apis.load import build_runner
+from mmstan.apis.load import build_runner, init_pretrained, refuse_random_weights
 from mmstan.cli import command, merge_test_options, one_line_errors, parse
 from mmstan.config.checks import check_config
 from mmstan.config.options import check_split_options
@@ -47,10 +47,11 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
 
 def build(cfg: Config) -> tuple[Runner, nn.Module]:
     """The runner and its model, which has its pretrained weights where there is no checkpoint."""
+    refuse_random_weights(cfg)
     runner = build_runner(cfg)
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if cfg.load_from is None:
-        model.init_weights()
+        init_pretrained(model)
     return runner, model
 
 
