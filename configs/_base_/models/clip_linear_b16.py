@@ -1,4 +1,4 @@
-# A frozen CLIP ViT-B/16 and a linear layer for Kinetics-400; a method adds what learns between them.
+# A frozen CLIP ViT-B/16 and a linear layer for Kinetics-400; a method adds what learns between.
 _base_ = './clip_mean_b16.py'
 
 model = dict(
