@@ -37,6 +37,7 @@ from mmstan.visualization import (
     layer_tokens,
     same_frames,
 )
+from mmstan.wording import markdown_table
 
 
 def parse_args() -> argparse.Namespace:
@@ -118,9 +119,8 @@ def compare(layers: Layers, *, videos: int, patches: int, path: Path) -> None:
 def table(lines: dict[str, np.ndarray]) -> str:
     """Markdown: a row for each layer, a column for each two groups."""
     depth = max(map(len, lines.values()), default=0)
-    rows = [['layer', *lines], ['---'] * (1 + len(lines))]
-    rows += [[str(i + 1), *(f'{line[i]:.3f}' for line in lines.values())] for i in range(depth)]
-    return '\n'.join(f'| {" | ".join(row)} |' for row in rows) if lines else ''
+    rows = [[str(i + 1), *(f'{line[i]:.3f}' for line in lines.values())] for i in range(depth)]
+    return markdown_table(['layer', *lines], rows) if lines else ''
 
 
 def draw(layers: Layers, index: int, path: Path) -> None:

@@ -16,6 +16,7 @@ from mmstan.benchmark.cost import Settings
 from mmstan.benchmark.learning import CONFIGS, scores
 from mmstan.benchmark.table import Row, cost_figures, score_figures
 from mmstan.benchmark.view import size_of_view
+from mmstan.config.narrow import backbone_class
 from mmstan.config.paths import default_work_dir
 from mmstan.config.sources import own_sources
 
@@ -114,10 +115,7 @@ def view_of_tower(job: Job) -> tuple[int, int]:
     """Frames of a view that the tower sees, and their pixels of a side."""
     cfg, settings = Config.fromfile(job.config), job.settings
     frames, size = size_of_view(cfg, frames=settings.frames, size=settings.size)
-    backbone = cfg.model.get('backbone') or {}
-    if backbone.get('type') == 'mmstan.DiST':
-        frames //= backbone.get('gamma', 2)  # the others are its own branch's
-    return frames, size
+    return backbone_class(cfg.model).tower_frames(cfg.model.get('backbone') or {}, frames), size
 
 
 def reference(job: Job) -> Job | None:

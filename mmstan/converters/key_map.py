@@ -14,6 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from mmstan.wording import name_a_few
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -105,7 +107,7 @@ def _refuse_difference(state: Mapping[str, Tensor], templates: Sequence[str]) ->
         for numbers in (layers[template.split('{')[0]] if '{' in template else [{}])
     }
     differences = [
-        f'{len(names)} tensors {what}: {_shorten(sorted(names))}'
+        f'{len(names)} tensors {what}: {name_a_few(sorted(names), most=12)}'
         for what, names in (
             ('missing', expected - state.keys()),
             ('left over', state.keys() - expected),
@@ -114,8 +116,3 @@ def _refuse_difference(state: Mapping[str, Tensor], templates: Sequence[str]) ->
     ]
     if differences:
         raise ValueError('; '.join(differences))
-
-
-def _shorten(names: Sequence[str], most: int = 12) -> str:
-    more = f', and {len(names) - most} more' if len(names) > most else ''
-    return ', '.join(names[:most]) + more

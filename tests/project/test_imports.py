@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[2] / 'mmstan'
 ORDER = [
     'mmstan.compat',
     'mmstan.registry',
+    'mmstan.wording',
     'mmstan.converters',
     'mmstan.models.features',
     'mmstan.models.sizes',

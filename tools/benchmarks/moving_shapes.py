@@ -20,6 +20,7 @@ from pathlib import Path
 from mmstan.benchmark.runs import last_checkpoint, retrieval_figures, train_and_test
 from mmstan.config.paths import find_shipped
 from mmstan.datasets.moving_shapes import generate
+from mmstan.wording import markdown_table
 
 CONFIGS = find_shipped('configs') / 'quickstart'
 OUT = Path('work_dirs/moving_shapes')
@@ -90,26 +91,24 @@ def finished(stem: str, seeds: Sequence[int], key: str) -> list[float | None]:
 
 def report_recognition(seeds: Sequence[int]) -> str:
     """Top-1 in per cent of the runs that are finished."""
-    rows = [f'| | median | {" | ".join(f"seed {seed}" for seed in seeds)} |']
-    rows.append('|---|' + '---|' * (len(seeds) + 1))
+    rows = []
     for name, stem in RECOGNITION.items():
         shares = [x and 100 * x for x in finished(stem, seeds, 'top-1')]
-        rows.append(f'| {name} | {median(shares)} | {" | ".join(map(cell, shares))} |')
-    return '\n'.join(rows)
+        rows.append([name, median(shares), *map(cell, shares)])
+    return markdown_table(['', 'median', *(f'seed {seed}' for seed in seeds)], rows)
 
 
 def report_misaligned(seeds: Sequence[int]) -> str:
     """Text-to-video retrieval of the runs that are finished."""
     heads = ['R@1', 'R@5', 'MdR', *(f'R@1 seed {seed}' for seed in seeds)]
-    rows = ['| | ' + ' | '.join(heads) + ' |', '|---|' + '---|' * len(heads)]
     before = {key: finished(ALIGNED, seeds, f't2v/{key}') for key in ('R1', 'R5', 'MdR')}
     cells = [*map(median, before.values()), *map(cell, before['R1'])]
-    rows.append('| the start, on the aligned data | ' + ' | '.join(cells) + ' |')
+    rows = [['the start, on the aligned data', *cells]]
     for name, stem in MISALIGNED.items():
         found = {key: finished(f'misaligned_{stem}', seeds, f't2v/{key}') for key in before}
         cells = [*map(median, found.values()), *map(cell, found['R1'])]
-        rows.append(f'| {name} | ' + ' | '.join(cells) + ' |')
-    return '\n'.join(rows)
+        rows.append([name, *cells])
+    return markdown_table(['', *heads], rows)
 
 
 def cell(figure: float | None) -> str:

@@ -49,9 +49,7 @@ class TubePatches(VideoBackbone):
 
     def tokens(self, clip: Tensor) -> Tensor:
         """See :meth:`VideoBackbone.tokens`: the output of the last block."""
-        x = self.embed(clip)
-        for block in self.tower.blocks:
-            x = block(x)
+        x = self.tower.run_all_rows(self.embed(clip))
         return x.unflatten(0, (len(clip), -1))
 
     def embed(self, clip: Tensor) -> Tensor:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from timm.layers import DropPath
 from torch import Tensor, nn
 
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
+from mmstan.models.layers.time_table import stretch_time_table
 
 
 class SpaceTimeBackbone(VideoBackbone):
@@ -61,7 +61,7 @@ class SpaceTimeBackbone(VideoBackbone):
 
     def times(self, t: int) -> Tensor:
         """Time embeddings of ``t`` frames, (T, C): the nearest ones of the table."""
-        return F.interpolate(self.time_embedding.T[None], size=t, mode='nearest')[0].T
+        return stretch_time_table(self.time_embedding, t, mode='nearest')
 
     def _run(self, clip: Tensor, *, only_cls: bool) -> Tensor:
         """Clip -> tokens of the last block (N, 1 + T*L, C), or its class token (N, 1, C)."""

@@ -31,7 +31,5 @@ class FrameEncoder(VideoBackbone):
 
     def tokens(self, clip: Tensor) -> Tensor:
         """See :meth:`VideoBackbone.tokens`: the output of the tower's last block."""
-        x = self.tower.embed(clip_to_images(clip))
-        for block in self.tower.blocks:
-            x = block(x)
+        x = self.tower.run_all_rows(self.tower.embed(clip_to_images(clip)))
         return x.unflatten(0, (len(clip), -1))

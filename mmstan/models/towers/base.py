@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 from typing_extensions import Self
 
+from mmstan.models.sizes import Sizes
 from mmstan.models.towers.block import Block
 
 
@@ -46,6 +48,16 @@ class BaseImageTower(Tower, ABC):
     joint_dim: int
     reads_patches: bool
     """Whether :meth:`project` reads the patch tokens, so that none may be left out."""
+
+    @classmethod
+    @abstractmethod
+    def depth(cls, cfg: Mapping[str, Any]) -> int:
+        """How many blocks the tower of the config ``cfg`` has; nothing is built."""
+
+    @classmethod
+    def narrow_joint_dim(cls, sizes: Sizes) -> int:
+        """D in the narrow form of ``sizes``."""
+        return sizes.joint
 
     @property
     @abstractmethod
@@ -115,6 +127,12 @@ class BaseImageTower(Tower, ABC):
             tokens = block(tokens)
         last = self.blocks[-1]
         return last(tokens) if self.reads_patches else last.first_row(tokens)
+
+    def run_all_rows(self, tokens: Tensor) -> Tensor:
+        """The first block's input (B, 1 + L, C) -> every token after the last block, same shape."""
+        for block in self.blocks:
+            tokens = block(tokens)
+        return tokens
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> joint space (B, D), not normalised."""

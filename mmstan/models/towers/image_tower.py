@@ -12,7 +12,8 @@ from open_clip.transformer import ResidualAttentionBlock
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
-from mmstan.models.towers.architecture import find_architecture
+from mmstan.models.sizes import Sizes
+from mmstan.models.towers.architecture import find_architecture, narrow_architecture
 from mmstan.models.towers.base import BaseImageTower
 from mmstan.models.towers.block import Block, OpenClipBlock
 from mmstan.models.towers.weights import find_weights, load_part, read_weights
@@ -78,6 +79,17 @@ class ImageTower(BaseImageTower):
         activation = 'QuickGELU' if arch.quick_gelu else 'GELU'
         print_log(f'image tower {arch.name}: {activation}, weights {pretrained}', logger='current')
         self.freeze()
+
+    @classmethod
+    def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """The settings of the config ``cfg`` that change in its narrow form."""
+        model = narrow_architecture(cfg['model'], cfg.get('pretrained'), sizes)
+        return dict(model=model, pretrained=sizes.pretrained)
+
+    @classmethod
+    def depth(cls, cfg: Mapping[str, Any]) -> int:
+        """See :meth:`BaseImageTower.depth`."""
+        return int(find_architecture(cfg['model'], cfg.get('pretrained')).vision_cfg['layers'])
 
     def init_weights(self) -> None:
         """Load ``pretrained``, all tensors of the image tower or an error."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mmstan.models.layers.attention import queries_keys_values
+from mmstan.models.sizes import Sizes
 from mmstan.models.towers.base import BaseImageTower
 from mmstan.models.towers.block import Block
 from mmstan.registry import MODELS
@@ -74,6 +75,24 @@ class MMPretrainImageTower(BaseImageTower):
         self.heads = heads
         self.freeze()
 
+    @classmethod
+    def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """See :meth:`ImageTower.narrowed`; depth and patches stay the config's."""
+        width = sizes.width
+        narrow = dict(embed_dims=width, num_heads=sizes.heads, feedforward_channels=4 * width)
+        arch = {**_named_sizes(cfg['vit']['arch']), **narrow}
+        return dict(vit=dict(cfg['vit'], arch=arch, init_cfg=None))
+
+    @classmethod
+    def narrow_joint_dim(cls, sizes: Sizes) -> int:
+        """There is no joint space: D is the width."""
+        return sizes.width
+
+    @classmethod
+    def depth(cls, cfg: Mapping[str, Any]) -> int:
+        """See :meth:`BaseImageTower.depth`."""
+        return int(_named_sizes(cfg['vit']['arch'])['num_layers'])
+
     @property
     def blocks(self) -> Sequence[Block]:
         """See :attr:`BaseImageTower.blocks`."""
@@ -112,3 +131,10 @@ class MMPretrainImageTower(BaseImageTower):
     def project_tokens(self, tokens: Tensor) -> Tensor:
         """See :meth:`BaseImageTower.project_tokens`."""
         return self.visual.ln1(tokens) if self.visual.final_norm else tokens
+
+
+def _named_sizes(arch: str | dict[str, Any]) -> dict[str, Any]:
+    """The sizes that MMPretrain means by a name."""
+    from mmpretrain.models.backbones import VisionTransformer  # which takes seconds
+
+    return VisionTransformer.arch_zoo[arch] if isinstance(arch, str) else arch

@@ -13,7 +13,8 @@ from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
 from mmstan.models.features import TextFeatures
-from mmstan.models.towers.architecture import find_architecture
+from mmstan.models.sizes import Sizes
+from mmstan.models.towers.architecture import find_architecture, narrow_architecture
 from mmstan.models.towers.base import Tower
 from mmstan.models.towers.weights import find_weights, load_part, read_weights
 from mmstan.registry import MODELS
@@ -50,6 +51,12 @@ class TextTower(Tower):
         activation = 'QuickGELU' if arch.quick_gelu else 'GELU'
         print_log(f'text tower {arch.name}: {activation}, weights {pretrained}', logger='current')
         self.freeze()
+
+    @classmethod
+    def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """The settings of the config ``cfg`` that change in its narrow form."""
+        model = narrow_architecture(cfg['model'], cfg.get('pretrained'), sizes)
+        return dict(model=model, pretrained=sizes.pretrained)
 
     def init_weights(self) -> None:
         """Load ``pretrained``, all tensors of the text tower or an error."""
