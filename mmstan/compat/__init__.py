@@ -18,6 +18,7 @@ from mmstan.compat.imports import (
     require_mmcv,
     vindlu_on_new_transformers,
 )
+from mmstan.compat.moved import import_moved_modules
 
 __all__ = ['active', 'apply']
 
@@ -25,6 +26,7 @@ _MENDS = (
     missing_drn,
     vindlu_on_new_transformers,
     removed_find_loader,
+    import_moved_modules,
     checkpoints_of_runner,
     launchers_without_gpu,
     ddp_on_cpu,

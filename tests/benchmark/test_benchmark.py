@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from mmstan.benchmark import measuring
 from mmstan.benchmark.cost import Settings, measure
+from mmstan.benchmark.jobs import Job, with_references
 from mmstan.benchmark.measure import (
     count_multiply_adds,
     machine,
@@ -20,7 +21,6 @@ from mmstan.benchmark.measure import (
     seconds,
 )
 from mmstan.benchmark.measuring import measure_in_own_process
-from mmstan.benchmark.store import Job, with_references
 from mmstan.benchmark.table import (
     Row,
     cost_figures,

@@ -86,7 +86,7 @@ class TightTransformer(Interaction):
 
     def _score(self, sentences: Tensor, frames: Tensor, mask: Tensor) -> Tensor:
         """A tile: sentences (a, D), frames (b, T, D) and their mask (b, T) -> scores (a, b)."""
-        a, b = len(sentences), len(frames)
+        a, b = sentences.shape[0], frames.shape[0]
         pairs = torch.cat(
             [
                 sentences[:, None, None].expand(a, b, 1, -1),

@@ -151,7 +151,7 @@ class DiST(VideoBackbone):
     def _encode(self, clip: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Clip -> last tokens of the tower, last output of the temporal encoder, pooled tokens."""
         images = self._sparse_images(clip)
-        n, grid = len(clip), self.tower.grid(images)
+        n, grid = clip.shape[0], self.tower.grid(images)
         x, y, y_hat = self._frozen(self.tower.embed, images), None, None
         z = self.branch.start(clip)
         for block, layer in zip(self.tower.blocks, self.branch.layers):

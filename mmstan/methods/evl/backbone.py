@@ -101,7 +101,7 @@ class EVL(VideoBackbone):
             ValueError: The frames' grid of patches is not that of ``image_size``, or T is not
                 ``num_frames``.
         """
-        images, n = clip_to_images(clip), len(clip)
+        images, n = clip_to_images(clip), clip.shape[0]
         if self.tower.grid(images) != self.grid:
             raise ValueError(
                 f'frames of {tuple(clip.shape[-2:])} pixels have {self.tower.grid(images)} '
@@ -125,4 +125,4 @@ class EVL(VideoBackbone):
     def tokens(self, clip: Tensor) -> Tensor:
         """See :meth:`VideoBackbone.tokens`: the tower's, which the decoder does not change."""
         x = self.tower.run_all_rows(self.tower.embed(clip_to_images(clip)))
-        return x.unflatten(0, (len(clip), -1))
+        return x.unflatten(0, (clip.shape[0], -1))

@@ -98,14 +98,14 @@ class Mug(Interaction):
     def _text_side(self, text: TextFeatures) -> tuple[Tensor, Tensor]:
         """Unit tokens (A, J, D) and their mask (A, J)."""
         if self.text == 'sentence':
-            return l2_normalise(text.sentence)[:, None], text.mask.new_ones(len(text.mask), 1)
+            return l2_normalise(text.sentence)[:, None], text.mask.new_ones(text.mask.shape[0], 1)
         return l2_normalise(text.tokens), text.mask
 
     def _video_side(self, video: VideoFeatures) -> tuple[Tensor, Tensor]:
         """Unit frames (B, T, D) and their mask (B, T), or what stands for them."""
         if self.video == 'mean':
             mean = masked_mean(l2_normalise(video.frames), video.mask)[:, None]
-            return mean, video.mask.new_ones(len(mean), 1)
+            return mean, video.mask.new_ones(mean.shape[0], 1)
         if self.video == 'frames':
             return l2_normalise(video.frames), video.mask
         if video.tokens is None:

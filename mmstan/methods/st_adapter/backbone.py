@@ -138,7 +138,7 @@ class STAdapter(VideoBackbone):
     def _run(self, clip: Tensor, *, only_cls: bool) -> Tensor:
         """Clip -> tokens of the last block (N, T, 1 + L, C), or class tokens (N, T, 1, C)."""
         x = self.tower.embed(clip_to_images(clip))
-        n, last = len(clip), len(self.tower.blocks) - 1
+        n, last = clip.shape[0], len(self.tower.blocks) - 1
         for k, block in enumerate(self.tower.blocks):
             x = self._adapt('attention', k, x, n)
             rows = 1 if only_cls and k == last else x.shape[1]

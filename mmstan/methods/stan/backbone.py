@@ -122,7 +122,7 @@ class STAN(VideoBackbone):
         images = clip_to_images(clip)
         tower, grid = self.tower, self.tower.grid(images)
         outputs = self._run_tower(images, only_cls)
-        outputs = {number: x.unflatten(0, (len(clip), -1)) for number, x in outputs.items()}
+        outputs = {number: x.unflatten(0, (clip.shape[0], -1)) for number, x in outputs.items()}
         embedding = tower.class_embedding, tower.positions(grid)
         results = [
             branch(outputs, embedding, grid, only_cls=only_cls, run=self._run)

@@ -52,11 +52,11 @@ class SpaceTimeBackbone(VideoBackbone):
     def embed(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> the first block's input (N, 1 + T*L, C), frame after frame."""
         images, tower = clip_to_images(clip), self.tower
-        patches = tower.patchify(images).unflatten(0, (len(clip), -1))  # (N, T, L, C)
+        patches = tower.patchify(images).unflatten(0, (clip.shape[0], -1))  # (N, T, L, C)
         positions = tower.positions(tower.grid(images)).to(patches.dtype)
         times = self.times(clip.shape[2]).to(patches.dtype)
         patches = patches + positions[1:] + times[:, None]
-        cls = (tower.class_embedding.to(patches.dtype) + positions[0]).expand(len(clip), 1, -1)
+        cls = (tower.class_embedding.to(patches.dtype) + positions[0]).expand(clip.shape[0], 1, -1)
         return tower.finish(torch.cat([cls, patches.flatten(1, 2)], dim=1))
 
     def times(self, t: int) -> Tensor:

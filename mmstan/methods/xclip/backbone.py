@@ -112,7 +112,7 @@ class XCLIP(VideoBackbone):
     def _run(self, clip: Tensor, *, only_cls: bool) -> Tensor:
         """Clip -> tokens of the last block (N, T, 1 + L, C), or class tokens (N, T, 1, C)."""
         x = self.tower.embed(clip_to_images(clip))
-        n, last = len(clip), len(self.messages) - 1
+        n, last = clip.shape[0], len(self.messages) - 1
         for k in range(len(self.messages)):
             inputs = k, x, n, only_cls and k == last
             if self.checkpointing and torch.is_grad_enabled():

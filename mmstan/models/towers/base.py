@@ -117,7 +117,7 @@ class BaseImageTower(Tower, ABC):
     def embed(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> the first block's input (B, 1 + L, C)."""
         patches = self.patchify(images)
-        cls = self.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
+        cls = self.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)
         tokens = torch.cat([cls, patches], dim=1)
         return self.finish(tokens + self.positions(self.grid(images)).to(patches.dtype))
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmstan.models.layers.attention import queries_keys_values
+from mmstan.models.layers.attention import is_plain, queries_keys_values
 from mmstan.models.sizes import Sizes
 from mmstan.models.towers.base import BaseImageTower
 from mmstan.models.towers.block import Block
@@ -33,8 +33,11 @@ class MMPretrainBlock(Block):
         self, x: Tensor, queries: int | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """See :meth:`Block.queries_keys_values`."""
-        in_proj = self.attn.qkv.weight, self.attn.qkv.bias
-        return queries_keys_values(self.ln1(x), in_proj, self.attn.num_heads, queries=queries)
+        qkv, heads, x = self.attn.qkv, self.attn.num_heads, self.ln1(x)
+        if is_plain(qkv):
+            return queries_keys_values(x, (qkv.weight, qkv.bias), heads, queries=queries)
+        q, k, v = qkv(x).unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+        return q[:, :, :queries], k, v
 
     def project_out(self, x: Tensor) -> Tensor:
         """See :meth:`Block.project_out`."""

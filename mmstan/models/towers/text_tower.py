@@ -134,6 +134,8 @@ class TextTower(Tower):
         last = ids.argmax(dim=1)  # end of text has the highest id; argmax takes the first of them
         mask = torch.arange(ids.shape[1], device=ids.device) <= last[:, None]
         if self.has_class_token:
-            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+            mask = torch.cat([mask, mask.new_ones(mask.shape[0], 1)], dim=1)
             return TextFeatures(tokens, tokens[:, -1], mask)
-        return TextFeatures(tokens, tokens[torch.arange(len(ids), device=ids.device), last], mask)
+        return TextFeatures(
+            tokens, tokens[torch.arange(ids.shape[0], device=ids.device), last], mask
+        )
