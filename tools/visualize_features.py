@@ -24,7 +24,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 from tqdm import tqdm
 
-from mmstan.apis.load import build_runner
+from mmstan.apis.load import build_runner, load_weights
 from mmstan.cli import command, merge_test_options, one_line_errors, parse
 from mmstan.config.checks import check_config
 from mmstan.models.backbones import VideoBackbone
@@ -37,6 +37,7 @@ from mmstan.visualization import (
     layer_tokens,
     same_frames,
 )
+from mmstan.wording import markdown_table
 
 
 def parse_args() -> argparse.Namespace:
@@ -61,17 +62,14 @@ class Layers:
 
     def __init__(self, cfg: Config, extra: dict[str, str]) -> None:
         check_config(cfg, splits=('test',))
-        runner = build_runner(cfg)
-        self.model: Any = runner.model.eval()
+        self.model: Any = build_runner(cfg).model.eval()
         self.backbone: Any = getattr(self.model, 'backbone', None)
         if not isinstance(self.backbone, VideoBackbone):
             raise ValueError(
                 f'{cfg.filename}: backbone {type(self.backbone).__name__} is none of mmstan, whose '
                 'tokens are known'
             )
-        if cfg.load_from is None:
-            self.model.init_weights()
-        runner.load_or_resume()
+        load_weights(self.model, cfg)
         self.dataset: Any = Runner.build_dataloader(cfg.test_dataloader).dataset
         self.groups = layer_groups(self.backbone, extra)
 
@@ -118,9 +116,8 @@ def compare(layers: Layers, *, videos: int, patches: int, path: Path) -> None:
 def table(lines: dict[str, np.ndarray]) -> str:
     """Markdown: a row for each layer, a column for each two groups."""
     depth = max(map(len, lines.values()), default=0)
-    rows = [['layer', *lines], ['---'] * (1 + len(lines))]
-    rows += [[str(i + 1), *(f'{line[i]:.3f}' for line in lines.values())] for i in range(depth)]
-    return '\n'.join(f'| {" | ".join(row)} |' for row in rows) if lines else ''
+    rows = [[str(i + 1), *(f'{line[i]:.3f}' for line in lines.values())] for i in range(depth)]
+    return markdown_table(['layer', *lines], rows) if lines else ''
 
 
 def draw(layers: Layers, index: int, path: Path) -> None:

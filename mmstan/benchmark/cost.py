@@ -29,6 +29,7 @@ from mmstan.benchmark.view import (
     without_computing,
 )
 from mmstan.registry import MODELS
+from mmstan.wording import count_things
 
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
@@ -63,18 +64,14 @@ class Settings:
         own = [f'{x} {unit}' for x, unit in ((self.frames, 'frames'), (self.size, 'px')) if x]
         return ', '.join(
             [
-                _some(self.threads, 'thread'),
+                count_things(self.threads, 'thread'),
                 self.precision,
                 backbone,
-                f'{_some(self.clips, "clip")} of a batch',
-                f'{_some(self.repeats, "measurement")} a process',
+                f'{count_things(self.clips, "clip")} of a batch',
+                f'{count_things(self.repeats, "measurement")} a process',
                 *own,
             ]
         )
-
-
-def _some(count: int, what: str) -> str:
-    return f'{count} {what}{"" if count == 1 else "s"}'
 
 
 def measure(config: str, settings: Settings) -> dict[str, float]:

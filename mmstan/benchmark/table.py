@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmstan.visualization import TradeOff, trade_off_picture
+from mmstan.wording import markdown_table
 
 KINDS = {'recognition': 'top-1', 'retrieval': 'R@1'}
 """Kinds of models and the figure that they are judged by on Moving Shapes."""
@@ -170,7 +171,7 @@ def _title(rows: Sequence[Row]) -> str:
 
 def _table(rows: Sequence[Row]) -> str:
     head = [*_HEAD, KINDS[rows[0].kind]]
-    lines = [f'| {" | ".join(head)} |', '|---' + '|---:' * (len(head) - 1) + '|']
+    lines = []
     for row in rows:
         cells = [
             f'`{row.system}`',
@@ -185,8 +186,8 @@ def _table(rows: Sequence[Row]) -> str:
             _cell(row.share and 100 * row.share, '.0f', ' %'),
             _score(row, most=max(other.seeds for other in rows)),
         ]
-        lines.append(f'| {" | ".join(cells)} |')
-    return '\n'.join(lines)
+        lines.append(cells)
+    return markdown_table(head, lines, align='l' + 'r' * (len(head) - 1))
 
 
 def _score(row: Row, *, most: int) -> str:

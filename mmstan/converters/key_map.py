@@ -14,6 +14,21 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from mmstan.wording import name_a_few
+
+
+class KeysDiffer(ValueError):
+    """A state dict has other names than a map.
+
+    Args:
+        message: Counts and names them.
+        alike: Names that both have, as a share of all names.
+    """
+
+    def __init__(self, message: str, alike: float) -> None:
+        super().__init__(message)
+        self.alike = alike
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -39,7 +54,7 @@ def to_ours(state: Mapping[str, Tensor], entries: Iterable[Entry]) -> dict[str, 
     """A foreign state dict under our names.
 
     Raises:
-        ValueError: Names every tensor that is missing, and every one that the map does not know.
+        KeysDiffer: Names every tensor that is missing, and every one that the map does not know.
     """
     entries = list(entries)
     _refuse_difference(state, [name for e in entries for name in e.sources])
@@ -105,7 +120,7 @@ def _refuse_difference(state: Mapping[str, Tensor], templates: Sequence[str]) ->
         for numbers in (layers[template.split('{')[0]] if '{' in template else [{}])
     }
     differences = [
-        f'{len(names)} tensors {what}: {_shorten(sorted(names))}'
+        f'{len(names)} tensors {what}: {name_a_few(sorted(names), most=12)}'
         for what, names in (
             ('missing', expected - state.keys()),
             ('left over', state.keys() - expected),
@@ -113,9 +128,5 @@ def _refuse_difference(state: Mapping[str, Tensor], templates: Sequence[str]) ->
         if names
     ]
     if differences:
-        raise ValueError('; '.join(differences))
-
-
-def _shorten(names: Sequence[str], most: int = 12) -> str:
-    more = f', and {len(names) - most} more' if len(names) > most else ''
-    return ', '.join(names[:most]) + more
+        alike = len(expected & state.keys()) / len(expected | state.keys())
+        raise KeysDiffer('; '.join(differences), alike)

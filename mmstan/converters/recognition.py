@@ -8,6 +8,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from mmstan.converters.systems import register_converter
+from mmstan.wording import name_a_few
 
 _SCALE = 'head.logit_scale'
 _TEXT_TOWER = 'cls_head.texts.tower.'
@@ -57,11 +58,13 @@ def _renamed(state: Mapping[str, Tensor], prefixes: Sequence[tuple[str, str]]) -
     }
     text = prefixes[0][0]
     if not any(name.startswith(text) for name in state):
-        raise ValueError(f'there is no text tower, {text}*, among {sorted(state)[:3]}, ...')
+        raise ValueError(
+            f'there is no text tower, {text}*, among {name_a_few(sorted(state), most=3)}'
+        )
     if len(renamed) < len(state):
         known = tuple(old for old, _ in prefixes)
         others = sorted(name for name in state if not name.startswith(known))
-        raise ValueError(f'{len(others)} tensors left over: {", ".join(others[:5])}')
+        raise ValueError(f'{len(others)} tensors left over: {name_a_few(others)}')
     return renamed
 
 

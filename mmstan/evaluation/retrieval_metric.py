@@ -21,6 +21,7 @@ from mmstan.evaluation.ranks import (
 from mmstan.evaluation.scores import Blocks, ScoreBlocks
 from mmstan.models.features import TextFeatures, VideoFeatures
 from mmstan.registry import METRICS
+from mmstan.wording import check_choice
 
 _LOOP = (
     "RetrievalMetric needs val_cfg=dict(type='mmstan.RetrievalValLoop') and "
@@ -65,8 +66,7 @@ class RetrievalMetric(BaseMetric):
         collect_dir: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
-        if ties not in TIES:
-            raise ValueError(f'ties={ties!r} must be one of {list(TIES)}')
+        check_choice('ties', ties, list(TIES))
         if qb_norm is not None and set(qb_norm) - {'beta', 'k'}:
             raise ValueError(
                 f'qb_norm={dict(qb_norm)} may have beta and k, as dict(beta=20.0, k=1)'

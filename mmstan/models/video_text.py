@@ -93,7 +93,7 @@ class VideoTextModel(BaseModel):
         if ids is None:
             ids, counts = self._tokenize(samples, len(imgs))
         else:
-            counts = [1] * len(ids)
+            counts = [1] * len(samples)
         text = self._encode_ids(ids)
         video = self.encode_videos(_to_clips(imgs), data_samples=samples)
         if mode == 'tensor':
@@ -154,7 +154,7 @@ class VideoTextModel(BaseModel):
         if self.head.interaction.reads_text_tokens:
             return text
         sentence = text.sentence
-        return TextFeatures(sentence[:, None], sentence, text.mask.new_ones(len(sentence), 1))
+        return TextFeatures(sentence[:, None], sentence, text.mask.new_ones(sentence.shape[0], 1))
 
     def _with_features(
         self,

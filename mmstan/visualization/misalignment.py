@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from mmstan.models.features import VideoFeatures, l2_normalise
+from mmstan.wording import markdown_table
 
 LEVELS = ('up', 'middle', 'bottom')
 _AT_ONCE = 1024  # captions
@@ -102,8 +103,7 @@ def recall_by_level(levels: Tensor, ranks: Tensor) -> dict[str, float]:
 def misalignment_table(alignments: Mapping[str, Alignment], ranks: Tensor) -> str:
     """Markdown: of each offset, the aligned frames, the captions on each level and their R@1."""
     names = [f'{level}, R@1' for level in LEVELS]
-    rows = [['aligned if the cosine exceeds', 'frames', *names]]
-    rows += [['---'] * len(rows[0])]
+    rows = []
     for name, aligned in alignments.items():
         recalls = recall_by_level(aligned.levels, ranks).values()
         cells = [
@@ -111,7 +111,7 @@ def misalignment_table(alignments: Mapping[str, Alignment], ranks: Tensor) -> st
             for share, recall in zip(aligned.shares, recalls)
         ]
         rows += [[f'{aligned.offset:.3f} ({name})', f'{100 * aligned.frames:.1f} %', *cells]]
-    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+    return markdown_table(['aligned if the cosine exceeds', 'frames', *names], rows)
 
 
 def misalignment_report(

@@ -231,7 +231,7 @@ def test_without_a_bank():
 @pytest.mark.parametrize(
     ('wrong', 'message'),
     [
-        (dict(ties='random'), r"ties='random' must be one of \['average', 'optimistic', 'pess"),
+        (dict(ties='random'), r"ties='random' must be one of 'average', 'optimistic', 'pess"),
         (dict(qb_norm=dict(temperature=1)), r"qb_norm=\{'temperature': 1\} may have beta and k"),
     ],
 )

@@ -43,11 +43,11 @@ class TemporalShift(VideoBackbone):
         """Clip (N, 3, T, H, W) -> frame features (N, T, D)."""
         x, last = self._shifted(clip), self.tower.blocks[-1]
         x = last(x) if self.tower.reads_patches else last.first_row(x)
-        return self.tower.project(x).unflatten(0, (len(clip), -1))
+        return self.tower.project(x).unflatten(0, (clip.shape[0], -1))
 
     def tokens(self, clip: Tensor) -> Tensor:
         """See :meth:`VideoBackbone.tokens`: the output of the tower's last block."""
-        return self.tower.blocks[-1](self._shifted(clip)).unflatten(0, (len(clip), -1))
+        return self.tower.blocks[-1](self._shifted(clip)).unflatten(0, (clip.shape[0], -1))
 
     def _shifted(self, clip: Tensor) -> Tensor:
         """Clip -> the last block's input (N*T, 1 + L, C)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from mmengine.model import BaseModule
@@ -13,6 +13,7 @@ from mmstan.models.layers.sequence_blocks import FrameBlocks
 from mmstan.models.layers.time_table import first_positions
 from mmstan.models.towers.first_blocks import init_from_text, uses_quick_gelu
 from mmstan.registry import MODELS
+from mmstan.wording import check_choice
 
 Difference = Literal['attention', 'linear', 'raw']
 
@@ -61,8 +62,7 @@ class TemporalDifference(BaseModule):
         init_from: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if difference not in get_args(Difference):
-            raise ValueError(f'difference={difference!r} must be one of {get_args(Difference)}')
+        check_choice('difference', difference, Difference)
         self.difference, self.init_from = difference, init_from
         quick_gelu = uses_quick_gelu(init_from)
         self.positions = nn.Parameter(torch.empty(max_frames, width))

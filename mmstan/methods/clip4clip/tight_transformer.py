@@ -12,6 +12,7 @@ from mmstan.models.features import TextFeatures, VideoFeatures
 from mmstan.models.interactions.base import Interaction
 from mmstan.models.layers.sequence_blocks import FrameBlocks
 from mmstan.models.layers.tiles import tiled
+from mmstan.models.layers.time_table import first_positions
 from mmstan.models.towers.first_blocks import init_from_text, uses_quick_gelu
 from mmstan.registry import MODELS
 
@@ -76,19 +77,16 @@ class TightTransformer(Interaction):
             ValueError: T is more than ``max_frames``.
         """
         t = video.frames.shape[1]
-        if t >= len(self.positions):
-            raise ValueError(
-                f'{t} frames, but max_frames={len(self.positions) - 1}; sample fewer, or raise it'
-            )
+        times = first_positions(self.positions[1:], t)  # the sentence has the one before
         with torch.autocast(text.sentence.device.type, enabled=False):
             sentences = self.dropout(text.sentence.float() + self.positions[0])
-            frames = self.dropout(video.frames.float() + self.positions[1 : 1 + t])
+            frames = self.dropout(video.frames.float() + times)
             widest = 4 * sentences.shape[-1]  # the MLPs' hidden layer
             return tiled(self._score, [sentences], [frames, video.mask], per_pair=(1 + t) * widest)
 
     def _score(self, sentences: Tensor, frames: Tensor, mask: Tensor) -> Tensor:
         """A tile: sentences (a, D), frames (b, T, D) and their mask (b, T) -> scores (a, b)."""
-        a, b = len(sentences), len(frames)
+        a, b = sentences.shape[0], frames.shape[0]
         pairs = torch.cat(
             [
                 sentences[:, None, None].expand(a, b, 1, -1),

@@ -11,6 +11,7 @@ from mmstan.models.features import TextFeatures, VideoFeatures, l2_normalise
 from mmstan.models.interactions.base import Interaction
 from mmstan.models.layers.tiles import tiled
 from mmstan.registry import MODELS
+from mmstan.wording import check_choice
 
 _MASKED = -4.0  # added to a cosine, which is -1 or more, so that padding is nobody's best partner
 
@@ -59,8 +60,7 @@ class WeightedTokenWise(Interaction):
 
     def __init__(self, dim: int, *, layers: Literal[1, 2, 3] = 2) -> None:
         super().__init__()
-        if layers not in (1, 2, 3):
-            raise ValueError(f'layers={layers!r} must be 1, 2 or 3')
+        check_choice('layers', layers, (1, 2, 3))
         self.text_net, self.video_net = weight_net(dim, layers), weight_net(dim, layers)
 
     def forward(self, text: TextFeatures, video: VideoFeatures) -> Tensor:

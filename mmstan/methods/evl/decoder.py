@@ -40,7 +40,7 @@ class DecoderLayer(nn.Module):
         self.time_embedding = nn.Parameter(torch.zeros(num_frames, width))
         self.neighbours = NeighbourAttention(width, grid=grid)
         self.norm_query, self.norm_frames = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = CrossAttention(width, heads=heads, attention_width=attention_width)
+        self.attention = NarrowCrossAttention(width, heads=heads, attention_width=attention_width)
         self.norm_mlp = nn.LayerNorm(width)
         self.mlp = nn.Sequential(
             nn.Linear(width, 4 * width),
@@ -112,7 +112,7 @@ class NeighbourAttention(nn.Module):
         return mean_offset(weights.flatten(0, 1), table, self.grid).unflatten(0, weights.shape[:2])
 
 
-class CrossAttention(nn.Module):
+class NarrowCrossAttention(nn.Module):
     """Multi-head attention whose queries, keys and values may have a width of their own.
 
     Args:

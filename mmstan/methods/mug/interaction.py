@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,7 +12,9 @@ from torch import Tensor
 from mmstan.models.features import TextFeatures, VideoFeatures, l2_normalise, masked_mean
 from mmstan.models.interactions.base import Interaction
 from mmstan.models.layers.tiles import tiled
+from mmstan.models.sizes import Sizes
 from mmstan.registry import MODELS
+from mmstan.wording import check_choice
 
 Form = Literal['exact', 'simple', 'sentence']
 TextSide = Literal['tokens', 'sentence']
@@ -59,8 +61,7 @@ class Mug(Interaction):
         super().__init__()
         choices = (('form', form, Form), ('text', text, TextSide), ('video', video, VideoSide))
         for name, value, allowed in choices:
-            if value not in get_args(allowed):
-                raise ValueError(f'{name}={value!r} must be one of {get_args(allowed)}')
+            check_choice(name, value, allowed)
         if form == 'sentence' and text == 'sentence':
             raise ValueError("form='sentence' needs text='tokens', which choose the frames")
         if top_k is not None and top_k < 1:
@@ -71,6 +72,14 @@ class Mug(Interaction):
         self.reads_video_tokens = video == 'tokens'
         tile = partial(_similarity, attention=self._attention, form=form)
         self._tile: Callable[..., Tensor] = torch.compile(tile) if compiled else tile
+
+    @classmethod
+    def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """The settings of the config ``cfg`` that change in its narrow form.
+
+        The paper's sharpness of 100 is for CLIP's features.
+        """
+        return dict(sharpness=sizes.sharpness) if sizes.sharpness else {}
 
     def forward(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
         """Similarities (A, B)."""
@@ -83,20 +92,20 @@ class Mug(Interaction):
         """W (A, B, J) over the tokens and u (A, B, T) over the frames, each summing to 1."""
         with torch.autocast(text.sentence.device.type, enabled=False):
             texts, videos = self._text_side(text), self._video_side(video)
-            _, _, _, w, u = _guide(*texts, *videos, self._attention)
-        return w.transpose(1, 2), u
+            found = guide(*texts, *videos, self._attention)
+        return found.token_weight.transpose(1, 2), found.frame_weight
 
     def _text_side(self, text: TextFeatures) -> tuple[Tensor, Tensor]:
         """Unit tokens (A, J, D) and their mask (A, J)."""
         if self.text == 'sentence':
-            return l2_normalise(text.sentence)[:, None], text.mask.new_ones(len(text.mask), 1)
+            return l2_normalise(text.sentence)[:, None], text.mask.new_ones(text.mask.shape[0], 1)
         return l2_normalise(text.tokens), text.mask
 
     def _video_side(self, video: VideoFeatures) -> tuple[Tensor, Tensor]:
         """Unit frames (B, T, D) and their mask (B, T), or what stands for them."""
         if self.video == 'mean':
             mean = masked_mean(l2_normalise(video.frames), video.mask)[:, None]
-            return mean, video.mask.new_ones(len(mean), 1)
+            return mean, video.mask.new_ones(mean.shape[0], 1)
         if self.video == 'frames':
             return l2_normalise(video.frames), video.mask
         if video.tokens is None:
@@ -121,21 +130,50 @@ def _top_k(scores: Tensor, masked: Tensor, dim: int, *, k: int) -> Tensor:
     return chosen / chosen.sum(dim, keepdim=True).clamp(min=1)
 
 
-def _guide(
+class Guidance(NamedTuple):
+    """What texts and videos tell each other. A texts of J tokens, B videos of T frames."""
+
+    similarity: Tensor
+    """Every token with every frame, (A, J, B, T)."""
+    token_score: Tensor
+    """What each token finds in the video, (A, J, B) (Eq. 15-16)."""
+    frame_score: Tensor
+    """What each frame finds in the text, (A, B, T) (Eq. 11-12)."""
+    token_weight: Tensor
+    """How much each token counts, (A, J, B), summing to 1 over J (Eq. 17)."""
+    frame_weight: Tensor
+    """How much each frame counts, (A, B, T), summing to 1 over T (Eq. 13)."""
+
+
+def guide(
     tokens: Tensor,
     token_mask: Tensor,
     frames: Tensor,
     frame_mask: Tensor,
     attention: Callable[[Tensor, Tensor, int], Tensor],
-) -> tuple[Tensor, ...]:
-    """S (a, J, b, T); a, w (a, J, b); b, u (a, b, T)."""
-    s = (tokens.flatten(0, 1) @ frames.flatten(0, 1).T).unflatten(0, tokens.shape[:2])
-    s = s.unflatten(2, frames.shape[:2])  # (a, J, b, T)
-    no_token = torch.where(token_mask, 0.0, _MASKED)[:, :, None]  # (a, J, 1)
-    no_frame = torch.where(frame_mask, 0.0, _MASKED)  # (b, T)
-    a = (attention(s, no_frame, 3) * s).sum(3)  # Eq. 15-16
-    b = (attention(s, no_token[..., None], 1) * s).sum(1)  # Eq. 11-12
-    return s, a, b, attention(a, no_token, 1), attention(b, no_frame, 2)  # Eq. 17, 13
+) -> Guidance:
+    """Let tokens choose frames, and frames choose tokens.
+
+    Args:
+        tokens: Unit tokens (A, J, D).
+        token_mask: Which tokens are real (A, J).
+        frames: Unit frames (B, T, D).
+        frame_mask: Which frames are real (B, T).
+        attention: Scores, what is added to hide padding, dimension -> weights over the dimension.
+    """
+    # Every token with every frame, by one matrix product.
+    similarity = (tokens.flatten(0, 1) @ frames.flatten(0, 1).T).unflatten(0, tokens.shape[:2])
+    similarity = similarity.unflatten(2, frames.shape[:2])  # (A, J, B, T)
+    # Padding takes no part in a softmax.
+    hidden_tokens = torch.where(token_mask, 0.0, _MASKED)[:, :, None]  # (A, J, 1)
+    hidden_frames = torch.where(frame_mask, 0.0, _MASKED)  # (B, T)
+    # What each token finds in the video (Eq. 15-16), and each frame in the text (Eq. 11-12).
+    token_score = (attention(similarity, hidden_frames, 3) * similarity).sum(3)  # (A, J, B)
+    frame_score = (attention(similarity, hidden_tokens[..., None], 1) * similarity).sum(1)
+    # A high score earns a high weight: Eq. 17 for tokens, Eq. 13 for frames.
+    token_weight = attention(token_score, hidden_tokens, 1)
+    frame_weight = attention(frame_score, hidden_frames, 2)
+    return Guidance(similarity, token_score, frame_score, token_weight, frame_weight)
 
 
 def _similarity(
@@ -147,12 +185,15 @@ def _similarity(
     attention: Callable[[Tensor, Tensor, int], Tensor],
     form: Form,
 ) -> Tensor:
-    """One tile: similarities (a, b)."""
-    s, a, b, w, u = _guide(tokens, token_mask, frames, frame_mask, attention)
-    if form == 'simple':
-        return ((w * a).sum(1) + (u * b).sum(2)) / 2
-    if form == 'sentence':  # the last real token is the sentence: end of text, or CoCa's class
-        last = token_mask.shape[1] - 1 - token_mask.flip(1).int().argmax(1)  # (a)
-        s_last = s[torch.arange(len(s), device=s.device), last]  # (a, b, T)
-        return (s_last * u).sum(2)
-    return (w * (s * u[:, None]).sum(3)).sum(1)  # Eq. 14, 18, 19
+    """One tile: similarities (A, B) of its A texts and B videos."""
+    found = guide(tokens, token_mask, frames, frame_mask, attention)
+    w, u = found.token_weight, found.frame_weight
+    if form == 'simple':  # the mean of both sides' own scores
+        return ((w * found.token_score).sum(1) + (u * found.frame_score).sum(2)) / 2
+    if form == 'sentence':
+        # The last real token is the sentence: end of text, or CoCa's class token.
+        last = token_mask.shape[1] - 1 - token_mask.flip(1).int().argmax(1)  # (A)
+        rows = torch.arange(last.shape[0], device=last.device)
+        return (found.similarity[rows, last] * u).sum(2)
+    # The weighted tokens times the weighted frames is w^T S u (Eq. 14, 18, 19).
+    return (w * (found.similarity * u[:, None]).sum(3)).sum(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,10 @@ from torch.utils.checkpoint import checkpoint
 
 from mmstan.methods.stan.branch import IntraFrame, Levels, STANBranch, call
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
+from mmstan.models.layers.time_table import TimeInterpolation
+from mmstan.models.sizes import Sizes
 from mmstan.registry import MODELS
+from mmstan.wording import check_choice
 
 
 @MODELS.register_module()
@@ -54,7 +57,7 @@ class STAN(VideoBackbone):
         intra_frame: IntraFrame = 'frame',
         networks: int = 1,
         max_frames: int = 64,
-        time_interpolation: Literal['linear'] | None = None,
+        time_interpolation: TimeInterpolation | None = None,
         drop_path: float = 0.1,
         dropout: float = 0.0,
         level_projection: bool = False,
@@ -84,6 +87,21 @@ class STAN(VideoBackbone):
         )
         self.checkpointing = checkpointing
 
+    @classmethod
+    def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """See :meth:`VideoBackbone.narrowed`: levels keep their distance from the last block."""
+        changed = super().narrowed(cfg, sizes)
+        if sizes.layers and 'levels' in cfg:
+            tower = cfg['tower']
+            depth = MODELS.get(tower['type']).depth(tower)
+            changed.update(levels=_shift_levels(cfg['levels'], depth, sizes.layers))
+        return changed
+
+    def layer_groups(self) -> dict[str, list[nn.Module]]:
+        """See :meth:`VideoBackbone.layer_groups`: the first branch's layers are a group."""
+        branch = cast(STANBranch, self.branches[0])
+        return {**super().layer_groups(), 'branch': list(branch.layers)}
+
     def init_weights(self) -> None:
         """Load the tower's weights, then start the branches from its blocks."""
         super().init_weights()
@@ -104,7 +122,7 @@ class STAN(VideoBackbone):
         images = clip_to_images(clip)
         tower, grid = self.tower, self.tower.grid(images)
         outputs = self._run_tower(images, only_cls)
-        outputs = {number: x.unflatten(0, (len(clip), -1)) for number, x in outputs.items()}
+        outputs = {number: x.unflatten(0, (clip.shape[0], -1)) for number, x in outputs.items()}
         embedding = tower.class_embedding, tower.positions(grid)
         results = [
             branch(outputs, embedding, grid, only_cls=only_cls, run=self._run)
@@ -155,11 +173,22 @@ def _check_levels(levels: Levels, depth: int) -> None:
 
 
 def _check_modules(cross_frame: Mapping[str, Any] | None, intra_frame: str) -> None:
-    if intra_frame not in ('frame', 'joint', 'none'):
-        raise ValueError(f"intra_frame='{intra_frame}': 'frame', 'joint' or 'none'")
+    check_choice('intra_frame', intra_frame, IntraFrame)
     if intra_frame == 'joint' and cross_frame is not None:
         raise ValueError(
             "intra_frame='joint' already sees all frames; it goes with cross_frame=None"
         )
     if intra_frame == 'none' and cross_frame is None:
         raise ValueError("intra_frame='none' and cross_frame=None leave the branch empty")
+
+
+def _shift_levels(levels: Sequence[int | None], depth: int, layers: int) -> tuple[int | None, ...]:
+    """Levels in ``depth`` blocks -> levels in ``layers`` blocks, as far from the last block.
+
+    >>> _shift_levels((9, 10, 11, 12), 12, 4), _shift_levels((3, 6, 9, 12), 12, 4)
+    ((1, 2, 3, 4), (1, 4))
+    >>> _shift_levels((9, None), 12, 4)
+    (1, None)
+    """
+    found = [level if level is None else max(1, level - depth + layers) for level in levels]
+    return tuple(x for i, x in enumerate(found) if x is None or x not in found[:i])

@@ -11,10 +11,10 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmstan.methods.stan.layer import STANLayer
+from mmstan.models.layers.time_table import TimeInterpolation, first_positions
 from mmstan.models.towers import BaseImageTower
 from mmstan.registry import MODELS
 
@@ -50,7 +50,7 @@ class STANBranch(nn.Module):
         cross_frame: Mapping[str, Any] | None,
         intra_frame: IntraFrame,
         max_frames: int,
-        time_interpolation: Literal['linear'] | None,
+        time_interpolation: TimeInterpolation | None,
         drop_path: float,
         dropout: float,
         level_projection: bool,
@@ -124,15 +124,7 @@ class STANBranch(nn.Module):
         Raises:
             ValueError: The table is shorter and no interpolation was asked for.
         """
-        table = self.time_embedding
-        if t <= len(table):
-            return table[:t]
-        if self.time_interpolation is None:
-            raise ValueError(
-                f'{t} frames, but the time table holds max_frames={len(table)}; sample fewer, '
-                "raise max_frames, or stretch the table with time_interpolation='linear'"
-            )
-        return F.interpolate(table.T[None], size=t, mode='linear', align_corners=False)[0].T
+        return first_positions(self.time_embedding, t, interpolation=self.time_interpolation)
 
 
 def copied_blocks(levels: Levels, depth: int) -> tuple[int, ...]:

@@ -76,4 +76,4 @@ class STANLayer(nn.Module):
         """All T*L patches of the clip with the class token."""
         x = torch.cat([cls, patches.flatten(1, 2)], dim=1)  # (N, 1+T*L, C)
         update = self.drop_path(block.attend(x, queries))
-        return update[:, :1], update[:, 1:].reshape(len(x), *patches.shape[1:-1], -1)
+        return update[:, :1], update[:, 1:].reshape(x.shape[0], *patches.shape[1:-1], -1)

@@ -5,7 +5,7 @@ Letters: N clips, T frames, L patches, C width of the tower, D joint space.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from mmstan.methods.xclip.message_token import MessageToken
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
 from mmstan.registry import MODELS
+from mmstan.wording import check_choice
 
 # Of an `ImageTower`; MMPretrain's tower resizes its own when it is loaded.
 _POSITIONS = 'tower.visual.positional_embedding'
@@ -71,6 +72,8 @@ class XCLIP(VideoBackbone):
         (torch.Size([2, 8, 16]), torch.Size([2, 16, 16]))
     """
 
+    unused_by_map: ClassVar[tuple[str, ...]] = (*VideoBackbone.unused_by_map, r'context\..*')
+
     def __init__(
         self,
         tower: dict[str, Any],
@@ -81,8 +84,7 @@ class XCLIP(VideoBackbone):
         checkpointing: bool = False,
     ) -> None:
         super().__init__(tower)
-        if grid_interpolation not in (None, 'bicubic'):
-            raise ValueError(f"grid_interpolation={grid_interpolation!r}: 'bicubic' or None")
+        check_choice('grid_interpolation', grid_interpolation, ('bicubic',), optional=True)
         width, heads = self.tower.width, self.tower.heads
         rates = [float(rate) for rate in np.linspace(0, drop_path, len(self.tower.blocks))]
         self.messages = nn.ModuleList(
@@ -92,7 +94,7 @@ class XCLIP(VideoBackbone):
         self.context = VisualContext(width, self.out_dim) if context else None
         self.grid_interpolation = grid_interpolation
         self.checkpointing = checkpointing
-        self.register_load_state_dict_pre_hook(_fit_positions)
+        self.register_load_state_dict_pre_hook(_resize_loaded_positions)
 
     def forward(self, clip: Tensor) -> Any:
         """Clip (N, 3, T, H, W) -> frames (N, T, D), or (frames, context (N, L, D))."""
@@ -110,7 +112,7 @@ class XCLIP(VideoBackbone):
     def _run(self, clip: Tensor, *, only_cls: bool) -> Tensor:
         """Clip -> tokens of the last block (N, T, 1 + L, C), or class tokens (N, T, 1, C)."""
         x = self.tower.embed(clip_to_images(clip))
-        n, last = len(clip), len(self.messages) - 1
+        n, last = clip.shape[0], len(self.messages) - 1
         for k in range(len(self.messages)):
             inputs = k, x, n, only_cls and k == last
             if self.checkpointing and torch.is_grad_enabled():
@@ -135,7 +137,9 @@ def _by_clip(drop: nn.Module, update: Tensor, n: int) -> Tensor:
     return drop(update.unflatten(0, (n, -1))).flatten(0, 1)
 
 
-def _fit_positions(backbone: XCLIP, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+def _resize_loaded_positions(
+    backbone: XCLIP, state: dict[str, Tensor], prefix: str, *_: Any
+) -> None:
     """Give a loaded position table (1 + L, C) the tower's grid, where that was asked for.
 
     Raises:

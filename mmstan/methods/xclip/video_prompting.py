@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmstan.models.layers.attention import linear, quick_gelu_mlp
-from mmstan.models.layers.tiles import tiled
+from mmstan.models.layers.attention import apply_linear, quick_gelu_mlp
+from mmstan.models.layers.tiles import in_one_tile, tiled
 
 _ELEMENTS = {'cpu': 2**22, 'cuda': 2**26}  # of a tile's widest tensor; larger ones are no faster
 
@@ -42,9 +42,9 @@ class PromptingLayer(nn.Module):
         """Classes (N, K, D), or (1, K, D) if yet alike for all videos -> (N, K, D)."""
         q = self.query(self.ln_1(x)).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         k, v = keys_values.permute(2, 0, 3, 1, 4).unbind(0)  # each (N, heads, L, D/heads)
-        update = F.scaled_dot_product_attention(q.expand(len(k), -1, -1, -1), k, v)
+        update = F.scaled_dot_product_attention(q.expand(k.shape[0], -1, -1, -1), k, v)
         update = update.transpose(1, 2).flatten(2)  # (N, K, D)
-        x = x + linear(update, self.out.weight, self.out.bias)
+        x = x + apply_linear(update, self.out)
         return x + quick_gelu_mlp(self.ln_2(x), self.up, self.down)
 
 
@@ -84,7 +84,7 @@ class VideoPrompting(nn.Module):
         # A pair's widest tensor: the MLP's, or attention's where it is not fused.
         widest = max(4 * texts.shape[1], self.heads * context.shape[1])
         elements = _ELEMENTS.get(texts.device.type, 2**24)
-        if len(texts) * len(video) * widest <= elements:
+        if in_one_tile() or texts.shape[0] * video.shape[0] * widest <= elements:
             return self._cosines(texts, *videos).T
         return tiled(self._cosines, [texts], videos, per_pair=widest, elements=elements).T
 

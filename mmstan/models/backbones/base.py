@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 
+from mmstan.models.sizes import Sizes
 from mmstan.models.towers import BaseImageTower
 from mmstan.registry import MODELS
 
@@ -21,6 +23,9 @@ class VideoBackbone(BaseModule, ABC):
 
     out_dim: int
     """Width D' of the features."""
+    unused_by_map: ClassVar[tuple[str, ...]] = (r'tower\.visual\.proj',)
+    """Names of the parameters that :meth:`tokens`, normalised by the tower's last norm, do not
+    read, as regular expressions: they get no gradient from a map of the patches."""
 
     def __init__(self, tower: dict[str, Any]) -> None:
         super().__init__()
@@ -34,6 +39,29 @@ class VideoBackbone(BaseModule, ABC):
     @abstractmethod
     def tokens(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> tokens (N, T, 1 + L, C), a frame's class token first."""
+
+    def layer_groups(self) -> dict[str, list[nn.Module]]:
+        """Layers by the name of their group, each group from its first to its last layer."""
+        return {'tower': list(self.tower.blocks)}
+
+    @classmethod
+    def tower_frames(cls, cfg: Mapping[str, Any], frames: int) -> int:
+        """How many of a clip's ``frames`` the tower sees, with the backbone's config ``cfg``."""
+        return frames
+
+    @classmethod
+    def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """The settings of the backbone's config ``cfg`` that change in its narrow form.
+
+        The tower's own change apart; ``cfg['tower']`` is still as configured.
+        """
+        return dict(num_frames=sizes.frames) if sizes.frames and 'num_frames' in cfg else {}
+
+    @classmethod
+    def narrow_width(cls, cfg: Mapping[str, Any], sizes: Sizes) -> int:
+        """Width D' of the features in the narrow form of ``cfg``."""
+        tower: type[BaseImageTower] = MODELS.get(cfg['tower']['type'])
+        return tower.narrow_joint_dim(sizes)
 
 
 def clip_to_images(clip: Tensor) -> Tensor:

@@ -127,7 +127,7 @@ class ClassTexts(BaseModule):
         features = features.unflatten(0, (-1, templates)).mean(dim=1)  # (K, D)
         if not self.sample_template:
             features = F.normalize(features, dim=-1)
-        return TextFeatures(features[:, None], features, text.mask.new_ones(len(features), 1))
+        return TextFeatures(features[:, None], features, text.mask.new_ones(features.shape[0], 1))
 
     def _read(self, ids: Tensor) -> TextFeatures:
         """Run the tower, the learned context in the place of the first words."""
@@ -136,7 +136,7 @@ class ClassTexts(BaseModule):
         x, attn_mask = self.tower.embed(ids)  # (M, J, C): start, context, sentence
         end = 1 + self.context_vectors
         context = self.context_embedding + self.tower.text.positional_embedding[1:end]
-        context = context.to(x.dtype).expand(len(x), -1, -1)
+        context = context.to(x.dtype).expand(x.shape[0], -1, -1)
         x = torch.cat([x[:, :1], context, x[:, end:]], dim=1)
         return self.tower.encode(x, attn_mask, ids)
 

@@ -13,6 +13,7 @@ from mmstan.models.features import TextFeatures, VideoFeatures
 from mmstan.models.interactions import Interaction
 from mmstan.models.losses.contrastive import contrastive_loss
 from mmstan.registry import MODELS
+from mmstan.wording import check_choice
 
 
 @MODELS.register_module()
@@ -44,8 +45,7 @@ class RetrievalHead(BaseModule):
             raise ValueError(f'scale={scale} must be above 0 and at most max_scale={max_scale}')
         if max_scale is not None and not trainable_scale:
             raise ValueError(f'max_scale={max_scale} bounds a scale that trainable_scale=True sets')
-        if reduction not in ('sum', 'mean'):
-            raise ValueError(f"reduction={reduction!r} must be 'sum' or 'mean'")
+        check_choice('reduction', reduction, ('sum', 'mean'))
         self.interaction: Interaction = MODELS.build(interaction)
         self.reduction = reduction
         self.max_scale = max_scale

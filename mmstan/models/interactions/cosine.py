@@ -10,6 +10,7 @@ from torch import Tensor
 from mmstan.models.features import TextFeatures, VideoFeatures, l2_normalise, masked_mean
 from mmstan.models.interactions.base import Interaction
 from mmstan.registry import MODELS
+from mmstan.wording import check_choice
 
 
 @MODELS.register_module()
@@ -25,8 +26,7 @@ class Cosine(Interaction):
 
     def __init__(self, *, frames: Literal['normalised', 'raw'] = 'normalised') -> None:
         super().__init__()
-        if frames not in ('normalised', 'raw'):
-            raise ValueError(f"frames={frames!r} must be 'normalised' or 'raw'")
+        check_choice('frames', frames, ('normalised', 'raw'))
         self.frames = frames
 
     def forward(self, text: TextFeatures, video: VideoFeatures) -> Tensor:

@@ -5,9 +5,53 @@ Letters: B sequences, S tokens, C width.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
+from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
+
+_PLAIN = (nn.Linear, nn.modules.linear.NonDynamicallyQuantizableLinear)
+_HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
+
+
+def is_plain(layer: nn.Module) -> bool:
+    """Whether ``layer`` does what its weight and bias say, so that a fused path may read them.
+
+    LoRA's wrappers, quantised and parametrised layers, layers with hooks and layers whose
+    ``forward`` was replaced do something else: call them.
+    """
+    if type(layer) not in _PLAIN or 'forward' in vars(layer):
+        return False
+    if any(getattr(layer, hooks) for hooks in _HOOKS):
+        return False
+    # Torchao leaves the layer as it is and replaces the weight by a subclass of Tensor.
+    return torch.compiler.is_compiling() or type(layer.weight) in (Tensor, nn.Parameter)
+
+
+def apply_linear(x: Tensor, layer: nn.Module) -> Tensor:
+    """``layer(x)``, by :func:`linear` where the layer is a plain one."""
+    if not is_plain(layer):
+        return layer(x)
+    plain = cast(nn.Linear, layer)
+    return linear(x, plain.weight, plain.bias)
+
+
+def input_projection(attn: nn.Module) -> tuple[Tensor, Tensor | None]:
+    """Weight (3C, C) and bias (3C) of the queries, keys and values of ``attn``.
+
+    Raises:
+        TypeError: ``attn`` is no ``nn.MultiheadAttention``, but a wrapper around one, whose own
+            weights would be left out.
+    """
+    if not isinstance(attn, nn.MultiheadAttention):
+        raise TypeError(
+            f'attention is a {type(attn).__name__}, expected nn.MultiheadAttention: queries, '
+            'keys and values are computed from in_proj_weight, which a wrapper does not change; '
+            'wrap out_proj, mlp.c_fc and mlp.c_proj, or parametrise in_proj_weight'
+        )
+    return attn.in_proj_weight, attn.in_proj_bias
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -61,12 +105,11 @@ def self_attention(x: Tensor, in_proj: tuple[Tensor, Tensor | None], heads: int)
     return attention(*queries_keys_values(x, in_proj, heads))
 
 
-def quick_gelu_mlp(x: Tensor, up: nn.Linear, down: nn.Linear) -> Tensor:
+def quick_gelu_mlp(x: Tensor, up: nn.Module, down: nn.Module) -> Tensor:
     """``down(q(up(x)))`` with QuickGELU ``q(h) = h sigmoid(1.702 h) = silu(1.702 h) / 1.702``.
 
     The two factors go into the matrix products, where they cost nothing, so that one pass over the
-    wide activations is left of three. The layers' weights are read, their ``forward`` (and hooks on
-    it) is not called.
+    wide activations is left of three. Layers that are not plain ones (:func:`is_plain`) are called.
 
     Args:
         x: Tokens (..., C).
@@ -76,6 +119,9 @@ def quick_gelu_mlp(x: Tensor, up: nn.Linear, down: nn.Linear) -> Tensor:
     Returns:
         Tokens (..., C).
     """
+    if not (is_plain(up) and is_plain(down)):
+        return down(QuickGELU()(up(x)))
+    up, down = cast(nn.Linear, up), cast(nn.Linear, down)
     scale = 1.702
     if torch.compiler.is_compiling():  # the compiler merges the factors into its own passes
         h = F.silu(scale * linear(x, up.weight, up.bias))

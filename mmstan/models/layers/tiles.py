@@ -34,9 +34,11 @@ def tiled(
         per_pair: Numbers that ``score`` holds for each pair, J * T for token-wise interactions.
         elements: Numbers that a tile may hold, by default what suits the device.
     """
+    if in_one_tile():
+        return score(*texts, *videos)
     if elements is None:
         elements = _ELEMENTS.get(texts[0].device.type, 2**24)
-    rows, columns = tile_shape(len(texts[0]), len(videos[0]), elements // per_pair)
+    rows, columns = tile_shape(texts[0].shape[0], videos[0].shape[0], elements // per_pair)
     if torch.is_grad_enabled():
         score = partial(checkpoint, score, use_reentrant=False, preserve_rng_state=False)
     strips = list(zip(*(x.split(columns) for x in videos)))
@@ -46,6 +48,11 @@ def tiled(
             for text in zip(*(x.split(rows) for x in texts))
         ]
     )
+
+
+def in_one_tile() -> bool:
+    """Whether a model is being exported or traced: its tiles would be those of one batch size."""
+    return torch.compiler.is_exporting() or torch.jit.is_tracing()
 
 
 def tile_shape(rows: int, columns: int, pairs: int) -> tuple[int, int]:

@@ -36,8 +36,8 @@ def contrastive_loss(
     Returns:
         Text-to-video and video-to-text loss, each the mean over this process's n.
     """
-    first = get_rank() * len(text[0])
-    targets = torch.arange(first, first + len(text[0]), device=text[0].device)
+    first = get_rank() * text[0].shape[0]
+    targets = torch.arange(first, first + text[0].shape[0], device=text[0].device)
     if get_world_size() == 1:
         rows = score(text, video)
         columns = rows.T

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor
 from typing_extensions import Self
 
+from mmstan.models.sizes import Sizes
 from mmstan.models.towers.block import Block
 
 
@@ -23,16 +27,34 @@ class Tower(BaseModule):
     def __init__(self, *, frozen: bool = False) -> None:
         super().__init__()
         self.frozen = frozen
+        self.has_weights = False  # set by `init_weights`, and by any checkpoint that is loaded
+        self.register_load_state_dict_pre_hook(_note_weights)
 
     def freeze(self) -> None:
         """Stop the gradients of all parameters, where the tower is frozen."""
         if self.frozen:
             self.requires_grad_(False)
-            self.eval()
+            super().train(False)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training mode, unless frozen."""
+        """Switch to training mode, unless frozen.
+
+        A model that is used with the weights of its constructor is said once: MMAction2's
+        ``init_recognizer(config, None)`` gives one.
+        """
+        if not mode and not (self.has_weights or self.is_init):
+            self.has_weights = True
+            print_log(
+                f'{type(self).__name__} is put to use with random weights: give a checkpoint, or '
+                'call init_weights() of the model',
+                'current',
+                logging.WARNING,
+            )
         return super().train(mode and not self.frozen)
+
+
+def _note_weights(tower: Tower, *_: Any) -> None:
+    tower.has_weights = True
 
 
 class BaseImageTower(Tower, ABC):
@@ -46,6 +68,16 @@ class BaseImageTower(Tower, ABC):
     joint_dim: int
     reads_patches: bool
     """Whether :meth:`project` reads the patch tokens, so that none may be left out."""
+
+    @classmethod
+    @abstractmethod
+    def depth(cls, cfg: Mapping[str, Any]) -> int:
+        """How many blocks the tower of the config ``cfg`` has; nothing is built."""
+
+    @classmethod
+    def narrow_joint_dim(cls, sizes: Sizes) -> int:
+        """D in the narrow form of ``sizes``."""
+        return sizes.joint
 
     @property
     @abstractmethod
@@ -105,7 +137,7 @@ class BaseImageTower(Tower, ABC):
     def embed(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> the first block's input (B, 1 + L, C)."""
         patches = self.patchify(images)
-        cls = self.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
+        cls = self.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)
         tokens = torch.cat([cls, patches], dim=1)
         return self.finish(tokens + self.positions(self.grid(images)).to(patches.dtype))
 
@@ -115,6 +147,12 @@ class BaseImageTower(Tower, ABC):
             tokens = block(tokens)
         last = self.blocks[-1]
         return last(tokens) if self.reads_patches else last.first_row(tokens)
+
+    def run_all_rows(self, tokens: Tensor) -> Tensor:
+        """The first block's input (B, 1 + L, C) -> every token after the last block, same shape."""
+        for block in self.blocks:
+            tokens = block(tokens)
+        return tokens
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> joint space (B, D), not normalised."""

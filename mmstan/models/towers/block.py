@@ -7,7 +7,13 @@ from abc import ABC, abstractmethod
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 from torch import Tensor, nn
 
-from mmstan.models.layers.attention import attention, linear, queries_keys_values, quick_gelu_mlp
+from mmstan.models.layers.attention import (
+    apply_linear,
+    attention,
+    input_projection,
+    queries_keys_values,
+    quick_gelu_mlp,
+)
 
 
 class Block(nn.Module, ABC):
@@ -66,13 +72,12 @@ class OpenClipBlock(Block):
         self, x: Tensor, queries: int | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """See :meth:`Block.queries_keys_values`."""
-        in_proj = self.attn.in_proj_weight, self.attn.in_proj_bias
+        in_proj = input_projection(self.attn)
         return queries_keys_values(self.ln_1(x), in_proj, self.attn.num_heads, queries=queries)
 
     def project_out(self, x: Tensor) -> Tensor:
         """See :meth:`Block.project_out`."""
-        out_proj = self.attn.out_proj
-        return self.ls_1(linear(x, out_proj.weight, out_proj.bias))
+        return self.ls_1(apply_linear(x, self.attn.out_proj))
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """See :meth:`Block.feed_forward`."""

@@ -12,10 +12,11 @@ from open_clip.transformer import ResidualAttentionBlock
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
-from mmstan.models.towers.architecture import find_architecture
+from mmstan.models.sizes import Sizes
+from mmstan.models.towers.architecture import find_architecture, narrow_architecture
 from mmstan.models.towers.base import BaseImageTower
 from mmstan.models.towers.block import Block, OpenClipBlock
-from mmstan.models.towers.weights import find_weights, load_part, read_weights
+from mmstan.models.towers.weights import find_weights, load_part, read_weights, resize_table
 from mmstan.registry import MODELS
 
 
@@ -79,15 +80,27 @@ class ImageTower(BaseImageTower):
         print_log(f'image tower {arch.name}: {activation}, weights {pretrained}', logger='current')
         self.freeze()
 
+    @classmethod
+    def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """The settings of the config ``cfg`` that change in its narrow form."""
+        model = narrow_architecture(cfg['model'], cfg.get('pretrained'), sizes)
+        return dict(model=model, pretrained=sizes.pretrained)
+
+    @classmethod
+    def depth(cls, cfg: Mapping[str, Any]) -> int:
+        """See :meth:`BaseImageTower.depth`."""
+        return int(find_architecture(cfg['model'], cfg.get('pretrained')).vision_cfg['layers'])
+
     def init_weights(self) -> None:
         """Load ``pretrained``, all tensors of the image tower or an error."""
+        self.has_weights = True
         if self.pretrained is None:
             return
         path = find_weights(self.model, self.pretrained)
         state = read_weights(path)
         table = state.get('visual.positional_embedding')
         if table is not None and len(table) != len(self.visual.positional_embedding):
-            resize_pos_embed(state, self)
+            resize_table(resize_pos_embed, state, self, path)
             grid = 'x'.join(map(str, self.visual.grid_size))
             print_log(f'{path}: {len(table) - 1} patch positions -> {grid}', 'current')
         load_part(self.visual, state, prefix='visual.', source=str(path))

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmstan.models.layers.attention import queries_keys_values
+from mmstan.models.layers.attention import is_plain, queries_keys_values
+from mmstan.models.sizes import Sizes
 from mmstan.models.towers.base import BaseImageTower
 from mmstan.models.towers.block import Block
 from mmstan.registry import MODELS
@@ -32,8 +33,11 @@ class MMPretrainBlock(Block):
         self, x: Tensor, queries: int | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """See :meth:`Block.queries_keys_values`."""
-        in_proj = self.attn.qkv.weight, self.attn.qkv.bias
-        return queries_keys_values(self.ln1(x), in_proj, self.attn.num_heads, queries=queries)
+        qkv, heads, x = self.attn.qkv, self.attn.num_heads, self.ln1(x)
+        if is_plain(qkv):
+            return queries_keys_values(x, (qkv.weight, qkv.bias), heads, queries=queries)
+        q, k, v = qkv(x).unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+        return q[:, :, :queries], k, v
 
     def project_out(self, x: Tensor) -> Tensor:
         """See :meth:`Block.project_out`."""
@@ -74,6 +78,24 @@ class MMPretrainImageTower(BaseImageTower):
         self.heads = heads
         self.freeze()
 
+    @classmethod
+    def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """See :meth:`ImageTower.narrowed`; depth and patches stay the config's."""
+        width = sizes.width
+        narrow = dict(embed_dims=width, num_heads=sizes.heads, feedforward_channels=4 * width)
+        arch = {**_named_sizes(cfg['vit']['arch']), **narrow}
+        return dict(vit=dict(cfg['vit'], arch=arch, init_cfg=None))
+
+    @classmethod
+    def narrow_joint_dim(cls, sizes: Sizes) -> int:
+        """There is no joint space: D is the width."""
+        return sizes.width
+
+    @classmethod
+    def depth(cls, cfg: Mapping[str, Any]) -> int:
+        """See :meth:`BaseImageTower.depth`."""
+        return int(_named_sizes(cfg['vit']['arch'])['num_layers'])
+
     @property
     def blocks(self) -> Sequence[Block]:
         """See :attr:`BaseImageTower.blocks`."""
@@ -112,3 +134,10 @@ class MMPretrainImageTower(BaseImageTower):
     def project_tokens(self, tokens: Tensor) -> Tensor:
         """See :meth:`BaseImageTower.project_tokens`."""
         return self.visual.ln1(tokens) if self.visual.final_norm else tokens
+
+
+def _named_sizes(arch: str | dict[str, Any]) -> dict[str, Any]:
+    """The sizes that MMPretrain means by a name."""
+    from mmpretrain.models.backbones import VisionTransformer  # which takes seconds
+
+    return VisionTransformer.arch_zoo[arch] if isinstance(arch, str) else arch

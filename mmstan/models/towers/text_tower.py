@@ -13,9 +13,10 @@ from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
 from mmstan.models.features import TextFeatures
-from mmstan.models.towers.architecture import find_architecture
+from mmstan.models.sizes import Sizes
+from mmstan.models.towers.architecture import find_architecture, narrow_architecture
 from mmstan.models.towers.base import Tower
-from mmstan.models.towers.weights import find_weights, load_part, read_weights
+from mmstan.models.towers.weights import find_weights, load_part, read_weights, resize_table
 from mmstan.registry import MODELS
 
 
@@ -51,15 +52,22 @@ class TextTower(Tower):
         print_log(f'text tower {arch.name}: {activation}, weights {pretrained}', logger='current')
         self.freeze()
 
+    @classmethod
+    def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """The settings of the config ``cfg`` that change in its narrow form."""
+        model = narrow_architecture(cfg['model'], cfg.get('pretrained'), sizes)
+        return dict(model=model, pretrained=sizes.pretrained)
+
     def init_weights(self) -> None:
         """Load ``pretrained``, all tensors of the text tower or an error."""
+        self.has_weights = True
         if self.pretrained is None:
             return
         path = find_weights(self.model, self.pretrained)
         state = read_weights(path)
         table = state.get('text.positional_embedding')
         if table is not None and table.shape[1] == self.width and len(table) != self.text.num_pos:
-            resize_text_pos_embed(state, self)
+            resize_table(resize_text_pos_embed, state, self, path)
             print_log(f'{path}: {len(table)} text positions -> {self.text.num_pos}', 'current')
         load_part(self.text, state, prefix='text.', source=str(path))
 
@@ -127,6 +135,8 @@ class TextTower(Tower):
         last = ids.argmax(dim=1)  # end of text has the highest id; argmax takes the first of them
         mask = torch.arange(ids.shape[1], device=ids.device) <= last[:, None]
         if self.has_class_token:
-            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+            mask = torch.cat([mask, mask.new_ones(mask.shape[0], 1)], dim=1)
             return TextFeatures(tokens, tokens[:, -1], mask)
-        return TextFeatures(tokens, tokens[torch.arange(len(ids), device=ids.device), last], mask)
+        return TextFeatures(
+            tokens, tokens[torch.arange(ids.shape[0], device=ids.device), last], mask
+        )
