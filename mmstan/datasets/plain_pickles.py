@@ -75,9 +75,9 @@ class _NumberType:
         self.code = code
 
     def set_order(self, state: tuple[Any, ...]) -> None:
-        """Of the version, the byte order and what only records have, take the order."""
-        _, order, *of_records = state
-        if order not in ('<', '>', '|', '=') or any(part is not None for part in of_records[:3]):
+        """Take the byte order; the rest says that it is a plain number, or it is refused."""
+        order = state[1]
+        if order not in ('<', '>', '|', '=') or state != (3, order, None, None, None, -1, -1, 0):
             raise pickle.UnpicklingError('it asks for numbers of a type of its own')
         self.code = ('>' if order == '>' else '<') + self.code.lstrip('<>=|')
 

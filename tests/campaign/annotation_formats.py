@@ -44,6 +44,7 @@ from mmstan.config.labels import check_labels
 from mmstan.models.heads import read_class_names
 
 REMOTE = 's3://bucket/videos'
+_FAST = dict(serialize_data=False)  # collects no garbage among a million imported objects
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,14 @@ def text_reader(cls: type, argument: str = 'ann_file', **fixed: str) -> Callable
         files = {key: str(path.parent / name) for key, name in fixed.items()}
         prefix = dict(video=REMOTE)
         arguments = {**files, argument: str(path)}
-        return shown(cls(**arguments, data_prefix=prefix, test_mode=True, missing='report'))
+        common = dict(test_mode=True, missing='report', **_FAST)
+        return shown(cls(**arguments, data_prefix=prefix, **common))
 
     return read
 
 
 def read_list(path: Path, videos: Path) -> Any:
-    dataset = datasets.VideoDataset(str(path), [], data_prefix=dict(video=str(videos)))
+    dataset = datasets.VideoDataset(str(path), [], data_prefix=dict(video=str(videos)), **_FAST)
     samples = [dataset.get_data_info(i) for i in range(len(dataset))]
     found = []
     for sample in samples:
@@ -99,7 +101,7 @@ def read_list(path: Path, videos: Path) -> Any:
 
 
 def read_segments(path: Path, videos: Path) -> Any:
-    dataset = datasets.EpicKitchens(str(path), data_prefix=dict(video=str(videos)), pipeline=[])
+    dataset = datasets.EpicKitchens(str(path), data_prefix=dict(video=str(videos)), **_FAST)
     samples = [dataset.get_data_info(i) for i in range(len(dataset))]
     return [
         (name_of(Path(s['filename']).stem), s['start_seconds'], s['end_seconds'], s['label'])
