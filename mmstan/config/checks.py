@@ -44,7 +44,7 @@ def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:
         lines = '\n'.join(f'  {path}  ({key})' for key, path in missing)
         raise FileNotFoundError(
             f'{cfg.filename} needs data that are not here:\n{lines}\n'
-            'Prepare them as "Data preparation" in the README says (videos with captions: '
+            'Prepare them as docs/data.md says (videos with captions: '
             'docs/retrieval.md), or set these keys with --cfg-options; `python '
             'tools/data/moving_shapes.py` renders those of the quickstart'
         )
