@@ -15,11 +15,11 @@ from mmstan.benchmark.model_zoo import metafiles, read_metafile, write_metafile
 from mmstan.benchmark.view import (
     build,
     count_view,
-    size_of_view,
+    find_view_size,
     use_stand_ins,
     without_computing,
 )
-from mmstan.config.narrow import backbone_class
+from mmstan.config.narrow import find_backbone
 
 
 def count_figures(config: Path) -> dict[str, Any]:
@@ -27,13 +27,13 @@ def count_figures(config: Path) -> dict[str, Any]:
     cfg = Config.fromfile(config)
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     cfg.pop('test_pipeline', None)  # what is tested is in the loader
-    frames, size = size_of_view(cfg)
+    frames, size = find_view_size(cfg)
     use_stand_ins(cfg, classes=400)
     model = build(cfg)
     with without_computing(model):
         nominal, _ = count_view(model, torch.empty(1, 3, frames, size, size))
     every, trained = count_parameters(model)
-    in_tower = backbone_class(cfg.model).tower_frames(cfg.model.backbone, frames)
+    in_tower = find_backbone(cfg.model).tower_frames(cfg.model.backbone, frames)
     return {
         'Frames': frames if in_tower == frames else f'{in_tower} + {frames}',
         'GMACs': round(nominal.total / 1e9, 2),
