@@ -26,7 +26,6 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmstan.benchmark.systems import list_systems
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
 from mmstan.benchmark.cost import PRECISIONS, Settings
@@ -35,6 +34,7 @@ from mmstan.benchmark.measure import describe_machine
 from mmstan.benchmark.measuring import forget, run_costs, run_training
 from mmstan.benchmark.pipeline import judge_rates, measure_pipeline, report
 from mmstan.benchmark.store import Costs, make_rows
+from mmstan.benchmark.systems import list_systems
 from mmstan.benchmark.table import write
 from mmstan.cli import at_least, one_line_errors
 from mmstan.config.checks import check_arguments

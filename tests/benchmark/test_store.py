@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from benchmark.test_benchmark import FIGURES, MEAN, PROJECT, SETTINGS, STAN
 from mmengine.config import Config
-from mmstan.benchmark.systems import list_systems
 
 from mmstan.benchmark import measuring
 from mmstan.benchmark.jobs import Job, add_references, find_reference, mean_pooling, read_system
 from mmstan.benchmark.learning import plan_system
 from mmstan.benchmark.measuring import forget, run_costs
 from mmstan.benchmark.store import Costs, make_rows
+from mmstan.benchmark.systems import list_systems
 from mmstan.config.sources import read_own_sources
 from mmstan.registry import MODELS
 

@@ -8,9 +8,9 @@ import torch
 from config.test_checks import on_meta
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmstan.benchmark.systems import list_systems
 
 from mmstan.benchmark.learning import plan_system
+from mmstan.benchmark.systems import list_systems
 from mmstan.config.toy import make_toy, take_towers
 from mmstan.registry import MODELS
 

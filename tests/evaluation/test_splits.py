@@ -139,7 +139,7 @@ def test_mean_and_deviation() -> None:
 def test_table() -> None:
     assert format_splits(RESULTS).splitlines() == [
         '| split | acc/top1 | acc/top5 | acc/left_out |',
-        '| --- | --- | --- | --- |',
+        '|---|---|---|---|',
         '| split1 | 50.00 | 90.00 | 0 |',
         '| split2 | 60.00 | 90.00 | 2 |',
         '| split3 | 70.00 | 90.00 | 0 |',

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
-from mmstan.visualization.cka import draw_layer_by_layer, draw_similarities
 from torch import Tensor
 
 from mmstan.visualization import compute_cka, compute_cka_matrix, draw_cka, pair_layers
+from mmstan.visualization.cka import draw_layer_by_layer, draw_similarities
 
 
 def hsic(k: Tensor, m: Tensor) -> float:
