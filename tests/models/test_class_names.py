@@ -156,5 +156,5 @@ def test_missing_file() -> None:
 def test_names_that_differ_by_their_numbers_alone_keep_them() -> None:
     names = [f'motion {i}' for i in range(4)]
     assert read_class_names(names) == names
-    with pytest.raises(ValueError, match="ends with its own number .'run 0'"):
+    with pytest.raises(ValueError, match=r"ends with its own number \('run 0'\)"):
         read_class_names(['run 0', 'jump 1'])

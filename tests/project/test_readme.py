@@ -100,7 +100,7 @@ def test_config_names_what_exists(code: str) -> None:
 
     from mmstan.config.checks import check_arguments
 
-    code = code.replace("'../", f"'{PROJECT}/configs/")
+    code = code.replace("'../", "'configs/").replace("'configs/", f"'{PROJECT}/configs/")
     stock = "_base_ = ['slowonly"  # MMAction2's
     text = '\n'.join(line for line in code.splitlines() if not line.startswith(stock))
     cfg = Config.fromstring(text.replace(", 'ideas.gru'", ''), '.py')  # the reader's own
