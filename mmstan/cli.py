@@ -120,7 +120,7 @@ def one_line_errors() -> Iterator[None]:
     """End the program with the message of a wrong setting, which says what is wrong."""
     try:
         yield
-    except (ValueError, OSError, ImportError, SyntaxError) as error:
+    except (ValueError, FloatingPointError, OSError, ImportError, SyntaxError) as error:
         if os.environ.get('MMSTAN_TRACEBACK'):
             raise
         sys.exit(f'error: {error} (MMSTAN_TRACEBACK=1 shows where)')

@@ -6,12 +6,14 @@ from itertools import islice
 from typing import Any
 
 from mmengine.dist import get_world_size
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
-from torch.utils.data import BatchSampler
+from torch.utils.data import BatchSampler, DataLoader
 
 from mmstan.datasets.randomness import kept_rng
 from mmstan.datasets.reliable import set_epoch
+from mmstan.engine.before_training import AlikeCaptions, check_before_training
+from mmstan.engine.finite_training import FiniteTraining
 from mmstan.registry import LOOPS
 
 _ORDER = 'data_order'  # the key in the message hub, which checkpoints carry
@@ -33,17 +35,28 @@ class _Rest:
 
 @LOOPS.register_module()
 class EpochTrainLoop(EpochBasedTrainLoop):
-    """MMEngine's ``EpochBasedTrainLoop`` with two more promises.
+    """MMEngine's ``EpochBasedTrainLoop`` with three more promises.
 
     * Resumed from a checkpoint of the middle of an epoch, it goes on behind the batches that were
       seen, which are not decoded. (MMEngine begins the epoch again.) If the number of processes,
       the batch size or the data changed since, it begins the epoch again and says so.
     * Data sets with :class:`~mmstan.datasets.ReliableSamples` learn seed and epoch, and starting
       the data loader draws nothing from the streams that the model draws from.
+    * It does not begin where nothing could be learned (:func:`check_before_training`), and ends at
+      the first loss that is no number (:class:`FiniteTraining`).
     """
 
     _epoch: int
     _iter: int
+
+    def __init__(
+        self, runner: Runner, dataloader: DataLoader | dict[str, Any], **kwargs: Any
+    ) -> None:
+        super().__init__(runner, dataloader, **kwargs)
+        check_before_training(self)
+        for hook in (FiniteTraining, AlikeCaptions):
+            if not any(isinstance(each, hook) for each in runner.hooks):
+                runner.register_hook(hook())
 
     def run(self) -> nn.Module:
         """Train, from where the checkpoint left off."""
