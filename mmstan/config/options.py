@@ -13,9 +13,9 @@ from mmstan.config.slips import find_slip, suggest
 from mmstan.config.types import find_classes, names_beside
 from mmstan.config.variables import find_uses, is_read_by_own_code, name_uses, plain
 from mmstan.registry import type_name
+from mmstan.wording import name_a_few
 
 Options = Mapping[str, Any]
-_SHOWN = 6
 
 
 def merge_options(cfg: Config, options: Options | None) -> None:
@@ -52,7 +52,7 @@ def check_split_options(cfg: Config, options: Options | None) -> None:
         if short != key and again and len(again) == len(splits):
             raise ValueError(
                 f'--cfg-options {key} changes nothing: test_splits sets it for each split; set '
-                f'{", ".join(f"test_splits.{name}.{short}" for name in again[:_SHOWN])}, or '
+                f'{name_a_few(f"test_splits.{name}.{short}" for name in again)}, or '
                 'test_splits=None to test on this one'
             )
 

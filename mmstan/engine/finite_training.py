@@ -38,6 +38,7 @@ class FiniteTraining(Hook):
 
     def __init__(self) -> None:
         self._norms: dict[str, Tensor] = {}  # optimiser -> norm of its gradients at its last step
+        self._finite: dict[str, float] = {}  # the last of these norms that was a number
         self._handles: list[Any] = []
 
     def before_train(self, runner: Runner) -> None:
@@ -65,17 +66,19 @@ class FiniteTraining(Hook):
         outputs: Mapping[str, Any] | None = None,
     ) -> None:
         """Stop at a loss or gradient that is no number."""
-        reason = self._reason(runner, outputs or {})
+        found = self._find(runner, outputs or {})
         if get_world_size() > 1:
-            someone = torch.tensor(float(reason is not None))
+            someone = torch.tensor(float(found is not None))
             all_reduce(someone, 'max')
             if not someone:
                 return
-        elif reason is None:
+        elif found is None:
             return
-        names = sample_names(data_batch)
-        reasons = [r for r in all_gather_object(reason and (reason, names)) if r]
-        reason, names = reasons[0][0], [name for _, names in reasons for name in names]
+        # A loss of one process makes the gradients of all processes NaN: it is the cause.
+        everyone = [x for x in all_gather_object(found and (*found, sample_names(data_batch))) if x]
+        first = min(rank for rank, _, _ in everyone)
+        reason = next(reason for rank, reason, _ in everyone if rank == first)
+        names = [name for rank, _, own in everyone if rank == first for name in own]
         batches = f'batch {batch_idx + 1} of {len(runner.train_dataloader)}'
         where = f'iteration {runner.iter + 1} (epoch {runner.epoch + 1}, {batches})'
         if is_main_process():
@@ -98,29 +101,34 @@ class FiniteTraining(Hook):
             runner, {k: state[k] for k, _ in model.named_parameters() if k in state}
         )
 
-    def _reason(self, runner: Runner, outputs: Mapping[str, Any]) -> str | None:
-        losses = {name: float(x) for name, x in outputs.items() if 'loss' in name}
+    def _find(self, runner: Runner, outputs: Mapping[str, Any]) -> tuple[int, str] | None:
+        """What is no number: 0 and a loss, or 1 and a gradient."""
+        losses = {name: _number(x) for name, x in outputs.items() if 'loss' in name}
         bad = [f'{name}={x}' for name, x in losses.items() if not math.isfinite(x)]
         if bad:
-            return f'the loss is not a number: {", ".join(bad)}'
+            return 0, f'the loss is not a number: {", ".join(bad)}'
         for name, wrapper in _wrappers(runner.optim_wrapper):
             scaler = getattr(wrapper, 'loss_scaler', None)
-            if scaler is None or not scaler.is_enabled():
-                norm = self._norm(runner, name, wrapper)
-                if norm is not None and not math.isfinite(norm):
-                    return f'the loss is {losses.get("loss", "?")}, but the gradient norm is {norm}'
-            elif scaler.get_scale() < _LEAST_SCALE:
-                return (
-                    f'the loss scale has sunk to {scaler.get_scale():g}: the gradients are NaN or '
-                    'infinite at any scale, and no update is made'
-                )
+            norm = self._norm(runner, name, wrapper)
+            if norm is not None and math.isfinite(norm):
+                self._finite[name] = norm
+            if scaler is not None and scaler.is_enabled():
+                scale = scaler.get_scale()
+                if scale < _LEAST_SCALE:
+                    return 1, (
+                        f'the loss scale has sunk to {scale:g}: the gradients are NaN or infinite '
+                        'at any scale, and no update is made'
+                    )
+            elif norm is not None and not math.isfinite(norm):
+                return 1, f'the loss is {losses.get("loss", "?")}, but the gradient norm is {norm}'
         return None
 
     def _norm(self, runner: Runner, name: str, wrapper: OptimWrapper) -> float | None:
         """The norm of the gradients at the last step, before they were clipped."""
         if name in self._norms:
             return float(self._norms[name])
-        buffer = runner.message_hub.log_scalars.get(f'train/{wrapper.grad_name}')
+        clipped = getattr(wrapper, 'grad_name', None)
+        buffer = runner.message_hub.log_scalars.get(f'train/{clipped}')
         return None if buffer is None else float(buffer.current())
 
     def _rates(self, runner: Runner) -> str:
@@ -131,6 +139,8 @@ class FiniteTraining(Hook):
             rates = {group['lr'] for group in wrapper.optimizer.param_groups}
             rate = ' and '.join(f'{x:g}' for x in sorted({min(rates), max(rates)}))
             known = 'not known' if norm is None else f'{norm:g}'
+            if name in self._finite and self._finite[name] != norm:
+                known += f' ({self._finite[name]:g} an update before)'
             said.append(f'learning rate {rate}, gradient norm {known}')
         return ', '.join(said)
 
@@ -161,6 +171,10 @@ def _wrappers(wrapper: Any) -> Iterator[tuple[str, OptimWrapper]]:
         yield from wrapper.items()
     else:
         yield '', wrapper
+
+
+def _number(x: Any) -> float:
+    return float(x.detach() if isinstance(x, Tensor) else x)
 
 
 def _gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:

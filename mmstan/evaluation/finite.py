@@ -64,8 +64,8 @@ class WithoutNaN:
             count = int(torch.count_nonzero(block.isnan()))
             if count:
                 raise ValueError(
-                    f'{count} scores of the captions {rows.start} to {rows.stop - 1} are NaN, though '
-                    'the features are numbers: the interaction overflows; lower its temperature or '
-                    'scale, or test in float32'
+                    f'{count} scores of the captions {rows.start} to {rows.stop - 1} are NaN, '
+                    'though the features are numbers: the interaction overflows; lower its '
+                    'temperature or scale, or test in float32'
                 )
             yield rows, block
