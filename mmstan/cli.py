@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from mmengine.config import Config, DictAction
@@ -117,12 +119,32 @@ def merge_test_options(cfg: Config, args: argparse.Namespace) -> Config:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the program with the message of a wrong setting, which says what is wrong."""
+    """End the program with one line: of a wrong setting what is wrong, of a signal its name.
+
+    SIGTERM and Ctrl-C give the exit statuses that shells know, 143 and 130. A training loop hears
+    them itself.
+    """
+    main = os.getpid()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == main:
+            raise _Terminated
+        os._exit(128 + number)  # the worker of a data loader
+
+    before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     except (ValueError, FloatingPointError, OSError, ImportError, SyntaxError) as error:
         if os.environ.get('MMSTAN_TRACEBACK'):
             raise
         sys.exit(f'error: {error} (MMSTAN_TRACEBACK=1 shows where)')
-    except KeyboardInterrupt:
-        sys.exit('interrupted')
+    except (KeyboardInterrupt, _Terminated) as error:
+        number = signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT
+        print(f'stopped by {number.name}', file=sys.stderr)
+        sys.exit(128 + number)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Terminated(BaseException):
+    """SIGTERM; like KeyboardInterrupt nothing that handles errors catches it."""

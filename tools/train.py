@@ -12,6 +12,7 @@ from mmstan.config.checks import check_config
 from mmstan.config.options import merge_options
 from mmstan.config.paths import is_checkpoint
 from mmstan.config.tiny import shrink
+from mmstan.engine.work_dir_lock import claim_work_dir
 
 
 def parse_args() -> argparse.Namespace:
@@ -83,7 +84,8 @@ def main() -> None:
     with one_line_errors():
         cfg = merge_args(Config.fromfile(args.config), args)
         check_config(cfg, splits=('train', 'val') if cfg.get('val_cfg') else ('train',))
-        build_runner(cfg).train()
+        with claim_work_dir(cfg.work_dir, launcher=cfg.launcher):
+            build_runner(cfg).train()
 
 
 if __name__ == '__main__':

@@ -93,8 +93,8 @@ def _data(cfg: Config, videos: Path | None) -> Iterator[ConfigDict]:
     missing = [path for key, path in missing_data(cfg, ('train',)) if key.startswith('train_')]
     if missing and videos is None:
         raise FileNotFoundError(
-            f'{cfg.filename} needs {missing[0]}, which is not here: prepare the data as "Data '
-            'preparation" in the README says, or give --videos FOLDER for others in their place'
+            f'{cfg.filename} needs {missing[0]}, which is not here: prepare the data as '
+            'docs/data.md says, or give --videos FOLDER for others in their place'
         )
     with TemporaryDirectory() as folder:
         if videos is not None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import pickle
 import re
 import shutil
 import subprocess
@@ -16,8 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from mmengine.config import Config
 
+from mmstan.compat.closed import read_plain_pickle
 from mmstan.config.paths import find_shipped
 
 Figures = Callable[[Path], dict[str, float]]
@@ -62,8 +62,7 @@ def run(tool: str, *args: str) -> None:
 def locked(work_dir: Path) -> Iterator[None]:
     """Wait until no other process is in here with the same folder."""
     work_dir.parent.mkdir(parents=True, exist_ok=True)
-    with work_dir.with_name(f'{work_dir.name}.lock').open('w') as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with FileLock(work_dir.with_name(f'{work_dir.name}.lock')):
         yield
 
 
@@ -94,7 +93,7 @@ def _train_and_test(
         shutil.rmtree(work_dir, ignore_errors=True)
         work_dir.mkdir(parents=True)
         made_from.write_text(what)
-    if not result.exists():
+    if (known := read_result(result)) is None:
         start = time.time()
         # What starts from another run's checkpoint cannot go on from its own too.
         resume = [] if any('load_from=' in option for option in options) else ['--resume']
@@ -103,9 +102,25 @@ def _train_and_test(
         dump = work_dir / 'predictions.pkl'
         where = ['--work-dir', str(work_dir), '--dump', str(dump)]
         run('test.py', str(config), last_checkpoint(work_dir), *where)
-        found = (figures or recognition_figures)(work_dir)
-        result.write_text(json.dumps({**found, 'seconds': seconds}, indent=1) + '\n')
-    return json.loads(result.read_text())
+        known = {**(figures or recognition_figures)(work_dir), 'seconds': seconds}
+        written = result.with_suffix('.tmp')  # a file that is there is whole
+        written.write_text(json.dumps(known, indent=1) + '\n')
+        written.replace(result)
+    return known
+
+
+def read_result(path: Path) -> dict[str, float] | None:
+    """The figures of a finished run, or None; a damaged file is said."""
+    if not path.exists():
+        return None
+    try:
+        figures = json.loads(path.read_text())
+        if not isinstance(figures, dict):
+            raise ValueError(f'a {type(figures).__name__}')
+    except ValueError as error:
+        print(f'{path} holds no figures ({error}): they are made again')
+        return None
+    return figures
 
 
 def last_checkpoint(work_dir: Path) -> str:
@@ -138,7 +153,6 @@ def fingerprint(config: Path, *options: str) -> str:
 
 def predictions(work_dir: Path) -> tuple[np.ndarray, np.ndarray]:
     """True and predicted classes of the test videos, in the annotation file's order."""
-    with (work_dir / 'predictions.pkl').open('rb') as file:
-        samples = pickle.load(file)
+    samples = read_plain_pickle(work_dir / 'predictions.pkl')
     truth = np.array([int(sample['gt_label']) for sample in samples])
     return truth, np.array([int(sample['pred_label']) for sample in samples])

@@ -9,7 +9,7 @@ requirements.txt.
 import logging
 
 from mmstan.compat.amp import amp_without_gpu
-from mmstan.compat.checkpoints import checkpoints_of_runner
+from mmstan.compat.checkpoints import checkpoints_of_runner, strict_checkpoints
 from mmstan.compat.distributed import ddp_on_cpu, launchers_without_gpu
 from mmstan.compat.imports import (
     missing_drn,
@@ -28,6 +28,7 @@ _MENDS = (
     removed_find_loader,
     import_moved_modules,
     checkpoints_of_runner,
+    strict_checkpoints,
     launchers_without_gpu,
     ddp_on_cpu,
     amp_without_gpu,

@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmstan.config.inherited import check_inherited
+from mmstan.config.labels import check_labels
 from mmstan.config.paths import is_checkpoint
 from mmstan.config.places import META, closed_keys, taken_out_before
 from mmstan.config.slips import find_slip, suggest
@@ -29,7 +30,8 @@ def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:
         splits: Which data are needed: of ``'train'``, ``'val'`` and ``'test'``.
 
     Raises:
-        ValueError: A class of mmstan does not exist or has no such argument.
+        ValueError: A class of mmstan does not exist or has no such argument, or a label is none of
+            the classes.
         FileNotFoundError: Annotations, videos, class names or ``load_from`` are not there.
         PermissionError: The work dir cannot be written to.
     """
@@ -42,10 +44,11 @@ def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:
         lines = '\n'.join(f'  {path}  ({key})' for key, path in missing)
         raise FileNotFoundError(
             f'{cfg.filename} needs data that are not here:\n{lines}\n'
-            'Prepare them as "Data preparation" in the README says (videos with captions: '
+            'Prepare them as docs/data.md says (videos with captions: '
             'docs/retrieval.md), or set these keys with --cfg-options; `python '
             'tools/data/moving_shapes.py` renders those of the quickstart'
         )
+    check_labels(cfg, splits)
     check_work_dir(cfg.work_dir)
 
 

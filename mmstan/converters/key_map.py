@@ -17,6 +17,19 @@ from torch import Tensor
 from mmstan.wording import name_a_few
 
 
+class KeysDiffer(ValueError):
+    """A state dict has other names than a map.
+
+    Args:
+        message: Counts and names them.
+        alike: Names that both have, as a share of all names.
+    """
+
+    def __init__(self, message: str, alike: float) -> None:
+        super().__init__(message)
+        self.alike = alike
+
+
 @dataclass(frozen=True)
 class Entry:
     """Names that mean the same tensor.
@@ -41,7 +54,7 @@ def to_ours(state: Mapping[str, Tensor], entries: Iterable[Entry]) -> dict[str, 
     """A foreign state dict under our names.
 
     Raises:
-        ValueError: Names every tensor that is missing, and every one that the map does not know.
+        KeysDiffer: Names every tensor that is missing, and every one that the map does not know.
     """
     entries = list(entries)
     _refuse_difference(state, [name for e in entries for name in e.sources])
@@ -115,4 +128,5 @@ def _refuse_difference(state: Mapping[str, Tensor], templates: Sequence[str]) ->
         if names
     ]
     if differences:
-        raise ValueError('; '.join(differences))
+        alike = len(expected & state.keys()) / len(expected | state.keys())
+        raise KeysDiffer('; '.join(differences), alike)

@@ -247,7 +247,9 @@ def test_nothing_to_measure(
     tool: ModuleType, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cfg = config('stan/k400_b16', monkeypatch)
-    with pytest.raises(FileNotFoundError, match=r'_list_videos\.txt.*README.*--videos FOLDER'):
+    with pytest.raises(
+        FileNotFoundError, match=r'_list_videos\.txt.*docs/data\.md.*--videos FOLDER'
+    ):
         tool.measure_pipeline(cfg)
     with pytest.raises(ValueError, match='must be a folder with video files'):
         tool.measure_pipeline(cfg, videos=tmp_path)

@@ -254,7 +254,7 @@ def test_message_about_data(tmp_path: Path) -> None:
     text = str(error.value)
     assert '  a/list.txt  (train_dataloader.dataset ann_file)\n' in text
     assert '  a/videos  (train_dataloader.dataset video)\n' in text
-    assert 'Data preparation' in text
+    assert 'docs/data.md' in text
     assert '--cfg-options' in text
 
 

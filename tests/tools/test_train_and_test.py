@@ -276,7 +276,7 @@ def test_training_without_data_says_what_to_prepare(tmp_path: Path) -> None:
         'data/kinetics400/videos_train',
         'data/kinetics400/videos_val',
         'data/kinetics400/label_map_k400.txt',
-        'Data preparation',
+        'docs/data.md',
     ):
         assert name in result.stderr
     assert 'Traceback' not in result.stderr

@@ -1,4 +1,4 @@
-"""The tables on Moving Shapes: ``python tools/benchmarks/moving_shapes.py [TASK ...] [--seeds 0 1 2]``.
+"""The tables on Moving Shapes: ``python tools/benchmarks/moving_shapes.py [TASK ...]``.
 
 Trains and tests every system with every seed, one seed after the other, and prints medians. Runs
 that are done are not done again; more seeds refine the tables.

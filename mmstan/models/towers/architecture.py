@@ -13,8 +13,8 @@ from typing import Any
 import open_clip
 from mmengine.logging import print_log
 
+from mmstan.compat.closed import is_torchscript
 from mmstan.models.sizes import Sizes
-from mmstan.models.towers.weights import is_torchscript
 
 # Architectures of open_clip that have no class token, or no tokens at all.
 _REFUSED = {

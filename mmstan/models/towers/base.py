@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor
 from typing_extensions import Self
@@ -25,16 +27,34 @@ class Tower(BaseModule):
     def __init__(self, *, frozen: bool = False) -> None:
         super().__init__()
         self.frozen = frozen
+        self.has_weights = False  # set by `init_weights`, and by any checkpoint that is loaded
+        self.register_load_state_dict_pre_hook(_note_weights)
 
     def freeze(self) -> None:
         """Stop the gradients of all parameters, where the tower is frozen."""
         if self.frozen:
             self.requires_grad_(False)
-            self.eval()
+            super().train(False)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training mode, unless frozen."""
+        """Switch to training mode, unless frozen.
+
+        A model that is used with the weights of its constructor is said once: MMAction2's
+        ``init_recognizer(config, None)`` gives one.
+        """
+        if not mode and not (self.has_weights or self.is_init):
+            self.has_weights = True
+            print_log(
+                f'{type(self).__name__} is put to use with random weights: give a checkpoint, or '
+                'call init_weights() of the model',
+                'current',
+                logging.WARNING,
+            )
         return super().train(mode and not self.frozen)
+
+
+def _note_weights(tower: Tower, *_: Any) -> None:
+    tower.has_weights = True
 
 
 class BaseImageTower(Tower, ABC):

@@ -16,7 +16,7 @@ from mmstan.models.sizes import Sizes
 from mmstan.models.towers.architecture import find_architecture, narrow_architecture
 from mmstan.models.towers.base import BaseImageTower
 from mmstan.models.towers.block import Block, OpenClipBlock
-from mmstan.models.towers.weights import find_weights, load_part, read_weights
+from mmstan.models.towers.weights import find_weights, load_part, read_weights, resize_table
 from mmstan.registry import MODELS
 
 
@@ -93,13 +93,14 @@ class ImageTower(BaseImageTower):
 
     def init_weights(self) -> None:
         """Load ``pretrained``, all tensors of the image tower or an error."""
+        self.has_weights = True
         if self.pretrained is None:
             return
         path = find_weights(self.model, self.pretrained)
         state = read_weights(path)
         table = state.get('visual.positional_embedding')
         if table is not None and len(table) != len(self.visual.positional_embedding):
-            resize_pos_embed(state, self)
+            resize_table(resize_pos_embed, state, self, path)
             grid = 'x'.join(map(str, self.visual.grid_size))
             print_log(f'{path}: {len(table) - 1} patch positions -> {grid}', 'current')
         load_part(self.visual, state, prefix='visual.', source=str(path))

@@ -16,7 +16,7 @@ from mmstan.models.features import TextFeatures
 from mmstan.models.sizes import Sizes
 from mmstan.models.towers.architecture import find_architecture, narrow_architecture
 from mmstan.models.towers.base import Tower
-from mmstan.models.towers.weights import find_weights, load_part, read_weights
+from mmstan.models.towers.weights import find_weights, load_part, read_weights, resize_table
 from mmstan.registry import MODELS
 
 
@@ -60,13 +60,14 @@ class TextTower(Tower):
 
     def init_weights(self) -> None:
         """Load ``pretrained``, all tensors of the text tower or an error."""
+        self.has_weights = True
         if self.pretrained is None:
             return
         path = find_weights(self.model, self.pretrained)
         state = read_weights(path)
         table = state.get('text.positional_embedding')
         if table is not None and table.shape[1] == self.width and len(table) != self.text.num_pos:
-            resize_text_pos_embed(state, self)
+            resize_table(resize_text_pos_embed, state, self, path)
             print_log(f'{path}: {len(table)} text positions -> {self.text.num_pos}', 'current')
         load_part(self.text, state, prefix='text.', source=str(path))
 
