@@ -44,8 +44,9 @@ def merge_options(cfg: Config, options: Options | None) -> None:
 
 def check_split_options(cfg: Config, options: Options | None) -> None:
     """Raise ValueError for an option that every one of the ``test_splits`` sets again."""
-    splits = cfg.get('test_splits') or {}
-    for key in options or {}:
+    options = options or {}
+    splits = options.get('test_splits', cfg.get('test_splits')) or {}
+    for key in options:
         short = key.removeprefix('test_dataloader.dataset.')
         short = 'class_names' if key == 'model.cls_head.class_names' else short
         again = [name for name, split in splits.items() if short.split('.')[0] in split]

@@ -2,6 +2,7 @@
 
 from mmstan.engine.before_training import AlikeCaptions, check_before_training
 from mmstan.engine.broken_videos import BrokenVideos
+from mmstan.engine.finite_scores import FiniteScores
 from mmstan.engine.finite_training import FiniteTraining
 from mmstan.engine.param_groups import ParamGroups
 from mmstan.engine.prepare_resume import PrepareResume
@@ -13,6 +14,7 @@ __all__ = [
     'AlikeCaptions',
     'BrokenVideos',
     'EpochTrainLoop',
+    'FiniteScores',
     'FiniteTraining',
     'ParamGroups',
     'PrepareResume',

@@ -19,6 +19,7 @@ from mmstan.datasets.randomness import kept_rng
 from mmstan.datasets.reliable import set_epoch
 from mmstan.engine.before_training import AlikeCaptions, check_before_training
 from mmstan.engine.epoch_order import Order, find_place
+from mmstan.engine.finite_scores import FiniteScores
 from mmstan.engine.finite_training import FiniteTraining
 from mmstan.engine.prepare_resume import PrepareResume
 from mmstan.engine.save_rng import SaveRNG
@@ -90,7 +91,7 @@ class EpochTrainLoop(EpochBasedTrainLoop):
     ) -> None:
         super().__init__(runner, dataloader, **kwargs)
         check_before_training(self)
-        for hook in (FiniteTraining, AlikeCaptions):
+        for hook in (FiniteTraining, FiniteScores, AlikeCaptions):
             if not any(isinstance(each, hook) for each in runner.hooks):
                 runner.register_hook(hook())
 

@@ -25,8 +25,8 @@ def holds_nan(value: Any) -> bool:
 
 
 def sample_name(sample: Mapping[str, Any]) -> str:
-    """The file of a data sample, or the name of its video."""
-    return str(sample.get('filename') or sample.get('video_id') or 'a video without a file name')
+    """The file of a data sample, or the name of its video; empty where neither is known."""
+    return str(sample.get('filename') or sample.get('video_id') or '')
 
 
 def refuse_nan(names: Iterable[str], total: int, *, what: str) -> None:
@@ -34,17 +34,20 @@ def refuse_nan(names: Iterable[str], total: int, *, what: str) -> None:
 
     Comparisons hide them: the largest of NaNs is the first class, and no rank is above theirs.
     """
-    bad = list(dict.fromkeys(names))
-    if not bad:
+    names = list(names)
+    named = list(dict.fromkeys(filter(None, names)))  # a sampler repeats samples to fill the ranks
+    count = min(len(named) + names.count(''), total)
+    if not count:
         return
     cause = (
         'the weights may be NaN, or too large for half precision: test an earlier checkpoint'
-        if len(bad) >= total
+        if count == total
         else 'look at these videos'
     )
+    listed = name_a_few(named) or 'their files are not known'
     raise ValueError(
-        f'{what} of {len(bad)} of {total} videos are NaN or infinite, so there is no metric: '
-        f'{name_a_few(bad)}; {cause}, or test in float32'
+        f'{what} of {count} of {total} videos are NaN or infinite, so there is no metric: {listed}; '
+        f'{cause}, or test in float32'
     )
 
 

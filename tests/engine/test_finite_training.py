@@ -91,7 +91,7 @@ def stopped(cfg: Config) -> str:
 
 def batches_with(cfg: Config, name: str) -> list[str]:
     """The files of the first batch with ``name``, in the order of the run's sampler."""
-    runner = Runner.from_cfg(cfg)
+    runner = Runner.from_cfg(Config(dict(cfg.to_dict(), experiment_name='order')))
     loader = runner.build_dataloader(cfg.train_dataloader, seed=runner.seed)
     for batch in loader:
         names = [sample.filename for sample in batch['data_samples']]
