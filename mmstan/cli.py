@@ -134,7 +134,7 @@ def one_line_errors() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
-    except (ValueError, OSError, ImportError, SyntaxError) as error:
+    except (ValueError, FloatingPointError, OSError, ImportError, SyntaxError) as error:
         if os.environ.get('MMSTAN_TRACEBACK'):
             raise
         sys.exit(f'error: {error} (MMSTAN_TRACEBACK=1 shows where)')

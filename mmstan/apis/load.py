@@ -12,6 +12,7 @@ from mmengine.runner import Runner, load_checkpoint
 from torch import nn
 
 from mmstan.config.walk import walk
+from mmstan.engine.finite_scores import FiniteScores
 from mmstan.wording import name_a_few
 
 
@@ -19,6 +20,7 @@ def build_runner(cfg: Config) -> Runner:
     """The runner of a config; a checkpoint that it loads must fit, of whichever model."""
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.whole_checkpoints = True  # see mmstan.compat.checkpoints.strict_checkpoints
+    runner.register_hook(FiniteScores())
     return runner
 
 

@@ -10,6 +10,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
+from mmstan.evaluation.finite import holds_nan, refuse_nan, sample_name
 from mmstan.evaluation.scores import map_tensors
 from mmstan.models.features import TextFeatures, VideoFeatures
 
@@ -33,11 +34,15 @@ def keep_fields(sample: Mapping[str, Any]) -> Result:
     """
     if sample.get('broken'):
         return dict(video_id=sample.get('video_id'), broken=sample['broken'][0])
+    text, video = sample['text_features'], sample['video_features']
+    frames = video[0][video[1]]  # the real ones, of padding nothing is said
+    nan = dict(nan=sample_name(sample)) if holds_nan([text[1], frames, text[0][text[2]]]) else {}
     return dict(
         video_id=sample.get('video_id'),
         captions=sample.get('captions'),
-        text=sample['text_features'],
-        video=sample['video_features'],
+        text=text,
+        video=video,
+        **nan,
     )
 
 
@@ -48,10 +53,13 @@ def drop_broken(results: Sequence[Result], *, what: str) -> tuple[list[Result], 
     are all different. A warning names what is broken; ``what`` is its plural subject.
 
     Raises:
-        ValueError: All are broken, or a ``video_id`` has samples that differ in their captions.
+        ValueError: All are broken, some are NaN, or a ``video_id`` has samples that differ in their
+            captions.
     """
     results = drop_repeated(results)
     broken = sorted(result['broken'] for result in results if 'broken' in result)
+    if not results:
+        raise ValueError(f'{what} have no video: the test set is empty')
     if len(broken) == len(results):
         raise ValueError(
             f'{what} have no video: all {len(broken)} are broken, among them {broken[:3]}'
@@ -64,7 +72,10 @@ def drop_broken(results: Sequence[Result], *, what: str) -> tuple[list[Result], 
             logger='current',
             level=logging.WARNING,
         )
-    return [result for result in results if 'broken' not in result], len(broken)
+    counted = [result for result in results if 'broken' not in result]
+    nan = [result['nan'] for result in counted if 'nan' in result]
+    refuse_nan(nan, len(counted), what='the features' if 'text' in counted[0] else 'the scores')
+    return counted, len(broken)
 
 
 def drop_repeated(results: Sequence[Result]) -> list[Result]:

@@ -9,6 +9,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mmstan.evaluation.finite import WithoutNaN
 from mmstan.evaluation.gallery import Gallery, drop_broken, join_gallery, keep_fields
 from mmstan.evaluation.normalisation import dual_softmax, qb_norm
 from mmstan.evaluation.ranks import (
@@ -129,7 +130,7 @@ class RetrievalMetric(BaseMetric):
     def _normalised(self, gallery: Gallery) -> Iterator[tuple[str, Blocks, Blocks]]:
         """The beginning of the keys, and the scores for t2v and for v2t."""
         text, video, _ = gallery
-        plain = self._blocks(text, video)
+        plain = WithoutNaN(self._blocks(text, video))
         yield '', plain, plain
         if self.dsl:
             _say_transductive('dsl', f'all {plain.shape[0]} captions and {plain.shape[1]} videos')

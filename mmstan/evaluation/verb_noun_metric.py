@@ -9,6 +9,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
+from mmstan.evaluation.finite import holds_nan, sample_name
 from mmstan.evaluation.gallery import drop_broken
 from mmstan.registry import METRICS
 
@@ -58,6 +59,8 @@ class VerbNounMetric(BaseMetric):
         for sample in data_samples:
             if sample.get('broken'):  # kept: MMEngine drops results where ranks differ in number
                 self.results.append(dict(video_id=None, broken=sample['broken'][0]))
+            elif holds_nan(sample['pred_score']):
+                self.results.append(dict(video_id=None, nan=sample_name(sample)))
             else:
                 ranks = action_ranks(sample['pred_score'], *sample['gt_label'].tolist())
                 self.results.append(dict(video_id=None, ranks=ranks))
