@@ -76,7 +76,7 @@ def frame_mask(x: Tensor, data_samples: Sequence[Any] | None = None) -> Tensor:
     return everything
 
 
-def masked_mean(frames: Tensor, mask: Tensor) -> Tensor:
+def average_real_frames(frames: Tensor, mask: Tensor) -> Tensor:
     """The mean of the real frames: (B, T, D) and mask (B, T) -> (B, D); 0 where there is none."""
     weights = mask.to(frames.dtype)
     total = (weights[:, None] @ frames).squeeze(1)

@@ -95,13 +95,13 @@ class VideoTextModel(BaseModel):
         else:
             counts = [1] * len(samples)
         text = self._encode_ids(ids)
-        video = self.encode_videos(_to_clips(imgs), data_samples=samples)
+        video = self.encode_videos(_make_clips(imgs), data_samples=samples)
         if mode == 'tensor':
             return text, video
         if mode == 'loss':
             return self.head.loss(text, video)
         if mode == 'predict':
-            return self._with_features(samples, text, video, counts)
+            return self._attach_features(samples, text, video, counts)
         raise ValueError(f"mode={mode!r} must be 'tensor', 'loss' or 'predict'")
 
     def encode_texts(self, captions: Sequence[str]) -> TextFeatures:
@@ -156,7 +156,7 @@ class VideoTextModel(BaseModel):
         sentence = text.sentence
         return TextFeatures(sentence[:, None], sentence, text.mask.new_ones(sentence.shape[0], 1))
 
-    def _with_features(
+    def _attach_features(
         self,
         samples: Sequence[ActionDataSample],
         text: TextFeatures,
@@ -166,9 +166,9 @@ class VideoTextModel(BaseModel):
         interaction = self.head.interaction
         pooled = interaction if isinstance(interaction, Cosine) else Cosine()
         whole = pooled.pool(video).cpu()
-        texts = [_to_cpu(x).split(list(counts)) for x in text]
-        frames, mask = _to_cpu(video.frames), _to_cpu(video.mask)
-        tokens = None if video.tokens is None else _to_cpu(video.tokens)
+        texts = [_move_to_cpu(x).split(list(counts)) for x in text]
+        frames, mask = _move_to_cpu(video.frames), _move_to_cpu(video.mask)
+        tokens = None if video.tokens is None else _move_to_cpu(video.tokens)
         for i, sample in enumerate(samples):
             # Cloned, or pickling one sample would write the whole batch.
             sample.text_features = TextFeatures(*(x[i].clone() for x in texts))
@@ -184,12 +184,12 @@ class VideoTextModel(BaseModel):
         return list(samples)
 
 
-def _to_cpu(x: Tensor) -> Tensor:
+def _move_to_cpu(x: Tensor) -> Tensor:
     x = x.detach().cpu()
     return x.float() if x.is_floating_point() else x
 
 
-def _to_clips(imgs: Tensor) -> Tensor:
+def _make_clips(imgs: Tensor) -> Tensor:
     """What FormatShape made -> clips (N, 3, T, H, W)."""
     if imgs.ndim == 6 and imgs.shape[1] == 1:
         return imgs[:, 0]

@@ -9,9 +9,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from mmstan.models.features import TextFeatures, VideoFeatures, l2_normalise, masked_mean
+from mmstan.models.features import TextFeatures, VideoFeatures, average_real_frames, l2_normalise
 from mmstan.models.interactions.base import Interaction
-from mmstan.models.layers.tiles import tiled
+from mmstan.models.layers.tiles import score_in_tiles
 from mmstan.models.sizes import Sizes
 from mmstan.registry import MODELS
 from mmstan.wording import check_choice
@@ -34,7 +34,7 @@ class Mug(Interaction):
         similarity = (sum_j w_j W_j) . (sum_t u_t V_t) = w^T S u              (Eq. 14, 18, 19)
 
     so that nothing of width D is formed after S. Padding of either side takes no part. Computed
-    in tiles (:func:`tiled`): memory does not grow with A * B * J * T.
+    in tiles (:func:`score_in_tiles`): memory does not grow with A * B * J * T.
 
     Args:
         sharpness: tau.
@@ -70,7 +70,7 @@ class Mug(Interaction):
         self.text, self.video, self.compiled = text, video, compiled
         self.reads_text_tokens = text == 'tokens'
         self.reads_video_tokens = video == 'tokens'
-        tile = partial(_similarity, attention=self._attention, form=form)
+        tile = partial(_score_tile, attention=self._attention, form=form)
         self._tile: Callable[..., Tensor] = torch.compile(tile) if compiled else tile
 
     @classmethod
@@ -84,27 +84,27 @@ class Mug(Interaction):
     def forward(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
         """Similarities (A, B)."""
         with torch.autocast(text.sentence.device.type, enabled=False):
-            texts, videos = self._text_side(text), self._video_side(video)
+            texts, videos = self._select_tokens(text), self._select_frames(video)
             per_pair = texts[0].shape[1] * videos[0].shape[1]
-            return tiled(self._tile, texts, videos, per_pair=per_pair)
+            return score_in_tiles(self._tile, texts, videos, per_pair=per_pair)
 
     def weights(self, text: TextFeatures, video: VideoFeatures) -> tuple[Tensor, Tensor]:
         """W (A, B, J) over the tokens and u (A, B, T) over the frames, each summing to 1."""
         with torch.autocast(text.sentence.device.type, enabled=False):
-            texts, videos = self._text_side(text), self._video_side(video)
+            texts, videos = self._select_tokens(text), self._select_frames(video)
             found = guide(*texts, *videos, self._attention)
         return found.token_weight.transpose(1, 2), found.frame_weight
 
-    def _text_side(self, text: TextFeatures) -> tuple[Tensor, Tensor]:
+    def _select_tokens(self, text: TextFeatures) -> tuple[Tensor, Tensor]:
         """Unit tokens (A, J, D) and their mask (A, J)."""
         if self.text == 'sentence':
             return l2_normalise(text.sentence)[:, None], text.mask.new_ones(text.mask.shape[0], 1)
         return l2_normalise(text.tokens), text.mask
 
-    def _video_side(self, video: VideoFeatures) -> tuple[Tensor, Tensor]:
+    def _select_frames(self, video: VideoFeatures) -> tuple[Tensor, Tensor]:
         """Unit frames (B, T, D) and their mask (B, T), or what stands for them."""
         if self.video == 'mean':
-            mean = masked_mean(l2_normalise(video.frames), video.mask)[:, None]
+            mean = average_real_frames(l2_normalise(video.frames), video.mask)[:, None]
             return mean, video.mask.new_ones(mean.shape[0], 1)
         if self.video == 'frames':
             return l2_normalise(video.frames), video.mask
@@ -116,15 +116,15 @@ class Mug(Interaction):
     @property
     def _attention(self) -> Callable[[Tensor, Tensor, int], Tensor]:
         if self.top_k is None:
-            return partial(_softmax, sharpness=self.sharpness)
-        return partial(_top_k, k=self.top_k)
+            return partial(_weigh_by_softmax, sharpness=self.sharpness)
+        return partial(_weigh_best, k=self.top_k)
 
 
-def _softmax(scores: Tensor, masked: Tensor, dim: int, *, sharpness: float) -> Tensor:
+def _weigh_by_softmax(scores: Tensor, masked: Tensor, dim: int, *, sharpness: float) -> Tensor:
     return torch.add(masked, scores, alpha=sharpness).softmax(dim)
 
 
-def _top_k(scores: Tensor, masked: Tensor, dim: int, *, k: int) -> Tensor:
+def _weigh_best(scores: Tensor, masked: Tensor, dim: int, *, k: int) -> Tensor:
     best = (scores + masked).topk(min(k, scores.shape[dim]), dim).indices
     chosen = torch.zeros_like(scores).scatter(dim, best, 1.0) * (masked == 0)
     return chosen / chosen.sum(dim, keepdim=True).clamp(min=1)
@@ -176,7 +176,7 @@ def guide(
     return Guidance(similarity, token_score, frame_score, token_weight, frame_weight)
 
 
-def _similarity(
+def _score_tile(
     tokens: Tensor,
     token_mask: Tensor,
     frames: Tensor,

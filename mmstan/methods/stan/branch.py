@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mmstan.methods.stan.layer import STANLayer
-from mmstan.models.layers.time_table import TimeInterpolation, first_positions
+from mmstan.models.layers.time_table import TimeInterpolation, take_first_positions
 from mmstan.models.towers import BaseImageTower
 from mmstan.registry import MODELS
 
@@ -58,14 +58,18 @@ class STANBranch(nn.Module):
         super().__init__()
         c = tower.width
         self.levels = tuple(levels)
-        self.copied = copied_blocks(self.levels, len(tower.blocks))
+        self.copied = choose_copied_blocks(self.levels, len(tower.blocks))
         self.time_interpolation = time_interpolation
         self.time_embedding = nn.Parameter(torch.empty(max_frames, c))
         nn.init.normal_(self.time_embedding)  # as released: the default of torch.nn.Embedding
         self.dropout = nn.Dropout(dropout)
         projected = self.levels[1:] if level_projection else ()
         self.projections = nn.ModuleDict(
-            {str(k): _identity(c) for k, level in enumerate(projected, 1) if level is not None}
+            {
+                str(k): _build_identity(c)
+                for k, level in enumerate(projected, 1)
+                if level is not None
+            }
         )
         self.layers = nn.ModuleList()
         for rate, number in zip(np.linspace(0, drop_path, len(self.levels)), self.copied):
@@ -124,16 +128,16 @@ class STANBranch(nn.Module):
         Raises:
             ValueError: The table is shorter and no interpolation was asked for.
         """
-        return first_positions(self.time_embedding, t, interpolation=self.time_interpolation)
+        return take_first_positions(self.time_embedding, t, interpolation=self.time_interpolation)
 
 
-def copied_blocks(levels: Levels, depth: int) -> tuple[int, ...]:
+def choose_copied_blocks(levels: Levels, depth: int) -> tuple[int, ...]:
     """Tower blocks (from 1) that the intra-frame modules start from.
 
     A layer copies the block whose output it reads; one without a level, the next one. Where that
     would pass the last block (posterior), the copies are those of the last K blocks.
 
-    >>> copied_blocks((6, 8, 10, 12), 12), copied_blocks((12, None, None, None), 12)
+    >>> choose_copied_blocks((6, 8, 10, 12), 12), choose_copied_blocks((12, None, None, None), 12)
     ((6, 8, 10, 12), (9, 10, 11, 12))
     """
     copied: list[int] = []
@@ -143,7 +147,7 @@ def copied_blocks(levels: Levels, depth: int) -> tuple[int, ...]:
     return tuple(number - beyond for number in copied)
 
 
-def _identity(width: int) -> nn.Linear:
+def _build_identity(width: int) -> nn.Linear:
     layer = nn.Linear(width, width, bias=False)
     nn.init.eye_(layer.weight)
     return layer

@@ -5,7 +5,7 @@ Letters: N clips, T frames, L patches, C width of the tower, D joint space.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -72,7 +72,7 @@ class XCLIP(VideoBackbone):
         (torch.Size([2, 8, 16]), torch.Size([2, 16, 16]))
     """
 
-    unused_by_map: ClassVar[tuple[str, ...]] = (*VideoBackbone.unused_by_map, r'context\..*')
+    unused_by_map = (*VideoBackbone.unused_by_map, r'context\..*')
 
     def __init__(
         self,
@@ -116,23 +116,23 @@ class XCLIP(VideoBackbone):
         for k in range(len(self.messages)):
             inputs = k, x, n, only_cls and k == last
             if self.checkpointing and torch.is_grad_enabled():
-                x = checkpoint(self._block, *inputs, use_reentrant=False)
+                x = checkpoint(self._run_block, *inputs, use_reentrant=False)
             else:
-                x = self._block(*inputs)
+                x = self._run_block(*inputs)
         return x.unflatten(0, (n, -1))
 
-    def _block(self, k: int, x: Tensor, n: int, only_cls: bool) -> Tensor:
+    def _run_block(self, k: int, x: Tensor, n: int, only_cls: bool) -> Tensor:
         """Tokens (N*T, 1 + L, C) -> those after block k, or class tokens (N*T, 1, C)."""
         block, drop = self.tower.blocks[k], self.drop_paths[k]
         message = self.messages[k](x[:, 0].unflatten(0, (n, -1)))  # (N, T, C)
         joined = torch.cat([x, message.flatten(0, 1)[:, None]], dim=1)  # (N*T, 1 + L + 1, C)
         # To leave out the message's row alone would split the products, which costs more than it.
         update = block.attend(joined, queries=1) if only_cls else block.attend(joined)[:, :-1]
-        x = x[:, : update.shape[1]] + _by_clip(drop, update, n)
-        return x + _by_clip(drop, block.feed_forward(x), n)
+        x = x[:, : update.shape[1]] + _drop_by_clip(drop, update, n)
+        return x + _drop_by_clip(drop, block.feed_forward(x), n)
 
 
-def _by_clip(drop: nn.Module, update: Tensor, n: int) -> Tensor:
+def _drop_by_clip(drop: nn.Module, update: Tensor, n: int) -> Tensor:
     """Drop the updates (N*T, S, C) of whole clips: a sample is a clip, not a frame."""
     return drop(update.unflatten(0, (n, -1))).flatten(0, 1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from timm.layers import DropPath
 from torch import Tensor, nn
 
-from mmstan.models.layers.attention import apply_linear, input_projection, self_attention
+from mmstan.models.layers.attention import apply_linear, read_input_projection, self_attend
 
 
 class MessageToken(nn.Module):
@@ -36,8 +36,6 @@ class MessageToken(nn.Module):
     def forward(self, cls: Tensor) -> Tensor:
         """Class tokens of the frames (N, T, C) -> their messages (N, T, C)."""
         message = self.fc(cls)
-        in_proj, heads = input_projection(self.attn), self.attn.num_heads
-        update = apply_linear(
-            self_attention(self.norm(message), in_proj, heads), self.attn.out_proj
-        )
+        in_proj, heads = read_input_projection(self.attn), self.attn.num_heads
+        update = apply_linear(self_attend(self.norm(message), in_proj, heads), self.attn.out_proj)
         return message + self.drop_path(update)

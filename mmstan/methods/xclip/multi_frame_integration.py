@@ -72,13 +72,13 @@ class MultiFrameIntegration(BaseModule):
             ValueError: T is not ``num_frames``, and ``time_interpolation`` is None.
         """
         frames = x[0] if isinstance(x, tuple) else x
-        h = frames + self._times(frames.shape[1])
+        h = frames + self._take_times(frames.shape[1])
         for block in self.blocks:
             h = block(h)
         video = (h + frames).mean(dim=1)  # (N, D)
         return (video, *x[1:]) if isinstance(x, tuple) else video, {}
 
-    def _times(self, t: int) -> Tensor:
+    def _take_times(self, t: int) -> Tensor:
         """Time positions of ``t`` frames, (T, D)."""
         return fit_time_table(self.positions[0], t, interpolation=self.time_interpolation)
 

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmstan.models.layers.attention import apply_linear, quick_gelu_mlp
-from mmstan.models.layers.tiles import in_one_tile, tiled
+from mmstan.models.layers.attention import apply_linear, apply_quick_gelu_mlp
+from mmstan.models.layers.tiles import needs_one_tile, score_in_tiles
 
 _ELEMENTS = {'cpu': 2**22, 'cuda': 2**26}  # of a tile's widest tensor; larger ones are no faster
 
@@ -34,7 +34,7 @@ class PromptingLayer(nn.Module):
         self.out = nn.Linear(width, width)
         self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
-    def keys_values(self, context: Tensor) -> Tensor:
+    def project_keys_values(self, context: Tensor) -> Tensor:
         """Normalised context (N, L, D) -> keys and values (N, L, 2, heads, D/heads)."""
         return self.key_value(context).unflatten(-1, (2, self.heads, -1))
 
@@ -45,7 +45,7 @@ class PromptingLayer(nn.Module):
         update = F.scaled_dot_product_attention(q.expand(k.shape[0], -1, -1, -1), k, v)
         update = update.transpose(1, 2).flatten(2)  # (N, K, D)
         x = x + apply_linear(update, self.out)
-        return x + quick_gelu_mlp(self.ln_2(x), self.up, self.down)
+        return x + apply_quick_gelu_mlp(self.ln_2(x), self.up, self.down)
 
 
 class VideoPrompting(nn.Module):
@@ -53,7 +53,7 @@ class VideoPrompting(nn.Module):
 
     The prompted name is ``c + alpha * layers(c)``; the layers read the video's patches. N * K names
     pass through them, but only a tile of these is alive at a time, in the backward pass as well
-    (:func:`tiled`), so that memory does not grow with K. What fits into one tile is not computed
+    (:func:`score_in_tiles`), so that memory does not grow with K. What fits into one tile is not computed
     again in the backward pass.
 
     Args:
@@ -80,31 +80,33 @@ class VideoPrompting(nn.Module):
 
         Names and videos need not be normalised.
         """
-        videos = [video, *self._keys_values(context)]
+        videos = [video, *self._project_keys_values(context)]
         # A pair's widest tensor: the MLP's, or attention's where it is not fused.
         widest = max(4 * texts.shape[1], self.heads * context.shape[1])
         elements = _ELEMENTS.get(texts.device.type, 2**24)
-        if in_one_tile() or texts.shape[0] * video.shape[0] * widest <= elements:
-            return self._cosines(texts, *videos).T
-        return tiled(self._cosines, [texts], videos, per_pair=widest, elements=elements).T
+        if needs_one_tile() or texts.shape[0] * video.shape[0] * widest <= elements:
+            return self._score_tile(texts, *videos).T
+        return score_in_tiles(
+            self._score_tile, [texts], videos, per_pair=widest, elements=elements
+        ).T
 
     def prompted(self, texts: Tensor, context: Tensor) -> Tensor:
         """Class names (K, D), context (N, L, D) -> every video's class names (N, K, D), at once."""
-        return self._prompted(texts, *self._keys_values(context))
+        return self._prompt(texts, *self._project_keys_values(context))
 
-    def _keys_values(self, context: Tensor) -> list[Tensor]:
+    def _project_keys_values(self, context: Tensor) -> list[Tensor]:
         context = self.norm(context)
-        return [cast(PromptingLayer, layer).keys_values(context) for layer in self.layers]
+        return [cast(PromptingLayer, layer).project_keys_values(context) for layer in self.layers]
 
-    def _prompted(self, texts: Tensor, *keys_values: Tensor) -> Tensor:
+    def _prompt(self, texts: Tensor, *keys_values: Tensor) -> Tensor:
         x = texts[None]
         for layer, keys_value in zip(self.layers, keys_values):
             x = layer(x, keys_value)
         return texts + self.alpha * x  # (N, K, D)
 
-    def _cosines(self, texts: Tensor, video: Tensor, *keys_values: Tensor) -> Tensor:
+    def _score_tile(self, texts: Tensor, video: Tensor, *keys_values: Tensor) -> Tensor:
         """A tile of the cosines: texts (k, D), video (n, D) -> (k, n)."""
-        names = self._prompted(texts, *keys_values)  # (n, k, D)
+        names = self._prompt(texts, *keys_values)  # (n, k, D)
         with torch.autocast(texts.device.type, enabled=False):  # cosines x 100 do not bear bf16
             names, video = F.normalize(names.float(), dim=-1), F.normalize(video.float(), dim=-1)
             return (names @ video[:, :, None])[..., 0].T

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -23,9 +23,9 @@ class VideoBackbone(BaseModule, ABC):
 
     out_dim: int
     """Width D' of the features."""
-    unused_by_map: ClassVar[tuple[str, ...]] = (r'tower\.visual\.proj',)
-    """Names of the parameters that :meth:`tokens`, normalised by the tower's last norm, do not
-    read, as regular expressions: they get no gradient from a map of the patches."""
+    unused_by_map: tuple[str, ...] = (r'tower\.visual\.proj',)
+    """Regular expressions of the full names of the parameters that get no gradient from a map of
+    the patches: :meth:`tokens` without the class tokens, normalised by the tower's last norm."""
 
     def __init__(self, tower: dict[str, Any]) -> None:
         super().__init__()

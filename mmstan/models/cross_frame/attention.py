@@ -6,7 +6,7 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 
 from mmstan.models.cross_frame.base import CrossFrame
-from mmstan.models.layers.attention import apply_linear, input_projection, self_attention
+from mmstan.models.layers.attention import apply_linear, read_input_projection, self_attend
 from mmstan.registry import MODELS
 
 
@@ -36,7 +36,7 @@ class TemporalAttention(CrossFrame):
         """See :meth:`CrossFrame.forward`."""
         n, t, locations, _ = patches.shape
         x = self.norm(patches).transpose(1, 2).reshape(n * locations, t, -1)
-        x = self_attention(x, input_projection(self.attn), self.attn.num_heads)
+        x = self_attend(x, read_input_projection(self.attn), self.attn.num_heads)
         x = apply_linear(x, self.attn.out_proj)
         x = apply_linear(self.drop_path(x), self.temporal_fc)
         return x.unflatten(0, (n, locations)).transpose(1, 2)  # (N, T, L, C), a view

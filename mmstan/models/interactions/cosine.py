@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mmstan.models.features import TextFeatures, VideoFeatures, l2_normalise, masked_mean
+from mmstan.models.features import TextFeatures, VideoFeatures, average_real_frames, l2_normalise
 from mmstan.models.interactions.base import Interaction
 from mmstan.registry import MODELS
 from mmstan.wording import check_choice
@@ -37,4 +37,4 @@ class Cosine(Interaction):
     def pool(self, video: VideoFeatures) -> Tensor:
         """The videos as wholes (B, D), L2-normalised float32."""
         frames = l2_normalise(video.frames) if self.frames == 'normalised' else video.frames.float()
-        return l2_normalise(masked_mean(frames, video.mask))
+        return l2_normalise(average_real_frames(frames, video.mask))

@@ -38,7 +38,7 @@ def apply_linear(x: Tensor, layer: nn.Module) -> Tensor:
     return linear(x, plain.weight, plain.bias)
 
 
-def input_projection(attn: nn.Module) -> tuple[Tensor, Tensor | None]:
+def read_input_projection(attn: nn.Module) -> tuple[Tensor, Tensor | None]:
     """Weight (3C, C) and bias (3C) of the queries, keys and values of ``attn``.
 
     Raises:
@@ -64,7 +64,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return F.linear(x, weight) + bias
 
 
-def queries_keys_values(
+def project_queries_keys_values(
     x: Tensor, in_proj: tuple[Tensor, Tensor | None], heads: int, *, queries: int | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What multi-head self-attention compares and averages.
@@ -97,15 +97,15 @@ def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
-def self_attention(x: Tensor, in_proj: tuple[Tensor, Tensor | None], heads: int) -> Tensor:
+def self_attend(x: Tensor, in_proj: tuple[Tensor, Tensor | None], heads: int) -> Tensor:
     """Multi-head self-attention before its output projection, (B, S, C) -> same.
 
-    See :func:`queries_keys_values` for the arguments.
+    See :func:`project_queries_keys_values` for the arguments.
     """
-    return attention(*queries_keys_values(x, in_proj, heads))
+    return attention(*project_queries_keys_values(x, in_proj, heads))
 
 
-def quick_gelu_mlp(x: Tensor, up: nn.Module, down: nn.Module) -> Tensor:
+def apply_quick_gelu_mlp(x: Tensor, up: nn.Module, down: nn.Module) -> Tensor:
     """``down(q(up(x)))`` with QuickGELU ``q(h) = h sigmoid(1.702 h) = silu(1.702 h) / 1.702``.
 
     The two factors go into the matrix products, where they cost nothing, so that one pass over the

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 _ELEMENTS = {'cpu': 2**20, 'cuda': 2**26}  # a core's cache; enough to keep a GPU busy
 
 
-def tiled(
+def score_in_tiles(
     score: Callable[..., Tensor],
     texts: Sequence[Tensor],
     videos: Sequence[Tensor],
@@ -34,11 +34,11 @@ def tiled(
         per_pair: Numbers that ``score`` holds for each pair, J * T for token-wise interactions.
         elements: Numbers that a tile may hold, by default what suits the device.
     """
-    if in_one_tile():
+    if needs_one_tile():
         return score(*texts, *videos)
     if elements is None:
         elements = _ELEMENTS.get(texts[0].device.type, 2**24)
-    rows, columns = tile_shape(texts[0].shape[0], videos[0].shape[0], elements // per_pair)
+    rows, columns = choose_tile_shape(texts[0].shape[0], videos[0].shape[0], elements // per_pair)
     if torch.is_grad_enabled():
         score = partial(checkpoint, score, use_reentrant=False, preserve_rng_state=False)
     strips = list(zip(*(x.split(columns) for x in videos)))
@@ -50,12 +50,12 @@ def tiled(
     )
 
 
-def in_one_tile() -> bool:
+def needs_one_tile() -> bool:
     """Whether a model is being exported or traced: its tiles would be those of one batch size."""
     return torch.compiler.is_exporting() or torch.jit.is_tracing()
 
 
-def tile_shape(rows: int, columns: int, pairs: int) -> tuple[int, int]:
+def choose_tile_shape(rows: int, columns: int, pairs: int) -> tuple[int, int]:
     """The sides of a tile of at most ``pairs`` pairs, as square as the matrix lets it be."""
     side = max(1, math.isqrt(max(1, pairs)))
     if rows < side:

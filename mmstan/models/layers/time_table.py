@@ -83,7 +83,7 @@ def fit_time_table(
     if t == len(table):
         return table
     if interpolation is None:
-        raise ValueError(_wrong_length(f'{t} {frames}', t, len(table)))
+        raise ValueError(_describe_wrong_length(f'{t} {frames}', t, len(table)))
     return stretch_time_table(table, t)
 
 
@@ -106,20 +106,22 @@ def stretch_loaded_table(
         return
     theirs = table.shape[-2]
     if interpolation is None:
-        raise ValueError(_wrong_length(f'{name} of the checkpoint has {theirs} frames', theirs, t))
+        raise ValueError(
+            _describe_wrong_length(f'{name} of the checkpoint has {theirs} frames', theirs, t)
+        )
     stretched = stretch_time_table(table.reshape(theirs, -1), t)
     state[name] = stretched.reshape(*table.shape[:-2], t, -1).contiguous()
     print_log(f'{name}: {theirs} frames -> {t}, interpolated', 'current')
 
 
-def _wrong_length(found: str, t: int, own: int) -> str:
+def _describe_wrong_length(found: str, t: int, own: int) -> str:
     return (
         f'{found}, but num_frames={own}; sample that many, set num_frames={t}, or stretch the '
         "time table with time_interpolation='linear'"
     )
 
 
-def first_positions(
+def take_first_positions(
     positions: Tensor, t: int, *, interpolation: TimeInterpolation | None = None
 ) -> Tensor:
     """The positions of the first ``t`` frames of a table (max_frames, D), (t, D).

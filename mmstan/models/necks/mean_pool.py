@@ -8,7 +8,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mmstan.models.features import frame_mask, masked_mean
+from mmstan.models.features import average_real_frames, frame_mask
 from mmstan.registry import MODELS
 
 
@@ -24,4 +24,4 @@ class MeanPool(BaseModule):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """(N, T, D) -> (N, D) and no auxiliary loss, as MMAction2's recognizers want it."""
         with torch.autocast(x.device.type, enabled=False):  # a mean, though by a matrix product
-            return masked_mean(x, frame_mask(x, data_samples)), {}
+            return average_real_frames(x, frame_mask(x, data_samples)), {}

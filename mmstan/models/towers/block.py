@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from mmstan.models.layers.attention import (
     apply_linear,
+    apply_quick_gelu_mlp,
     attention,
-    input_projection,
-    queries_keys_values,
-    quick_gelu_mlp,
+    project_queries_keys_values,
+    read_input_projection,
 )
 
 
@@ -23,7 +23,10 @@ class Block(nn.Module, ABC):
     def queries_keys_values(
         self, x: Tensor, queries: int | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """What attention compares and averages, norm included: see :func:`queries_keys_values`."""
+        """Queries, keys and values (B, heads, S, C/heads), norm included.
+
+        See :func:`project_queries_keys_values`.
+        """
 
     @abstractmethod
     def project_out(self, x: Tensor) -> Tensor:
@@ -72,8 +75,10 @@ class OpenClipBlock(Block):
         self, x: Tensor, queries: int | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """See :meth:`Block.queries_keys_values`."""
-        in_proj = input_projection(self.attn)
-        return queries_keys_values(self.ln_1(x), in_proj, self.attn.num_heads, queries=queries)
+        in_proj = read_input_projection(self.attn)
+        return project_queries_keys_values(
+            self.ln_1(x), in_proj, self.attn.num_heads, queries=queries
+        )
 
     def project_out(self, x: Tensor) -> Tensor:
         """See :meth:`Block.project_out`."""
@@ -83,5 +88,5 @@ class OpenClipBlock(Block):
         """See :meth:`Block.feed_forward`."""
         x = self.ln_2(x)
         if isinstance(self.mlp.gelu, QuickGELU):
-            return self.ls_2(quick_gelu_mlp(x, self.mlp.c_fc, self.mlp.c_proj))
+            return self.ls_2(apply_quick_gelu_mlp(x, self.mlp.c_fc, self.mlp.c_proj))
         return self.ls_2(self.mlp(x))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmstan.models.layers.attention import is_plain, queries_keys_values
+from mmstan.models.layers.attention import is_plain, project_queries_keys_values
 from mmstan.models.sizes import Sizes
 from mmstan.models.towers.base import BaseImageTower
 from mmstan.models.towers.block import Block
@@ -35,7 +35,7 @@ class MMPretrainBlock(Block):
         """See :meth:`Block.queries_keys_values`."""
         qkv, heads, x = self.attn.qkv, self.attn.num_heads, self.ln1(x)
         if is_plain(qkv):
-            return queries_keys_values(x, (qkv.weight, qkv.bias), heads, queries=queries)
+            return project_queries_keys_values(x, (qkv.weight, qkv.bias), heads, queries=queries)
         q, k, v = qkv(x).unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)
         return q[:, :, :queries], k, v
 
@@ -83,7 +83,7 @@ class MMPretrainImageTower(BaseImageTower):
         """See :meth:`ImageTower.narrowed`; depth and patches stay the config's."""
         width = sizes.width
         narrow = dict(embed_dims=width, num_heads=sizes.heads, feedforward_channels=4 * width)
-        arch = {**_named_sizes(cfg['vit']['arch']), **narrow}
+        arch = {**_find_sizes(cfg['vit']['arch']), **narrow}
         return dict(vit=dict(cfg['vit'], arch=arch, init_cfg=None))
 
     @classmethod
@@ -94,7 +94,7 @@ class MMPretrainImageTower(BaseImageTower):
     @classmethod
     def depth(cls, cfg: Mapping[str, Any]) -> int:
         """See :meth:`BaseImageTower.depth`."""
-        return int(_named_sizes(cfg['vit']['arch'])['num_layers'])
+        return int(_find_sizes(cfg['vit']['arch'])['num_layers'])
 
     @property
     def blocks(self) -> Sequence[Block]:
@@ -136,7 +136,7 @@ class MMPretrainImageTower(BaseImageTower):
         return self.visual.ln1(tokens) if self.visual.final_norm else tokens
 
 
-def _named_sizes(arch: str | dict[str, Any]) -> dict[str, Any]:
+def _find_sizes(arch: str | dict[str, Any]) -> dict[str, Any]:
     """The sizes that MMPretrain means by a name."""
     from mmpretrain.models.backbones import VisionTransformer  # which takes seconds
 
