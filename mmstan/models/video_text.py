@@ -23,22 +23,22 @@ from mmstan.registry import MODELS
 class VideoTextModel(BaseModel):
     """A video backbone and a text tower in one joint space, trained by contrast.
 
-    Captions come with the data samples (``captions``, a list of str) and are tokenised here, or
-    as token ids from MMAction2's own pipelines (``inputs=dict(imgs=..., text=...)``). A frame mask
-    comes with the data sample too (``frame_mask``).
+    Captions are a field of the data samples (``captions``, a list of str) and are tokenised here;
+    or they are token ids from MMAction2's own pipelines (``inputs=dict(imgs=..., text=...)``). The
+    data samples may have a frame mask, too (``frame_mask``).
 
     Args:
         backbone: Config of a video backbone.
         text_tower: Config of a text tower, of the same joint space.
         head: Config of a :class:`RetrievalHead`.
-        neck: Config of a neck over the frames; none where the interaction wants frames.
-        text_length: Tokens that a caption is cut to, start and end of text included; by default
-            the text tower's context length.
+        neck: Config of a neck over the frames; None where the interaction reads frames.
+        text_length: Longest caption in tokens, start and end of text included; longer ones are cut.
+            The text tower's context length by default.
         data_preprocessor: Config of MMAction2's ``ActionDataPreprocessor``.
 
     Raises:
-        ValueError: The joint spaces of the towers differ, or a neck or a backbone without frame
-            tokens stands before an interaction that reads tokens.
+        ValueError: The joint spaces of the towers differ, or there is a neck although the
+            interaction reads the videos' tokens.
     """
 
     def __init__(
@@ -105,13 +105,13 @@ class VideoTextModel(BaseModel):
         raise ValueError(f"mode={mode!r} must be 'tensor', 'loss' or 'predict'")
 
     def encode_texts(self, captions: Sequence[str]) -> TextFeatures:
-        """Captions -> :class:`TextFeatures` as the interaction reads them."""
+        """Captions -> the :class:`TextFeatures` that the interaction reads."""
         return self._encode_ids(self.text_tower.tokenize(captions, self.text_length))
 
     def encode_videos(
         self, clip: Tensor, *, data_samples: Sequence[ActionDataSample] | None = None
     ) -> VideoFeatures:
-        """Clips -> :class:`VideoFeatures` as the interaction reads them.
+        """Clips -> the :class:`VideoFeatures` that the interaction reads.
 
         Args:
             clip: Normalised frames (N, 3, T, H, W).
@@ -122,6 +122,7 @@ class VideoTextModel(BaseModel):
             x = self.backbone.tokens(clip)  # (N, T, 1 + L, C)
             tower, flat = self.backbone.tower, x.flatten(0, 1)
             frames = tower.project(flat).unflatten(0, x.shape[:2])  # (N, T, D)
+            # Every token in the joint space, frame after frame: (N, T * (1 + L), D).
             tokens = tower.project_tokens(flat).unflatten(0, x.shape[:2]).flatten(1, 2)
         else:
             frames = self.backbone(clip)
@@ -133,13 +134,13 @@ class VideoTextModel(BaseModel):
 
     @torch.no_grad()
     def similarity(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
-        """The model's own similarities (A, B), float32, without scale: what retrieval ranks by."""
+        """Similarities (A, B) by which retrieval ranks, float32, without a scale."""
         return self.head(text, video)
 
     def _tokenize(
         self, samples: Sequence[ActionDataSample], videos: int
     ) -> tuple[Tensor, list[int]]:
-        """Ids of all captions (A, J), and how many captions each video has."""
+        """Ids of all captions (A, J), and the number of captions of each video."""
         captions = [list(sample.get('captions', ())) for sample in samples]
         if len(captions) != videos or not all(captions):
             raise ValueError(
@@ -163,6 +164,7 @@ class VideoTextModel(BaseModel):
         video: VideoFeatures,
         counts: Sequence[int],
     ) -> list[ActionDataSample]:
+        # MMAction2's metric compares one vector a video: the interaction's own mean, or a cosine's.
         interaction = self.head.interaction
         pooled = interaction if isinstance(interaction, Cosine) else Cosine()
         whole = pooled.pool(video).cpu()
@@ -178,7 +180,7 @@ class VideoTextModel(BaseModel):
                 None if tokens is None else tokens[i].clone(),
             )
             sample.video_features = VideoFeatures(*of_video)
-            # What MMAction2's RetrievalMetric reads.
+            # The field that MMAction2's RetrievalMetric reads.
             first = sample.text_features.sentence[0]
             sample.features = InstanceData(video_feature=whole[i].clone(), text_feature=first)
         return list(samples)
@@ -190,7 +192,7 @@ def _move_to_cpu(x: Tensor) -> Tensor:
 
 
 def _make_clips(imgs: Tensor) -> Tensor:
-    """What FormatShape made -> clips (N, 3, T, H, W)."""
+    """Output of FormatShape, NCTHW or NCHW -> clips (N, 3, T, H, W)."""
     if imgs.ndim == 6 and imgs.shape[1] == 1:
         return imgs[:, 0]
     if imgs.ndim == 5 and imgs.shape[2] == 3:

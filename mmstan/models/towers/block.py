@@ -17,7 +17,11 @@ from mmstan.models.layers.attention import (
 
 
 class Block(nn.Module, ABC):
-    """``x + attend(x)``, then ``x + feed_forward(x)``, on tokens (B, S, C) for any S."""
+    """``x + attend(x)``, then ``x + feed_forward(x)``, on tokens (B, S, C) for any S.
+
+    Both halves are residual updates, with the norm in front. Methods call them one by one, so a
+    tower knows nothing of message tokens or adapters.
+    """
 
     @abstractmethod
     def queries_keys_values(
@@ -44,12 +48,12 @@ class Block(nn.Module, ABC):
         return self.project_out(attention(*self.queries_keys_values(x, queries)))
 
     def attend_with_queries_keys(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """``attend(x)``, and the queries and keys (B, heads, S, C/heads) that it is made of."""
+        """``attend(x)``, and its queries and keys (B, heads, S, C/heads)."""
         q, k, v = self.queries_keys_values(x)
         return self.project_out(attention(q, k, v)), q, k
 
     def forward(self, x: Tensor, update: Tensor | None = None) -> Tensor:
-        """(B, S, C) -> (B, S, C); ``update`` is ``attend(x)`` where that is known already."""
+        """(B, S, C) -> same. Give ``attend(x)`` as ``update`` if it has been computed already."""
         x = x + (self.attend(x) if update is None else update)
         return x + self.feed_forward(x)
 
@@ -60,10 +64,10 @@ class Block(nn.Module, ABC):
 
 
 class OpenClipBlock(Block):
-    """An open_clip block: its own layers under its own parameter names.
+    """An open_clip block, with open_clip's layers under open_clip's parameter names.
 
     Args:
-        block: The block that gives its layers away.
+        block: The block whose layers are taken over.
     """
 
     def __init__(self, block: ResidualAttentionBlock) -> None:

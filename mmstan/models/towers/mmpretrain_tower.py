@@ -16,10 +16,10 @@ from mmstan.registry import MODELS
 
 
 class MMPretrainBlock(Block):
-    """A block of MMPretrain's ``VisionTransformer``: its own layers and parameter names.
+    """A block of MMPretrain's ``VisionTransformer``, with its layers and parameter names.
 
     Args:
-        layer: The ``TransformerEncoderLayer`` that gives its layers away.
+        layer: The ``TransformerEncoderLayer`` whose layers are taken over.
     """
 
     def __init__(self, layer: Any) -> None:
@@ -46,6 +46,7 @@ class MMPretrainBlock(Block):
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """See :meth:`Block.feed_forward`."""
+        # MMPretrain's FFN adds `identity`; a zero leaves the update alone.
         return self.ffn(self.ln2(x), identity=torch.zeros((), dtype=x.dtype, device=x.device))
 
 
@@ -53,13 +54,15 @@ class MMPretrainBlock(Block):
 class MMPretrainImageTower(BaseImageTower):
     """MMPretrain's ``VisionTransformer`` behind the contract of an image tower.
 
-    There is no joint space: D is the width, and :meth:`project` the final norm on the class token.
-    Weights come as in MMPretrain, ``vit=dict(..., init_cfg=dict(type='Pretrained', ...))``.
+    There is no joint space: D is the width, and :meth:`project` is the last norm on the class
+    token. Weights are configured as in MMPretrain, ``vit=dict(..., init_cfg=dict(
+    type='Pretrained', ...))``.
 
     Args:
         vit: Arguments of ``mmpretrain.VisionTransformer`` (``arch``, ``img_size``,
             ``patch_size``, ``init_cfg``, ...).
-        frozen: No gradients, and evaluation mode even under ``model.train()``.
+        frozen: The parameters get no gradients, and the tower stays in evaluation mode under
+            ``model.train()``.
     """
 
     reads_patches = False
@@ -137,7 +140,7 @@ class MMPretrainImageTower(BaseImageTower):
 
 
 def _find_sizes(arch: str | dict[str, Any]) -> dict[str, Any]:
-    """The sizes that MMPretrain means by a name."""
-    from mmpretrain.models.backbones import VisionTransformer  # which takes seconds
+    """Sizes of an architecture, which MMPretrain may have under a name."""
+    from mmpretrain.models.backbones import VisionTransformer  # here: it takes seconds
 
     return VisionTransformer.arch_zoo[arch] if isinstance(arch, str) else arch
