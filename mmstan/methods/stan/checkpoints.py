@@ -45,14 +45,14 @@ def from_released(
 ) -> dict[str, Tensor]:
     """A released state dict under our names.
 
-    Old files say ``timesFPN_`` where newer ones say ``STAN_``; position ids, which are a range,
-    are dropped. A file may hold the video encoder alone.
+    ``timesFPN_`` in old files is ``STAN_`` in newer ones. Position ids, which are a range, are
+    dropped. A file may contain the video encoder alone.
 
     Args:
         state: The released state dict.
         video: Prefix of its video encoder.
         text: Prefix of its text encoder.
-        text_tower: Where our model keeps its text tower: ``'text_tower.'`` in retrieval,
+        text_tower: Prefix of our model's text tower: ``'text_tower.'`` in retrieval,
             ``'cls_head.texts.tower.'`` in recognition.
 
     Raises:
@@ -80,7 +80,7 @@ def to_released(
 
 
 def _list_entries(video: str, text: str | None, text_tower: str) -> list[Entry]:
-    """The map of a whole model, of the video encoder alone where ``text`` is None."""
+    """The map of a whole model; of the video encoder alone if ``text`` is None."""
     entries = add_prefixes(VIDEO, theirs=video, ours='backbone.')
     if text is not None:
         entries += add_prefixes(TEXT, theirs=text, ours=text_tower + 'text.')

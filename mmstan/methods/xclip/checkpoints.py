@@ -41,7 +41,7 @@ PROMPTING = [
     ),
     Entry('logit_scale', 'cls_head.logit_scale'),
 ]
-"""The prompting, but for the norm of the visual context."""
+"""The prompting, without the norm of the visual context."""
 
 TABLE: dict[str, list[Entry]] = {
     'visual': [
@@ -62,14 +62,14 @@ TABLE: dict[str, list[Entry]] = {
     ],
     'text': add_prefixes(openai_clip.TEXT, theirs='', ours='{text_tower}'),
 }
-"""The map, part by part; ``{text_tower}`` is where our model keeps its text tower."""
+"""The map, part by part; ``{text_tower}`` is the place of our model's text tower."""
 
 PARTS = tuple(TABLE)
 """Names of the parts."""
 
 
-# Beside the weights the files hold a yacs config, for which `load_file` would refuse them: it loads
-# tensors and plain values only. A dict takes its place; nothing of yacs is imported or run.
+# Next to the weights the files contain a yacs config. `load_file` loads tensors and plain values
+# only, and would refuse it. A dict takes its place; no code of yacs is imported or run.
 torch.serialization.add_safe_globals([(OrderedDict, 'yacs.config.CfgNode')])
 
 
@@ -79,14 +79,14 @@ def from_released(
     text_tower: str = 'cls_head.texts.tower.',
     parts: Collection[str] = PARTS,
 ) -> dict[str, Tensor]:
-    """A released state dict, or the file that it is the ``'model'`` of, under our names.
+    """A released state dict, or a file with it under ``'model'``, under our names.
 
     Args:
         state: The released state dict.
-        text_tower: Where our model keeps its text tower.
-        parts: Parts that our model has, of :data:`PARTS`; tensors of the others are dropped. The
-            message token alone (``XCLIP(context=False)``, ``MeanPool``, ``TextHead``) has
-            ``('visual', 'text')``; without prompts there is ``'mit'`` as well.
+        text_tower: Prefix of our model's text tower.
+        parts: Parts that our model has, of :data:`PARTS`; tensors of other parts are dropped. With
+            message tokens alone (``XCLIP(context=False)``, ``MeanPool``, ``TextHead``) these are
+            ``('visual', 'text')``; without prompts ``('visual', 'mit', 'text')``.
 
     Raises:
         ValueError: Names every tensor that is missing or left over, and unknown parts.
@@ -110,9 +110,10 @@ def convert_parts(
     text_tower: str,
     parts: Collection[str],
 ) -> dict[str, Tensor]:
-    """``parts`` of a released state dict under our names; the others are dropped and counted."""
+    """``parts`` of a released state dict under our names; other parts are dropped and counted."""
     kept = list_entries(table, text_tower, parts)
     others = list_entries(table, text_tower, set(table) - set(parts))
+    # A name up to its first number: `visual.transformer.resblocks.` drops all blocks.
     beginnings = tuple(name.split('{')[0] for entry in others for name in entry.sources)
     dropped = [name for name in state if name.startswith(beginnings)]
     if dropped:

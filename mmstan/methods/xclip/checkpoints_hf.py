@@ -55,7 +55,7 @@ def from_released(
     text_tower: str = 'cls_head.texts.tower.',
     parts: Collection[str] = PARTS,
 ) -> dict[str, Tensor]:
-    """A state dict of Hugging Face's under our names; see :func:`xclip.from_released`.
+    """A Hugging Face state dict under our names; see :func:`xclip.from_released`.
 
     Position ids, which are a range, are dropped.
     """

@@ -63,7 +63,7 @@ class VideoBackbone(BaseModule, ABC):
     def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
         """The settings of the backbone's config ``cfg`` that change in its narrow form.
 
-        ``cfg['tower']`` is still as configured: the tower's class says itself what changes there.
+        ``cfg['tower']`` is still as configured: the tower's own class changes it.
         """
         return dict(num_frames=sizes.frames) if sizes.frames and 'num_frames' in cfg else {}
 
