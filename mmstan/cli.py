@@ -4,14 +4,48 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
 from mmengine.config import Config, DictAction
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
+from mmstan.config.options import merge_options
 from mmstan.config.paths import default_work_dir, is_checkpoint
+
+
+class _Options(DictAction):
+    """MMEngine's action, with an error in one line and values that keep their blanks."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Read ``key=value`` pairs."""
+        for pair in values:
+            key, equals, value = pair.partition('=')
+            if not equals or not all(key.split('.')):
+                parser.error(
+                    f'--cfg-options {pair}: write KEY=VALUE, with a dotted key, e.g. '
+                    'optim_wrapper.optimizer.lr=1e-5'
+                )
+            if value.count('(') != value.count(')') or value.count('[') != value.count(']'):
+                parser.error(f'--cfg-options {pair}: a bracket is open')
+        super().__call__(parser, namespace, values, option_string)
+
+    @staticmethod
+    def _parse_iterable(val: str) -> Any:
+        val = val.strip('\'"')
+        if val[:1] in '[(' or ',' in val:
+            return DictAction._parse_iterable(val)
+        return DictAction._parse_int_float_bool(val)  # a path may have blanks in it
 
 
 def command(
@@ -33,7 +67,7 @@ def command(
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=_Options,
         help='settings of the config to change: key=value key.sub=value key="[a,b]"',
     )
     parser.set_defaults(launcher='none', local_rank=0)
@@ -79,19 +113,38 @@ def merge_test_options(cfg: Config, args: argparse.Namespace) -> Config:
     merge_run_options(cfg, args)
     cfg.load_from = args.checkpoint or cfg.get('load_from')
     cfg.resume = False
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     return cfg
 
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the program with the message of a wrong setting, which says what is wrong."""
+    """End the program with one line: of a wrong setting what is wrong, of a signal its name.
+
+    SIGTERM and Ctrl-C give the exit statuses that shells know, 143 and 130. A training loop hears
+    them itself.
+    """
+    main = os.getpid()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == main:
+            raise _Terminated
+        os._exit(128 + number)  # the worker of a data loader
+
+    before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     except (ValueError, OSError, ImportError, SyntaxError) as error:
         if os.environ.get('MMSTAN_TRACEBACK'):
             raise
         sys.exit(f'error: {error} (MMSTAN_TRACEBACK=1 shows where)')
-    except KeyboardInterrupt:
-        sys.exit('interrupted')
+    except (KeyboardInterrupt, _Terminated) as error:
+        number = signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT
+        print(f'stopped by {number.name}', file=sys.stderr)
+        sys.exit(128 + number)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Terminated(BaseException):
+    """SIGTERM; like KeyboardInterrupt nothing that handles errors catches it."""

@@ -29,10 +29,11 @@ from mmengine.config import Config
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
 from mmstan.benchmark.cost import PRECISIONS, Settings
+from mmstan.benchmark.jobs import Job, with_references
 from mmstan.benchmark.measure import machine
 from mmstan.benchmark.measuring import forget, run_costs, run_training
 from mmstan.benchmark.pipeline import measure_pipeline, report, verdict
-from mmstan.benchmark.store import Costs, Job, rows_of, with_references
+from mmstan.benchmark.store import Costs, rows_of
 from mmstan.benchmark.systems import systems
 from mmstan.benchmark.table import write
 from mmstan.cli import at_least, one_line_errors

@@ -21,6 +21,7 @@ from torch import nn
 from mmstan.apis.load import build_runner, init_pretrained, refuse_random_weights
 from mmstan.cli import command, merge_test_options, one_line_errors, parse
 from mmstan.config.checks import check_config
+from mmstan.config.options import check_split_options
 from mmstan.evaluation import mean_and_deviation, split_configs, splits_table
 
 
@@ -40,6 +41,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         evaluators = cfg.test_evaluator
         evaluators = list(evaluators) if isinstance(evaluators, (list, tuple)) else [evaluators]
         cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=args.dump)]
+    check_split_options(cfg, args.cfg_options)
     return merge_test_options(cfg, args)
 
 

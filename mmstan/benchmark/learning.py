@@ -30,6 +30,7 @@ from mmstan.config.paths import find_shipped
 from mmstan.config.sources import own_sources
 from mmstan.config.toy import require_image_tower, towers_of, toy_run
 from mmstan.datasets.moving_shapes import Task, generate
+from mmstan.registry import type_name
 
 CONFIGS = find_shipped('configs')
 
@@ -121,7 +122,7 @@ def plan_system(config: str, seed: int, folder: Path) -> tuple[Plan, Plan]:
         ValueError: The config has no toy form.
     """
     cfg = Config.fromfile(config)
-    kind = KINDS.get(cfg.model.type)
+    kind = KINDS.get(type_name(cfg.model.type))
     if kind is None:
         raise ValueError(f'{config}: model.type={cfg.model.type!r} is none of {list(KINDS)}')
     require_image_tower(cfg)

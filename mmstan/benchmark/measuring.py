@@ -8,9 +8,10 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from mmstan.benchmark.jobs import Job, read_system
 from mmstan.benchmark.learning import plan_system, train
 from mmstan.benchmark.own_process import figures_from_own_process, last_error
-from mmstan.benchmark.store import Costs, Job, digest
+from mmstan.benchmark.store import Costs
 
 
 def measure_in_own_process(job: Job) -> dict[str, float]:
@@ -24,9 +25,9 @@ def measure_in_own_process(job: Job) -> dict[str, float]:
 
 def measure_unchanged(job: Job) -> dict[str, float]:
     """The figures of one config, if nothing that it is made from changes meanwhile."""
-    before = digest(job.config)
+    before = job.system.digest
     figures = measure_in_own_process(job)
-    if digest(job.config) != before:
+    if read_system(job.config).digest != before:
         raise ValueError(f'{job.config}: it, or a module of yours, changed while it was measured')
     return figures
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from mmengine.config import Config
 
 from mmstan.compat.closed import read_plain_pickle
@@ -62,8 +62,7 @@ def run(tool: str, *args: str) -> None:
 def locked(work_dir: Path) -> Iterator[None]:
     """Wait until no other process is in here with the same folder."""
     work_dir.parent.mkdir(parents=True, exist_ok=True)
-    with work_dir.with_name(f'{work_dir.name}.lock').open('w') as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with FileLock(work_dir.with_name(f'{work_dir.name}.lock')):
         yield
 
 

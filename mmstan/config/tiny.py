@@ -7,6 +7,7 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 
 from mmstan.config.narrow import narrow_model
+from mmstan.config.types import name_types
 from mmstan.config.walk import dicts
 from mmstan.datasets.moving_shapes import CLASS_NAMES, Task, generate
 from mmstan.models.sizes import Sizes
@@ -24,6 +25,7 @@ def shrink(cfg: Config, *, data: str | Path = 'data/moving_shapes') -> Config:
         cfg: A recognition or retrieval config; it is changed.
         data: Where Moving Shapes lie, rendered if need be.
     """
+    name_types(cfg)
     task: Task = 'retrieval' if cfg.model.type == 'mmstan.VideoTextModel' else 'recognition'
     folder = generate(data, size='tiny', tasks=[task]) / task
     narrow_model(cfg.model, _SIZES)

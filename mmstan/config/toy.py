@@ -14,6 +14,7 @@ from torch import Tensor
 from mmstan.config.narrow import narrow_model
 from mmstan.config.sources import custom_imports
 from mmstan.config.tiny import set_classes
+from mmstan.config.types import name_types
 from mmstan.models.sizes import Sizes
 
 SIZES = Sizes(
@@ -47,7 +48,9 @@ def toy_run(
     Raises:
         ValueError: The two are of different kinds, or the image tower is not one of open_clip's.
     """
-    model, run = deepcopy(cfg.model), deepcopy(base)
+    cfg, run = deepcopy(cfg), deepcopy(base)
+    name_types(cfg)
+    model = cfg.model
     if model.type != base.model.type:
         raise ValueError(f'{cfg.filename}: its model is a {model.type}, not a {base.model.type}')
     require_image_tower(cfg)

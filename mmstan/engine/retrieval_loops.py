@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from mmstan.datasets import count_missing
 from mmstan.evaluation import RetrievalMetric
 from mmstan.evaluation.gallery import Result, joined, kept, readable
-from mmstan.registry import LOOPS
+from mmstan.registry import LOOPS, type_name
 
 
 class _RetrievalLoop(BaseLoop):
@@ -108,7 +108,7 @@ def training_bank(cfg: Config) -> dict[str, Any]:
     node = (cfg.get('train_dataloader') or {}).get('dataset') or {}
     while 'dataset' in node:
         node = node['dataset']
-    if not str(node.get('type')).startswith('mmstan.'):
+    if not type_name(node.get('type')).startswith('mmstan.'):
         raise ValueError(
             f"bank_dataloader='train' is for one data set of mmstan, and train_dataloader has "
             f'{node.get("type")}; give the config of a loader'

@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmstan.registry import type_name
 from mmstan.wording import markdown_table
 
 DEVIATION = 'sample deviation (n - 1)'
@@ -50,7 +51,8 @@ def _split_config(cfg: Config, name: str, split: Mapping[str, Any]) -> Config:
     cfg.merge_from_dict({'test_dataloader': {'dataset': dataset}})
     metrics = cfg.test_evaluator
     for metric in metrics if isinstance(metrics, (list, tuple)) else [metrics]:
-        if metric['type'] == 'DumpResults':  # or each split would write over the one before
+        if type_name(metric['type']) == 'DumpResults':
+            # Or each split would write over the one before.
             path = Path(metric['out_file_path'])
             metric['out_file_path'] = str(path.with_stem(f'{path.stem}_{name}'))
     return cfg

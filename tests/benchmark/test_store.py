@@ -9,17 +9,10 @@ from benchmark.test_benchmark import FIGURES, MEAN, PROJECT, SETTINGS, STAN
 from mmengine.config import Config
 
 from mmstan.benchmark import measuring
+from mmstan.benchmark.jobs import Job, mean_pooling, read_system, reference, with_references
 from mmstan.benchmark.learning import plan_system
 from mmstan.benchmark.measuring import forget, run_costs
-from mmstan.benchmark.store import (
-    Costs,
-    Job,
-    digest,
-    mean_pooling,
-    reference,
-    rows_of,
-    with_references,
-)
+from mmstan.benchmark.store import Costs, rows_of
 from mmstan.benchmark.systems import systems
 from mmstan.config.sources import own_sources
 from mmstan.registry import MODELS
@@ -90,7 +83,7 @@ def test_costs_of_a_changed_config_are_not_shown(
     monkeypatch.setattr(measuring, 'measure_in_own_process', edited_meanwhile)
     (failed,) = run_costs(costs, [mine], 2)
     assert 'changed while it was measured' in failed
-    assert not costs.rounds(mine) and costs.rounds(stan)
+    assert not costs.rounds(Job(str(config), SETTINGS)) and costs.rounds(stan)
 
 
 def test_costs_and_runs_can_be_forgotten(tmp_path: Path) -> None:
@@ -150,10 +143,10 @@ def test_a_module_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert MODELS.build(first.config.model.neck)
     (tmp_path / 'own/part.py').write_text('SCALE = 12')
     assert plan_system(str(config), 0, tmp_path)[1].work_dir != first.work_dir
-    assert not costs.rounds(job)
-    now = digest(str(config))
+    assert not costs.rounds(Job(str(config), SETTINGS))
+    now = read_system(str(config)).digest
     (tmp_path / 'own/another_idea.py').write_text('SCALE = 2')  # which nothing imports
-    assert digest(str(config)) == now
+    assert read_system(str(config)).digest == now
 
 
 @pytest.mark.parametrize('name', ['math', 'sys', 'mmaction', 'mmstan.models', 'json.decoder'])
@@ -194,6 +187,6 @@ def test_a_row_without_data_or_toy_form(
 
 def test_every_default_system_has_a_mean_to_be_compared_with() -> None:
     means = mean_pooling()
-    assert means['recognition', 'ViT-B-16'] == MEAN
+    assert means['recognition', 'ViT-B-16'].config == MEAN
     jobs = [Job(config, SETTINGS) for config in systems()]
     assert all(reference(job).settings == SETTINGS for job in jobs)

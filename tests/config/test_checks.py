@@ -15,7 +15,9 @@ from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 from mmstan import registry
 from mmstan.config import checks as config
 from mmstan.config.checks import check_arguments, check_config, check_work_dir, missing_data
+from mmstan.config.inherited import check_inherited
 from mmstan.config.paths import default_work_dir, is_checkpoint
+from mmstan.config.variables import check_top_level
 
 PROJECT = Path(__file__).parents[2]
 CONFIGS = sorted(
@@ -97,7 +99,9 @@ def registered() -> Iterator[None]:
         dict(type='mmstan.TakesNothing'),
         dict(type='mmstan.PlainArguments', width=1, _delete_=True, _scope_='mmstan'),
         dict(type='PlainArguments', what='not ours to check'),
-        dict(type=PlainArguments, what='a class, not a name'),
+        dict(type=PlainArguments, width=1),
+        dict(type=dict, what='a class that is not ours'),
+        dict(type='mmstan.models.necks.MeanPool'),
         dict(what='no type'),
     ],
 )
@@ -120,6 +124,9 @@ def test_good_arguments(node: dict[str, Any]) -> None:
         (dict(type='mmstan.PlainArguments', self=1), "no argument 'self'"),
         (dict(type='mmstan.TakesNothing', priority=1), "no argument 'priority'; it has none"),
         (dict(type='mmstan.MeanPool', dim=2), "no argument 'dim'"),
+        (dict(type='mmstan.models.necks.MeanPool', dim=2), "mmstan.MeanPool has no argument 'dim'"),
+        (dict(type='mmstan.models.necks.MeanPol'), "there is no '.*MeanPol'; did you mean 'MeanPo"),
+        (dict(type=PlainArguments, widths=1), "no argument 'widths'; did you mean 'width'"),
     ],
 )
 def test_bad_arguments(node: dict[str, Any], problem: str) -> None:
@@ -303,6 +310,8 @@ def shipped(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
 
 def test_shipped_config(shipped: Config) -> None:
     check_arguments(shipped)
+    check_top_level(shipped)
+    check_inherited(shipped)
     assert 'mmstan' in shipped.custom_imports.imports
     for split in ('train', 'val', 'test'):
         dataset = shipped[f'{split}_dataloader'].dataset

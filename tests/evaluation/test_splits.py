@@ -62,9 +62,9 @@ def test_seeds_choose_evenly() -> None:
         (['a.mp4 0', 'b.mp4 2', 'c.mp4 2'], 2, r'class 0 has 1, class 1 has 0; take fewer'),
         ([f'{i}.mp4 {i}' for i in range(8)], 2, r'class 4 has 1 and 3 more; '),
         (TRAINING, 0, r'shots=0 must be at least 1'),
-        (['a.mp4 0', 'b c.mp4 1'], 1, r"line 2 is 'b c.mp4 1', but must be 'path label'"),
-        (['a.mp4'], 1, r"line 1 is 'a.mp4'"),
-        (['a.mp4 x'], 1, r"line 1 is 'a.mp4 x'"),
+        (['a.mp4 0', 'b.mp4 1 2'], 1, r"line 2: 'b.mp4 1 2' must be 'path label': it has several"),
+        (['a.mp4'], 1, r"line 1: 'a.mp4' must be 'path label': it has no label"),
+        (['', 'a.mp4 x'], 1, r"line 2: 'a.mp4 x' must be .* the label 'x' is not a whole number"),
         ([], 1, r'class 0 has 0'),
     ],
 )

@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[2] / 'mmstan'
 ORDER = [
     'mmstan.wording',
     'mmstan.compat',
+    'mmstan.text_files',
     'mmstan.registry',
     'mmstan.converters',
     'mmstan.models.features',

@@ -9,7 +9,11 @@ import pytest
 PROJECT = Path(__file__).parents[2]
 TEXTS = {
     path.relative_to(PROJECT): path.read_text('utf-8')
-    for path in [PROJECT / 'README.md', *sorted(PROJECT.glob('docs/*.md'))]
+    for path in [
+        PROJECT / 'README.md',
+        PROJECT / 'CONTRIBUTING.md',
+        *sorted(PROJECT.glob('docs/*.md')),
+    ]
 }
 TEXT = '\n'.join(TEXTS.values())
 MAKEFILE = (PROJECT / 'Makefile').read_text('utf-8')

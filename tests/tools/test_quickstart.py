@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.scripts import script
 from helpers.tiny_runs import stock_runner
 
 from mmstan.benchmark import runs
+from mmstan.benchmark.quickstart import SYSTEMS
+from mmstan.config.paths import find_shipped
 
 
 def test_progress_is_found_in_a_real_log(work_dir: Path) -> None:
@@ -59,9 +60,9 @@ def test_figures_of_the_last_test(tmp_path: Path) -> None:
     assert runs.retrieval_figures(tmp_path) == {'t2v/R1': 20.0}
 
 
-@pytest.mark.parametrize('stem', [*script('quickstart').SYSTEMS.values(), 'retrieval_stan'])
+@pytest.mark.parametrize('stem', [*SYSTEMS.values(), 'retrieval_stan'])
 def test_systems_are_configs(stem: str) -> None:
-    assert (script('quickstart').CONFIGS / f'{stem}.py').is_file()
+    assert (find_shipped('configs') / f'quickstart/{stem}.py').is_file()
 
 
 def test_a_result_of_another_config_is_made_anew(

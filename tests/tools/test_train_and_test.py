@@ -142,11 +142,11 @@ def test_no_validate(merge: Callable[..., Config]) -> None:
 def test_config_options_have_the_last_word(
     tool: ModuleType, merge: Callable[..., Config], config: Config
 ) -> None:
-    options = ['work_dir=elsewhere', 'optim_wrapper.optimizer.lr=0.5', 'model.new=[1,2]']
+    options = ['work_dir=elsewhere', 'optim_wrapper.optimizer.lr=0.5', 'randomness.seed=3']
     cfg = merge(tool, '--work-dir', 'here', '--cfg-options', *options)
     assert cfg.work_dir == 'elsewhere'
     assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=0.5)
-    assert cfg.model.new == [1, 2]
+    assert cfg.randomness.seed == 3
 
 
 @pytest.mark.parametrize('tool', [train, test])

@@ -141,7 +141,8 @@ def narrow_architecture(
     arch = find_architecture(model, pretrained)
     vision = dict(arch.vision_cfg, width=sizes.width, head_width=sizes.width // sizes.heads)
     for key in ('layers', 'image_size', 'patch_size'):
-        vision[key] = getattr(sizes, key) or vision[key]
+        if getattr(sizes, key):  # or as it is; sizes of a text tower alone have none of these
+            vision[key] = getattr(sizes, key)
     if vision.get('attentional_pool'):
         vision['attn_pooler_heads'] = sizes.heads
     text = dict(arch.text_cfg, width=sizes.width, heads=sizes.heads, layers=sizes.text_layers)

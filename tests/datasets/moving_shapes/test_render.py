@@ -146,7 +146,7 @@ def test_misaligned_videos_show_two_thirds_else_and_captions_tell_what_is_not_th
 def test_other_processes_make_the_same_bytes(
     moving_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr('mmstan.datasets.moving_shapes._CLIPS_PER_WORKER', 1)
+    monkeypatch.setattr('mmstan.datasets.moving_shapes.render._CLIPS_PER_WORKER', 1)
     generate(tmp_path, size='tiny', workers=2)
     files = [path.relative_to(moving_shapes) for path in moving_shapes.rglob('*') if path.is_file()]
     clips = sum(sum(numbers) for numbers in SIZES['tiny'].values())
