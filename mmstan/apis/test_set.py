@@ -26,6 +26,8 @@ from mmstan.models.features import TextFeatures, VideoFeatures
 class TestSet:
     """The test set of a config, encoded once by its model, or from the cache in the work dir."""
 
+    __test__ = False  # pytest takes every Test* for tests
+
     def __init__(self, cfg: Config, *, cache: bool = True) -> None:
         check_config(cfg, splits=('test',))
         self.model: Any = build_runner(cfg).model.eval()
