@@ -6,6 +6,7 @@ from typing import Any
 
 from mmaction.evaluation import AccMetric as _AccMetric
 from mmengine.logging import print_log
+from torch import Tensor
 
 from mmstan.evaluation.finite import holds_nan, refuse_nan, sample_name
 from mmstan.registry import METRICS
@@ -28,6 +29,7 @@ class AccMetric(_AccMetric):
             elif holds_nan(sample['pred_score']):
                 self.results.append(dict(nan=sample_name(sample)))
             else:
+                _check_label(sample)
                 super().process(data_batch, [sample])
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
@@ -52,3 +54,16 @@ class AccMetric(_AccMetric):
             )
             metrics['left_out'] = left_out
         return metrics
+
+
+def _check_label(sample: dict[str, Any]) -> None:
+    """Raise ValueError for a label that no score stands for: it would count as a mistake."""
+    scores, label = sample['pred_score'], sample['gt_label']
+    if not isinstance(scores, Tensor) or label.numel() > 1:  # of several models, of several labels
+        return
+    classes = len(scores)
+    if not 0 <= int(label) < classes:
+        raise ValueError(
+            f'the label {int(label)} of {sample.get("filename", "a video")} is none of the '
+            f'{classes} classes, which are 0 to {classes - 1}: correct its line in ann_file'
+        )

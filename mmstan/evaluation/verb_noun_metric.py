@@ -62,7 +62,14 @@ class VerbNounMetric(BaseMetric):
             elif holds_nan(sample['pred_score']):
                 self.results.append(dict(video_id=None, nan=sample_name(sample)))
             else:
-                ranks = action_ranks(sample['pred_score'], *sample['gt_label'].tolist())
+                verb, noun = sample['gt_label'].tolist()
+                verbs, nouns = sample['pred_score'].shape
+                if not (0 <= verb < verbs and 0 <= noun < nouns):
+                    raise ValueError(
+                        f'verb {verb} and noun {noun} of {sample.get("filename", "a video")} must '
+                        f'be below {verbs} and {nouns}: correct their row in ann_file'
+                    )
+                ranks = action_ranks(sample['pred_score'], verb, noun)
                 self.results.append(dict(video_id=None, ranks=ranks))
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:

@@ -74,3 +74,10 @@ def test_a_class_that_is_ruled_out_has_a_score():
 def test_an_empty_test_set():
     with pytest.raises(ValueError, match='the test set is empty'):
         AccMetric().evaluate(0)
+
+
+@pytest.mark.parametrize('label', [6, -1])
+def test_labels_without_a_score(label: int):
+    message = rf'the label {label} of a\.mp4 is none of the 6 classes, which are 0 to 5'
+    with pytest.raises(ValueError, match=message):
+        AccMetric().process(None, [sample(0, label, filename='a.mp4')])
