@@ -99,7 +99,8 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         """Train, from where the checkpoint left off."""
         self._seen = self._resume_place() if self._iter else 0
         self.runner.message_hub.update_info(_ORDER, self._order())
-        with StopSignals() as self._signals:
+        validation = [] if self.runner.val_loop is None else [self.runner.val_loop.dataloader]
+        with StopSignals(self.dataloader, *validation) as self._signals:
             self._train()
         return self.runner.model
 
