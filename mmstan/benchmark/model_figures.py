@@ -20,6 +20,7 @@ from mmstan.benchmark.view import (
     without_computing,
 )
 from mmstan.config.narrow import backbone_class
+from mmstan.config.walk import find
 
 
 def count_figures(config: Path) -> dict[str, Any]:
@@ -27,7 +28,9 @@ def count_figures(config: Path) -> dict[str, Any]:
     cfg = Config.fromfile(config)
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     cfg.pop('test_pipeline', None)  # what is tested is in the loader
-    frames, size = size_of_view(cfg)
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    # The toy's videos are resized, not cropped.
+    frames, size = size_of_view(cfg, size=find(pipeline, 'crop_size') or find(pipeline, 'scale')[0])
     use_stand_ins(cfg, classes=400)
     model = build(cfg)
     with without_computing(model):

@@ -11,6 +11,7 @@ A column of the tables is a line in :data:`COLUMNS`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -24,11 +25,10 @@ from mmstan.wording import markdown_table
 BEGIN, END = '<!-- of metafile.yml -->', '<!-- end -->'
 TOY = 'docs/benchmark/systems.csv'
 """Where what each system learns on Moving Shapes is kept."""
-LEGEND = (
-    'GMACs: multiply-adds of one view with every token in every layer, attention included. '
-    'Parameters in millions, all of the model and those that learn. Toy: trained on Moving Shapes '
-    f"with narrow towers, `{TOY}`. Nothing has been trained on the papers' data here."
-)
+LEGEND = f"""\
+GMACs: multiply-adds of one view with every token in every layer, attention included. Parameters in
+millions: all, and those that learn. Reported: by the paper that is named. Toy: trained on Moving
+Shapes with narrow towers, from `{TOY}`. Nothing has been trained on the papers' data here."""
 
 Model = Mapping[str, Any]
 Cell = Callable[[Model, Mapping[str, Row]], str]
@@ -37,7 +37,7 @@ Cell = Callable[[Model, Mapping[str, Row]], str]
 def _metadata(key: str) -> Cell:
     def cell(model: Model, toy: Mapping[str, Row]) -> str:
         value = model.get('Metadata', {}).get(key, '-')
-        return f'{value:.{1 if value >= 1 else 2}f}' if isinstance(value, float) else str(value)
+        return f'{value:.2f}' if isinstance(value, float) else str(value)
 
     return cell
 
@@ -100,13 +100,18 @@ class _Dumper(yaml.SafeDumper):
 
 def write_metafile(path: Path, content: dict[str, Any]) -> None:
     """Write a metafile, its models in the order of their tables."""
-    content['Models'].sort(key=lambda model: (_group(model), model['Config']))
+    content['Models'].sort(key=lambda model: (_group(model), _numbers_apart(model['Config'])))
     options: dict[str, Any] = dict(sort_keys=False, allow_unicode=True, width=1000)
     collections, models = (
         yaml.dump({key: content[key]}, Dumper=_Dumper, **options)
         for key in ('Collections', 'Models')
     )
     path.write_text(f'{collections}\n{models}', 'utf-8')
+
+
+def _numbers_apart(text: str) -> list[str | int]:
+    """What sorts ``8shot`` before ``16shot``."""
+    return [int(part) if part.isdigit() else part for part in re.split(r'(\d+)', text)]
 
 
 def _below_the_method(model: Model) -> PurePosixPath:
