@@ -11,7 +11,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, load_checkpoint
 from torch import nn
 
-from mmstan.config.walk import dicts
+from mmstan.config.walk import walk
 from mmstan.wording import name_a_few
 
 
@@ -42,7 +42,7 @@ def refuse_random_weights(cfg: Config) -> None:
     Raises:
         ValueError: It has neither a checkpoint nor anything pretrained.
     """
-    if cfg.get('load_from') or any(map(_names_weights, dicts(cfg.model))):
+    if cfg.get('load_from') or any(map(_names_weights, walk(cfg.model))):
         return
     raise ValueError(
         f'{cfg.filename}: the weights would be random, since there is neither a checkpoint nor a '

@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from mmstan.config.places import RUNNER_KEYS
 from mmstan.config.slips import find_slip
-from mmstan.config.sources import own_sources
+from mmstan.config.sources import read_own_sources
 
 # Keys whose value is no dict and no list; a variable that is near one of the others and is a
 # number or a string was not meant to be it.
@@ -56,7 +56,7 @@ def name_uses(uses: Sequence[str]) -> str:
 def is_read_by_own_code(cfg: Config, name: str) -> bool:
     """Whether a module of ``custom_imports`` reads ``runner.cfg.name``, or ``cfg.get('name')``."""
     read = re.compile(rf"""cfg(\.|\[['"]|\.get\(['"]){re.escape(name)}\b""")
-    return any(read.search(source) for source in own_sources(cfg))
+    return any(read.search(source) for source in read_own_sources(cfg))
 
 
 def check_top_level(cfg: Config) -> None:

@@ -10,7 +10,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from mmstan.evaluation.scores import each
+from mmstan.evaluation.scores import map_tensors
 from mmstan.models.features import TextFeatures, VideoFeatures
 
 Result = dict[str, Any]
@@ -25,7 +25,7 @@ class Gallery(NamedTuple):
     """The video of each caption, int64 (A,), ascending."""
 
 
-def kept(sample: Mapping[str, Any]) -> Result:
+def keep_fields(sample: Mapping[str, Any]) -> Result:
     """What a metric keeps of a data sample that a :class:`VideoTextModel` predicted.
 
     Of a sample flagged ``broken`` only that: MMEngine drops results where ranks differ in how many
@@ -41,8 +41,8 @@ def kept(sample: Mapping[str, Any]) -> Result:
     )
 
 
-def readable(results: Sequence[Result], *, what: str) -> tuple[list[Result], int]:
-    """Results of :func:`kept` that count, and how many broken videos do not.
+def drop_broken(results: Sequence[Result], *, what: str) -> tuple[list[Result], int]:
+    """Results of :func:`keep_fields` that count, and how many broken videos do not.
 
     Those that the sampler repeated to fill up the ranks count once; samples without a ``video_id``
     are all different. A warning names what is broken; ``what`` is its plural subject.
@@ -50,7 +50,7 @@ def readable(results: Sequence[Result], *, what: str) -> tuple[list[Result], int
     Raises:
         ValueError: All are broken, or a ``video_id`` has samples that differ in their captions.
     """
-    results = _unique(results)
+    results = drop_repeated(results)
     broken = sorted(result['broken'] for result in results if 'broken' in result)
     if len(broken) == len(results):
         raise ValueError(
@@ -67,7 +67,8 @@ def readable(results: Sequence[Result], *, what: str) -> tuple[list[Result], int
     return [result for result in results if 'broken' not in result], len(broken)
 
 
-def _unique(results: Sequence[Result]) -> list[Result]:
+def drop_repeated(results: Sequence[Result]) -> list[Result]:
+    """Results of different videos, the first of each."""
     first: dict[Any, Result] = {}
     for index, result in enumerate(results):
         name = result['video_id']
@@ -81,14 +82,14 @@ def _unique(results: Sequence[Result]) -> list[Result]:
     return list(first.values())
 
 
-def joined(results: Sequence[Result]) -> Gallery:
-    """Results of :func:`readable` as one batch."""
+def join_gallery(results: Sequence[Result]) -> Gallery:
+    """Results of :func:`drop_broken` as one batch."""
     # MMEngine turned the named tuples into tuples on the way.
     texts = [TextFeatures(*result['text']) for result in results]
     videos = [VideoFeatures(*result['video']) for result in results]
     captions = torch.tensor([len(text.sentence) for text in texts])
     return Gallery(
-        text=each(lambda *parts: torch.cat(parts), *texts),
-        video=each(lambda *parts: torch.stack(parts), *videos),
+        text=map_tensors(lambda *parts: torch.cat(parts), *texts),
+        video=map_tensors(lambda *parts: torch.stack(parts), *videos),
         owners=torch.arange(len(results)).repeat_interleave(captions),
     )

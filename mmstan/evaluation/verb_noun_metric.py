@@ -9,7 +9,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
-from mmstan.evaluation.gallery import readable
+from mmstan.evaluation.gallery import drop_broken
 from mmstan.registry import METRICS
 
 _TASKS = ('action', 'verb', 'noun')  # the first metric is the one by which the best is kept
@@ -64,7 +64,7 @@ class VerbNounMetric(BaseMetric):
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
         """Accuracies, shares of one, of the readable videos."""
-        counted, broken = readable(results, what='the accuracies')
+        counted, broken = drop_broken(results, what='the accuracies')
         ranks = torch.tensor([result['ranks'] for result in counted])  # (videos, 3)
         metrics: dict[str, float] = {
             f'{task}_top{k}': (column <= k).double().mean().item()

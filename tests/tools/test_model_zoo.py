@@ -8,7 +8,7 @@ import pytest
 from helpers.scripts import script
 
 from mmstan.benchmark import model_figures
-from mmstan.benchmark.model_zoo import LEGEND, read_metafile, updated_readmes
+from mmstan.benchmark.model_zoo import LEGEND, read_metafile, render_readmes
 from mmstan.benchmark.table import Row, write_csv
 
 METAFILE = """\
@@ -138,4 +138,4 @@ def test_figures_of_named_configs_are_counted_again(tool: ModuleType, checkout: 
 def test_a_readme_has_one_place_for_its_tables(checkout: Path, readme: str) -> None:
     (checkout / 'configs/baselines/mine/README.md').write_text(readme)
     with pytest.raises(ValueError, match=r'README\.md: write the lines .* once'):
-        updated_readmes(checkout)
+        render_readmes(checkout)

@@ -18,7 +18,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.fileio import load
 from mmengine.registry import init_default_scope
 
-from mmstan.benchmark.own_process import last_error
+from mmstan.benchmark.own_process import find_last_error
 
 PROJECT = Path(__file__).parents[2]
 CLIP_MEAN = 'configs/baselines/clip_mean/k400_b16.py'
@@ -364,4 +364,4 @@ def test_distributed_command(
     ],
 )
 def test_the_line_that_says_why_a_program_failed(text: str, error: str) -> None:
-    assert last_error(text) == error
+    assert find_last_error(text) == error
