@@ -100,4 +100,4 @@ def use_stand_ins(cfg: Config, classes: int) -> None:
         if key.endswith('.class_names'):
             count = find(cfg.model.to_dict(), 'num_classes') or classes
             print(f'{path} is not here: {count} other names in its place')
-            cfg.merge_from_dict({key: [f'class {i} of many' for i in range(count)]})
+            cfg.merge_from_dict({key: [f'class {i}' for i in range(count)]})

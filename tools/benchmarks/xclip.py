@@ -87,7 +87,7 @@ def ours(args: argparse.Namespace) -> nn.Module:
     )  # fmt: skip
     head = dict(
         type='mmstan.PromptedTextHead',
-        class_names=[f'class {i} of many' for i in range(args.classes)],
+        class_names=[f'class {i}' for i in range(args.classes)],
         text_tower=dict(type='mmstan.TextTower', model=sizes),
     )  # fmt: skip
     backbone = dict(type='mmstan.XCLIP', tower=dict(type='mmstan.ImageTower', model=sizes))
