@@ -94,15 +94,16 @@ def fit_state(
     _run_pre_hooks(model, own, state, source, allow_missing or ())
     problems = find_problems(model, own, state)
     misfits = {name for names in problems.values() for name in names}
-    if not own.keys() - misfits:
-        raise ValueError(_describe(model, own, theirs, source, problems, allow_missing))
+    fits = (own.keys() & state.keys()) - misfits
+    if not fits:
+        raise ValueError(_describe(model, theirs, source, fits, problems, allow_missing))
     allowed = {name for name in misfits if _matches(name, allow_missing or ())}
     wrong = {what: names for what, names in problems.items() if names.keys() - allowed}
     if wrong:
-        raise ValueError(_describe(model, own, theirs, source, wrong, allow_missing))
+        raise ValueError(_describe(model, theirs, source, fits, wrong, allow_missing))
     if allowed:
         print_log(
-            f'{source}: {len(own.keys() - misfits)} of {len(own)} tensors fit; as allow_missing '
+            f'{source}: {len(fits)} of {len(own)} tensors fit; as allow_missing '
             f'says, the model keeps its own of the others: {list_problems(problems)}',
             'current',
             logging.WARNING,
@@ -226,16 +227,16 @@ def list_problems(problems: Problems) -> str:
 
 def _describe(
     model: nn.Module,
-    own: Mapping[str, Any],
     theirs: Mapping[str, Any],
     source: str,
+    fits: Collection[str],
     problems: Problems,
     allow_missing: Sequence[str] | None,
 ) -> str:
     """The error, in one line."""
+    own = model.state_dict()
     found = (hint(theirs, own.keys(), source) for hint in HINTS)
     advice = next((text for text in found if text is not None), None)
-    fits = len(own.keys() - {name for names in problems.values() for name in names})
     if advice is None:
         advice = 'take the config that it was trained with'
         if allow_missing is not None and fits:
@@ -243,6 +244,6 @@ def _describe(
             patterns = ', '.join(f"'{part}.*'" for part in parts)
             advice += f', or say what need not fit: allow_missing=[{patterns}]'
     return (
-        f'checkpoint {source} does not fit the {type(model).__name__}, {fits} of {len(own)} '
+        f'checkpoint {source} does not fit the {type(model).__name__}, {len(fits)} of {len(own)} '
         f'tensors do; {list_problems(problems)}; {advice}'
     )

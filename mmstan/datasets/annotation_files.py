@@ -26,8 +26,8 @@ def open_annotations(argument: str, path: str) -> TextFile:
         raise ValueError(f"{argument}='' must name a file; the class says which")
     if not exists(path):
         raise FileNotFoundError(
-            f'{argument}={path!r} does not exist; prepare the data as the README says under data '
-            f'preparation, or set {argument} (relative to data_root) to where it is'
+            f'{argument}={path!r} does not exist; prepare the data as docs/data.md '
+            f'says, or set {argument} (relative to data_root) to where it is'
         )
     return TextFile(argument, path)
 

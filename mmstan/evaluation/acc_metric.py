@@ -8,6 +8,7 @@ from mmaction.evaluation import AccMetric as _AccMetric
 from mmengine.logging import print_log
 from torch import Tensor
 
+from mmstan.evaluation.finite import holds_nan, refuse_nan, sample_name
 from mmstan.registry import METRICS
 
 
@@ -15,8 +16,8 @@ from mmstan.registry import METRICS
 class AccMetric(_AccMetric):
     """MMAction2's ``AccMetric`` without the videos that the data set flagged as ``broken``.
 
-    They are counted over all ranks: ``acc/left_out`` beside the accuracies, when there are any,
-    and a warning that names them.
+    They are counted over all ranks: ``acc/left_out`` next to the accuracies, when there are any,
+    and a warning that names them. Scores that are NaN are an error, which names their videos.
     """
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
@@ -25,6 +26,8 @@ class AccMetric(_AccMetric):
             if sample.get('broken'):
                 # A place holder: MMEngine drops results where ranks differ in how many they have.
                 self.results.append(dict(broken=sample['broken'][0]))
+            elif holds_nan(sample['pred_score']):
+                self.results.append(dict(nan=sample_name(sample)))
             else:
                 _check_label(sample)
                 super().process(data_batch, [sample])
@@ -34,8 +37,12 @@ class AccMetric(_AccMetric):
         readable = [result for result in results if 'broken' not in result]
         broken = dict(result['broken'] for result in results if 'broken' in result)
         left_out = len(results) - len(readable)
+        if not results:
+            raise ValueError('the test set is empty: no video, no accuracy')
         if not readable:
             raise ValueError(f'all {left_out} videos are broken, among them {list(broken)[:3]}')
+        nan = [result['nan'] for result in readable if 'nan' in result]
+        refuse_nan(nan, len(readable), what='the scores')
         metrics = super().compute_metrics(readable)
         if left_out:
             named = '; '.join(f'{name}: {reason}' for name, reason in sorted(broken.items()))

@@ -161,7 +161,8 @@ def _known_names() -> dict[str, Any]:
     for kind in ('int', 'double', 'bool', 'tensor'):
         builders[f'torch.jit._pickle.build_{kind}list'] = build_same
     for module in ('builtins', '__builtin__'):  # the second is Python 2's
-        builders[f'{module}.set'] = builders[f'{module}.frozenset'] = build_set
+        builders[f'{module}.set'] = build_set
+        builders[f'{module}.frozenset'] = lambda *x: frozenset(build_set(*x))
         builders[f'{module}.dict'] = builders[f'{module}.list'] = build_same
         builders[f'{module}.bytearray'] = build_bytes
         builders[f'{module}.complex'] = lambda budget, *parts: complex(*parts)
