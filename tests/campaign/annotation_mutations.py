@@ -105,7 +105,7 @@ def huge_field(data: bytes, rng: random.Random) -> bytes:
     )
 
 
-_NAME = re.compile(rb'(my clips/|caf\xc3\xa9/|x/)?v[_ ][\w\xc3\xbc]+(\.mp4)?')
+_NAME = re.compile(rb'(my clips/|[c]af\xc3\xa9/|x/)?v[_ ][\w\xc3\xbc]+(\.mp4)?')
 _ESCAPES = ['../../etc/passwd', '/etc/passwd', 'a/../../b.mp4', '..', 's3://other/a.mp4']
 
 
