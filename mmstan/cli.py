@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from mmengine.config import Config, DictAction
 
@@ -119,32 +120,63 @@ def merge_test_options(cfg: Config, args: argparse.Namespace) -> Config:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the program with one line: of a wrong setting what is wrong, of a signal its name.
+    """End the program with one line: what is wrong with a setting, or which signal came.
 
     SIGTERM and Ctrl-C give the exit statuses that shells know, 143 and 130. A training loop hears
     them itself.
     """
-    main = os.getpid()
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if os.getpid() == main:
-            raise _Terminated
-        os._exit(128 + number)  # the worker of a data loader
-
-    before = signal.signal(signal.SIGTERM, stop)
     try:
-        yield
-    except (ValueError, OSError, ImportError, SyntaxError) as error:
+        with _sigterm_raises():
+            yield
+    except (ValueError, FloatingPointError, OSError, ImportError, SyntaxError) as error:
         if os.environ.get('MMSTAN_TRACEBACK'):
             raise
         sys.exit(f'error: {error} (MMSTAN_TRACEBACK=1 shows where)')
-    except (KeyboardInterrupt, _Terminated) as error:
-        number = signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT
-        print(f'stopped by {number.name}', file=sys.stderr)
-        sys.exit(128 + number)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    except KeyboardInterrupt:
+        _exit_by(signal.SIGINT)
+    except _Terminated:
+        _exit_by(signal.SIGTERM)
+    except RuntimeError as error:
+        if _WORKER_STOPPED.search(str(error)):
+            _exit_by(signal.SIGTERM)
+        lost = _PROCESS_LOST.search(str(error))
+        if lost is None or os.environ.get('MMSTAN_TRACEBACK'):
+            raise
+        sys.exit(
+            f'error: rank {os.environ.get("RANK", 0)}: another process of this job has ended or '
+            f'does not answer ({lost[0]}); its own output says why. Processes wait '
+            f'env_cfg.dist_cfg.timeout seconds for each other (MMSTAN_TRACEBACK=1 shows where)'
+        )
+
+
+# What gloo raises; NCCL ends the process itself.
+_PROCESS_LOST = re.compile(r'Timed out waiting \d+ms|Connection (?:closed|reset) by peer')
+# A data loader that noticed the end of its worker before this process has seen its own signal.
+_WORKER_STOPPED = re.compile(r'DataLoader worker .* is killed by signal: Terminated')
 
 
 class _Terminated(BaseException):
     """SIGTERM; like KeyboardInterrupt nothing that handles errors catches it."""
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    main = os.getpid()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != main:
+            os._exit(128 + number)
+        # Workers of data loaders end too; that is no error of theirs any more.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def _exit_by(number: signal.Signals) -> NoReturn:
+    print(f'stopped by {number.name}', file=sys.stderr)
+    sys.exit(128 + number)

@@ -88,7 +88,7 @@ class TextFile:
             ) from error
         if bad := _CONTROL.search(text):
             line = 1 + len(_LINE_END.findall(text, 0, bad.start()))
-            shown = show(_split_lines(text)[line - 1])
+            shown = show(split_lines(text)[line - 1])
             raise self.error(
                 f'it has the character {bad[0]!r} in {shown}, which is no text; '
                 'remove it, or save the file as UTF-8',
@@ -98,7 +98,7 @@ class TextFile:
 
     def read_lines(self) -> list[Line]:
         """The lines that are not blank, with their blanks around; errors as for the text."""
-        lines = enumerate(_split_lines(self.read_text()), start=1)
+        lines = enumerate(split_lines(self.read_text()), start=1)
         # A mark also comes first in the second of two files that were joined.
         stripped = ((number, text.removeprefix('\ufeff')) for number, text in lines)
         return [Line(number, text) for number, text in stripped if text.strip()]
@@ -152,7 +152,7 @@ class TextFile:
     def _check_quotes(self, line: int, row: Sequence[str], delimiter: str) -> None:
         """Two quotation marks that are not closed would make one field of the rows between."""
         for field in row:
-            for inner in _split_lines(field)[1:]:
+            for inner in split_lines(field)[1:]:
                 if inner.count(delimiter) >= len(row) - 1:
                     raise self.error(
                         f'a field goes on in the next line ({show(inner)}), which is a row by '
@@ -223,7 +223,8 @@ class TextFile:
         return None if place is None else 1 + len(_LINE_END.findall(whole, 0, place))
 
 
-def _split_lines(text: str) -> list[str]:
+def split_lines(text: str) -> list[str]:
+    """The lines of ``text``, whichever of the three line ends it has, blank ones too."""
     return text.replace('\r\n', '\n').replace('\r', '\n').split('\n')
 
 

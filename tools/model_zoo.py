@@ -12,7 +12,7 @@ from pathlib import Path
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
 from mmstan.benchmark.model_figures import add_figures
-from mmstan.benchmark.model_zoo import updated_readmes
+from mmstan.benchmark.model_zoo import render_readmes
 from mmstan.cli import one_line_errors
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +43,7 @@ def main() -> None:
     with one_line_errors():
         if args.figures is not None:
             add_figures(ROOT, args.figures)
-        texts = updated_readmes(ROOT)
+        texts = render_readmes(ROOT)
         changed = [path for path, text in texts.items() if path.read_text('utf-8') != text]
         names = ', '.join(str(path.relative_to(ROOT)) for path in changed)
         if args.check:

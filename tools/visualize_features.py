@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmstan.apis.layer_pictures import Layers, compare_layers, draw_activations
+from mmstan.apis.layer_pictures import Layers, show_activations, show_cka
 from mmstan.cli import command, merge_test_options, one_line_errors, parse
 
 
@@ -44,9 +44,9 @@ def main() -> None:
         cfg = merge_test_options(Config.fromfile(args.config), args)
         layers = Layers(cfg, dict(group.split('=', 1) for group in args.layers))
         folder = Path(cfg.work_dir)
-        compare_layers(layers, videos=args.videos, patches=args.patches, path=folder / 'cka.png')
+        show_cka(layers, videos=args.videos, patches=args.patches, path=folder / 'cka.png')
         for index in args.index:
-            draw_activations(layers, index, folder / f'activation_{index}.png')
+            show_activations(layers, index, folder / f'activation_{index}.png')
     print(f'Pictures: {folder}/*.png')
 
 

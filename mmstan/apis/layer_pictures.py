@@ -18,13 +18,13 @@ from mmstan.apis.load import build_runner, load_weights
 from mmstan.config.checks import check_config
 from mmstan.models.backbones import VideoBackbone
 from mmstan.visualization import (
-    activation_maps,
-    activation_report,
-    cka_report,
-    layer_by_layer,
-    layer_groups,
-    layer_tokens,
-    same_frames,
+    collect_layer_tokens,
+    draw_activations,
+    draw_cka,
+    group_layers,
+    keep_same_frames,
+    map_activations,
+    pair_layers,
 )
 from mmstan.wording import markdown_table
 
@@ -43,7 +43,7 @@ class Layers:
             )
         load_weights(self.model, cfg)
         self.dataset: Any = Runner.build_dataloader(cfg.test_dataloader).dataset
-        self.groups = layer_groups(self.backbone, extra)
+        self.groups = group_layers(self.backbone, extra)
 
     def sample(self, index: int) -> dict[str, Any]:
         """A video of the test set, packed.
@@ -59,10 +59,10 @@ class Layers:
         """Group -> what each of its layers gives for the first view, (1, T', L, C)."""
         first = dict(sample, inputs=sample['inputs'][:1])
         batch = self.model.data_preprocessor(pseudo_collate([first]), False)
-        return layer_tokens(self.backbone, batch['inputs'][0], self.groups)
+        return collect_layer_tokens(self.backbone, batch['inputs'][0], self.groups)
 
 
-def compare_layers(layers: Layers, *, videos: int, patches: int, path: Path) -> None:
+def show_cka(layers: Layers, *, videos: int, patches: int, path: Path) -> None:
     """Draw and print the CKA of all layers, on the same patches of every video."""
     chosen = np.linspace(0, len(layers.dataset) - 1, min(videos, len(layers.dataset))).astype(int)
     generator = torch.Generator().manual_seed(0)
@@ -72,7 +72,7 @@ def compare_layers(layers: Layers, *, videos: int, patches: int, path: Path) -> 
         if len(tokens) > 1:
             del tokens['output']  # another sight of the last layers
         places = None
-        for name, group in same_frames(tokens).items():
+        for name, group in keep_same_frames(tokens).items():
             for number, x in enumerate(group):
                 x = x[0].flatten(0, 1)  # (T*L, C)
                 if places is None:
@@ -81,23 +81,23 @@ def compare_layers(layers: Layers, *, videos: int, patches: int, path: Path) -> 
     features = defaultdict(list)
     for (name, _), parts in rows.items():
         features[name].append(torch.cat(parts))
-    matrix = cka_report(path, features)
-    print(layers_table(layer_by_layer(matrix, {name: len(x) for name, x in features.items()})))
+    matrix = draw_cka(path, features)
+    print(format_layers(pair_layers(matrix, {name: len(x) for name, x in features.items()})))
 
 
-def layers_table(lines: dict[str, np.ndarray]) -> str:
+def format_layers(lines: dict[str, np.ndarray]) -> str:
     """Markdown: a row for each layer, a column for each two groups."""
     depth = max(map(len, lines.values()), default=0)
     rows = [[str(i + 1), *(f'{line[i]:.3f}' for line in lines.values())] for i in range(depth)]
     return markdown_table(['layer', *lines], rows) if lines else ''
 
 
-def draw_activations(layers: Layers, index: int, path: Path) -> None:
+def show_activations(layers: Layers, index: int, path: Path) -> None:
     """Draw the last activations of each group in a video."""
     sample = layers.sample(index)
     frames = sample['inputs'][0].permute(1, 2, 3, 0).numpy()  # (3, T, H, W) -> (T, H, W, 3)
     grid = layers.backbone.tower.grid(sample['inputs'])
     tokens = layers.tokens(sample)
-    maps = {name: activation_maps(group[-1][0], grid) for name, group in tokens.items()}
+    maps = {name: map_activations(group[-1][0], grid) for name, group in tokens.items()}
     title = str(sample['data_samples'].get('filename', index))
-    activation_report(path, frames, maps, title=title)
+    draw_activations(path, frames, maps, title=title)

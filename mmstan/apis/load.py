@@ -11,7 +11,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, load_checkpoint
 from torch import nn
 
-from mmstan.config.walk import dicts
+from mmstan.config.walk import walk
+from mmstan.engine.finite_scores import FiniteScores
 from mmstan.wording import name_a_few
 
 
@@ -19,6 +20,7 @@ def build_runner(cfg: Config) -> Runner:
     """The runner of a config; a checkpoint that it loads must fit, of whichever model."""
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.whole_checkpoints = True  # see mmstan.compat.checkpoints.strict_checkpoints
+    runner.register_hook(FiniteScores())
     return runner
 
 
@@ -42,7 +44,7 @@ def refuse_random_weights(cfg: Config) -> None:
     Raises:
         ValueError: It has neither a checkpoint nor anything pretrained.
     """
-    if cfg.get('load_from') or any(map(_names_weights, dicts(cfg.model))):
+    if cfg.get('load_from') or any(map(_names_weights, walk(cfg.model))):
         return
     raise ValueError(
         f'{cfg.filename}: the weights would be random, since there is neither a checkpoint nor a '

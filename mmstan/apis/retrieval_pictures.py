@@ -14,12 +14,12 @@ from mmstan.methods.mug import Mug
 from mmstan.models.features import TextFeatures, VideoFeatures
 from mmstan.visualization import (
     Hit,
-    alignment,
-    misalignment_report,
-    misalignment_table,
-    mug_weights,
-    own_frames,
-    retrieval_strips,
+    compare_own_frames,
+    draw_misalignment,
+    draw_mug_weights,
+    draw_retrieved,
+    format_misalignment,
+    measure_alignment,
 )
 
 _FRAMES_SHOWN = 12
@@ -41,7 +41,7 @@ def show_found(data: TestSet, query: str, truth: int | None, top: int, path: Pat
         hits.append(Hit(frames, data.names[video], rank, score, truth=video == truth))
         marked = '  ground truth' if video == truth else ''
         print(f'{rank:>5}. {data.names[video]}  {score:.4f}{marked}')
-    retrieval_strips(path, query, hits)
+    draw_retrieved(path, query, hits)
 
 
 def show_pair(data: TestSet, index: int, path: Path) -> None:
@@ -65,7 +65,7 @@ def show_pair(data: TestSet, index: int, path: Path) -> None:
     score = float(interaction(text, features))
     title = f'{data.names[video]}, similarity {score:.3f}: {caption}'
     shown = u[features.mask[0].numpy()]
-    mug_weights(path, data.frames(video), shown, words, w[real], title=title)
+    draw_mug_weights(path, data.frames(video), shown, words, w[real], title=title)
     print(title)
     print('frames:', ' '.join(f'{weight:.3f}' for weight in shown))
     print('words: ', ' '.join(f'{a}={b:.3f}' for a, b in zip(words, w[real])))
@@ -84,12 +84,12 @@ def report_misalignment(data: TestSet, path: Path) -> None:
     """Print and draw how many captions are about how much of their videos."""
     text, video, owners = data.gallery
     ranks = text_to_video_ranks(data.scores(text), owners)
-    own = own_frames(text.sentence, video, owners)
+    own = compare_own_frames(text.sentence, video, owners)
     alignments = {
-        'literally': alignment(own, offset=0.0),
-        'mean of mismatched pairs': alignment(own, offset=own.mismatched),
+        'literally': measure_alignment(own, offset=0.0),
+        'mean of mismatched pairs': measure_alignment(own, offset=own.mismatched),
     }
-    misalignment_report(path, own, alignments, ranks)
+    draw_misalignment(path, own, alignments, ranks)
     first = 100 * (ranks <= 1).double().mean()
     print(f'{len(ranks)} captions, {len(video.mask)} videos, R@1 {first:.1f}')
-    print(misalignment_table(alignments, ranks))
+    print(format_misalignment(alignments, ranks))

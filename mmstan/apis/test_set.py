@@ -19,7 +19,7 @@ from mmstan.apis.load import build_runner, load_weights
 from mmstan.compat.closed import read_file
 from mmstan.config.checks import check_config
 from mmstan.evaluation import ScoreBlocks
-from mmstan.evaluation.gallery import Gallery, Result, joined, kept, readable
+from mmstan.evaluation.gallery import Gallery, Result, drop_broken, join_gallery, keep_fields
 from mmstan.models.features import TextFeatures, VideoFeatures
 
 
@@ -55,10 +55,10 @@ class TestSet:
         """The readable videos and their captions, in types that load without running code."""
         results: list[Result] = []
         for batch in tqdm(loader, desc='encoding', disable=None):
-            results += [kept(sample.to_dict()) for sample in self.model.test_step(batch)]
+            results += [keep_fields(sample.to_dict()) for sample in self.model.test_step(batch)]
         results = [dict(result, number=i) for i, result in enumerate(results)]
-        results, _ = readable(results, what='the features')
-        gallery = joined(results)
+        results, _ = drop_broken(results, what='the features')
+        gallery = join_gallery(results)
         return dict(
             numbers=[result['number'] for result in results],
             names=[str(result['video_id']) for result in results],

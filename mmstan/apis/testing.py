@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 
 from mmstan.apis.load import build_runner, init_pretrained, refuse_random_weights
 from mmstan.config.checks import check_config
-from mmstan.evaluation import mean_and_deviation, split_configs, splits_table
+from mmstan.evaluation import format_splits, mean_and_deviation, split_configs
 
 
 def build_for_test(cfg: Config) -> tuple[Runner, Any]:
@@ -47,7 +47,7 @@ def run_splits(cfg: Config) -> dict[str, dict[str, float]]:
 
 def write_splits(results: dict[str, dict[str, float]], folder: Path) -> str:
     """The table, which is left in ``folder``."""
-    table = splits_table(results)
+    table = format_splits(results)
     (folder / 'splits.md').write_text(table + '\n', 'utf-8')
     everything = {'splits': results, **mean_and_deviation(results)}
     (folder / 'splits.json').write_text(json.dumps(everything, indent=1) + '\n', 'utf-8')

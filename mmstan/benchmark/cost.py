@@ -18,14 +18,19 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
-from mmstan.benchmark.measure import count_parameters, matrix_product_rate, peak_memory, seconds
+from mmstan.benchmark.measure import (
+    count_parameters,
+    measure_matrix_products,
+    measure_peak_memory,
+    measure_seconds,
+)
 from mmstan.benchmark.view import (
     build,
     count_view,
+    find_view_size,
     freeze,
-    size_of_view,
+    make_view,
     use_stand_ins,
-    view_of,
     without_computing,
 )
 from mmstan.registry import MODELS
@@ -91,7 +96,7 @@ def measure(config: str, settings: Settings) -> dict[str, float]:
     cfg = Config.fromfile(config)
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     use_stand_ins(cfg, classes=400)
-    frames, size = size_of_view(cfg, frames=settings.frames, size=settings.size)
+    frames, size = find_view_size(cfg, frames=settings.frames, size=settings.size)
     empty = build(cfg)
     with without_computing(empty):
         macs = count_view(empty, torch.empty(1, 3, frames, size, size))[0].total
@@ -114,7 +119,7 @@ def _times(model: Any, clip: Tensor, settings: Settings, macs: int) -> dict[str,
     """Time and memory; forwards, steps and plain products take turns."""
     device, dtype = settings.device, PRECISIONS[settings.precision]
     autocast = torch.autocast(device, dtype, enabled=settings.precision != 'fp32')
-    view, samples = view_of(model), _samples(model, len(clip))
+    view, samples = make_view(model), _samples(model, len(clip))
 
     def forward() -> None:
         with torch.no_grad(), autocast:
@@ -129,12 +134,15 @@ def _times(model: Any, clip: Tensor, settings: Settings, macs: int) -> dict[str,
     model.train()
     step()  # features of class names are known from here on
     model.zero_grad(set_to_none=True)
-    memory = peak_memory(step, device=device)
-    steps = [seconds(step, device=device) for _ in range(settings.repeats)]
+    memory = measure_peak_memory(step, device=device)
+    steps = [measure_seconds(step, device=device) for _ in range(settings.repeats)]
     model.eval().zero_grad(set_to_none=True)
     forward()
     pairs = [
-        (matrix_product_rate(device=device, dtype=dtype), seconds(forward, device=device))
+        (
+            measure_matrix_products(device=device, dtype=dtype),
+            measure_seconds(forward, device=device),
+        )
         for _ in range(settings.repeats)
     ]
     return dict(

@@ -12,10 +12,10 @@ from mmengine.config import Config
 
 from mmstan.benchmark.cost import Settings
 from mmstan.benchmark.learning import CONFIGS
-from mmstan.benchmark.view import size_of_view
-from mmstan.config.narrow import backbone_class
+from mmstan.benchmark.view import find_view_size
+from mmstan.config.narrow import find_backbone
 from mmstan.config.paths import default_work_dir
-from mmstan.config.sources import own_sources
+from mmstan.config.sources import read_own_sources
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class System:
 
     def view_of_tower(self, settings: Settings) -> tuple[int, int]:
         """Frames of a view that the tower sees, and their pixels of a side."""
-        frames, size = size_of_view(self.cfg, frames=settings.frames, size=settings.size)
+        frames, size = find_view_size(self.cfg, frames=settings.frames, size=settings.size)
         backbone = self.cfg.model.get('backbone') or {}
-        return backbone_class(self.cfg.model).tower_frames(backbone, frames), size
+        return find_backbone(self.cfg.model).tower_frames(backbone, frames), size
 
 
 def read_system(config: str) -> System:
@@ -51,7 +51,7 @@ def read_system(config: str) -> System:
     backbone = cfg.model.get('backbone') or {}
     tower = backbone.get('tower', {})
     name = tower.get('model', tower.get('type', backbone.get('type')))
-    text = ''.join([repr(cfg.to_dict()), *own_sources(cfg)])
+    text = ''.join([repr(cfg.to_dict()), *read_own_sources(cfg)])
     return System(
         config=config,
         cfg=cfg,
@@ -100,7 +100,7 @@ def mean_pooling() -> dict[tuple[str, str], System]:
     return {(x.kind, x.tower): x for x in systems}  # k400 takes the place of ssv2
 
 
-def reference(job: Job) -> Job | None:
+def find_reference(job: Job) -> Job | None:
     """CLIP mean pooling of the job's tower on as many frames of the same size, if there is one."""
     system = mean_pooling().get((job.system.kind, job.system.tower))
     if system is None:
@@ -112,14 +112,14 @@ def reference(job: Job) -> Job | None:
     return Job(system.config, replace(job.settings, frames=frames, size=size), system)
 
 
-def with_references(configs: Sequence[str], settings: Settings) -> list[Job]:
+def add_references(configs: Sequence[str], settings: Settings) -> list[Job]:
     """The configs, with CLIP mean pooling of their towers before them, and none twice.
 
     Raises:
         ValueError: Two files have the same name.
     """
     jobs = [Job(config, settings) for config in configs]
-    means = [mean for mean in map(reference, jobs) if mean is not None]
+    means = [mean for mean in map(find_reference, jobs) if mean is not None]
     found: dict[tuple[str, Settings], Job] = {}
     for job in [*means, *jobs]:
         first = found.setdefault((job.name, job.settings), job)

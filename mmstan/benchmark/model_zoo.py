@@ -1,4 +1,4 @@
-"""The tables of ``configs/<method>/README.md``, made of the metafile beside each.
+"""The tables of ``configs/<method>/README.md``, made of the metafile next to each.
 
 A metafile is what MMAction2's ``metafile.yml`` is, with three fields more for a model:
 
@@ -11,6 +11,7 @@ A column of the tables is a line in :data:`COLUMNS`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -24,34 +25,33 @@ from mmstan.wording import markdown_table
 BEGIN, END = '<!-- of metafile.yml -->', '<!-- end -->'
 TOY = 'docs/benchmark/systems.csv'
 """Where what each system learns on Moving Shapes is kept."""
-LEGEND = (
-    'GMACs: multiply-adds of one view with every token in every layer, attention included. '
-    'Parameters in millions, all of the model and those that learn. Toy: trained on Moving Shapes '
-    f"with narrow towers, `{TOY}`. Nothing has been trained on the papers' data here."
-)
+LEGEND = f"""\
+GMACs: multiply-adds of one view with every token in every layer, attention included. Parameters in
+millions: all, and those that learn. Reported: by the paper that is named. Toy: trained on Moving
+Shapes with narrow towers, from `{TOY}`. Nothing has been trained on the papers' data here."""
 
 Model = Mapping[str, Any]
 Cell = Callable[[Model, Mapping[str, Row]], str]
 
 
-def _metadata(key: str) -> Cell:
+def _show_metadata(key: str) -> Cell:
     def cell(model: Model, toy: Mapping[str, Row]) -> str:
         value = model.get('Metadata', {}).get(key, '-')
-        return f'{value:.{1 if value >= 1 else 2}f}' if isinstance(value, float) else str(value)
+        return f'{value:.2f}' if isinstance(value, float) else str(value)
 
     return cell
 
 
-def _config(model: Model, toy: Mapping[str, Row]) -> str:
-    return f'[`{PurePosixPath(model["Config"]).stem}`]({_below_the_method(model)})'
+def _link_config(model: Model, toy: Mapping[str, Row]) -> str:
+    return f'[`{PurePosixPath(model["Config"]).stem}`]({_cut_method(model)})'
 
 
-def _reported(model: Model, toy: Mapping[str, Row]) -> str:
-    return _figures(model.get('Reported', [])) or '-'
+def _show_reported(model: Model, toy: Mapping[str, Row]) -> str:
+    return _join_figures(model.get('Reported', [])) or '-'
 
 
-def _measured(model: Model, toy: Mapping[str, Row]) -> str:
-    figures = _figures(model.get('Measured', []))
+def _show_measured(model: Model, toy: Mapping[str, Row]) -> str:
+    figures = _join_figures(model.get('Measured', []))
     row = toy.get(str(PurePosixPath(model['Config']).relative_to('configs').with_suffix('')))
     if row is not None and row.score is not None:
         deviation = '' if row.deviation is None else f' ± {row.deviation:.1f}'
@@ -59,7 +59,7 @@ def _measured(model: Model, toy: Mapping[str, Row]) -> str:
     return figures or 'not measured'
 
 
-def _figures(entries: list[dict[str, Any]]) -> str:
+def _join_figures(entries: list[dict[str, Any]]) -> str:
     return '; '.join(
         f'{", ".join(f"{name} {value}" for name, value in entry["Figures"].items())} '
         f'({entry["Source"]})'
@@ -68,18 +68,18 @@ def _figures(entries: list[dict[str, Any]]) -> str:
 
 
 COLUMNS: dict[str, tuple[str, Cell]] = {
-    'config': ('l', _config),
-    'frames': ('r', _metadata('Frames')),
-    'GMACs': ('r', _metadata('GMACs')),
-    'parameters': ('r', _metadata('Parameters')),
-    'trained': ('r', _metadata('Trained')),
-    'reported': ('l', _reported),
-    'measured here': ('l', _measured),
+    'config': ('l', _link_config),
+    'frames': ('r', _show_metadata('Frames')),
+    'GMACs': ('r', _show_metadata('GMACs')),
+    'parameters': ('r', _show_metadata('Parameters')),
+    'trained': ('r', _show_metadata('Trained')),
+    'reported': ('l', _show_reported),
+    'measured here': ('l', _show_measured),
 }
 """Title of a column -> how it is aligned, and its cell for a model."""
 
 
-def metafiles(root: Path) -> list[Path]:
+def list_metafiles(root: Path) -> list[Path]:
     """The metafiles that ``model-index.yml`` lists."""
     index = yaml.safe_load((root / 'model-index.yml').read_text('utf-8'))
     return [root / name for name in index['Import']]
@@ -100,7 +100,7 @@ class _Dumper(yaml.SafeDumper):
 
 def write_metafile(path: Path, content: dict[str, Any]) -> None:
     """Write a metafile, its models in the order of their tables."""
-    content['Models'].sort(key=lambda model: (_group(model), model['Config']))
+    content['Models'].sort(key=lambda model: (_find_group(model), _split_numbers(model['Config'])))
     options: dict[str, Any] = dict(sort_keys=False, allow_unicode=True, width=1000)
     collections, models = (
         yaml.dump({key: content[key]}, Dumper=_Dumper, **options)
@@ -109,22 +109,27 @@ def write_metafile(path: Path, content: dict[str, Any]) -> None:
     path.write_text(f'{collections}\n{models}', 'utf-8')
 
 
-def _below_the_method(model: Model) -> PurePosixPath:
+def _split_numbers(text: str) -> list[str | int]:
+    """What sorts ``8shot`` before ``16shot``."""
+    return [int(part) if part.isdigit() else part for part in re.split(r'(\d+)', text)]
+
+
+def _cut_method(model: Model) -> PurePosixPath:
     """The path of a config below its method's folder, ``ablations/k400_b16_dropout.py``."""
     parts = PurePosixPath(model['Config']).parts
     return PurePosixPath(*parts[3 if parts[1] == 'baselines' else 2 :])
 
 
-def _group(model: Model) -> str:
+def _find_group(model: Model) -> str:
     """The folder below the method's, ``''`` for the configs of the method itself."""
-    parent = _below_the_method(model).parent
+    parent = _cut_method(model).parent
     return '' if parent == PurePosixPath() else str(parent)
 
 
-def tables(models: list[dict[str, Any]], toy: Mapping[str, Row]) -> str:
+def render_tables(models: list[dict[str, Any]], toy: Mapping[str, Row]) -> str:
     """A table for each folder of configs, and what its columns are."""
     parts = []
-    for group, rows in groupby(models, _group):
+    for group, rows in groupby(models, _find_group):
         if group:
             parts.append(f'### {group.replace("_", "-").capitalize()}')
         cells = [[cell(model, toy) for _, cell in COLUMNS.values()] for model in rows]
@@ -133,8 +138,8 @@ def tables(models: list[dict[str, Any]], toy: Mapping[str, Row]) -> str:
     return '\n\n'.join([*parts, LEGEND])
 
 
-def updated_readmes(root: Path) -> dict[Path, str]:
-    """The READMEs beside the metafiles, as they should be.
+def render_readmes(root: Path) -> dict[Path, str]:
+    """The READMEs next to the metafiles, as they should be.
 
     Raises:
         ValueError: A README has not one place for its tables.
@@ -142,9 +147,9 @@ def updated_readmes(root: Path) -> dict[Path, str]:
     toy = {row.system: row for row in read_csv(root / TOY)}
     return {
         path.with_name('README.md'): _put_between(
-            path.with_name('README.md'), tables(read_metafile(path)['Models'], toy)
+            path.with_name('README.md'), render_tables(read_metafile(path)['Models'], toy)
         )
-        for path in metafiles(root)
+        for path in list_metafiles(root)
     }
 
 

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmstan.benchmark.runs import last_checkpoint, retrieval_figures, train_and_test
+from mmstan.benchmark.runs import find_last_checkpoint, read_retrieval_figures, train_and_test
 from mmstan.config.paths import find_shipped
 from mmstan.datasets.moving_shapes import generate
 from mmstan.wording import markdown_table
@@ -50,12 +50,12 @@ def run_misaligned(seed: int, systems: Sequence[str] | None) -> None:
     generate(size='small', tasks=['retrieval', 'misaligned'])
     options = ['--seed', str(seed)]
     aligned = OUT / f'{ALIGNED}_seed{seed}'
-    train_and_test(CONFIGS / f'{ALIGNED}.py', aligned, *options, figures=retrieval_figures)
-    options += ['--cfg-options', f'load_from={last_checkpoint(aligned)}']
+    train_and_test(CONFIGS / f'{ALIGNED}.py', aligned, *options, figures=read_retrieval_figures)
+    options += ['--cfg-options', f'load_from={find_last_checkpoint(aligned)}']
     for stem in systems or MISALIGNED.values():
         config = CONFIGS / f'misaligned_{stem}.py'
         work_dir = OUT / f'misaligned_{stem}_seed{seed}'
-        train_and_test(config, work_dir, *options, figures=retrieval_figures)
+        train_and_test(config, work_dir, *options, figures=read_retrieval_figures)
 
 
 def read_figures(stem: str, seeds: Sequence[int], key: str) -> list[float | None]:

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mmstan.benchmark.jobs import Job, reference
-from mmstan.benchmark.learning import scores
-from mmstan.benchmark.table import Row, cost_figures, score_figures
+from mmstan.benchmark.jobs import Job, find_reference
+from mmstan.benchmark.learning import read_scores
+from mmstan.benchmark.table import Row, summarise_costs, summarise_scores
 
 
 class Costs:
@@ -64,7 +64,7 @@ def _identity(job: Job) -> dict[str, Any]:
     return dict(config=job.name, made_from=made_from, settings=asdict(job.settings))
 
 
-def rows_of(
+def make_rows(
     jobs: Sequence[Job], costs: Costs, seeds: list[int], folder: Path, machine: str
 ) -> list[Row]:
     """Rows of what is there.
@@ -78,11 +78,11 @@ def rows_of(
     """
     rows = []
     for job in jobs:
-        mean = reference(job)
-        fields: dict[str, Any] = cost_figures(
+        mean = find_reference(job)
+        fields: dict[str, Any] = summarise_costs(
             costs.rounds(job), costs.rounds(mean) if mean else {}, job.settings.clips
         )
-        fields |= score_figures(_scores(job.config, seeds, folder))
+        fields |= summarise_scores(_scores(job.config, seeds, folder))
         frames, system = job.view_of_tower[0], job.system
         rows.append(Row(job.name, system.kind, system.tower, machine, frames=frames, **fields))
     return rows
@@ -90,6 +90,6 @@ def rows_of(
 
 def _scores(config: str, seeds: list[int], folder: Path) -> list[float]:
     try:
-        return scores(config, seeds, folder)
+        return read_scores(config, seeds, folder)
     except ValueError:  # it has no toy form
         return []

@@ -16,7 +16,7 @@ from mmstan.config.places import META, closed_keys, taken_out_before
 from mmstan.config.slips import find_slip, suggest
 from mmstan.config.types import find_arguments
 from mmstan.config.variables import check_top_level
-from mmstan.config.walk import named_dicts
+from mmstan.config.walk import walk_named
 from mmstan.registry import known_classes, type_name
 
 _ANNOTATIONS = ('ann_file', 'video_list', 'caption_index')  # arguments that name a file
@@ -39,12 +39,12 @@ def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:
     check_inherited(cfg)
     check_arguments(cfg)
     _check_skip_broken(cfg)
-    missing = list(missing_data(cfg, splits))
+    missing = list(find_missing_data(cfg, splits))
     if missing:
         lines = '\n'.join(f'  {path}  ({key})' for key, path in missing)
         raise FileNotFoundError(
             f'{cfg.filename} needs data that are not here:\n{lines}\n'
-            'Prepare them as "Data preparation" in the README says (videos with captions: '
+            'Prepare them as docs/data.md says (videos with captions: '
             'docs/retrieval.md), or set these keys with --cfg-options; `python '
             'tools/data/moving_shapes.py` renders those of the quickstart'
         )
@@ -78,7 +78,7 @@ def check_work_dir(work_dir: str) -> None:
         )
 
 
-def missing_data(cfg: Config, splits: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def find_missing_data(cfg: Config, splits: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     """The local files and folders that ``cfg`` reads and that are not there, as (key, path)."""
     start = cfg.get('load_from')
     if start and not is_checkpoint(start):
@@ -87,7 +87,7 @@ def missing_data(cfg: Config, splits: tuple[str, ...]) -> Iterator[tuple[str, st
     for split in splits:
         loader = f'{split}_dataloader'
         dataset = (cfg.get(loader) or {}).get('dataset')
-        for _, node in named_dicts(dataset, ''):  # wrappers hold datasets, or lists of them
+        for _, node in walk_named(dataset, ''):  # wrappers hold datasets, or lists of them
             root, prefix = node.get('data_root') or '', node.get('data_prefix') or {}
             prefix = prefix if isinstance(prefix, Mapping) else {'data_prefix': prefix}
             files = {key: node.get(key) for key in _ANNOTATIONS}
@@ -96,7 +96,7 @@ def missing_data(cfg: Config, splits: tuple[str, ...]) -> Iterator[tuple[str, st
                 if full and '://' not in full and not os.path.exists(full) and full not in seen:
                     seen.add(full)
                     yield f'{loader}.dataset {key}', full
-    for where, node in named_dicts(cfg.get('model', {}), 'model'):
+    for where, node in walk_named(cfg.get('model', {}), 'model'):
         names = node.get('class_names')
         if isinstance(names, str) and not os.path.exists(names):
             yield f'{where}.class_names', names
@@ -109,7 +109,7 @@ def check_arguments(cfg: Config) -> None:
     without ``type``, and would pass over in silence, are checked too.
     """
     plain = cfg.to_dict()
-    for where, node in named_dicts(plain, ''):
+    for where, node in walk_named(plain, ''):
         _check_node(where, node)
         place = tuple(where.split('.'))
         closed = closed_keys(place, plain) if where else None

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.utils import is_abs
 
-from mmstan.config.walk import named_dicts
+from mmstan.config.walk import walk_named
 from mmstan.datasets.epic_kitchens import EpicKitchens, read_segments
 from mmstan.datasets.video_lists import read_video_list
 from mmstan.models.heads.class_names import read_class_names
@@ -87,7 +87,7 @@ def count_classes(cfg: Config) -> list[Classes]:
 
 
 def _read_lists(dataset: Any, where: str, tasks: Sequence[Classes]) -> Iterator[LabelList]:
-    for key, node in named_dicts(dataset, where):
+    for key, node in walk_named(dataset, where):
         kind = node.get('type')
         kind = DATASETS.get(kind) if isinstance(kind, str) else kind
         path = node.get('ann_file')

@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.config import ConfigDict
 
-from mmstan.config.walk import dicts
+from mmstan.config.walk import walk
 from mmstan.models.backbones import VideoBackbone
 from mmstan.models.sizes import Sizes
 from mmstan.models.towers.architecture import narrow_architecture
@@ -26,8 +26,8 @@ def narrow_model(model: ConfigDict, sizes: Sizes) -> None:
         model: The ``model`` of a config; it is changed.
         sizes: Sizes of the narrow form.
     """
-    features = backbone_class(model).narrow_width(model.backbone, sizes)
-    for node in list(dicts(model)):  # a backbone comes before its tower, whose depth it reads
+    features = find_backbone(model).narrow_width(model.backbone, sizes)
+    for node in list(walk(model)):  # a backbone comes before its tower, whose depth it reads
         cls = find_class(node.get('type'))
         if hasattr(cls, 'narrowed'):
             node.update(cls.narrowed(node, sizes))
@@ -36,7 +36,7 @@ def narrow_model(model: ConfigDict, sizes: Sizes) -> None:
     widths = dict(dim=features, width=features, in_channels=features, heads=sizes.heads)
     if sizes.frames:
         widths.update(num_frames=sizes.frames)
-    for part in joint_space_parts(model):
+    for part in list_joint_parts(model):
         part.update({key: value for key, value in widths.items() if key in part})
 
 
@@ -50,13 +50,13 @@ def find_class(kind: Any) -> Any:
         return None
 
 
-def backbone_class(model: Mapping[str, Any]) -> type[VideoBackbone]:
+def find_backbone(model: Mapping[str, Any]) -> type[VideoBackbone]:
     """The class of a model's backbone; of foreign backbones the contract, with its defaults."""
     cls = find_class((model.get('backbone') or {}).get('type'))
     return cls if isinstance(cls, type) and issubclass(cls, VideoBackbone) else VideoBackbone
 
 
-def joint_space_parts(model: ConfigDict) -> Iterator[ConfigDict]:
+def list_joint_parts(model: ConfigDict) -> Iterator[ConfigDict]:
     """Configs of neck, head and interaction, which work in the joint space."""
     heads = [model[key] for key in ('head', 'cls_head') if model.get(key)]
     for part in (model.get('neck'), *heads, *(head.get('interaction') for head in heads)):

@@ -13,9 +13,9 @@ from mmstan.config.slips import find_slip, suggest
 from mmstan.config.types import find_classes, names_beside
 from mmstan.config.variables import find_uses, is_read_by_own_code, name_uses, plain
 from mmstan.registry import type_name
+from mmstan.wording import name_a_few
 
 Options = Mapping[str, Any]
-_SHOWN = 6
 
 
 def merge_options(cfg: Config, options: Options | None) -> None:
@@ -44,15 +44,16 @@ def merge_options(cfg: Config, options: Options | None) -> None:
 
 def check_split_options(cfg: Config, options: Options | None) -> None:
     """Raise ValueError for an option that every one of the ``test_splits`` sets again."""
-    splits = cfg.get('test_splits') or {}
-    for key in options or {}:
+    options = options or {}
+    splits = options.get('test_splits', cfg.get('test_splits')) or {}
+    for key in options:
         short = key.removeprefix('test_dataloader.dataset.')
         short = 'class_names' if key == 'model.cls_head.class_names' else short
         again = [name for name, split in splits.items() if short.split('.')[0] in split]
         if short != key and again and len(again) == len(splits):
             raise ValueError(
                 f'--cfg-options {key} changes nothing: test_splits sets it for each split; set '
-                f'{", ".join(f"test_splits.{name}.{short}" for name in again[:_SHOWN])}, or '
+                f'{name_a_few(f"test_splits.{name}.{short}" for name in again)}, or '
                 'test_splits=None to test on this one'
             )
 

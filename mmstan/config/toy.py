@@ -12,7 +12,7 @@ from mmengine.config import Config, ConfigDict
 from torch import Tensor
 
 from mmstan.config.narrow import narrow_model
-from mmstan.config.sources import custom_imports
+from mmstan.config.sources import list_custom_imports
 from mmstan.config.tiny import set_classes
 from mmstan.config.types import name_types
 from mmstan.models.sizes import Sizes
@@ -30,7 +30,7 @@ SIZES = Sizes(
 )
 
 
-def toy_run(
+def make_toy(
     cfg: Config, base: Config, *, pretrained: str | None = None, epochs: int | None = None
 ) -> Config:
     """The run of ``base`` with the method of ``cfg``.
@@ -42,7 +42,7 @@ def toy_run(
     Args:
         cfg: A recognition or retrieval config.
         base: A config of Moving Shapes for the same kind of model.
-        pretrained: Weights of the toy towers (:func:`towers_of`), None for random ones.
+        pretrained: Weights of the toy towers (:func:`take_towers`), None for random ones.
         epochs: The budget, ``base``'s by default.
 
     Raises:
@@ -63,7 +63,7 @@ def toy_run(
     if 'class_names' in base:
         set_classes(model, Path(base.class_names))
     run._cfg_dict['model'] = model  # in the place of base's, not merged into it
-    imports = dict.fromkeys([*custom_imports(base), *custom_imports(cfg)])
+    imports = dict.fromkeys([*list_custom_imports(base), *list_custom_imports(cfg)])
     run.custom_imports = dict(imports=list(imports), allow_failed_imports=False)
     if epochs and epochs != run.train_cfg.max_epochs:
         _set_epochs(run, epochs)
@@ -77,10 +77,11 @@ def require_image_tower(cfg: Config) -> None:
         raise ValueError(f'{cfg.filename}: model.backbone.tower is not a mmstan.ImageTower')
 
 
-def towers_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def take_towers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The towers in a checkpoint's ``state_dict``, under the names of open_clip's weights files.
 
-    >>> list(towers_of({'backbone.tower.visual.proj': 0, 'text_tower.text.cls_emb': 0, 'neck': 0}))
+    >>> names = ['backbone.tower.visual.proj', 'text_tower.text.cls_emb', 'neck']
+    >>> list(take_towers(dict.fromkeys(names, 0)))
     ['visual.proj', 'text.cls_emb']
     """
     found = {}

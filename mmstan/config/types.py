@@ -13,7 +13,7 @@ import mmengine.registry
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, Registry
 
-from mmstan.config.walk import dicts
+from mmstan.config.walk import walk
 from mmstan.registry import known_classes, type_name
 
 # What configs name by `type`. MMAction2's registry of functions cannot be looked into: it names a
@@ -30,7 +30,7 @@ Callables = list[Callable[..., Any]]
 
 def name_types(cfg: Config) -> None:
     """Write the classes of ours in a pure-Python config by their names, ``'mmstan.STAN'``."""
-    for node in dicts(cfg._cfg_dict):
+    for node in walk(cfg._cfg_dict):
         if 'type' in node and not isinstance(node['type'], str):
             name = type_name(node['type'])
             node['type'] = name if name in known_classes() else node['type']

@@ -10,7 +10,8 @@ from mmengine.config import Config
 
 from mmstan.config.places import RUNNER_KEYS
 from mmstan.config.slips import find_slip
-from mmstan.config.sources import own_sources
+from mmstan.config.sources import read_own_sources
+from mmstan.wording import name_a_few
 
 # Keys whose value is no dict and no list; a variable that is near one of the others and is a
 # number or a string was not meant to be it.
@@ -18,7 +19,6 @@ _SIMPLE = frozenset((
     'load_from', 'resume', 'launcher', 'log_level', 'default_scope', 'experiment_name', 'work_dir',
     'sync_bn', 'find_unused_parameters', 'runner_type', 'compile',
 ))  # fmt: skip
-_SHOWN = 6
 _COMMON = frozenset(('num', 'max', 'min', 'base', 'default', 'of', 'n', 'train', 'val', 'test'))
 
 
@@ -47,16 +47,15 @@ def find_uses(cfg: Mapping[str, Any], name: str, value: Any = None) -> list[str]
 
 def name_uses(uses: Sequence[str]) -> str:
     """Which keys to set instead of a variable."""
-    more = f' and {len(uses) - _SHOWN} more' if len(uses) > _SHOWN else ''
     if not uses:
         return 'set the keys that were made of it (no key holds its value as it is)'
-    return f'set the keys that hold its value now: {", ".join(uses[:_SHOWN])}{more}'
+    return f'set the keys that hold its value now: {name_a_few(uses, most=6)}'
 
 
 def is_read_by_own_code(cfg: Config, name: str) -> bool:
     """Whether a module of ``custom_imports`` reads ``runner.cfg.name``, or ``cfg.get('name')``."""
     read = re.compile(rf"""cfg(\.|\[['"]|\.get\(['"]){re.escape(name)}\b""")
-    return any(read.search(source) for source in own_sources(cfg))
+    return any(read.search(source) for source in read_own_sources(cfg))
 
 
 def check_top_level(cfg: Config) -> None:

@@ -37,7 +37,7 @@ def from_released(
         scale = float(state[_SCALE].exp())
         print_log(f'logit_scale={scale:.1f}, to be given to TextHead, is left out', 'current')
     kept = {name: tensor for name, tensor in state.items() if name != _SCALE}
-    return _renamed(kept, [(text_tower, _TEXT_TOWER), *_OTHERS])
+    return _rename(kept, [(text_tower, _TEXT_TOWER), *_OTHERS])
 
 
 def to_released(
@@ -45,10 +45,10 @@ def to_released(
 ) -> dict[str, Tensor]:
     """The other way round, for retrieval that starts from a recognition model."""
     pairs = [(_TEXT_TOWER, text_tower), *((ours, theirs) for theirs, ours in _OTHERS)]
-    return _renamed(state, pairs)
+    return _rename(state, pairs)
 
 
-def _renamed(state: Mapping[str, Tensor], prefixes: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
+def _rename(state: Mapping[str, Tensor], prefixes: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
     """``state`` with new prefixes in the place of old ones; the text tower's comes first."""
     renamed = {
         new + name.removeprefix(old): tensor

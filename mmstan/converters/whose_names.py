@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from mmstan.compat.state_dicts import HINTS
-from mmstan.converters.key_map import KeysDiffer, to_ours, with_prefixes
+from mmstan.converters.key_map import KeysDiffer, add_prefixes, to_ours
 from mmstan.converters.openai_clip import TEXT, VISUAL
 from mmstan.converters.systems import CONVERTERS, Convert
 
 _TEXT_TOWERS = ('text_tower.', 'cls_head.texts.tower.')  # in retrieval, in recognition
-_OF_CLIP = with_prefixes(VISUAL, theirs='visual.', ours='visual.') + TEXT
+_OF_CLIP = add_prefixes(VISUAL, theirs='visual.', ours='visual.') + TEXT
 _BESIDE = ('logit_scale', 'input_resolution', 'context_length', 'vocab_size')
 
 
@@ -41,7 +41,7 @@ def name_converter(theirs: Mapping[str, Any], own: Collection[str], source: str)
             'these are the weights of an image-language model alone: give the file as '
             f"pretrained='{source}' of the towers"
         )
-    shapes = {name: _shape_of(value) for name, value in theirs.items()}
+    shapes = {name: _drop_numbers(value) for name, value in theirs.items()}
     matches = [
         _match(shapes, own, convert, (system, *options))
         for system, converter in CONVERTERS.items()
@@ -93,7 +93,7 @@ def _is_clip(theirs: Mapping[str, Any]) -> bool:
     return True
 
 
-def _shape_of(value: Any) -> Any:
+def _drop_numbers(value: Any) -> Any:
     """A tensor without its numbers, but for a single number."""
     if isinstance(value, Tensor) and value.numel() > 1:
         return torch.empty_like(value, device='meta')

@@ -26,8 +26,8 @@ def open_annotations(argument: str, path: str) -> TextFile:
         raise ValueError(f"{argument}='' must name a file; the class says which")
     if not exists(path):
         raise FileNotFoundError(
-            f'{argument}={path!r} does not exist; prepare the data as the README says under data '
-            f'preparation, or set {argument} (relative to data_root) to where it is'
+            f'{argument}={path!r} does not exist; prepare the data as docs/data.md '
+            f'says, or set {argument} (relative to data_root) to where it is'
         )
     return TextFile(argument, path)
 
@@ -180,7 +180,8 @@ def check_inside(file: TextFile, name: str, folder: str, line: int | None = None
     Raises:
         ValueError: It is an absolute path, or goes above the folder.
     """
-    if folder and (is_abs(name) or os.path.normpath(name).split(os.sep, 1)[0] == os.pardir):
+    above = os.pardir in name and os.path.normpath(name).split(os.sep, 1)[0] == os.pardir
+    if folder and (above or is_abs(name)):
         raise file.error(
             f'the video {show(name)} is not below data_prefix={folder!r}; name it relative to '
             "that folder, or give paths as they are with data_prefix=dict(video='')",

@@ -61,8 +61,8 @@ class EpicKitchens(ReliableSamples, BaseDataset):
             check_inside(file, video, folder, line)
         if not isdir(folder):
             raise FileNotFoundError(
-                f'data_prefix={folder!r} is not a folder; put the videos there as the README says '
-                'under data preparation, or set data_prefix of the data set to where they are'
+                f'data_prefix={folder!r} is not a folder; put the videos there as docs/data.md '
+                'says, or set data_prefix of the data set to where they are'
             )
         found = VideoFiles(folder, recursive=True)
         files = {video: found.find(video) for video in sorted(videos)}

@@ -44,9 +44,10 @@ def read_pickle(file: TextFile) -> Any:
         found = _PlainUnpickler(data).load()
         _check_size(found, 1000 + _GROWTH * len(data))
     except _DAMAGES as error:
+        reason = ' '.join(str(error).split())[:200] or type(error).__name__
         raise file.error(
-            'it must be a pickle of plain dicts, lists, text and numbers: '
-            f'{str(error) or type(error).__name__}; give the file as it is distributed'
+            f'it must be a pickle of plain dicts, lists, text and numbers: {reason}; give the file '
+            'as it is distributed'
         ) from error
     return found
 
@@ -74,8 +75,11 @@ class _NumberType:
         self.code = code
 
     def set_order(self, state: tuple[Any, ...]) -> None:
-        """Of the version, the byte order and what only records have, take the order."""
-        self.code = ('>' if state[1] == '>' else '<') + self.code.lstrip('<>=|')
+        """Take the byte order; the rest says that it is a plain number, or it is refused."""
+        order = state[1]
+        if order not in ('<', '>', '|', '=') or state != (3, order, None, None, None, -1, -1, 0):
+            raise pickle.UnpicklingError('it asks for numbers of a type of its own')
+        self.code = ('>' if order == '>' else '<') + self.code.lstrip('<>=|')
 
 
 def _make_number(kind: _NumberType, data: bytes | str) -> int | float:

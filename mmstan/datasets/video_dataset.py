@@ -37,8 +37,8 @@ class VideoDataset(ReliableSamples, _VideoDataset):
         local = isinstance(get_file_backend(folder), LocalBackend)
         if folder and local and not isdir(folder):
             raise FileNotFoundError(
-                f'data_prefix={folder!r} is not a folder; put the videos there as the README says '
-                f'under data preparation, or set data_prefix of the data set to where they are'
+                f'data_prefix={folder!r} is not a folder; put the videos there as docs/data.md '
+                f'says, or set data_prefix of the data set to where they are'
             )
         file = open_annotations('ann_file', self.ann_file)
         spellings, samples = Spellings(folder), []

@@ -101,8 +101,8 @@ def find_files(
     """
     if not os.path.isdir(folder or os.curdir):
         raise FileNotFoundError(
-            f'data_prefix={folder!r} is not a folder; put the videos there as the README says '
-            f'under data preparation, or set data_prefix of the data set to where they are'
+            f'data_prefix={folder!r} is not a folder; put the videos there as docs/data.md '
+            f'says, or set data_prefix of the data set to where they are'
         )
     names = {video: [*map(os.path.normpath, aliases)] for video, aliases in names.items()}
     places = {os.path.dirname(name) for aliases in names.values() for name in aliases}

@@ -9,8 +9,6 @@ from mmstan.datasets.annotation_files import open_annotations
 from mmstan.datasets.video_files import VIDEO_EXTENSIONS, split_extension
 from mmstan.text_files import show
 
-# A line as nearly all are: a path without blanks or quotation marks, blanks, a label.
-_PLAIN = re.compile(r"""([^\s"',;]+(?:[,;'][^\s"',;]+)*)[ \t]+(\d{1,9})[ \t]*""", re.ASCII)
 _NUMBER = re.compile(r'[+-]?\d+(\.\d*)?', re.ASCII)
 _LABEL = re.compile(r'-?\d{1,9}', re.ASCII)
 
@@ -65,8 +63,9 @@ def parse_line(
     >>> parse_line('my clips/a b.mp4 3')
     ('my clips/a b.mp4', (3,))
     """
-    if delimiter == ' ' and not multi_class and (plain := _PLAIN.fullmatch(text)):
-        return plain[1], (int(plain[2]),)
+    path, _, label = text.rpartition(' ')
+    if delimiter == ' ' and not multi_class and _is_plain(path, label):
+        return path, (int(label),)
     separator = r'[ \t]+' if not delimiter.strip() else rf'\s*{re.escape(delimiter)}\s*'
     text, labels = text.strip(), ''
     if multi_class:
@@ -79,6 +78,15 @@ def parse_line(
     if wanted:
         raise ValueError(f"{show(text)} must be 'path label': {wanted}")
     return _unquote(path), tuple(int(number) for number in numbers if number)
+
+
+def _is_plain(path: str, label: str) -> bool:
+    """Whether nothing has to be looked at more closely, as in nearly all lines."""
+    whole = label.isascii() and label.isdecimal() and len(label) < 10
+    return whole and path[-1:].isalnum() and not path[0].isspace() and not _DOUBTFUL(path)
+
+
+_DOUBTFUL = re.compile(r'[\s"]').search
 
 
 def _find_fault(path: str, labels: list[str], delimiter: str, multi_class: bool) -> str:

@@ -170,6 +170,11 @@ class ParamGroups(DefaultOptimWrapperConstructor):
                 continue
             decay_mult = rule.decay_mult if decays(module, name, self.no_decay) else 0.0
             grouped[Rule('', rule.lr_mult, decay_mult)].append(name)
+        if not grouped:
+            raise ValueError(
+                'no parameter is left to train: the model or optim_wrapper.paramwise_cfg.rules '
+                f'freeze all {len(claims)}'
+            )
         # MMEngine logs the learning rate of group 0: let that be the configured one.
         order = sorted(grouped, key=lambda g: (g.lr_mult != 1, g.lr_mult, -g.decay_mult))
         params.extend(self._group(module, key, grouped[key]) for key in order)

@@ -121,7 +121,7 @@ def _refuse_plateau(scheduler: _ParamScheduler, epoch_length: int) -> None:
     if getattr(scheduler, 'need_val_args', False):
         raise ValueError(
             f'{type(scheduler).__name__} moves by the results of validation, so that the schedule '
-            f'cannot be computed for epochs of {epoch_length} iterations: resume with the batch size, '
+            f'cannot be computed for epochs of {epoch_length} iterations: resume with batch size, '
             f'processes, data and schedule of the checkpoint'
         )
 

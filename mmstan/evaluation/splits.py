@@ -67,33 +67,41 @@ def mean_and_deviation(results: Results) -> dict[str, dict[str, float]]:
     >>> mean_and_deviation({'split1': {'acc/top1': 0.5}, 'split2': {'acc/top1': 0.7}})['mean']
     {'acc/top1': 0.6}
     """
-    values = {name: [of_split[name] for of_split in results.values()] for name in _shares(results)}
+    values = {
+        name: [of_split[name] for of_split in results.values()] for name in list_shares(results)
+    }
     summary = {'mean': {name: statistics.fmean(column) for name, column in values.items()}}
     if len(results) > 1:
         summary[DEVIATION] = {name: statistics.stdev(column) for name, column in values.items()}
     return summary
 
 
-def splits_table(results: Results) -> str:
+def format_splits(results: Results) -> str:
     """Markdown: a row a split, then the mean, in per cent; counts as they are.
 
     Args:
         results: Split -> metric -> value, a share between 0 and 1, or a count.
     """
     metrics = list(dict.fromkeys(name for of_split in results.values() for name in of_split))
-    rows = [[split, *(_cell(row.get(m, 0)) for m in metrics)] for split, row in results.items()]
+    rows = [
+        [split, *(format_cell(row.get(m, 0)) for m in metrics)] for split, row in results.items()
+    ]
     summary = mean_and_deviation(results)
     mean, deviation = summary['mean'], summary.get(DEVIATION, {})
     spread = {name: f' ± {100 * value:.2f}' for name, value in deviation.items()}
     label = f'mean ± {DEVIATION}' if deviation else 'mean'
-    rows += [[label, *(_cell(mean[m]) + spread.get(m, '') if m in mean else '' for m in metrics)]]
+    rows += [
+        [label, *(format_cell(mean[m]) + spread.get(m, '') if m in mean else '' for m in metrics)]
+    ]
     return markdown_table(['split', *metrics], rows)
 
 
-def _shares(results: Results) -> list[str]:
+def list_shares(results: Results) -> list[str]:
+    """Names of the metrics that are shares and not counts."""
     first = next(iter(results.values()), {})
     return [name for name, value in first.items() if not isinstance(value, int)]
 
 
-def _cell(value: float) -> str:
+def format_cell(value: float) -> str:
+    """A count as it is, a share in per cent."""
     return str(value) if isinstance(value, int) else f'{100 * value:.2f}'

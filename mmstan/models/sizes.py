@@ -1,4 +1,4 @@
-"""Sizes of a model's narrow form, the form in which a config is tried in seconds."""
+"""Sizes of a model's narrow form, in which a config is tried in seconds."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a narrow form has in the place of the config's own sizes; None keeps the config's.
+    """Sizes that replace a config's own in its narrow form; None keeps the config's.
 
-    A class that has more to change than ``width``, ``heads`` and the like says so in a class
-    method ``narrowed(cfg, sizes)``, which gives the settings of ``cfg`` that change.
+    A class whose config needs further changes has a class method ``narrowed(cfg, sizes)``, which
+    gives the settings of ``cfg`` that change.
 
     Attributes:
         width: Width of both towers' tokens.
         heads: Heads of both towers' attention.
         joint: Width of the joint space.
         text_layers: Blocks of the text tower.
-        layers: Blocks of the image tower. Levels that a model reads keep their distance from the
-            last block.
+        layers: Blocks of the image tower. The levels of a branch keep their distance from the last
+            block.
         image_size: Pixels of a side.
         patch_size: Pixels of a patch's side.
         hidden: Width of adapters.
         frames: Frames of a clip.
         sharpness: Sharpness of a softmax over similarities.
-        pretrained: Weights of such towers; here None stands for no weights.
+        pretrained: Weights of towers of these sizes; here None means no weights.
     """
 
     width: int

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mmstan.models.backbones import VideoBackbone
 
 
-def layer_groups(
+def group_layers(
     backbone: VideoBackbone, extra: Mapping[str, str] | None = None
 ) -> dict[str, list[nn.Module]]:
     """Groups of layers, each from its first to its last: the tower's blocks, and what is beside it.
@@ -39,7 +39,7 @@ def layer_groups(
 
 
 @torch.no_grad()
-def layer_tokens(
+def collect_layer_tokens(
     backbone: VideoBackbone, clip: Tensor, groups: Mapping[str, Sequence[nn.Module]]
 ) -> dict[str, list[Tensor]]:
     """What each layer gives for a clip (N, 3, T, H, W), and ``'output'``, the backbone's tokens.
@@ -102,7 +102,7 @@ def _many(output: Any) -> bool:
     return isinstance(output, (tuple, list))
 
 
-def same_frames(features: Mapping[str, Sequence[Tensor]]) -> dict[str, list[Tensor]]:
+def keep_same_frames(features: Mapping[str, Sequence[Tensor]]) -> dict[str, list[Tensor]]:
     """Features (N, T', L, C), of the frames alone that every layer sees: the first of each group.
 
     Raises:

@@ -183,7 +183,7 @@ def test_modules_that_an_option_names_are_imported(tmp_path: Path, monkeypatch: 
             'data_root=a',
             'train_dataloader.dataset.ann_file, train_dataloader.dataset.video_list, '
             'train_dataloader.dataset.data_prefix.video, val_dataloader.dataset.video_list, '
-            'val_dataloader.dataset.data_prefix.video, test_dataloader.dataset.video_list and 1 '
+            'val_dataloader.dataset.data_prefix.video, test_dataloader.dataset.video_list, and 1 '
             'more',
         ),
         (

@@ -10,7 +10,7 @@ import pytest
 from mmengine.config import Config
 
 from mmstan.datasets.few_shot import few_shot
-from mmstan.evaluation.splits import DEVIATION, mean_and_deviation, split_configs, splits_table
+from mmstan.evaluation.splits import DEVIATION, format_splits, mean_and_deviation, split_configs
 from mmstan.models.heads.class_names import class_index_names, read_class_names
 
 PROJECT = Path(__file__).parents[2]
@@ -137,15 +137,15 @@ def test_mean_and_deviation() -> None:
 
 
 def test_table() -> None:
-    assert splits_table(RESULTS).splitlines() == [
+    assert format_splits(RESULTS).splitlines() == [
         '| split | acc/top1 | acc/top5 | acc/left_out |',
-        '| --- | --- | --- | --- |',
+        '|---|---|---|---|',
         '| split1 | 50.00 | 90.00 | 0 |',
         '| split2 | 60.00 | 90.00 | 2 |',
         '| split3 | 70.00 | 90.00 | 0 |',
         '| mean ± sample deviation (n - 1) | 60.00 ± 10.00 | 90.00 ± 0.00 |  |',
     ]
-    assert splits_table({'one': {'acc/top1': 0.25}}).endswith('| mean | 25.00 |')
+    assert format_splits({'one': {'acc/top1': 0.25}}).endswith('| mean | 25.00 |')
 
 
 def config(**test_splits: Any) -> Config:

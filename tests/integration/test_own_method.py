@@ -11,15 +11,15 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmstan.benchmark.cost import Settings, measure
-from mmstan.benchmark.flops import flops_table
-from mmstan.benchmark.jobs import Job, reference
+from mmstan.benchmark.flops import format_flops
+from mmstan.benchmark.jobs import Job, find_reference
 from mmstan.benchmark.learning import plan_system
-from mmstan.benchmark.store import Costs, rows_of
+from mmstan.benchmark.store import Costs, make_rows
 from mmstan.config.narrow import narrow_model
 from mmstan.converters import CONVERTERS
 from mmstan.models.sizes import Sizes
 from mmstan.registry import MODELS
-from mmstan.visualization import layer_groups
+from mmstan.visualization import group_layers
 
 PROJECT = Path(__file__).parents[2]
 BACKBONE = """
@@ -95,14 +95,14 @@ def test_build_pictures_and_converter(config: str) -> None:
     narrow_model(cfg.model, Sizes(width=32, heads=2, joint=16, text_layers=1, layers=2))
     backbone = MODELS.build(cfg.model.backbone)
     assert backbone.extra[0].out_features == 8  # its own rule for narrow forms
-    groups = layer_groups(backbone)
+    groups = group_layers(backbone)
     assert [len(groups[name]) for name in ('tower', 'extra')] == [2, 2]
     assert CONVERTERS['every_other'].from_released({}) == {}
 
 
 def test_get_flops(config: str) -> None:
     def gmacs(cfg: Config) -> float:
-        return float(re.search(r'GMACs +([\d.]+)', flops_table(cfg, 8, 64))[1])
+        return float(re.search(r'GMACs +([\d.]+)', format_flops(cfg, 8, 64))[1])
 
     own, mean = load(config), load(f'{PROJECT}/configs/baselines/clip_mean/k400_b16.py')
     assert gmacs(own) == pytest.approx(gmacs(mean) / 2, rel=0.01)  # every other frame
@@ -126,9 +126,9 @@ def test_benchmark_and_toy(config: str, tmp_path: Path, monkeypatch: pytest.Monk
     found = measure(str(tmp_path / 'toy.py'), settings)
     assert found['forward'] > 0 and found['trained'] > 0
     job = Job(config, settings)
-    mean = reference(job)
+    mean = find_reference(job)
     assert mean is not None and mean.settings.frames == 4  # as many as its tower sees
     costs = Costs(tmp_path / 'cost.jsonl')
     costs.add(job, 0, found)
-    (row,) = rows_of([job], costs, [0], tmp_path / 'runs', 'here')
+    (row,) = make_rows([job], costs, [0], tmp_path / 'runs', 'here')
     assert (row.system, row.frames) == ('own', 4) and row.gmacs == found['gmacs']

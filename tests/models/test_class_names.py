@@ -151,3 +151,10 @@ def test_names_that_are_none(names: list[str], problem: str) -> None:
 def test_missing_file() -> None:
     with pytest.raises(FileNotFoundError, match='there is no such file; it holds one class name'):
         read_class_names('nowhere/label_map.txt')
+
+
+def test_names_that_differ_by_their_numbers_alone_keep_them() -> None:
+    names = [f'motion {i}' for i in range(4)]
+    assert read_class_names(names) == names
+    with pytest.raises(ValueError, match=r"ends with its own number \('run 0'\)"):
+        read_class_names(['run 0', 'jump 1'])

@@ -8,7 +8,7 @@ import pytest
 from helpers.scripts import script
 
 from mmstan.benchmark import model_figures
-from mmstan.benchmark.model_zoo import LEGEND, read_metafile, updated_readmes
+from mmstan.benchmark.model_zoo import LEGEND, read_metafile, render_readmes
 from mmstan.benchmark.table import Row, write_csv
 
 METAFILE = """\
@@ -48,7 +48,7 @@ TABLES = f"""\
 <!-- of metafile.yml -->
 
 {HEAD}
-| [`k400`](k400.py) | 8 + 16 | 1205.5 | 189.8 | 0.07 | {REPORTED} | toy top-1 99.8 ± 0.3 |
+| [`k400`](k400.py) | 8 + 16 | 1205.48 | 189.84 | 0.07 | {REPORTED} | toy top-1 99.8 ± 0.3 |
 
 ### Ablations
 
@@ -109,16 +109,18 @@ def test_tables_are_written_and_compared(
 
 
 def test_figures_are_counted_where_there_are_none(tool: ModuleType, checkout: Path) -> None:
-    (checkout / 'configs/baselines/mine/b_new.py').touch()
+    for name in ('b_new_16f', 'b_new_8f'):
+        (checkout / f'configs/baselines/mine/{name}.py').touch()
     run(tool, '--figures')
     path = checkout / 'configs/baselines/mine/metafile.yml'
     models = read_metafile(path)['Models']
     assert [model['Name'] for model in models] == [
-        'mine_b_new',
+        'mine_b_new_8f',
+        'mine_b_new_16f',
         'mine_k400',
         'mine_ablations_k400_few',
     ]
-    assert models[0]['Metadata'] == models[2]['Metadata'] == COUNTED
+    assert [model.get('Metadata') == COUNTED for model in models] == [True, True, False, True]
     # The entry that was complete is as it was, to the letter.
     assert METAFILE[
         METAFILE.index('  - Name: mine_k400') : METAFILE.index('  - Name: mine_abl')
@@ -136,4 +138,4 @@ def test_figures_of_named_configs_are_counted_again(tool: ModuleType, checkout: 
 def test_a_readme_has_one_place_for_its_tables(checkout: Path, readme: str) -> None:
     (checkout / 'configs/baselines/mine/README.md').write_text(readme)
     with pytest.raises(ValueError, match=r'README\.md: write the lines .* once'):
-        updated_readmes(checkout)
+        render_readmes(checkout)

@@ -18,7 +18,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.fileio import load
 from mmengine.registry import init_default_scope
 
-from mmstan.benchmark.own_process import last_error
+from mmstan.benchmark.own_process import find_last_error
 
 PROJECT = Path(__file__).parents[2]
 CLIP_MEAN = 'configs/baselines/clip_mean/k400_b16.py'
@@ -276,7 +276,7 @@ def test_training_without_data_says_what_to_prepare(tmp_path: Path) -> None:
         'data/kinetics400/videos_train',
         'data/kinetics400/videos_val',
         'data/kinetics400/label_map_k400.txt',
-        'Data preparation',
+        'docs/data.md',
     ):
         assert name in result.stderr
     assert 'Traceback' not in result.stderr
@@ -364,4 +364,4 @@ def test_distributed_command(
     ],
 )
 def test_the_line_that_says_why_a_program_failed(text: str, error: str) -> None:
-    assert last_error(text) == error
+    assert find_last_error(text) == error

@@ -16,8 +16,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from tools.test_train_and_test import PROJECT
 
-from mmstan.apis.layer_pictures import layers_table
-from mmstan.visualization import layer_by_layer
+from mmstan.apis.layer_pictures import format_layers
+from mmstan.visualization import pair_layers
 
 _run = itertools.count()
 
@@ -127,7 +127,7 @@ def test_layers_by_name(
 
 
 def test_no_groups_to_compare(tool: ModuleType) -> None:
-    assert layers_table(layer_by_layer(torch.eye(2).numpy(), dict(tower=2))) == ''
+    assert format_layers(pair_layers(torch.eye(2).numpy(), dict(tower=2))) == ''
 
 
 @pytest.mark.parametrize(

@@ -108,4 +108,8 @@ def _choose(captions: Mapping[str, Sequence[str]], path: str) -> Mapping[str, Se
                 f'the caption of {video} must be one of 0 to {len(texts) - 1}, not {show(number)}'
             )
         chosen[video] = [texts[number]]
+    if not chosen:
+        raise file.error(
+            f'it chooses of no video of ann_file, such as {next(iter(captions), None)}'
+        )
     return chosen

@@ -6,7 +6,7 @@ from mmstan.wording import check_choice
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +60,7 @@ class DiST(VideoBackbone):
         torch.Size([2, 16])
     """
 
-    unused_by_map: ClassVar[tuple[str, ...]] = (
+    unused_by_map = (
         *VideoBackbone.unused_by_map,
         r'branch\.(pooling|norm|projection|cls_projection|temporal_projection)\..*',
     )
@@ -101,6 +101,11 @@ class DiST(VideoBackbone):
         self.branch = DiSTBranch(self.tower, options)
         self.gamma, self.tower_dtype = gamma, tower_dtype
         self.frame_features = frame_features
+        if temporal_to_integration is None:  # the tokens do not depend on the temporal encoder
+            self.unused_by_map = (
+                *self.unused_by_map,
+                r'branch\.(stem|layers\.\d+\.(temporal_block|to_temporal))\..*',
+            )
 
     @classmethod
     def tower_frames(cls, cfg: Mapping[str, Any], frames: int) -> int:
@@ -137,7 +142,7 @@ class DiST(VideoBackbone):
         video = self.branch.summarise(x, z, tokens)
         if not self.frame_features:
             return video
-        frames = self._frozen(self.tower.project, x.flatten(0, 1)).to(video.dtype)
+        frames = self._run_frozen(self.tower.project, x.flatten(0, 1)).to(video.dtype)
         return video, frames.unflatten(0, x.shape[:2])
 
     def tokens(self, clip: Tensor) -> Tensor:
@@ -150,17 +155,17 @@ class DiST(VideoBackbone):
 
     def _encode(self, clip: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Clip -> last tokens of the tower, last output of the temporal encoder, pooled tokens."""
-        images = self._sparse_images(clip)
+        images = self._take_sparse_images(clip)
         n, grid = clip.shape[0], self.tower.grid(images)
-        x, y, y_hat = self._frozen(self.tower.embed, images), None, None
+        x, y, y_hat = self._run_frozen(self.tower.embed, images), None, None
         z = self.branch.start(clip)
         for block, layer in zip(self.tower.blocks, self.branch.layers):
-            x = self._frozen(block, x)  # the previous block's dies here, unless a gradient needs it
+            x = self._run_frozen(block, x)  # the previous block's dies here, unless a gradient needs it
             z, y, y_hat = layer(x.unflatten(0, (n, -1)), z, y, grid)
         tokens = None if y is None or y_hat is None else y + y_hat
         return x.unflatten(0, (n, -1)), z, tokens
 
-    def _sparse_images(self, clip: Tensor) -> Tensor:
+    def _take_sparse_images(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, g*T, H, W) -> frames 0, g, 2g, ... side by side, (N*T, 3, H, W)."""
         if clip.ndim == 5 and clip.shape[2] % self.gamma:
             raise ValueError(
@@ -169,7 +174,7 @@ class DiST(VideoBackbone):
             )
         return clip_to_images(clip[:, :, :: self.gamma] if clip.ndim == 5 else clip)
 
-    def _frozen(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    def _run_frozen(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """``function(x)`` of the tower, without a graph and in its own precision.
 
         No ``inference_mode``: its tensors could not be saved for the branch's backward pass.

@@ -91,7 +91,7 @@ class TAdaConv(_TemporalBlock):
         """Start every factor at 1, as the paper does."""
         nn.init.zeros_(self.expand.weight)
 
-    def factors(self, z: Tensor) -> Tensor:
+    def compute_factors(self, z: Tensor) -> Tensor:
         """(N, d, S, h, w) -> factors (N, d, S)."""
         frames = z.mean(dim=(3, 4))  # (N, d, S)
         x = self.squeeze(frames + self.clip(frames.mean(dim=2))[..., None])
@@ -99,7 +99,7 @@ class TAdaConv(_TemporalBlock):
 
     def update(self, z: Tensor) -> Tensor:
         """See :meth:`_TemporalBlock.update`."""
-        return self.conv(z * self.factors(z)[..., None, None])
+        return self.conv(z * self.compute_factors(z)[..., None, None])
 
 
 class JointAttention(_TemporalBlock):

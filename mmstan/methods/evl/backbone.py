@@ -6,7 +6,7 @@ Letters: N clips, T frames, L patches, C width of the tower, K layers of the dec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +47,7 @@ class EVL(VideoBackbone):
         torch.Size([2, 1, 64])
     """
 
-    unused_by_map: ClassVar[tuple[str, ...]] = (
+    unused_by_map = (
         *VideoBackbone.unused_by_map,
         r'query_token|(layers|norm)\..*',
     )

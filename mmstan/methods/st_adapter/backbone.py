@@ -123,14 +123,14 @@ class STAdapter(VideoBackbone):
         """Clip (N, 3, T, H, W) -> frame features (N, T, D), or the clip's (N, 1, C)."""
         x = self._run(clip, only_cls=not self.tower.reads_patches)
         if self.features == 'clip':
-            return self._norm(x.mean(dim=1))
+            return self._normalise(x.mean(dim=1))
         return self.tower.project(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
     def tokens(self, clip: Tensor) -> Tensor:
         """See :meth:`VideoBackbone.tokens`: the output of the last block."""
         return self._run(clip, only_cls=False)
 
-    def _norm(self, cls: Tensor) -> Tensor:
+    def _normalise(self, cls: Tensor) -> Tensor:
         """The tower's last norm, without a projection: (N, 1, C) -> same."""
         # A tower that has no joint space projects by its norm alone.
         return getattr(self.tower, 'pool', self.tower.project_tokens)(cls)

@@ -68,9 +68,11 @@ class SpaceTimeBackbone(VideoBackbone):
         x, grid = self.embed(clip), self.tower.grid(clip)
         last = len(self.tower.blocks) - 1
         for k in range(last + 1):
-            x = self._block(k, x, clip.shape[2], grid, only_cls and k == last)
+            x = self._run_block(k, x, clip.shape[2], grid, only_cls and k == last)
         return x
 
     @abstractmethod
-    def _block(self, k: int, x: Tensor, t: int, grid: tuple[int, int], only_cls: bool) -> Tensor:
+    def _run_block(
+        self, k: int, x: Tensor, t: int, grid: tuple[int, int], only_cls: bool
+    ) -> Tensor:
         """Tokens (N, 1 + T*L, C) -> same after block k, or its class token (N, 1, C)."""

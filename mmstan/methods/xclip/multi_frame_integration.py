@@ -19,15 +19,15 @@ from mmstan.wording import check_choice
 class MultiFrameIntegration(BaseModule):
     """Frames -> a video: ``mean over t of (x + blocks(x + positions))``.
 
-    X-CLIP Eq. 3; the paper has no residual around the blocks, the released code has.
+    X-CLIP Eq. 6. The residual around the blocks is in the released code, not in the paper.
 
     Args:
         width: D, width of the frame features.
         num_frames: T, the length of the time table.
         heads: Attention heads, D / 64 as released.
         layers: Number of blocks.
-        time_interpolation: ``'linear'`` stretches the time table for clips of another T, and that
-            of a checkpoint of another T when it is loaded.
+        time_interpolation: ``'linear'`` stretches the time table for clips of another length, and
+            a checkpoint's table to ``num_frames`` when it is loaded.
 
     Example:
         >>> import torch
@@ -66,19 +66,21 @@ class MultiFrameIntegration(BaseModule):
     ) -> tuple[Any, dict[str, Tensor]]:
         """Frame features (N, T, D) -> a video's (N, D), and no auxiliary loss.
 
-        With (frames, context) the context is handed on: (video, context).
+        From (frames, context) it gives (video, context): the context passes unchanged.
 
         Raises:
             ValueError: T is not ``num_frames``, and ``time_interpolation`` is None.
         """
         frames = x[0] if isinstance(x, tuple) else x
-        h = frames + self._times(frames.shape[1])
+        # MIT(H + e_temp), pre-norm blocks over the T frames.
+        h = frames + self._take_times(frames.shape[1])
         for block in self.blocks:
             h = block(h)
+        # AvgPool over the frames; the residual H is without the positions.
         video = (h + frames).mean(dim=1)  # (N, D)
         return (video, *x[1:]) if isinstance(x, tuple) else video, {}
 
-    def _times(self, t: int) -> Tensor:
+    def _take_times(self, t: int) -> Tensor:
         """Time positions of ``t`` frames, (T, D)."""
         return fit_time_table(self.positions[0], t, interpolation=self.time_interpolation)
 

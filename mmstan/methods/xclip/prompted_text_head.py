@@ -1,4 +1,4 @@
-"""X-CLIP's head: recognition by the names of the classes, prompted by the video."""
+"""X-CLIP's head: recognition by class names that each video prompts."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from mmstan.registry import MODELS
 
 @MODELS.register_module()
 class PromptedTextHead(NamedClassesHead):
-    """Scores of K classes: scaled cosine of a video and the names as it prompts them (X-CLIP).
+    """Scores of K classes: scaled cosine of a video and the class names it has prompted (X-CLIP).
 
     Args:
         class_names: The names, or a file of them (``.txt``, ``.csv``, ``.json``).
         text_tower: Config of a text tower, of the same joint space as the backbone's. Frozen
-            unless it says ``frozen=False``; its names are then encoded once.
+            unless it says ``frozen=False``; a frozen tower encodes the names once.
         layers: Layers of the prompting.
-        heads: Their attention heads, D / 64 by default.
-        alpha: What the factors on the prompts start from.
-        logit_scale: Factor on the cosine, 1 / temperature; its logarithm is a parameter, which
-            learns if the text tower does.
+        heads: Attention heads of a layer, D / 64 by default.
+        alpha: Initial value of the factors on the prompts.
+        logit_scale: Factor on the cosine, 1 / temperature. Its logarithm is a parameter, trained if
+            the text tower is.
         options: ``num_classes``, ``average_clips``, ``label_smooth_eps``, ``loss_cls`` and
             ``topk`` of :class:`NamedClassesHead`.
 
@@ -47,7 +47,7 @@ class PromptedTextHead(NamedClassesHead):
         logit_scale: float = 100.0,
         **options: Unpack[HeadOptions],
     ) -> None:
-        # `tokens` leaves the sentences as the tower gives them: prompts are added to those.
+        # With `tokens` the sentences are not normalised: the prompts are added before the norm.
         texts = ClassTexts(
             class_names, dict(text_tower, frozen=text_tower.get('frozen', True)), tokens=True
         )
@@ -66,12 +66,13 @@ class PromptedTextHead(NamedClassesHead):
 
         Args:
             x: Features of any precision.
-            **kwargs: What MMAction2's recognizers pass along; not read.
+            **kwargs: Passed by MMAction2's recognizers; not read.
 
         Raises:
             ValueError: ``x`` is something else, or has another width than the text tower's.
         """
         video, context = self._check(x)
+        # exp(logit_scale) <v, c> / (|v| |c|), with the prompted names c of each video.
         return self.logit_scale.exp() * self.prompting(self.texts().sentence, video, context)
 
     def _check(self, x: Any) -> tuple[Tensor, Tensor]:

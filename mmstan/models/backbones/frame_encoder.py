@@ -10,7 +10,7 @@ from mmstan.registry import MODELS
 
 @MODELS.register_module()
 class FrameEncoder(VideoBackbone):
-    """CLIP on each frame: the baseline that every video model here is compared with.
+    """An image tower on each frame; every video model here is compared with this baseline.
 
     Args:
         tower: Config of an image tower.

@@ -169,7 +169,9 @@ def _check_numbers(names: Sequence[str], file: TextFile | _Names, places: Sequen
         numbers = sorted(int(match[number]) for match in matches)
         columns = all(match[mark].strip(' ') in {*',:;|\t'} for match in matches)
         in_turn = any(numbers == [*range(start, start + len(names))] for start in (0, 1))
-        if columns or in_turn:
+        rest = {name.strip().rstrip('0123456789 ') for name in names}
+        needed = side == 'ends' and len(rest) < len(names)  # 'motion 0', 'motion 1'
+        if columns or (in_turn and not needed):
             raise file.error(
                 f'each name {side} with its own number ({show(names[0].strip())}), which the text '
                 'tower would read; remove the numbers (tools/data/class_names.py does, for UCF101 '

@@ -1,4 +1,4 @@
-"""What heads over the names of classes share."""
+"""The base of heads whose classes have names."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class NamedClassesHead(BaseHead):
     """A head whose K classes have names, which can be changed for zero-shot.
 
     Args:
-        class_names: The names, or the file of them, as they were given.
-        texts: Their features.
-        num_classes: K, to be checked against the names; their number by default.
-        average_clips: How the views of a video are averaged at test: of the softmax, or of the
-            scores.
+        class_names: The names, or a file of names, for the error message.
+        texts: Features of the names.
+        num_classes: K, checked against the number of names, which is the default.
+        average_clips: Whether the views of a video are averaged after the softmax (``'prob'``) or
+            before (``'score'``), at test.
         label_smooth_eps: Label smoothing.
         loss_cls: Config of the loss; cross entropy by default.
-        topk: Training accuracies that are logged; those above K are left out.
+        topk: Accuracies that are logged in training; a k above K is left out.
 
     Raises:
         ValueError: ``num_classes`` is not the number of names.
@@ -66,7 +66,7 @@ class NamedClassesHead(BaseHead):
 
     @property
     def class_names(self) -> list[str]:
-        """The class names, in class order; assign others, or a file, for zero-shot."""
+        """The class names, in class order. Assign other names, or a file, for zero-shot."""
         return self.texts.names
 
     @class_names.setter

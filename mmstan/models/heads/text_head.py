@@ -21,23 +21,23 @@ from mmstan.registry import MODELS
 class TextHead(NamedClassesHead):
     """Scores of K classes: scaled similarity of a video and the names of the classes.
 
-    The cosine with a video's feature; or, with an interaction, frames and names guide one another
-    (Mug-STAN Eq. 20), and no neck stands between the backbone and the head.
+    Without an interaction the similarity is the cosine of the video's and the name's features. With
+    an interaction, frames and names guide one another (Mug-STAN Eq. 20), and the model has no neck.
 
     Args:
         class_names: The names, or a file of them (``.txt``, ``.csv``, ``.json``).
         text_tower: Config of a text tower, of the same joint space as the backbone's.
         interaction: Config of an interaction between the names and the frames.
         templates: Sentences with a ``{}`` for the name; several are averaged.
-        sample_template: One template at random in each training step, the mean of their scores at
-            test (X-CLIP, Table 9).
-        context_vectors: Vectors before the name that are learned in the place of words (CoOp).
+        sample_template: One template at random in each training step, the mean of all templates'
+            scores at test (X-CLIP, Table 9).
+        context_vectors: Number of vectors before the name, learned in the place of words (CoOp).
         logit_scale: Factor on the similarity, 1 / temperature.
         options: ``num_classes``, ``average_clips``, ``label_smooth_eps``, ``loss_cls`` and
             ``topk`` of :class:`NamedClassesHead`.
 
     Raises:
-        ValueError: ``num_classes`` is not the number of names, options of the texts contradict
+        ValueError: ``num_classes`` is not the number of names, the options of the texts contradict
             each other or the interaction, or the interaction reads patches.
     """
 
@@ -79,7 +79,7 @@ class TextHead(NamedClassesHead):
 
         Args:
             x: Features of any precision.
-            **kwargs: What MMAction2's recognizers pass along; not read.
+            **kwargs: Passed by MMAction2's recognizers; not read.
 
         Raises:
             ValueError: ``x`` has a time axis and there is no interaction, or the other way round;

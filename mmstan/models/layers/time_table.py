@@ -1,4 +1,4 @@
-"""Time tables: one learned vector a frame, and what is done for clips of another length.
+"""Time tables: one learned vector a frame, stretched or refused for clips of another length.
 
 Letters: T frames, D width.
 """
@@ -46,7 +46,7 @@ class TimeTable(nn.Module):
 
 
 def _stretch_loaded(module: TimeTable, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
-    """Stretch a checkpoint's table to this one's length, before it is loaded."""
+    """Stretch a checkpoint's table to the module's length, before it is loaded."""
     stretch_loaded_table(
         state, f'{prefix}embedding', len(module.embedding), interpolation=module.interpolation
     )
@@ -62,6 +62,7 @@ def stretch_time_table(
     >>> stretch_time_table(torch.tensor([[0.0], [4.0]]), 4, mode='nearest').flatten()
     tensor([0., 0., 4., 4.])
     """
+    # F.interpolate refuses `align_corners` for the nearest neighbour, whatever its value.
     corners = dict(align_corners=False) if mode == 'linear' else {}
     return F.interpolate(table.T[None], size=t, mode=mode, **corners)[0].T
 
@@ -69,13 +70,13 @@ def stretch_time_table(
 def fit_time_table(
     table: Tensor, t: int, *, interpolation: TimeInterpolation | None, frames: str = 'frames'
 ) -> Tensor:
-    """A table (T, D) of clips with ``num_frames=T`` -> that of clips of ``t`` frames, (t, D).
+    """Table (T, D) for clips of T frames -> table (t, D) for clips of ``t`` frames.
 
     Args:
         table: The table.
         t: Frames of a clip.
         interpolation: None refuses clips of another length.
-        frames: What the error calls the frames.
+        frames: Word for the frames in the error message.
 
     Raises:
         ValueError: T is not ``t``, and ``interpolation`` is None.
@@ -83,7 +84,7 @@ def fit_time_table(
     if t == len(table):
         return table
     if interpolation is None:
-        raise ValueError(_wrong_length(f'{t} {frames}', t, len(table)))
+        raise ValueError(_describe_wrong_length(f'{t} {frames}', t, len(table)))
     return stretch_time_table(table, t)
 
 
@@ -106,31 +107,33 @@ def stretch_loaded_table(
         return
     theirs = table.shape[-2]
     if interpolation is None:
-        raise ValueError(_wrong_length(f'{name} of the checkpoint has {theirs} frames', theirs, t))
+        raise ValueError(
+            _describe_wrong_length(f'{name} of the checkpoint has {theirs} frames', theirs, t)
+        )
     stretched = stretch_time_table(table.reshape(theirs, -1), t)
     state[name] = stretched.reshape(*table.shape[:-2], t, -1).contiguous()
     print_log(f'{name}: {theirs} frames -> {t}, interpolated', 'current')
 
 
-def _wrong_length(found: str, t: int, own: int) -> str:
+def _describe_wrong_length(found: str, t: int, own: int) -> str:
     return (
         f'{found}, but num_frames={own}; sample that many, set num_frames={t}, or stretch the '
         "time table with time_interpolation='linear'"
     )
 
 
-def first_positions(
+def take_first_positions(
     positions: Tensor, t: int, *, interpolation: TimeInterpolation | None = None
 ) -> Tensor:
-    """The positions of the first ``t`` frames of a table (max_frames, D), (t, D).
+    """Positions (t, D) of the first ``t`` frames of a table (max_frames, D).
 
     Args:
         positions: The table.
         t: Frames of a clip.
-        interpolation: ``'linear'`` stretches the table for more frames than it holds.
+        interpolation: ``'linear'`` stretches the table where ``t`` is more than ``max_frames``.
 
     Raises:
-        ValueError: The table holds fewer, and ``interpolation`` is None.
+        ValueError: ``t`` is more than ``max_frames``, and ``interpolation`` is None.
     """
     if t <= len(positions):
         return positions[:t]
