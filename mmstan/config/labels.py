@@ -18,6 +18,7 @@ from mmstan.datasets.video_lists import read_video_list
 from mmstan.models.heads.class_names import read_class_names
 from mmstan.registry import DATASETS
 from mmstan.text_files import TextFile
+from mmstan.wording import name_a_few
 
 
 class Classes(NamedTuple):
@@ -160,9 +161,8 @@ def _check_cover(lists: Sequence[LabelList], task: int, classes: Classes) -> Non
     absent = sorted({*range(classes.number)} - seen)
     if absent:
         print_log(
-            f'{", ".join(read.file.path for read in lists)}: videos of {len(seen)} of the '
-            f'{classes.number} classes of {classes.where}; none of class '
-            f'{", ".join(map(str, absent[:5]))}{", ..." if len(absent) > 5 else ""}',
+            f'{name_a_few(read.file.path for read in lists)}: videos of {len(seen)} of the '
+            f'{classes.number} classes of {classes.where}; none of class {name_a_few(absent)}',
             logger='current',
             level=logging.WARNING,
         )

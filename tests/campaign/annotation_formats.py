@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,7 @@ def read_list(path: Path, videos: Path) -> Any:
     samples = [dataset.get_data_info(i) for i in range(len(dataset))]
     found = []
     for sample in samples:
-        name = name_of(sample['filename'].removeprefix(f'{videos}/'))
+        name = unicodedata.normalize('NFC', sample['filename'].removeprefix(f'{videos}/'))
         assert name not in VIDEOS or Path(sample['filename']).exists(), 'spelled as on disk'
         found.append((name, sample['label']))
     return found

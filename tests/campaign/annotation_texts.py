@@ -60,7 +60,7 @@ def labelled(data: bytes, *, inside: bool = True) -> list[tuple[str, int]]:
         match = re.match(r'^[ \t]*(.*\S)[ \t]+([0-9]{1,9})$', line.strip())
         if not match or match[1][-1] in ',;' or re.search(r'\s[-+]?\d+(\.\d*)?$', match[1]):
             raise ValueError(line)
-        path = match[1]
+        path = match[1].strip()
         if len(path) > 2 and path[0] == path[-1] and path[0] in '\'"':
             path = path[1:-1]
         if inside and (path.startswith('/') or '://' in path[:9] or climbs(path)):

@@ -109,7 +109,5 @@ def _choose(captions: Mapping[str, Sequence[str]], path: str) -> Mapping[str, Se
             )
         chosen[video] = [texts[number]]
     if not chosen:
-        raise file.error(
-            f'it chooses of no video of ann_file, such as {next(iter(captions), None)}'
-        )
+        raise file.error(f'it has none of the videos of ann_file, {show(list(captions))}')
     return chosen
