@@ -305,7 +305,7 @@ def test_tables_of_other_sizes(load: Any, duplicate: Any) -> None:
     grid, time = 'backbone.tower.visual.positional_embedding', 'neck.positions'
     with pytest.raises(ValueError, match=rf"{grid} has 16 patch .* 36.*grid_inter.*'bicubic'"):
         load(duplicate(Model(48, 3)), released)
-    with pytest.raises(ValueError, match=rf"{time} is of 3 frames.*num_frames=6.*'linear'"):
+    with pytest.raises(ValueError, match=rf"{time} of the checkpoint has 3 frames.*num_frames=6.*'linear'"):
         load(duplicate(Model(32, 6)), released)
     model = duplicate(Model(48, 6, grid='bicubic', time='linear'))
     load(model, released)
