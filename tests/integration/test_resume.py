@@ -159,7 +159,7 @@ def test_annotations_in_another_order_begin_the_epoch_again(tmp_path: Path, unin
     """The list has as many lines as before: only what they say differs."""
     run(tmp_path, stop_at=7)
     with mock.patch.object(resumed_run, 'ORDER', -1):
-        losses, runner = run(tmp_path, resume=True)
+        losses, _ = run(tmp_path, resume=True)
     assert [iteration for iteration, _ in losses] == list(range(BATCHES, TOTAL))
     assert losses[0][1] != pytest.approx(uninterrupted[BATCHES][1], abs=1e-6)
     assert 'the same in another order): epoch 2 begins again, of which 1 of 5' in log_of(tmp_path)

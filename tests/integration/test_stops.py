@@ -4,16 +4,20 @@ import itertools
 import multiprocessing
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from helpers.gloo_processes import run_ranks
 from helpers.resumed_run import BATCHES, EPOCHS, make_config, read_losses
+from mmengine.dist import all_reduce, get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmstan.cli import one_line_errors
 from mmstan.compat.checkpoints import load_file
 
 TOTAL = BATCHES * EPOCHS
@@ -28,10 +32,12 @@ pytestmark = pytest.mark.filterwarnings('ignore:Detected call of `scheduler.step
 class SendSignal(Hook):
     """Sends a signal in iteration ``at``, or in the validation behind it, to workers too."""
 
-    def __init__(self, number: int, at: int, *, validation: bool = False) -> None:
-        self.number, self.at, self.validation = number, at, validation
+    def __init__(self, number: int, at: int, *, validation: bool = False, rank: int = 0) -> None:
+        self.number, self.at, self.validation, self.rank = number, at, validation, rank
 
     def _send(self) -> None:
+        if get_rank() != self.rank:
+            return
         for worker in multiprocessing.active_children():
             for number in (signal.SIGINT, signal.SIGTERM):  # as terminals and schedulers do
                 os.kill(worker.pid or 0, number)
@@ -50,7 +56,7 @@ def run(
     folder: Path, *, send: dict[str, Any] | None = None, status: int | None = None, **changes: Any
 ) -> Losses:
     """Train in this process; ``send`` is for :class:`SendSignal`; the losses that were computed."""
-    losses = f'losses-{send is None}.txt'
+    losses = f'losses-{send is None}-{os.environ.get("RANK", 0)}.txt'
     cfg = make_config(folder, losses=losses)
     name = f'{folder.parent.name}-{next(_run)}'
     cfg.merge_from_dict(dict(changes, experiment_name=name))
@@ -141,3 +147,26 @@ def test_gradients_that_wait_are_not_lost(tmp_path: Path) -> None:
     assert (meta['epoch'], meta['iter']) == (1, 9)
     assert run(tmp_path / 'parts', **accumulated) == whole[9:]
     assert len(whole) == TOTAL
+
+
+def stop_one_rank(folder: Path) -> None:
+    """Only the second process gets the signal; then it no longer answers."""
+    several = {
+        'train_cfg.max_epochs': 2,
+        'launcher': 'pytorch',
+        'env_cfg': dict(dist_cfg=dict(backend='gloo', timeout=3)),
+    }
+    whole = run(folder / 'whole', **several)
+    run(folder / 'parts', send=dict(number=signal.SIGTERM, at=4, rank=1), **several)
+    assert find_latest_checkpoint(str(folder / 'parts')).endswith('/stopped_at_iter_5.pth')
+    assert run(folder / 'parts', **several) == whole[5:]
+    if get_rank() == 1:
+        time.sleep(5)
+        return
+    with pytest.raises(SystemExit, match='error: rank 0: another process of this job .*Timed out'):
+        with one_line_errors():
+            all_reduce(torch.ones(1))
+
+
+def test_all_processes_stop_together_and_none_waits_for_ever(tmp_path: Path) -> None:
+    run_ranks(f'{__file__}:stop_one_rank', tmp_path)
