@@ -10,12 +10,43 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mmengine.config import Config, DictAction
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
+from mmstan.config.options import merge_options
 from mmstan.config.paths import default_work_dir, is_checkpoint
+
+
+class _Options(DictAction):
+    """MMEngine's action, with an error in one line and values that keep their blanks."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Read ``key=value`` pairs."""
+        for pair in values:
+            key, equals, value = pair.partition('=')
+            if not equals or not all(key.split('.')):
+                parser.error(
+                    f'--cfg-options {pair}: write KEY=VALUE, with a dotted key, e.g. '
+                    'optim_wrapper.optimizer.lr=1e-5'
+                )
+            if value.count('(') != value.count(')') or value.count('[') != value.count(']'):
+                parser.error(f'--cfg-options {pair}: a bracket is open')
+        super().__call__(parser, namespace, values, option_string)
+
+    @staticmethod
+    def _parse_iterable(val: str) -> Any:
+        val = val.strip('\'"')
+        if val[:1] in '[(' or ',' in val:
+            return DictAction._parse_iterable(val)
+        return DictAction._parse_int_float_bool(val)  # a path may have blanks in it
 
 
 def command(
@@ -37,7 +68,7 @@ def command(
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=_Options,
         help='settings of the config to change: key=value key.sub=value key="[a,b]"',
     )
     parser.set_defaults(launcher='none', local_rank=0)
@@ -83,8 +114,7 @@ def merge_test_options(cfg: Config, args: argparse.Namespace) -> Config:
     merge_run_options(cfg, args)
     cfg.load_from = args.checkpoint or cfg.get('load_from')
     cfg.resume = False
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     return cfg
 
 
@@ -98,7 +128,7 @@ def one_line_errors() -> Iterator[None]:
     try:
         with _sigterm_raises():
             yield
-    except (ValueError, OSError, ImportError, SyntaxError) as error:
+    except (ValueError, FloatingPointError, OSError, ImportError, SyntaxError) as error:
         if os.environ.get('MMSTAN_TRACEBACK'):
             raise
         sys.exit(f'error: {error} (MMSTAN_TRACEBACK=1 shows where)')

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file as load_safetensors
-from safetensors.torch import save_file as save_safetensors
+from safetensors.torch import save_file
 from torch import Tensor
 
 import mmstan.methods  # noqa: F401  (every method registers its checkpoints)
-from mmstan.compat.checkpoints import load_file
+from mmstan.compat.closed import read_file
+from mmstan.compat.state_dicts import find_state_dict
 from mmstan.converters import CONVERTERS
 
 
@@ -37,10 +37,18 @@ def parse_args() -> argparse.Namespace:
 
 def read(path: Path) -> dict[str, Tensor]:
     """The state dict of a checkpoint; code in it is never run."""
+    return find_state_dict(read_file(path), str(path))
+
+
+def write(state: dict[str, Tensor], path: Path) -> None:
+    """Write a checkpoint; a file that is there is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f'{path.name}.tmp')
     if path.suffix == '.safetensors':
-        return load_safetensors(path)
-    checkpoint = load_file(str(path))
-    return dict(checkpoint.get('state_dict', checkpoint))
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, unfinished)
+    else:
+        torch.save({'state_dict': state}, unfinished)
+    unfinished.replace(path)
 
 
 def main() -> None:
@@ -55,13 +63,13 @@ def main() -> None:
         sys.exit(f'error: {args.system} has no choice of {", ".join(other)}')
     try:
         state = convert(read(args.source), **options)
+        write(state, args.target)
     except (ValueError, OSError) as error:
-        sys.exit(f'error: {args.source}: {error}')
-    args.target.parent.mkdir(parents=True, exist_ok=True)
-    if args.target.suffix == '.safetensors':
-        save_safetensors({name: tensor.contiguous() for name, tensor in state.items()}, args.target)
-    else:
-        torch.save({'state_dict': state}, args.target)
+        text = str(error)
+        sys.exit(f'error: {text if str(args.source) in text else f"{args.source}: {text}"}')
+    except Exception as error:  # a value that is no tensor makes any step of a map fail
+        reason = f'{type(error).__name__}: {error}'.splitlines()[0]
+        sys.exit(f"error: {args.source} is no checkpoint of '{args.system}' ({reason})")
     print(f'{len(state)} tensors -> {args.target}')
 
 

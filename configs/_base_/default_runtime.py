@@ -27,4 +27,5 @@ visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')]
 
 log_level = 'INFO'
 load_from = None
+allow_missing = []  # what of load_from need not fit in training: ['cls_head.*']
 resume = False

@@ -14,6 +14,21 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from mmstan.wording import name_a_few
+
+
+class KeysDiffer(ValueError):
+    """A state dict has other names than a map.
+
+    Args:
+        message: Counts and names them.
+        alike: Names that both have, as a share of all names.
+    """
+
+    def __init__(self, message: str, alike: float) -> None:
+        super().__init__(message)
+        self.alike = alike
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -39,13 +54,13 @@ def to_ours(state: Mapping[str, Tensor], entries: Iterable[Entry]) -> dict[str, 
     """A foreign state dict under our names.
 
     Raises:
-        ValueError: Names every tensor that is missing, and every one that the map does not know.
+        KeysDiffer: Names every tensor that is missing, and every one that the map does not know.
     """
     entries = list(entries)
     _refuse_difference(state, [name for e in entries for name in e.sources])
     out: dict[str, Tensor] = {}
     for entry in entries:
-        for numbers in _matches(entry.sources[0], state):
+        for numbers in _find_matches(entry.sources[0], state):
             parts = [state[name.format(**numbers)] for name in entry.sources]
             tensor = torch.cat(parts) if len(parts) > 1 else parts[0]
             out[entry.ours.format(**numbers)] = _apply(entry.op, tensor)
@@ -62,7 +77,7 @@ def to_theirs(state: Mapping[str, Tensor], entries: Iterable[Entry]) -> dict[str
     _refuse_difference(state, [e.ours for e in entries])
     out: dict[str, Tensor] = {}
     for entry in entries:
-        for numbers in _matches(entry.ours, state):
+        for numbers in _find_matches(entry.ours, state):
             tensor = _apply(entry.op, state[entry.ours.format(**numbers)])
             several = len(entry.sources) > 1
             parts = tensor.chunk(len(entry.sources)) if several else (tensor,)  # or a scalar
@@ -71,7 +86,7 @@ def to_theirs(state: Mapping[str, Tensor], entries: Iterable[Entry]) -> dict[str
     return out
 
 
-def with_prefixes(entries: Iterable[Entry], *, theirs: str, ours: str) -> list[Entry]:
+def add_prefixes(entries: Iterable[Entry], *, theirs: str, ours: str) -> list[Entry]:
     """The same entries with a prefix on either side."""
     return [
         Entry(tuple(theirs + name for name in entry.sources), ours + entry.ours, entry.op)
@@ -79,7 +94,7 @@ def with_prefixes(entries: Iterable[Entry], *, theirs: str, ours: str) -> list[E
     ]
 
 
-def _matches(template: str, state: Mapping[str, Tensor]) -> list[dict[str, str]]:
+def _find_matches(template: str, state: Mapping[str, Tensor]) -> list[dict[str, str]]:
     """The numbers for which ``template`` names a tensor of ``state``."""
     pattern = re.sub(r'\\{(\w)\\}', r'(?P<\1>\\d+)', re.escape(template))
     found = (re.fullmatch(pattern, name) for name in state)
@@ -98,14 +113,14 @@ def _refuse_difference(state: Mapping[str, Tensor], templates: Sequence[str]) ->
     layers: dict[str, list[dict[str, str]]] = {}
     for template in templates:
         found = layers.setdefault(template.split('{')[0], [])
-        found += [numbers for numbers in _matches(template, state) if numbers not in found]
+        found += [numbers for numbers in _find_matches(template, state) if numbers not in found]
     expected = {
         template.format(**numbers)
         for template in templates
         for numbers in (layers[template.split('{')[0]] if '{' in template else [{}])
     }
     differences = [
-        f'{len(names)} tensors {what}: {_shorten(sorted(names))}'
+        f'{len(names)} tensors {what}: {name_a_few(sorted(names), most=12)}'
         for what, names in (
             ('missing', expected - state.keys()),
             ('left over', state.keys() - expected),
@@ -113,9 +128,5 @@ def _refuse_difference(state: Mapping[str, Tensor], templates: Sequence[str]) ->
         if names
     ]
     if differences:
-        raise ValueError('; '.join(differences))
-
-
-def _shorten(names: Sequence[str], most: int = 12) -> str:
-    more = f', and {len(names) - most} more' if len(names) > most else ''
-    return ', '.join(names[:most]) + more
+        alike = len(expected & state.keys()) / len(expected | state.keys())
+        raise KeysDiffer('; '.join(differences), alike)

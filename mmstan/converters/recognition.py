@@ -8,6 +8,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from mmstan.converters.systems import register_converter
+from mmstan.wording import name_a_few
 
 _SCALE = 'head.logit_scale'
 _TEXT_TOWER = 'cls_head.texts.tower.'
@@ -36,7 +37,7 @@ def from_released(
         scale = float(state[_SCALE].exp())
         print_log(f'logit_scale={scale:.1f}, to be given to TextHead, is left out', 'current')
     kept = {name: tensor for name, tensor in state.items() if name != _SCALE}
-    return _renamed(kept, [(text_tower, _TEXT_TOWER), *_OTHERS])
+    return _rename(kept, [(text_tower, _TEXT_TOWER), *_OTHERS])
 
 
 def to_released(
@@ -44,10 +45,10 @@ def to_released(
 ) -> dict[str, Tensor]:
     """The other way round, for retrieval that starts from a recognition model."""
     pairs = [(_TEXT_TOWER, text_tower), *((ours, theirs) for theirs, ours in _OTHERS)]
-    return _renamed(state, pairs)
+    return _rename(state, pairs)
 
 
-def _renamed(state: Mapping[str, Tensor], prefixes: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
+def _rename(state: Mapping[str, Tensor], prefixes: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
     """``state`` with new prefixes in the place of old ones; the text tower's comes first."""
     renamed = {
         new + name.removeprefix(old): tensor
@@ -57,11 +58,13 @@ def _renamed(state: Mapping[str, Tensor], prefixes: Sequence[tuple[str, str]]) -
     }
     text = prefixes[0][0]
     if not any(name.startswith(text) for name in state):
-        raise ValueError(f'there is no text tower, {text}*, among {sorted(state)[:3]}, ...')
+        raise ValueError(
+            f'there is no text tower, {text}*, among {name_a_few(sorted(state), most=3)}'
+        )
     if len(renamed) < len(state):
         known = tuple(old for old, _ in prefixes)
         others = sorted(name for name in state if not name.startswith(known))
-        raise ValueError(f'{len(others)} tensors left over: {", ".join(others[:5])}')
+        raise ValueError(f'{len(others)} tensors left over: {name_a_few(others)}')
     return renamed
 
 

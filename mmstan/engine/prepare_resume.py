@@ -35,15 +35,18 @@ def mend_last_checkpoint(work_dir: str | Path) -> None:
     pointer = Path(work_dir, 'last_checkpoint')
     if not pointer.exists():
         return
-    named = pointer.read_text().strip()
+    named = pointer.read_bytes().decode('utf-8', 'replace').strip().replace('\0', '\ufffd')
     if '://' in named or (named and not is_truncated(named)):
         return
-    folder = Path(named).parent if named else Path(work_dir)
+    if os.path.isfile(named):
+        why = f'{named} was not written to its end'
+    else:
+        why = f'{pointer} names no file ({named[:100]!r})'
+    folder = Path(named).parent if os.path.isfile(named) else Path(work_dir)
     files = sorted(folder.glob('*.pth'), key=lambda file: file.stat().st_mtime)
     whole = [f for f in files if not f.name.startswith('best_') and not is_truncated(f)]
     print_log(
-        f'{named or "the last checkpoint"} was not written to its end; resuming from '
-        f'{whole[-1] if whole else "nothing, no other is whole"}',
+        f'{why}; resuming from {whole[-1] if whole else "nothing, no other is whole"}',
         logger='current',
         level=logging.WARNING,
     )

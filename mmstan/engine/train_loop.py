@@ -12,12 +12,15 @@ from mmengine.dist import all_gather_object, barrier, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
-from torch.utils.data import BatchSampler
+from torch.utils.data import BatchSampler, DataLoader
 
 from mmstan.datasets.fingerprint import fingerprint
 from mmstan.datasets.randomness import kept_rng
 from mmstan.datasets.reliable import set_epoch
+from mmstan.engine.before_training import AlikeCaptions, check_before_training
 from mmstan.engine.epoch_order import Order, find_place
+from mmstan.engine.finite_scores import FiniteScores
+from mmstan.engine.finite_training import FiniteTraining
 from mmstan.engine.prepare_resume import PrepareResume
 from mmstan.engine.save_rng import SaveRNG
 from mmstan.engine.stop_checkpoint import leave_validation, save_stop_checkpoint
@@ -65,7 +68,7 @@ class _StopValidation(Hook):
 
 @LOOPS.register_module()
 class EpochTrainLoop(EpochBasedTrainLoop):
-    """MMEngine's ``EpochBasedTrainLoop`` with three more promises.
+    """MMEngine's ``EpochBasedTrainLoop`` with four more promises.
 
     * Resumed from a checkpoint of the middle of an epoch, it goes on behind the batches that were
       seen, which are not decoded. (MMEngine begins the epoch again.) If the number of processes,
@@ -73,6 +76,8 @@ class EpochTrainLoop(EpochBasedTrainLoop):
       new epoch length, and says so; :class:`PrepareResume` then sees to the schedule.
     * Data sets with :class:`~mmstan.datasets.ReliableSamples` learn seed and epoch, and starting
       the data loader draws nothing from the streams that the model draws from.
+    * It does not begin where nothing could be learned (:func:`check_before_training`), and ends at
+      the first loss that is no number (:class:`FiniteTraining`).
     * SIGTERM and Ctrl-C end it behind the current update of the weights, or between two batches of
       validation, with a checkpoint from which it can be resumed as if it had not been stopped. Then
       ``SystemExit`` is raised, with status 143 or 130.
@@ -80,6 +85,15 @@ class EpochTrainLoop(EpochBasedTrainLoop):
 
     _epoch: int
     _iter: int
+
+    def __init__(
+        self, runner: Runner, dataloader: DataLoader | dict[str, Any], **kwargs: Any
+    ) -> None:
+        super().__init__(runner, dataloader, **kwargs)
+        check_before_training(self)
+        for hook in (FiniteTraining, FiniteScores, AlikeCaptions):
+            if not any(isinstance(each, hook) for each in runner.hooks):
+                runner.register_hook(hook())
 
     def run(self) -> nn.Module:
         """Train, from where the checkpoint left off."""

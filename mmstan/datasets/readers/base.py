@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
+import mmcv
 import numpy as np
+from typing_extensions import Self
+
+Choice = Callable[[int, float], Sequence[int] | np.ndarray]
+"""(number of frames, frames a second) -> the frames to read."""
 
 
 class BrokenVideoError(RuntimeError):
@@ -34,6 +39,8 @@ class VideoReader(ABC):
 
     num_frames: int
     avg_fps: float
+    fall_back: Callable[[BrokenVideoError], VideoReader] | None = None
+    """Opens the file with another reader, where this one fails."""
 
     def __init__(self, filename: str | os.PathLike[str]) -> None:
         self.filename = os.fspath(filename)
@@ -42,7 +49,7 @@ class VideoReader(ABC):
             self._open()
         except BrokenVideoError:
             raise
-        except Exception as error:
+        except Exception as error:  # whatever a decoder raises
             raise self.broken(
                 f'cannot be opened: it is no video, or parts of it are lost ({brief(error)})'
             ) from error
@@ -61,6 +68,11 @@ class VideoReader(ABC):
         """RGB frames (H, W, 3), uint8, one an index, in the order asked for.
 
         No two of them share memory (stock transforms flip in place), also where an index repeats.
+        All have the size of the first of them in the video.
+
+        Raises:
+            ValueError: An index is not in [0, ``num_frames``).
+            BrokenVideoError: A frame cannot be decoded.
         """
         indices = [int(index) for index in indices]
         wanted = sorted(set(indices))
@@ -69,11 +81,36 @@ class VideoReader(ABC):
                 f'indices={indices} of {self.filename} must lie in [0, {self.num_frames}): '
                 'check the sampler and that start_index is 0'
             )
+        return self.sample(lambda num_frames, _: self._check_count(num_frames, indices))
+
+    def sample(self, choose: Choice) -> list[np.ndarray]:
+        """:meth:`read` the frames that ``choose(num_frames, avg_fps)`` names.
+
+        ``choose`` is asked again where this reader fails and another one counts the frames.
+        """
+        indices = [int(index) for index in choose(self.num_frames, self.avg_fps)]
         try:
-            frames = dict(zip(wanted, self._decode(wanted)))
+            return self._read(indices)
+        except BrokenVideoError as error:
+            if self.fall_back is None:
+                raise
+            with self.fall_back(error) as other:
+                return other.sample(choose)
+
+    def _check_count(self, num_frames: int, indices: list[int]) -> list[int]:
+        if num_frames != self.num_frames:
+            raise self.broken(
+                f'holds {self.num_frames} frames or {num_frames}: two readers do not agree'
+            )
+        return indices
+
+    def _read(self, indices: list[int]) -> list[np.ndarray]:
+        wanted = sorted(set(indices))
+        try:
+            frames = dict(zip(wanted, _to_one_size(self._decode(wanted)), strict=True))
         except BrokenVideoError:
             raise
-        except Exception as error:
+        except Exception as error:  # whatever a decoder raises
             raise self.broken(f'cannot be decoded ({brief(error)})') from error
         result, taken = [], set()
         for index in indices:
@@ -88,7 +125,7 @@ class VideoReader(ABC):
     def close(self) -> None:  # noqa: B027  (most readers close when they are deleted)
         """Let go of the file."""
 
-    def __enter__(self) -> VideoReader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -98,6 +135,14 @@ class VideoReader(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _to_one_size(frames: list[np.ndarray]) -> list[np.ndarray]:
+    """Resize frames of a video whose size changes to that of the first one."""
+    return [
+        x if x.shape == frames[0].shape else mmcv.imresize(x, frames[0].shape[1::-1])
+        for x in frames
+    ]
 
 
 def _check_file(filename: str) -> None:

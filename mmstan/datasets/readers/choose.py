@@ -1,10 +1,12 @@
-"""Opening a video with the best reader that works on this machine."""
+"""Opening a video with the best reader that works on this machine and is right for the file."""
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import tempfile
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal
 
 import av
@@ -23,21 +25,75 @@ READERS: dict[str, type[VideoReader]] = {
     'pyav': PyAVReader,
     'decord': DecordReader,
 }
+TRUSTED = {'torchcodec': ('mov',), 'decord': ('mov',)}
+"""Containers, by the demuxer's first name for them, that a reader is right about.
 
-
-# torchcodec loses frames of containers without exact time stamps (AVI, MPEG-TS, FLV).
-_TORCHCODEC_SUFFIXES = ('.mp4', '.m4v', '.mov', '.mkv', '.webm')
+Tried with H.264, HEVC, MPEG-4, MPEG-2, VP9 and AV1, with and without B-frames, whole, cut and
+joined (tests/datasets/readers). They lose frames or mix them up in AVI, MPEG-TS, MPEG-PS, ASF, and
+in cut or joined Matroska. PyAV is trusted with everything.
+"""
+_said: set[tuple[str, str]] = set()
 
 
 def open_video(filename: str | os.PathLike[str], backend: Backend = 'auto') -> VideoReader:
     """The reader of a file, for use in ``with``: ``video.read([0, 8, 16])`` gives three frames.
 
-    ``auto`` is torchcodec where it proves itself by use, else PyAV. Raises BrokenVideoError.
+    ``auto`` is torchcodec where it proves itself by use, else PyAV. Whatever is asked for, PyAV
+    reads the containers that a reader is not :data:`TRUSTED` with and the files that it fails on;
+    the log says so once a reason.
+
+    Raises:
+        BrokenVideoError: The file is missing, or PyAV cannot read it either.
     """
     name = choose_backend(backend)
-    if backend == 'auto' and not os.fspath(filename).lower().endswith(_TORCHCODEC_SUFFIXES):
-        name = 'pyav'
-    return READERS[name](filename)
+    if name != 'pyav':
+        container = find_container(filename)
+        if container not in TRUSTED.get(name, ()):
+            if backend != 'auto' and container:
+                _say_once(filename, name, f'{name} is not trusted with {container} files')
+            name = 'pyav'
+    if name == 'pyav':
+        return READERS['pyav'](filename)
+    try:
+        reader = READERS[name](filename)
+    except BrokenVideoError as error:
+        return _fall_back(filename, name, error)
+    if isinstance(reader, VideoReader):
+        reader.fall_back = partial(_fall_back, filename, name)
+    return reader
+
+
+def find_container(filename: str | os.PathLike[str]) -> str:
+    """The demuxer's first name for a file's container, whatever its suffix; '' if there is none.
+
+    The bytes that MP4 files begin with are known here; the demuxer is asked about all others.
+    """
+    try:
+        with open(filename, 'rb') as file:
+            if file.read(8)[4:] == b'ftyp':
+                return 'mov'
+        with av.open(os.fspath(filename), metadata_errors='replace') as container:
+            return container.format.name.partition(',')[0]
+    except Exception:  # whatever a demuxer raises; opening the file will say what is wrong
+        return ''
+
+
+def _fall_back(filename: str | os.PathLike[str], name: str, error: BrokenVideoError) -> VideoReader:
+    """Open with PyAV what the reader ``name`` failed on; its error is PyAV's."""
+    reader = READERS['pyav'](filename)
+    _say_once(filename, name, f'{name} failed: {error.reason}')
+    return reader
+
+
+def _say_once(filename: str | os.PathLike[str], name: str, reason: str) -> None:
+    kind = name, re.sub(r'\d+', '#', reason)
+    if kind not in _said:
+        _said.add(kind)
+        print_log(
+            f'{os.fspath(filename)} is read with PyAV ({reason}); said once for this reason',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 @lru_cache

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-import threading
 from bisect import bisect_right
 from collections.abc import Iterator
-from itertools import chain
-from typing import Any, cast
+from itertools import chain, islice
+from typing import cast
 
 import av
 import numpy as np
 from av.stream import Disposition
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from mmstan.datasets.readers.base import VideoReader
+from mmstan.datasets.readers.packets import PacketIndex
+from mmstan.datasets.readers.to_rgb import find_orientation, to_rgb
 
-# Compressed packets of files up to this size stay in memory between counting and decoding.
+# Compressed packets of files up to this size stay in memory between counting and decoding, and so
+# do the decoded pictures of a video that had to be decoded to be counted.
 _KEEP_BYTES = 64 << 20
 # A coded picture that is never shown (VP8's hidden references, dropped frames of old AVIs) is
 # replaced by the one on display; a longer gap is damage.
@@ -25,19 +26,27 @@ _MAX_HIDDEN = 2
 
 
 class PyAVReader(VideoReader):
-    """Frames by presentation time stamp, so that variable frame rates and B-frames come out right.
+    """The frames that a player shows, so that variable frame rates and B-frames come out right.
 
     Opening demultiplexes the file once, without decoding: the time stamps in ascending order are
-    the display order. Containers without usable time stamps (AVI) are decoded from the start and
-    counted instead. The display matrix is applied; edit lists are FFmpeg's.
+    the display order. Where they do not say what is shown (:meth:`PacketIndex.is_steady`; an AVI
+    has none) all of it is decoded once from the start and counted. The display matrix is applied;
+    edit lists are FFmpeg's.
     """
 
     def _open(self) -> None:
+        self._orientation: tuple[bool, bool, bool] | None = None
         self._open_container()
-        self._index_packets()
         rate = self._stream.average_rate or self._stream.guessed_rate
         self.avg_fps = float(rate) if rate else 1.0
-        self._orientation: tuple[bool, bool, bool] | None = None
+        self._index_packets()
+        self._pictures: list[av.VideoFrame] | None = None
+        self._counts = self._container.format.name == 'avi' or not self.index.is_steady()
+        if self._counts:
+            self._count_pictures()
+        else:
+            self._display = self.index.display_order()
+            self.num_frames = len(self._display)
 
     def _open_container(self) -> None:
         self._container = av.open(self.filename, metadata_errors='replace')
@@ -53,48 +62,61 @@ class PyAVReader(VideoReader):
     def _index_packets(self) -> None:
         keep = os.path.getsize(self.filename) <= _KEEP_BYTES
         self._packets: list[av.Packet] | None = [] if keep else None
-        self._pts: list[int | None] = []  # by packet, in decoding order
-        self._keys: list[int] = []  # positions of the key frames' packets
-        shown: list[int | None] = []
-        for position, packet in enumerate(self._demux()):
+        self.index = PacketIndex()
+        for packet in self._demux():
             if self._packets is not None:
                 self._packets.append(packet)
-            self._pts.append(packet.pts)
-            if packet.is_keyframe:
-                self._keys.append(position)
-            if not packet.is_discard:
-                shown.append(packet.pts)
-        self._check_complete(len(self._pts))
-        self.num_frames = len(shown)
-        self._counts = (
-            'avi' in self._container.format.name
-            or None in shown
-            or len(set(shown)) < len(shown)
-            or self._keys[:1] != [0]
-        )
-        if not self._counts:
-            self._display: list[int] = sorted(pts for pts in shown if pts is not None)
-            self._position = {pts: i for i, pts in enumerate(self._pts)}
+            self.index.add(packet)
+        self._check_complete(len(self.index.pts))
 
     def _demux(self) -> Iterator[av.Packet]:
         for packet in self._container.demux(self._stream):
-            if packet.size and not packet.is_corrupt:  # the last one, empty, only flushes
+            if packet.size:  # the last one, empty, only flushes
                 yield packet
 
     def _check_complete(self, num_packets: int) -> None:
         """An MP4 whose index comes first promises packets that a cut file does not hold."""
         entries = self._stream.index_entries
-        if 'mp4' not in self._container.format.name or num_packets >= len(entries):
+        if 'mp4' not in self._container.format.name or num_packets > len(entries):
             return
         size = os.path.getsize(self.filename)
         lost = sum(entry.pos + entry.size > size for entry in entries)
         if lost:
             raise self.broken(f'is truncated ({lost} of its {len(entries)} frames are missing)')
 
+    def _count_pictures(self) -> None:
+        """Decode everything as a player does, and keep the pictures while they are few.
+
+        Packets that fail before the first picture (their key frame was cut off) or after the last
+        one (they were cut themselves) are not counted; failures in between are damage.
+        """
+        kept: list[av.VideoFrame] = []
+        bytes_kept = self.num_frames = 0
+        failed: list[int] = []
+        first, last = 0, 0  # packets with which the first picture came, and the last good one
+        for position, pictures in enumerate(self._decode_packets(self._source())):
+            if pictures is None:
+                failed.append(position)
+                continue
+            if pictures and not self.num_frames:
+                first = position
+            last = position
+            self.num_frames += len(pictures)
+            bytes_kept += sum(plane.buffer_size for x in pictures for plane in x.planes)
+            kept += pictures
+            if bytes_kept > _KEEP_BYTES:
+                kept.clear()
+        lost = sum(first < position < last for position in failed)
+        if not self.num_frames:
+            raise self.broken('holds no frame that can be decoded')
+        if lost > _MAX_HIDDEN:
+            raise self.broken(f'is damaged: {lost} of its frames cannot be decoded')
+        self._pictures = kept if bytes_kept <= _KEEP_BYTES else None
+
     def _decode(self, wanted: list[int]) -> list[np.ndarray]:
-        frames: dict[int, np.ndarray] = {}
-        if not self._counts:
-            frames = self._decode_groups(wanted)
+        if self._pictures is not None:
+            return [self._to_rgb(self._pictures[index]) for index in wanted]
+        frames = self._decode_groups(wanted) if not self._counts else {}
         if len(frames) < len(wanted):
             frames = self._decode_from_start(wanted)
         missing = [index for index in wanted if index not in frames]
@@ -103,45 +125,33 @@ class PyAVReader(VideoReader):
         return [frames[index] for index in wanted]
 
     def _decode_groups(self, wanted: list[int]) -> dict[int, np.ndarray]:
-        """The fast way: from the key frame before each wanted frame up to it."""
+        """The fast way: from the key frame before each wanted frame up to it.
+
+        Nothing where a picture is damaged: a decoder patches it with those that came before.
+        """
         numbers = {self._display[index]: index for index in wanted}
-        runs = self._runs(list(numbers))
         packets = enumerate(self._source())
         frames: dict[int, np.ndarray] = {}
-        for start, stop in runs:
+        for start, stop in self.index.runs(list(numbers)):
             run = (packet for i, packet in _up_to(packets, stop) if i >= start)
             last = None
-            for frame in self._frames(run):
-                if frame.pts is None or (last is not None and frame.pts <= last):
-                    self._counts = True  # the container's time stamps are guesses
+            for pictures in self._decode_packets(run):
+                if pictures is None or any(frame.is_corrupt for frame in pictures):
                     return {}
-                last = frame.pts
-                if last in numbers:
-                    frames[numbers[last]] = self._to_rgb(frame)
+                for frame in pictures:
+                    if frame.pts is None or (last is not None and frame.pts <= last):
+                        self._counts = True  # the container's time stamps are guesses
+                        return {}
+                    last = frame.pts
+                    if last in numbers:
+                        frames[numbers[last]] = self._to_rgb(frame)
         return frames
-
-    def _runs(self, wanted_pts: list[int]) -> list[tuple[int, int]]:
-        """av.Packet ranges (first, last) to decode, disjoint, each beginning at a key frame."""
-        runs: list[tuple[int, int]] = []
-        needed = []
-        for pts in wanted_pts:
-            position = self._position[pts]
-            key = bisect_right(self._keys, position) - 1
-            if pts < (self._pts[self._keys[key]] or 0) and key > 0:
-                key -= 1  # an open group's leading frame refers to the group before
-            needed.append((self._keys[key], position))
-        for start, stop in sorted(needed):
-            if runs and start <= runs[-1][1]:
-                runs[-1] = (runs[-1][0], max(stop, runs[-1][1]))
-            else:
-                runs.append((start, stop))
-        return runs
 
     def _decode_from_start(self, wanted: list[int]) -> dict[int, np.ndarray]:
         """The plain way, for time stamps that mislead and pictures that are never shown."""
         frames: dict[int, np.ndarray] = {}
         last, on_display = -1, None
-        for frame in self._frames(self._source()):
+        for frame in self._frames():
             index = last + 1
             if not self._counts and frame.pts is not None:
                 index = bisect_right(self._display, frame.pts) - 1
@@ -159,6 +169,10 @@ class PyAVReader(VideoReader):
             return {}
         return {index: self._to_rgb(frame) for index in wanted if first <= index < end}
 
+    def is_turned(self) -> bool:
+        """Whether the first frame is stored otherwise than it is shown, by its display matrix."""
+        return any(any(find_orientation(frame)) for frame in islice(self._frames(), 1))
+
     def _source(self) -> Iterator[av.Packet]:
         if self._packets is not None:
             return iter(self._packets)
@@ -166,38 +180,29 @@ class PyAVReader(VideoReader):
         self._open_container()
         return self._demux()
 
-    def _frames(self, packets: Iterator[av.Packet]) -> Iterator[av.VideoFrame]:
-        """Decode ``packets`` to the last frame, in display order, without what fails to decode."""
+    def _frames(self) -> Iterator[av.VideoFrame]:
+        """All frames in display order, without what fails to decode."""
+        for pictures in self._decode_packets(self._source()):
+            yield from pictures or ()
+
+    def _decode_packets(self, packets: Iterator[av.Packet]) -> Iterator[list[av.VideoFrame] | None]:
+        """The pictures that come with each packet, and with the end; None where one fails."""
         self._stream.codec_context.flush_buffers()
         for packet in chain(packets, (None,)):
             try:
-                yield from self._stream.decode(packet)
+                yield self._stream.decode(packet)
             except av.FFmpegError:
-                continue
+                yield None
 
     def _to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
         if self._orientation is None:
-            self._orientation = _orientation(frame)
-        rgb = _local.reformatter.reformat(frame, format='rgb24', threads=1).to_ndarray()
-        transpose, mirror, flip = self._orientation
-        if transpose:
-            rgb = rgb.transpose(1, 0, 2)
-        return np.ascontiguousarray(rgb[:: -1 if flip else 1, :: -1 if mirror else 1])
+            self._orientation = find_orientation(frame)
+        return to_rgb(frame, self._orientation)
 
     def close(self) -> None:
         """Close the container."""
-        self._packets = None
+        self._packets = self._pictures = None
         self._container.close()
-
-
-class _Local(threading.local):
-    """A colour converter a thread: making one costs more than decoding a small frame."""
-
-    def __init__(self) -> None:
-        self.reformatter = VideoReformatter()
-
-
-_local = _Local()
 
 
 def _up_to(packets: Iterator[tuple[int, av.Packet]], stop: int) -> Iterator[tuple[int, av.Packet]]:
@@ -206,18 +211,3 @@ def _up_to(packets: Iterator[tuple[int, av.Packet]], stop: int) -> Iterator[tupl
         yield position, packet
         if position == stop:
             return
-
-
-def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
-    """Whether to transpose, then mirror left-right, then flip upside down, by the display matrix.
-
-    The matrix ((a, b, u), (c, d, v), (x, y, w)) sends pixel (p, q) to (a p + c q, b p + d q)
-    (FFmpeg's libavutil/display.h); only multiples of 90 degrees are applied.
-    """
-    data: Any = frame.side_data.get('DISPLAYMATRIX')
-    if data is None:
-        return False, False, False
-    a, b, _, c, d = np.frombuffer(data, np.int32)[:5].tolist()
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        return True, c < 0, b < 0
-    return False, a < 0, d < 0

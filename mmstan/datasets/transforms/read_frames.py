@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,8 +47,7 @@ class ReadFrames(BaseTransform):
         if results.get('blank'):
             return self.blank_frames(results)
         with open_video(results['filename'], self.backend) as video:
-            indices = self._sample(results, video.num_frames, video.avg_fps)
-            return _set_frames(results, video.read(indices))
+            return _set_frames(results, video.sample(partial(self._sample, results)))
 
     def blank_frames(self, results: dict[str, Any]) -> dict[str, Any]:
         """Black frames in the place of a video that cannot be read."""

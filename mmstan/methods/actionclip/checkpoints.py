@@ -16,7 +16,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from mmstan.converters.key_map import Entry, to_ours, to_theirs, with_prefixes
+from mmstan.converters.key_map import Entry, add_prefixes, to_ours, to_theirs
 from mmstan.converters.openai_clip import BLOCK, TEXT, VISUAL
 from mmstan.converters.systems import register_converter
 from mmstan.methods.clip4clip.checkpoints import SEQUENCE_LSTM
@@ -30,7 +30,7 @@ _VISUAL_BLOCK = re.compile(rf'({re.escape(_CLIP)}visual\.transformer\.resblocks\
 
 SEQUENCE_TRANSFORMER = [
     Entry(_POSITIONS, 'neck.positions'),
-    *with_prefixes(BLOCK, theirs='transformer.resblocks.{i}.', ours='neck.blocks.{i}.'),
+    *add_prefixes(BLOCK, theirs='transformer.resblocks.{i}.', ours='neck.blocks.{i}.'),
 ]
 """``mmstan.SequenceTransformer``."""
 
@@ -66,7 +66,7 @@ def from_released(
         f'{part}.{name}': tensor for part in _PARTS for name, tensor in state.get(part, {}).items()
     } or state
     theirs = {_VISUAL_BLOCK.sub(r'\1', name): tensor for name, tensor in flat.items()}
-    neck = _neck(theirs)
+    neck = _find_neck(theirs)
     if neck in (SEQUENCE_LSTM, SEQUENCE_CONV):
         theirs.pop(_FUSION + _POSITIONS, None)
     if neck is SEQUENCE_CONV:
@@ -78,7 +78,7 @@ def from_released(
         )
     if text_tower.startswith('cls_head.'):
         theirs.pop(_SCALE, None)
-    return to_ours(theirs, _entries(theirs, text_tower))
+    return to_ours(theirs, _list_entries(theirs, text_tower))
 
 
 def to_released(
@@ -100,9 +100,9 @@ def to_released(
     Raises:
         ValueError: Names every tensor that is missing or left over.
     """
-    theirs = to_theirs(state, _entries(state, text_tower))
+    theirs = to_theirs(state, _list_entries(state, text_tower))
     theirs.setdefault(_SCALE, torch.tensor(math.log(100)))
-    if _neck(theirs) in (SEQUENCE_LSTM, SEQUENCE_CONV):
+    if _find_neck(theirs) in (SEQUENCE_LSTM, SEQUENCE_CONV):
         length, width = (theirs[_CLIP + x] for x in ('positional_embedding', 'text_projection'))
         theirs[_FUSION + _POSITIONS] = torch.zeros(len(length), width.shape[1])
     if not shift:
@@ -110,19 +110,19 @@ def to_released(
     return {_VISUAL_BLOCK.sub(r'\1net.', name): tensor for name, tensor in theirs.items()}
 
 
-def _entries(names: Iterable[str], text_tower: str) -> list[Entry]:
+def _list_entries(names: Iterable[str], text_tower: str) -> list[Entry]:
     """The map of a model with the neck that ``names``, of either side, tell."""
     names = list(names)
     scale = [] if text_tower.startswith('cls_head.') else [Entry(_SCALE, 'head.logit_scale')]
     return [
-        *with_prefixes(VISUAL, theirs=f'{_CLIP}visual.', ours='backbone.tower.visual.'),
-        *with_prefixes(TEXT, theirs=_CLIP, ours=f'{text_tower}text.'),
+        *add_prefixes(VISUAL, theirs=f'{_CLIP}visual.', ours='backbone.tower.visual.'),
+        *add_prefixes(TEXT, theirs=_CLIP, ours=f'{text_tower}text.'),
         *scale,
-        *with_prefixes(_neck(names), theirs=_FUSION, ours=''),
+        *add_prefixes(_find_neck(names), theirs=_FUSION, ours=''),
     ]
 
 
-def _neck(names: Iterable[str]) -> list[Entry]:
+def _find_neck(names: Iterable[str]) -> list[Entry]:
     """The map of the neck that ``names``, of either side, tell; empty without one."""
     names = list(names)
     for theirs, ours, entries in _NECKS:

@@ -41,15 +41,17 @@ class TemporalShift(VideoBackbone):
 
     def forward(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> frame features (N, T, D)."""
-        x, last = self._shifted(clip), self.tower.blocks[-1]
+        x, last = self._run_to_last_block(clip), self.tower.blocks[-1]
         x = last(x) if self.tower.reads_patches else last.first_row(x)
-        return self.tower.project(x).unflatten(0, (len(clip), -1))
+        return self.tower.project(x).unflatten(0, (clip.shape[0], -1))
 
     def tokens(self, clip: Tensor) -> Tensor:
         """See :meth:`VideoBackbone.tokens`: the output of the tower's last block."""
-        return self.tower.blocks[-1](self._shifted(clip)).unflatten(0, (len(clip), -1))
+        return self.tower.blocks[-1](self._run_to_last_block(clip)).unflatten(
+            0, (clip.shape[0], -1)
+        )
 
-    def _shifted(self, clip: Tensor) -> Tensor:
+    def _run_to_last_block(self, clip: Tensor) -> Tensor:
         """Clip -> the last block's input (N*T, 1 + L, C)."""
         x = self.tower.embed(clip_to_images(clip))
         for block in self.tower.blocks[:-1]:

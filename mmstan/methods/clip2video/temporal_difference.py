@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from mmengine.model import BaseModule
@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from mmstan.models.features import frame_mask
 from mmstan.models.layers.sequence_blocks import FrameBlocks
-from mmstan.models.layers.time_table import first_positions
+from mmstan.models.layers.time_table import take_first_positions
 from mmstan.models.towers.first_blocks import init_from_text, uses_quick_gelu
 from mmstan.registry import MODELS
+from mmstan.wording import check_choice
 
 Difference = Literal['attention', 'linear', 'raw']
 
@@ -61,8 +62,7 @@ class TemporalDifference(BaseModule):
         init_from: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if difference not in get_args(Difference):
-            raise ValueError(f'difference={difference!r} must be one of {get_args(Difference)}')
+        check_choice('difference', difference, Difference)
         self.difference, self.init_from = difference, init_from
         quick_gelu = uses_quick_gelu(init_from)
         self.positions = nn.Parameter(torch.empty(max_frames, width))
@@ -107,7 +107,7 @@ class TemporalDifference(BaseModule):
         if self.difference == 'raw' or not d.shape[1]:  # attention wants a token at least
             return d
         if self.difference == 'attention':
-            positions = first_positions(self.positions, x.shape[1])
+            positions = take_first_positions(self.positions, x.shape[1])
             d = self.difference_blocks(d + positions[1:], mask)
         else:
             d = self.projection(d)
@@ -115,7 +115,7 @@ class TemporalDifference(BaseModule):
 
     def interleave(self, x: Tensor, d: Tensor) -> Tensor:
         """Frames (N, T, D) and differences (N, T - 1, D) -> the blocks' input (N, 2T - 1, D)."""
-        positions = first_positions(self.positions, x.shape[1])
+        positions = take_first_positions(self.positions, x.shape[1])
         of_difference, of_frame = self.type_embeddings
         return _alternate(x + positions + of_frame, d + positions[:-1] + of_difference)
 

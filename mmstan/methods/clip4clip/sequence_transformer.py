@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmstan.models.features import frame_mask
 from mmstan.models.layers.sequence_blocks import FrameBlocks
-from mmstan.models.layers.time_table import first_positions
+from mmstan.models.layers.time_table import take_first_positions
 from mmstan.models.towers.first_blocks import init_from_text, uses_quick_gelu
 from mmstan.registry import MODELS
 
@@ -68,5 +68,5 @@ class SequenceTransformer(BaseModule):
             ValueError: T is more than ``max_frames``.
         """
         mask = frame_mask(x, data_samples)
-        h = self.blocks(x + first_positions(self.positions, x.shape[1]), mask)
+        h = self.blocks(x + take_first_positions(self.positions, x.shape[1]), mask)
         return (x + h).masked_fill(~mask[:, :, None], 0), {}

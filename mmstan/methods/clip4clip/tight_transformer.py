@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from mmstan.models.features import TextFeatures, VideoFeatures
 from mmstan.models.interactions.base import Interaction
 from mmstan.models.layers.sequence_blocks import FrameBlocks
-from mmstan.models.layers.tiles import tiled
+from mmstan.models.layers.tiles import score_in_tiles
+from mmstan.models.layers.time_table import take_first_positions
 from mmstan.models.towers.first_blocks import init_from_text, uses_quick_gelu
 from mmstan.registry import MODELS
 
@@ -24,7 +25,7 @@ class TightTransformer(Interaction):
         score = out(quick_gelu(pool(LN(h_0))))
 
     of the features as they are, not normalised; no cosine, so that a head gives it scale 1. It
-    costs A * B passes over 1 + T tokens, computed in tiles (:func:`tiled`).
+    costs A * B passes over 1 + T tokens, computed in tiles (:func:`score_in_tiles`).
 
     Args:
         width: D, width of the joint space.
@@ -76,19 +77,18 @@ class TightTransformer(Interaction):
             ValueError: T is more than ``max_frames``.
         """
         t = video.frames.shape[1]
-        if t >= len(self.positions):
-            raise ValueError(
-                f'{t} frames, but max_frames={len(self.positions) - 1}; sample fewer, or raise it'
-            )
+        times = take_first_positions(self.positions[1:], t)  # the sentence has the one before
         with torch.autocast(text.sentence.device.type, enabled=False):
             sentences = self.dropout(text.sentence.float() + self.positions[0])
-            frames = self.dropout(video.frames.float() + self.positions[1 : 1 + t])
+            frames = self.dropout(video.frames.float() + times)
             widest = 4 * sentences.shape[-1]  # the MLPs' hidden layer
-            return tiled(self._score, [sentences], [frames, video.mask], per_pair=(1 + t) * widest)
+            return score_in_tiles(
+                self._score, [sentences], [frames, video.mask], per_pair=(1 + t) * widest
+            )
 
     def _score(self, sentences: Tensor, frames: Tensor, mask: Tensor) -> Tensor:
         """A tile: sentences (a, D), frames (b, T, D) and their mask (b, T) -> scores (a, b)."""
-        a, b = len(sentences), len(frames)
+        a, b = sentences.shape[0], frames.shape[0]
         pairs = torch.cat(
             [
                 sentences[:, None, None].expand(a, b, 1, -1),

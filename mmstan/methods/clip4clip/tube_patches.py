@@ -45,14 +45,12 @@ class TubePatches(VideoBackbone):
     def forward(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> frame features (N, T, D)."""
         x = self.tower.run_blocks(self.embed(clip))
-        return self.tower.project(x).unflatten(0, (len(clip), -1))
+        return self.tower.project(x).unflatten(0, (clip.shape[0], -1))
 
     def tokens(self, clip: Tensor) -> Tensor:
         """See :meth:`VideoBackbone.tokens`: the output of the last block."""
-        x = self.embed(clip)
-        for block in self.tower.blocks:
-            x = block(x)
-        return x.unflatten(0, (len(clip), -1))
+        x = self.tower.run_all_rows(self.embed(clip))
+        return x.unflatten(0, (clip.shape[0], -1))
 
     def embed(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> the first block's input (N*T, 1 + L, C)."""
@@ -61,6 +59,6 @@ class TubePatches(VideoBackbone):
         before, after = frames[:, :-2].flatten(0, 1), frames[:, 2:].flatten(0, 1)
         update = (self.before(before) + self.after(after)).flatten(2)  # (N*T, C, L)
         patches = tower.patchify(images) + update.transpose(1, 2)
-        cls = tower.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
+        cls = tower.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)
         positions = tower.positions(tower.grid(images)).to(patches.dtype)
         return tower.finish(torch.cat([cls, patches], dim=1) + positions)

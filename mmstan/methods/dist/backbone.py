@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from mmstan.wording import check_choice
+
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
-from mmstan.methods.dist.branch import BranchOptions, DiSTBranch
+from mmstan.methods.dist.branch import BranchOptions, DiSTBranch, DiSTLayer
 from mmstan.methods.dist.resampling import Downsampling, Upsampling
 from mmstan.methods.dist.temporal import TemporalBlock
 from mmstan.models.layers.time_table import TimeInterpolation
+from mmstan.models.sizes import Sizes
 from mmstan.registry import MODELS
 
 
@@ -57,6 +60,11 @@ class DiST(VideoBackbone):
         torch.Size([2, 16])
     """
 
+    unused_by_map = (
+        *VideoBackbone.unused_by_map,
+        r'branch\.(pooling|norm|projection|cls_projection|temporal_projection)\..*',
+    )
+
     def __init__(
         self,
         tower: dict[str, Any],
@@ -77,8 +85,7 @@ class DiST(VideoBackbone):
         super().__init__(tower)
         if not self.tower.frozen:
             raise ValueError('tower: DiST never trains it; write tower=dict(..., frozen=True)')
-        if tower_dtype not in (None, 'bfloat16'):
-            raise ValueError(f"tower_dtype={tower_dtype!r}: 'bfloat16', or None")
+        check_choice('tower_dtype', tower_dtype, ('bfloat16',), optional=True)
         options = BranchOptions(
             gamma=gamma,
             num_frames=num_frames,
@@ -94,6 +101,36 @@ class DiST(VideoBackbone):
         self.branch = DiSTBranch(self.tower, options)
         self.gamma, self.tower_dtype = gamma, tower_dtype
         self.frame_features = frame_features
+        if temporal_to_integration is None:  # the tokens do not depend on the temporal encoder
+            self.unused_by_map = (
+                *self.unused_by_map,
+                r'branch\.(stem|layers\.\d+\.(temporal_block|to_temporal))\..*',
+            )
+
+    @classmethod
+    def tower_frames(cls, cfg: Mapping[str, Any], frames: int) -> int:
+        """See :meth:`VideoBackbone.tower_frames`: every gamma-th frame."""
+        return frames // int(cfg.get('gamma', 2))
+
+    @classmethod
+    def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """See :meth:`VideoBackbone.narrowed`: both encoders beside the tower become narrow too."""
+        changed: dict[str, Any] = dict(width=sizes.width, temporal_width=sizes.width // 2)
+        if sizes.frames:
+            changed.update(num_frames=cls.tower_frames(cfg, sizes.frames))
+        return changed
+
+    def layer_groups(self) -> dict[str, list[nn.Module]]:
+        """See :meth:`VideoBackbone.layer_groups`: groups of both encoders, where they are built."""
+        groups = super().layer_groups()
+        layers = [cast(DiSTLayer, layer) for layer in self.branch.layers]
+        for name, blocks in (
+            ('temporal encoder', [layer.temporal_block for layer in layers]),
+            ('integration branch', [layer.integration_block for layer in layers]),
+        ):
+            if built := [block for block in blocks if block is not None]:
+                groups[name] = built
+        return groups
 
     def forward(self, clip: Tensor) -> Any:
         """Clip (N, 3, g*T, H, W) -> its feature (N, D); with ``frame_features`` (that, (N, T, D)).
@@ -102,10 +139,10 @@ class DiST(VideoBackbone):
             ValueError: The number of frames is no multiple of gamma, or T not ``num_frames``.
         """
         x, z, tokens = self._encode(clip)
-        video = self.branch.finish(x, z, tokens)
+        video = self.branch.summarise(x, z, tokens)
         if not self.frame_features:
             return video
-        frames = self._frozen(self.tower.project, x.flatten(0, 1)).to(video.dtype)
+        frames = self._run_frozen(self.tower.project, x.flatten(0, 1)).to(video.dtype)
         return video, frames.unflatten(0, x.shape[:2])
 
     def tokens(self, clip: Tensor) -> Tensor:
@@ -118,17 +155,17 @@ class DiST(VideoBackbone):
 
     def _encode(self, clip: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Clip -> last tokens of the tower, last output of the temporal encoder, pooled tokens."""
-        images = self._sparse_images(clip)
-        n, grid = len(clip), self.tower.grid(images)
-        x, y, y_hat = self._frozen(self.tower.embed, images), None, None
+        images = self._take_sparse_images(clip)
+        n, grid = clip.shape[0], self.tower.grid(images)
+        x, y, y_hat = self._run_frozen(self.tower.embed, images), None, None
         z = self.branch.start(clip)
         for block, layer in zip(self.tower.blocks, self.branch.layers):
-            x = self._frozen(block, x)  # the previous block's dies here, unless a gradient needs it
+            x = self._run_frozen(block, x)  # the previous block's dies here, unless a gradient needs it
             z, y, y_hat = layer(x.unflatten(0, (n, -1)), z, y, grid)
         tokens = None if y is None or y_hat is None else y + y_hat
         return x.unflatten(0, (n, -1)), z, tokens
 
-    def _sparse_images(self, clip: Tensor) -> Tensor:
+    def _take_sparse_images(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, g*T, H, W) -> frames 0, g, 2g, ... side by side, (N*T, 3, H, W)."""
         if clip.ndim == 5 and clip.shape[2] % self.gamma:
             raise ValueError(
@@ -137,7 +174,7 @@ class DiST(VideoBackbone):
             )
         return clip_to_images(clip[:, :, :: self.gamma] if clip.ndim == 5 else clip)
 
-    def _frozen(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    def _run_frozen(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """``function(x)`` of the tower, without a graph and in its own precision.
 
         No ``inference_mode``: its tensors could not be saved for the branch's backward pass.

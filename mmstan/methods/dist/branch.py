@@ -6,6 +6,8 @@ d temporal width, E joint width.
 
 from __future__ import annotations
 
+from mmstan.wording import check_choice
+
 from dataclasses import dataclass, fields
 from typing import cast, get_args
 
@@ -41,13 +43,12 @@ class BranchOptions:
 
     def __post_init__(self) -> None:
         for name, choices in (
-            ('temporal_block', get_args(TemporalBlock)),
-            ('integration_to_temporal', get_args(Upsampling)),
-            ('temporal_to_integration', get_args(Downsampling)),
-            ('time_interpolation', get_args(TimeInterpolation)),
+            ('temporal_block', TemporalBlock),
+            ('integration_to_temporal', Upsampling),
+            ('temporal_to_integration', Downsampling),
+            ('time_interpolation', TimeInterpolation),
         ):
-            if getattr(self, name) not in (None, *choices):
-                raise ValueError(f'{name}={getattr(self, name)!r}: one of {choices}, or None')
+            check_choice(name, getattr(self, name), choices, optional=True)
         for field in fields(self):
             if field.type == 'int' and getattr(self, field.name) < 1:
                 raise ValueError(f'{field.name}={getattr(self, field.name)}: at least 1')
@@ -181,7 +182,7 @@ class DiSTBranch(nn.Module):
             return None
         return self.stem(clip).contiguous(memory_format=torch.channels_last_3d)
 
-    def finish(self, x: Tensor, z: Tensor | None, tokens: Tensor | None) -> Tensor:
+    def summarise(self, x: Tensor, z: Tensor | None, tokens: Tensor | None) -> Tensor:
         """The clip's feature in the joint space, (N, E) (DiST Eq. 7).
 
         Args:

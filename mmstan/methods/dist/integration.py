@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mmstan.methods.dist.layers import MLP, heads_of, quick_gelu
+from mmstan.methods.dist.layers import MLP, count_heads, quick_gelu
 from mmstan.models.layers.time_table import TimeInterpolation, TimeTable
 
 
@@ -52,7 +52,7 @@ class IntegrationBlock(nn.Module):
         return self.ffn(self.norm(x)) + self.temporal_ffn(self.temporal_norm(x))
 
 
-class CrossAttention(nn.Module):
+class QueryBlock(nn.Module):
     """A query token reads a sequence, then passes an MLP; both are added to it.
 
     Query and sequence share one norm, as released.
@@ -64,7 +64,7 @@ class CrossAttention(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.attn = nn.MultiheadAttention(width, heads_of(width), batch_first=True)
+        self.attn = nn.MultiheadAttention(width, count_heads(width), batch_first=True)
         self.mlp_norm = nn.LayerNorm(width)
         self.mlp = MLP(width, 4 * width)
 
@@ -88,9 +88,9 @@ class PoolingBlock(nn.Module):
         self, width: int, *, num_frames: int, time_interpolation: TimeInterpolation | None
     ) -> None:
         super().__init__()
-        self.space = CrossAttention(width)
+        self.space = QueryBlock(width)
         self.positions = TimeTable(num_frames, width, interpolation=time_interpolation)
-        self.time = CrossAttention(width)
+        self.time = QueryBlock(width)
 
     def forward(self, clip: Tensor, frames: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Clip token (N, 1, D), frame tokens (N, T, D), tokens (N, T, S, D) -> the first two."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmstan.models.layers.attention import quick_gelu_mlp
+from mmstan.models.layers.attention import apply_quick_gelu_mlp
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -13,7 +13,7 @@ def quick_gelu(x: Tensor) -> Tensor:
     return F.silu(1.702 * x) / 1.702
 
 
-def heads_of(width: int) -> int:
+def count_heads(width: int) -> int:
     """Attention heads, of 64 channels each.
 
     Raises:
@@ -40,4 +40,4 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., D) -> (..., D)."""
-        return quick_gelu_mlp(x, self.up, self.down)
+        return apply_quick_gelu_mlp(x, self.up, self.down)

@@ -18,7 +18,7 @@ from mmstan.methods.dist.layers import quick_gelu
 TemporalBlock = Literal['r2plus1d', 'c3d', 'tadaconv', 'joint']
 
 
-class _Block(nn.Module, ABC):
+class _TemporalBlock(nn.Module, ABC):
     """``q(z + update(LN(z)))``: pre-norm, and the activation after the residual sum."""
 
     def __init__(self, width: int) -> None:
@@ -35,7 +35,7 @@ class _Block(nn.Module, ABC):
         return quick_gelu(z + self.update(normed))
 
 
-class R2Plus1D(_Block):
+class R2Plus1D(_TemporalBlock):
     """A convolution over time, then one over space; R(2+1)D has them the other way round.
 
     Args:
@@ -48,11 +48,11 @@ class R2Plus1D(_Block):
         self.space = nn.Conv3d(width, width, (1, 3, 3), padding=(0, 1, 1))
 
     def update(self, z: Tensor) -> Tensor:
-        """See :meth:`_Block.update`."""
+        """See :meth:`_TemporalBlock.update`."""
         return self.space(quick_gelu(self.time(z)))
 
 
-class C3D(_Block):
+class C3D(_TemporalBlock):
     """One convolution over time and space.
 
     Args:
@@ -64,11 +64,11 @@ class C3D(_Block):
         self.conv = nn.Conv3d(width, width, 3, padding=1)
 
     def update(self, z: Tensor) -> Tensor:
-        """See :meth:`_Block.update`."""
+        """See :meth:`_TemporalBlock.update`."""
         return self.conv(z)
 
 
-class TAdaConv(_Block):
+class TAdaConv(_TemporalBlock):
     """A convolution over space whose weights are calibrated for each frame (arXiv 2110.06178).
 
     A factor for each of its input channels, which is the same as that factor on the input. It comes
@@ -91,18 +91,18 @@ class TAdaConv(_Block):
         """Start every factor at 1, as the paper does."""
         nn.init.zeros_(self.expand.weight)
 
-    def factors(self, z: Tensor) -> Tensor:
+    def compute_factors(self, z: Tensor) -> Tensor:
         """(N, d, S, h, w) -> factors (N, d, S)."""
         frames = z.mean(dim=(3, 4))  # (N, d, S)
         x = self.squeeze(frames + self.clip(frames.mean(dim=2))[..., None])
         return 1 + self.expand(self.squeezed_norm(x.mT).relu().mT)
 
     def update(self, z: Tensor) -> Tensor:
-        """See :meth:`_Block.update`."""
-        return self.conv(z * self.factors(z)[..., None, None])
+        """See :meth:`_TemporalBlock.update`."""
+        return self.conv(z * self.compute_factors(z)[..., None, None])
 
 
-class JointAttention(_Block):
+class JointAttention(_TemporalBlock):
     """Attention over all S h w tokens of a clip.
 
     The paper tells no more than its cost (165.0 G in all), which is that of one head of d/4
@@ -118,7 +118,7 @@ class JointAttention(_Block):
         self.out = nn.Linear(width // 4, width)
 
     def update(self, z: Tensor) -> Tensor:
-        """See :meth:`_Block.update`."""
+        """See :meth:`_TemporalBlock.update`."""
         q, k, v = self.qkv(z.flatten(2).mT).chunk(3, dim=-1)  # (N, S*h*w, d/4) each
         return self.out(F.scaled_dot_product_attention(q, k, v)).mT.view_as(z)
 

@@ -5,6 +5,7 @@ Letters: N clips, T frames, L patches, C width of the tower, K layers of the dec
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from mmstan.methods.evl.decoder import DecoderLayer
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
+from mmstan.models.sizes import Sizes
 from mmstan.registry import MODELS
 
 
@@ -45,6 +47,11 @@ class EVL(VideoBackbone):
         torch.Size([2, 1, 64])
     """
 
+    unused_by_map = (
+        *VideoBackbone.unused_by_map,
+        r'query_token|(layers|norm)\..*',
+    )
+
     def __init__(
         self,
         tower: dict[str, Any],
@@ -76,6 +83,17 @@ class EVL(VideoBackbone):
         )
         self.norm = nn.LayerNorm(c)
 
+    @classmethod
+    def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """See :meth:`VideoBackbone.narrowed`: the offset tables are for the image size."""
+        changed = super().narrowed(cfg, sizes)
+        return dict(changed, image_size=sizes.image_size) if sizes.image_size else changed
+
+    @classmethod
+    def narrow_width(cls, cfg: Mapping[str, Any], sizes: Sizes) -> int:
+        """See :meth:`VideoBackbone.narrow_width`: the query token is not projected."""
+        return sizes.width
+
     def forward(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> the query token after the last layer, normalised, (N, 1, C).
 
@@ -83,7 +101,7 @@ class EVL(VideoBackbone):
             ValueError: The frames' grid of patches is not that of ``image_size``, or T is not
                 ``num_frames``.
         """
-        images, n = clip_to_images(clip), len(clip)
+        images, n = clip_to_images(clip), clip.shape[0]
         if self.tower.grid(images) != self.grid:
             raise ValueError(
                 f'frames of {tuple(clip.shape[-2:])} pixels have {self.tower.grid(images)} '
@@ -106,7 +124,5 @@ class EVL(VideoBackbone):
 
     def tokens(self, clip: Tensor) -> Tensor:
         """See :meth:`VideoBackbone.tokens`: the tower's, which the decoder does not change."""
-        x = self.tower.embed(clip_to_images(clip))
-        for block in self.tower.blocks:
-            x = block(x)
-        return x.unflatten(0, (len(clip), -1))
+        x = self.tower.run_all_rows(self.tower.embed(clip_to_images(clip)))
+        return x.unflatten(0, (clip.shape[0], -1))

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmstan.converters.hf_clip import attention, layer
-from mmstan.converters.key_map import Entry, to_ours, to_theirs, with_prefixes
+from mmstan.converters.hf_clip import map_attention, map_layer
+from mmstan.converters.key_map import Entry, add_prefixes, to_ours, to_theirs
 from mmstan.converters.systems import register_converter
 
 _VISUAL = 'backbone.tower.visual.'
@@ -21,19 +21,19 @@ _UNREAD = re.compile(re.escape(_VISUAL) + r'(ln_post|proj)\b')
 
 DECODER = [
     Entry('decoder.cls_token', 'backbone.query_token'),
-    *with_prefixes(
+    *add_prefixes(
         [
             Entry('decoder.temporal_conv.{i}.weight', 'conv.weight'),
             Entry('decoder.temporal_conv.{i}.bias', 'conv.bias'),
             Entry('decoder.temporal_pos_embed.{i}', 'time_embedding'),
             Entry('decoder.cross_attention.{i}.w1', 'neighbours.previous'),
             Entry('decoder.cross_attention.{i}.w2', 'neighbours.next'),
-            *with_prefixes(
+            *add_prefixes(
                 [
-                    *layer('norm1', 'norm_query'),
-                    *layer('norm2', 'norm_mlp'),
-                    *layer('norm3', 'norm_frames'),
-                    *layer('attn.q_proj', 'attention.query'),
+                    *map_layer('norm1', 'norm_query'),
+                    *map_layer('norm2', 'norm_mlp'),
+                    *map_layer('norm3', 'norm_frames'),
+                    *map_layer('attn.q_proj', 'attention.query'),
                     *(
                         Entry(
                             (f'attn.k_proj.{kind}', f'attn.v_proj.{kind}'),
@@ -41,9 +41,9 @@ DECODER = [
                         )
                         for kind in ('weight', 'bias')
                     ),
-                    *layer('attn.out_proj', 'attention.out'),
-                    *layer('mlp.fc1', 'mlp.0'),
-                    *layer('mlp.fc2', 'mlp.3'),
+                    *map_layer('attn.out_proj', 'attention.out'),
+                    *map_layer('mlp.fc1', 'mlp.0'),
+                    *map_layer('mlp.fc2', 'mlp.3'),
                 ],
                 theirs='decoder.decoder_layers.{i}.',
                 ours='',
@@ -52,8 +52,8 @@ DECODER = [
         theirs='',
         ours='backbone.layers.{i}.',
     ),
-    *layer('proj.0', 'backbone.norm'),
-    *layer('proj.2', 'cls_head.fc_cls'),
+    *map_layer('proj.0', 'backbone.norm'),
+    *map_layer('proj.2', 'cls_head.fc_cls'),
 ]
 """What every checkpoint has."""
 
@@ -61,14 +61,14 @@ TOWER = [
     Entry('backbone.cls_token', _VISUAL + 'class_embedding'),
     Entry('backbone.pos_embed', _POSITIONS),
     Entry('backbone.patch_embed.proj.weight', _PATCH),
-    *layer('backbone.ln_pre', _VISUAL + 'ln_pre'),
-    *with_prefixes(
+    *map_layer('backbone.ln_pre', _VISUAL + 'ln_pre'),
+    *add_prefixes(
         [
-            *attention('attn.', 'attn.'),
-            *layer('norm1', 'ln_1'),
-            *layer('norm2', 'ln_2'),
-            *layer('mlp.fc1', 'mlp.c_fc'),
-            *layer('mlp.fc2', 'mlp.c_proj'),
+            *map_attention('attn.', 'attn.'),
+            *map_layer('norm1', 'ln_1'),
+            *map_layer('norm2', 'ln_2'),
+            *map_layer('mlp.fc1', 'mlp.c_fc'),
+            *map_layer('mlp.fc2', 'mlp.c_proj'),
         ],
         theirs='backbone.blocks.{i}.',
         ours=_VISUAL + 'transformer.resblocks.{i}.',

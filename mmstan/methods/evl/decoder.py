@@ -58,11 +58,11 @@ class DecoderLayer(nn.Module):
             queries: That block's queries of the patches (N, T, heads, L, C/heads).
             keys: And its keys.
         """
-        frames = self.norm_frames(self.across_frames(x, queries, keys))
+        frames = self.norm_frames(self.mix_frames(x, queries, keys))
         query = query + self.attention(self.norm_query(query), frames.flatten(1, 2))
         return query + self.mlp(self.norm_mlp(query))
 
-    def across_frames(self, x: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
+    def mix_frames(self, x: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
         """The block's tokens (N, T, 1 + L, C) with what is different in the frames beside.
 
         Raises:
@@ -109,7 +109,9 @@ class NeighbourAttention(nn.Module):
         """Attention (N, T', heads, L, C/heads), averaged over heads -> mean offset vector."""
         weights = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
         weights = weights.softmax(dim=-1).mean(dim=2).to(table.dtype)  # (N, T', L, L)
-        return mean_offset(weights.flatten(0, 1), table, self.grid).unflatten(0, weights.shape[:2])
+        return average_offsets(weights.flatten(0, 1), table, self.grid).unflatten(
+            0, weights.shape[:2]
+        )
 
 
 class CrossAttention(nn.Module):
@@ -139,7 +141,7 @@ class CrossAttention(nn.Module):
         return self.out(out.transpose(1, 2).flatten(2))
 
 
-def mean_offset(weights: Tensor, table: Tensor, grid: tuple[int, int]) -> Tensor:
+def average_offsets(weights: Tensor, table: Tensor, grid: tuple[int, int]) -> Tensor:
     """Vectors of the places that each patch looks to, relative to its own, weighted and summed.
 
     The table is read in place: the offsets to a patch at ``(r, c)`` are its rows from r and columns
@@ -155,9 +157,9 @@ def mean_offset(weights: Tensor, table: Tensor, grid: tuple[int, int]) -> Tensor
     Returns:
         (B, L, C).
 
-    >>> mean_offset(torch.eye(3)[None], torch.arange(5.0)[:, None], (1, 3)).flatten()
+    >>> average_offsets(torch.eye(3)[None], torch.arange(5.0)[:, None], (1, 3)).flatten()
     tensor([2., 2., 2.])
-    >>> mean_offset(torch.eye(3)[None, [1, 2, 0]], torch.arange(5.0)[:, None], (1, 3)).flatten()
+    >>> average_offsets(torch.eye(3)[None, [1, 2, 0]], torch.arange(5.0)[:, None], (1, 3)).flatten()
     tensor([1., 1., 4.])
     """
     rows, columns = grid

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mmstan.methods.drl.token_wise import learned_weights, token_wise_similarity, weight_net
+from mmstan.methods.drl.token_wise import build_weight_net, compare_token_wise, weigh_features
 from mmstan.models.features import TextFeatures, VideoFeatures
 from mmstan.models.interactions.base import Interaction
 from mmstan.models.layers.sequence_blocks import FrameBlocks
@@ -34,7 +34,7 @@ class HunyuanLike(Interaction):
         super().__init__()
         self.text_blocks = FrameBlocks(dim, heads=heads, layers=1)
         self.video_blocks = FrameBlocks(dim, heads=heads, layers=1)
-        self.text_net, self.video_net = weight_net(dim, 1), weight_net(dim, 1)
+        self.text_net, self.video_net = build_weight_net(dim, 1), build_weight_net(dim, 1)
         for blocks in (self.text_blocks, self.video_blocks):
             for name in ('0.attn.out_proj.weight', '0.mlp.c_proj.weight'):
                 nn.init.zeros_(blocks.get_parameter(name))
@@ -42,17 +42,17 @@ class HunyuanLike(Interaction):
     def forward(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
         """Similarities (A, B)."""
         w, u = self.text_weights(text), self.video_weights(video)
-        return token_wise_similarity(text, video, w, u)
+        return compare_token_wise(text, video, w, u)
 
     def text_weights(self, text: TextFeatures) -> Tensor:
         """How much each token counts, w (A, J): sums to 1, and is 0 at padding."""
-        return _weights(self.text_blocks, self.text_net, text.tokens, text.mask)
+        return _weigh_seen(self.text_blocks, self.text_net, text.tokens, text.mask)
 
     def video_weights(self, video: VideoFeatures) -> Tensor:
         """How much each frame counts, u (B, T): sums to 1, and is 0 at padding."""
-        return _weights(self.video_blocks, self.video_net, video.frames, video.mask)
+        return _weigh_seen(self.video_blocks, self.video_net, video.frames, video.mask)
 
 
-def _weights(blocks: nn.Module, net: nn.Module, features: Tensor, mask: Tensor) -> Tensor:
+def _weigh_seen(blocks: nn.Module, net: nn.Module, features: Tensor, mask: Tensor) -> Tensor:
     with torch.autocast(features.device.type, enabled=False):
-        return learned_weights(net, blocks(features.float(), mask), mask)
+        return weigh_features(net, blocks(features.float(), mask), mask)

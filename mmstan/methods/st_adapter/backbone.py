@@ -5,7 +5,7 @@ Letters: N clips, T frames, L patches, C width of the tower, D joint space.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 import torch.nn.functional as F
@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
 from mmstan.models.layers.depthwise_conv import DepthwiseTemporalConv
+from mmstan.models.sizes import Sizes
 from mmstan.registry import MODELS
+from mmstan.wording import check_choice
 
 Place = Literal['attention', 'mlp']
 Features = Literal['frames', 'clip']
@@ -104,18 +106,31 @@ class STAdapter(VideoBackbone):
             }
         )
 
+    @classmethod
+    def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """See :meth:`VideoBackbone.narrowed`: the adapters become narrow too."""
+        changed = super().narrowed(cfg, sizes)
+        return dict(changed, hidden=sizes.hidden) if sizes.hidden else changed
+
+    @classmethod
+    def narrow_width(cls, cfg: Mapping[str, Any], sizes: Sizes) -> int:
+        """See :meth:`VideoBackbone.narrow_width`: ``features='clip'`` is not projected."""
+        if cfg.get('features') == 'clip':
+            return sizes.width
+        return super().narrow_width(cfg, sizes)
+
     def forward(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> frame features (N, T, D), or the clip's (N, 1, C)."""
         x = self._run(clip, only_cls=not self.tower.reads_patches)
         if self.features == 'clip':
-            return self._norm(x.mean(dim=1))
+            return self._normalise(x.mean(dim=1))
         return self.tower.project(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
     def tokens(self, clip: Tensor) -> Tensor:
         """See :meth:`VideoBackbone.tokens`: the output of the last block."""
         return self._run(clip, only_cls=False)
 
-    def _norm(self, cls: Tensor) -> Tensor:
+    def _normalise(self, cls: Tensor) -> Tensor:
         """The tower's last norm, without a projection: (N, 1, C) -> same."""
         # A tower that has no joint space projects by its norm alone.
         return getattr(self.tower, 'pool', self.tower.project_tokens)(cls)
@@ -123,7 +138,7 @@ class STAdapter(VideoBackbone):
     def _run(self, clip: Tensor, *, only_cls: bool) -> Tensor:
         """Clip -> tokens of the last block (N, T, 1 + L, C), or class tokens (N, T, 1, C)."""
         x = self.tower.embed(clip_to_images(clip))
-        n, last = len(clip), len(self.tower.blocks) - 1
+        n, last = clip.shape[0], len(self.tower.blocks) - 1
         for k, block in enumerate(self.tower.blocks):
             x = self._adapt('attention', k, x, n)
             rows = 1 if only_cls and k == last else x.shape[1]
@@ -148,10 +163,8 @@ def _check_options(
 ) -> None:
     if not 1 <= layers <= depth:
         raise ValueError(f'layers={layers}: the tower has {depth} blocks; 1 to {depth}, or None')
-    if tuple(before) not in (('mlp',), ('attention',), ('attention', 'mlp')):
-        raise ValueError(f"before={before!r}: ('mlp',), ('attention',) or ('attention', 'mlp')")
-    if features not in ('frames', 'clip'):
-        raise ValueError(f"features='{features}': 'frames' or 'clip'")
+    check_choice('before', tuple(before), (('mlp',), ('attention',), ('attention', 'mlp')))
+    check_choice('features', features, Features)
     if features == 'clip' and reads_patches:
         raise ValueError(
             "features='clip': the tower pools its patches by attention, there is no class token "

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from mmstan.converters.hf_clip import layer
-from mmstan.converters.key_map import Entry, to_ours, to_theirs, with_prefixes
+from mmstan.converters.hf_clip import map_layer
+from mmstan.converters.key_map import Entry, add_prefixes, to_ours, to_theirs
 from mmstan.converters.openai_clip import VISUAL
 from mmstan.converters.systems import register_converter
 
-ADAPTER = [*layer('fc1', 'down'), *layer('conv', 'conv'), *layer('fc2', 'up')]
+ADAPTER = [*map_layer('fc1', 'down'), *map_layer('conv', 'conv'), *map_layer('fc2', 'up')]
 
 PLACES = {'adapter_pre_attn': 'attention', 'adapter_pre_mlp': 'mlp'}
 """Their names of an adapter and ours, by the half of the block that it stands before."""
@@ -33,31 +33,31 @@ def from_released(state: Mapping[str, Tensor], *, text_tower: str = '') -> dict[
     Raises:
         ValueError: Names every tensor that is missing or left over.
     """
-    ours = to_ours(state, _entries(state))
+    ours = to_ours(state, _list_entries(state))
     return {k: v.flatten(2) if _is_conv(k) else v for k, v in ours.items()}
 
 
 def to_released(state: Mapping[str, Tensor], *, text_tower: str = '') -> dict[str, Tensor]:
     """Our state dict under the released names, the inverse of :func:`from_released`."""
     state = {k: v[..., None, None] if _is_conv(k) else v for k, v in state.items() if k != _UNREAD}
-    return to_theirs(state, _entries(state))
+    return to_theirs(state, _list_entries(state))
 
 
-def _entries(names: Mapping[str, Tensor]) -> list[Entry]:
+def _list_entries(names: Mapping[str, Tensor]) -> list[Entry]:
     """The map of a model with the adapters that ``names``, of either side, tell."""
     entries = [
-        *with_prefixes(
+        *add_prefixes(
             [entry for entry in VISUAL if entry.ours != 'proj'],
             theirs='',
             ours='backbone.tower.visual.',
         ),
-        *layer('fc', 'cls_head.fc_cls'),
+        *map_layer('fc', 'cls_head.fc_cls'),
     ]
     for theirs, ours in PLACES.items():
         pattern = re.compile(rf'resblocks\.(\d+)\.{theirs}\.|adapters\.{ours}\.(\d+)\.')
         found = [match for name in names if (match := pattern.search(name))]
         for k in sorted({match[1] or match[2] for match in found}):  # not in every block
-            entries += with_prefixes(
+            entries += add_prefixes(
                 ADAPTER,
                 theirs=f'transformer.resblocks.{k}.{theirs}.',
                 ours=f'backbone.adapters.{ours}.{k}.',

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from timm.layers import DropPath
 from torch import Tensor, nn
 
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
+from mmstan.models.layers.time_table import stretch_time_table
 
 
 class SpaceTimeBackbone(VideoBackbone):
@@ -52,25 +52,27 @@ class SpaceTimeBackbone(VideoBackbone):
     def embed(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> the first block's input (N, 1 + T*L, C), frame after frame."""
         images, tower = clip_to_images(clip), self.tower
-        patches = tower.patchify(images).unflatten(0, (len(clip), -1))  # (N, T, L, C)
+        patches = tower.patchify(images).unflatten(0, (clip.shape[0], -1))  # (N, T, L, C)
         positions = tower.positions(tower.grid(images)).to(patches.dtype)
         times = self.times(clip.shape[2]).to(patches.dtype)
         patches = patches + positions[1:] + times[:, None]
-        cls = (tower.class_embedding.to(patches.dtype) + positions[0]).expand(len(clip), 1, -1)
+        cls = (tower.class_embedding.to(patches.dtype) + positions[0]).expand(clip.shape[0], 1, -1)
         return tower.finish(torch.cat([cls, patches.flatten(1, 2)], dim=1))
 
     def times(self, t: int) -> Tensor:
         """Time embeddings of ``t`` frames, (T, C): the nearest ones of the table."""
-        return F.interpolate(self.time_embedding.T[None], size=t, mode='nearest')[0].T
+        return stretch_time_table(self.time_embedding, t, mode='nearest')
 
     def _run(self, clip: Tensor, *, only_cls: bool) -> Tensor:
         """Clip -> tokens of the last block (N, 1 + T*L, C), or its class token (N, 1, C)."""
         x, grid = self.embed(clip), self.tower.grid(clip)
         last = len(self.tower.blocks) - 1
         for k in range(last + 1):
-            x = self._block(k, x, clip.shape[2], grid, only_cls and k == last)
+            x = self._run_block(k, x, clip.shape[2], grid, only_cls and k == last)
         return x
 
     @abstractmethod
-    def _block(self, k: int, x: Tensor, t: int, grid: tuple[int, int], only_cls: bool) -> Tensor:
+    def _run_block(
+        self, k: int, x: Tensor, t: int, grid: tuple[int, int], only_cls: bool
+    ) -> Tensor:
         """Tokens (N, 1 + T*L, C) -> same after block k, or its class token (N, 1, C)."""

@@ -62,7 +62,9 @@ class DividedSpaceTime(SpaceTimeBackbone):
         for module, block in zip(self.temporal, self.tower.blocks):
             _copy_attention(block, cast(TemporalAttention, module))
 
-    def _block(self, k: int, x: Tensor, t: int, grid: tuple[int, int], only_cls: bool) -> Tensor:
+    def _run_block(
+        self, k: int, x: Tensor, t: int, grid: tuple[int, int], only_cls: bool
+    ) -> Tensor:
         block, drop = self.tower.blocks[k], self.drop_paths[k]
         cls, patches = x[:, :1], x[:, 1:].unflatten(1, (t, -1))  # (N, 1, C), (N, T, L, C)
         patches = patches + self.temporal[k](patches, grid)

@@ -25,7 +25,9 @@ class JointSpaceTime(SpaceTimeBackbone):
         torch.Size([2, 1, 16])
     """
 
-    def _block(self, k: int, x: Tensor, t: int, grid: tuple[int, int], only_cls: bool) -> Tensor:
+    def _run_block(
+        self, k: int, x: Tensor, t: int, grid: tuple[int, int], only_cls: bool
+    ) -> Tensor:
         block, drop = self.tower.blocks[k], self.drop_paths[k]
         rows = 1 if only_cls else x.shape[1]
         x = x[:, :rows] + drop(block.attend(x, rows))

@@ -10,7 +10,7 @@ from mmstan.registry import MODELS
 
 @MODELS.register_module()
 class FrameEncoder(VideoBackbone):
-    """CLIP on each frame: the baseline that every video model here is compared with.
+    """An image tower on each frame; every video model here is compared with this baseline.
 
     Args:
         tower: Config of an image tower.
@@ -27,11 +27,9 @@ class FrameEncoder(VideoBackbone):
 
     def forward(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> frame features (N, T, D)."""
-        return self.tower(clip_to_images(clip)).unflatten(0, (len(clip), -1))
+        return self.tower(clip_to_images(clip)).unflatten(0, (clip.shape[0], -1))
 
     def tokens(self, clip: Tensor) -> Tensor:
         """See :meth:`VideoBackbone.tokens`: the output of the tower's last block."""
-        x = self.tower.embed(clip_to_images(clip))
-        for block in self.tower.blocks:
-            x = block(x)
-        return x.unflatten(0, (len(clip), -1))
+        x = self.tower.run_all_rows(self.tower.embed(clip_to_images(clip)))
+        return x.unflatten(0, (clip.shape[0], -1))

@@ -5,25 +5,70 @@ Letters: B sequences, S tokens, C width.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
+from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
+
+_PLAIN = (nn.Linear, nn.modules.linear.NonDynamicallyQuantizableLinear)
+_HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
+
+
+def is_plain(layer: nn.Module) -> bool:
+    """Whether ``layer`` computes ``x W^T + b`` and no more, so that a fused path may read W and b.
+
+    LoRA's wrappers, quantised and parametrised layers, layers with hooks and layers whose
+    ``forward`` was replaced compute something else: call them.
+    """
+    if type(layer) not in _PLAIN or 'forward' in vars(layer):
+        return False
+    if any(getattr(layer, hooks) for hooks in _HOOKS):
+        return False
+    # Torchao leaves the layer as it is and replaces the weight by a subclass of Tensor.
+    return torch.compiler.is_compiling() or type(layer.weight) in (Tensor, nn.Parameter)
+
+
+def apply_linear(x: Tensor, layer: nn.Module) -> Tensor:
+    """``layer(x)``, by :func:`linear` where the layer is a plain one."""
+    if not is_plain(layer):
+        return layer(x)
+    plain = cast(nn.Linear, layer)
+    return linear(x, plain.weight, plain.bias)
+
+
+def read_input_projection(attn: nn.Module) -> tuple[Tensor, Tensor | None]:
+    """Weight (3C, C) and bias (3C) of the queries, keys and values of ``attn``.
+
+    Raises:
+        TypeError: ``attn`` is not an ``nn.MultiheadAttention`` but, for example, a wrapper around
+            one; the wrapper's own weights would not be used.
+    """
+    if not isinstance(attn, nn.MultiheadAttention):
+        raise TypeError(
+            f'attention is a {type(attn).__name__}, expected nn.MultiheadAttention: queries, '
+            'keys and values are computed from in_proj_weight, which a wrapper does not change; '
+            'wrap out_proj, mlp.c_fc and mlp.c_proj, or parametrise in_proj_weight'
+        )
+    return attn.in_proj_weight, attn.in_proj_bias
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """``F.linear``, which copies the bias into its result before it multiplies.
+    """``F.linear``; when compiled, the bias is added after the product.
 
-    Compiled, the bias is added by one of the passes over the result that there are anyway.
+    ``F.linear`` copies the bias into its result before it multiplies. The compiler adds the bias in
+    a pass over the result that it makes anyway.
     """
     if bias is None or not torch.compiler.is_compiling():
         return F.linear(x, weight, bias)
     return F.linear(x, weight) + bias
 
 
-def queries_keys_values(
+def project_queries_keys_values(
     x: Tensor, in_proj: tuple[Tensor, Tensor | None], heads: int, *, queries: int | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What multi-head self-attention compares and averages.
+    """Queries, keys and values of multi-head self-attention.
 
     Args:
         x: Normalised tokens (B, S, C).
@@ -37,9 +82,11 @@ def queries_keys_values(
     weight, bias = in_proj
     b, s, c = x.shape
     if queries is None:
+        # (B, S, 3C) -> (3, B, heads, S, C/heads), by one product.
         qkv = linear(x, weight, bias).view(b, s, 3, heads, c // heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         return q, k, v
+    # Queries of the first rows alone, keys and values of all: two products, none of unread rows.
     q_bias, kv_bias = (None, None) if bias is None else (bias[:c], bias[c:])
     q = linear(x[:, :queries], weight[:c], q_bias)
     q = q.view(b, queries, heads, c // heads).transpose(1, 2)
@@ -53,20 +100,20 @@ def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
-def self_attention(x: Tensor, in_proj: tuple[Tensor, Tensor | None], heads: int) -> Tensor:
+def self_attend(x: Tensor, in_proj: tuple[Tensor, Tensor | None], heads: int) -> Tensor:
     """Multi-head self-attention before its output projection, (B, S, C) -> same.
 
-    See :func:`queries_keys_values` for the arguments.
+    See :func:`project_queries_keys_values` for the arguments.
     """
-    return attention(*queries_keys_values(x, in_proj, heads))
+    return attention(*project_queries_keys_values(x, in_proj, heads))
 
 
-def quick_gelu_mlp(x: Tensor, up: nn.Linear, down: nn.Linear) -> Tensor:
+def apply_quick_gelu_mlp(x: Tensor, up: nn.Module, down: nn.Module) -> Tensor:
     """``down(q(up(x)))`` with QuickGELU ``q(h) = h sigmoid(1.702 h) = silu(1.702 h) / 1.702``.
 
-    The two factors go into the matrix products, where they cost nothing, so that one pass over the
-    wide activations is left of three. The layers' weights are read, their ``forward`` (and hooks on
-    it) is not called.
+    The factors 1.702 and 1 / 1.702 are part of the matrix products, where they cost nothing: one
+    pass over the wide activations remains of three. Layers that are not plain (:func:`is_plain`)
+    are called.
 
     Args:
         x: Tokens (..., C).
@@ -76,10 +123,14 @@ def quick_gelu_mlp(x: Tensor, up: nn.Linear, down: nn.Linear) -> Tensor:
     Returns:
         Tokens (..., C).
     """
+    if not (is_plain(up) and is_plain(down)):
+        return down(QuickGELU()(up(x)))
+    up, down = cast(nn.Linear, up), cast(nn.Linear, down)
     scale = 1.702
     if torch.compiler.is_compiling():  # the compiler merges the factors into its own passes
         h = F.silu(scale * linear(x, up.weight, up.bias))
         return F.linear(h, down.weight) / scale + down.bias
+    # h = 1.702 (x W^T + b), then down(silu(h)) / 1.702; the bias of `down` is not divided.
     h = torch.addmm(up.bias, x.flatten(0, -2), up.weight.T, beta=scale, alpha=scale)
     h = torch.addmm(down.bias, F.silu(h), down.weight.T, alpha=1 / scale)
     return h.unflatten(0, x.shape[:-1])

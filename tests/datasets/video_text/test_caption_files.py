@@ -306,7 +306,11 @@ def test_a_pickle_cannot_run_code(tmp_path: Path) -> None:
     ('cls', 'files', 'message'),
     [
         (MSRVTT, dict(ann_file={'other': []}), 'must have sentences .* or annotations .*other'),
-        (MSRVTT, dict(video_list=('list.csv', 'name\nvideo0\n')), r'column video_id, not .*name'),
+        (
+            MSRVTT,
+            dict(video_list=('list.csv', 'name\nvideo0\n')),
+            r'lacks video_id: .*name',
+        ),
         (MSRVTT, dict(video_list=('list.txt', 'video0\n')), "ann_file='' must name a file"),
         (MSVD, dict(ann_file='text'), 'must be a pickle of plain dicts'),
         (LSMDC, dict(ann_file='clip\tsentence\n'), "must have 6 columns .* not 'clip"),

@@ -9,7 +9,7 @@ from helpers.tiny_towers import COCA_TOWER, SMALL, TOWER, VIT_TOWER
 from torch import Tensor
 
 from mmstan.methods.stan import STAN
-from mmstan.methods.stan.branch import copied_blocks
+from mmstan.methods.stan.branch import choose_copied_blocks
 from mmstan.models import FrameEncoder, MeanPool
 
 CONV = dict(type='mmstan.TemporalConv')
@@ -191,7 +191,7 @@ def test_copies_start_from_the_loaded_tower_and_learn_beside_a_frozen_one() -> N
     ],
 )
 def test_copied_blocks(levels: tuple, depth: int, copies: tuple) -> None:
-    assert copied_blocks(levels, depth) == copies
+    assert choose_copied_blocks(levels, depth) == copies
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,44 @@
+"""Decoded frames -> RGB arrays that stand upright."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+
+class _Local(threading.local):
+    """A colour converter a thread: making one costs more than decoding a small frame."""
+
+    def __init__(self) -> None:
+        self.reformatter = VideoReformatter()
+
+
+_local = _Local()
+
+
+def to_rgb(frame: av.VideoFrame, orientation: tuple[bool, bool, bool]) -> np.ndarray:
+    """A decoded frame -> (H, W, 3) uint8; ``orientation`` as :func:`find_orientation` gives it."""
+    rgb = _local.reformatter.reformat(frame, format='rgb24', threads=1).to_ndarray()
+    transpose, mirror, flip = orientation
+    if transpose:
+        rgb = rgb.transpose(1, 0, 2)
+    return np.ascontiguousarray(rgb[:: -1 if flip else 1, :: -1 if mirror else 1])
+
+
+def find_orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
+    """Whether to transpose, then mirror left-right, then flip upside down, by the display matrix.
+
+    The matrix ((a, b, u), (c, d, v), (x, y, w)) sends pixel (p, q) to (a p + c q, b p + d q)
+    (FFmpeg's libavutil/display.h); only multiples of 90 degrees are applied.
+    """
+    data: Any = frame.side_data.get('DISPLAYMATRIX')
+    if data is None:
+        return False, False, False
+    a, b, _, c, d = np.frombuffer(data, np.int32)[:5].tolist()
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return True, c < 0, b < 0
+    return False, a < 0, d < 0
