@@ -155,6 +155,7 @@ class DiST(VideoBackbone):
         video = self.branch.summarise(x, z, tokens)
         if not self.frame_features:
             return video
+        # The tower's own projection of each frame, as plain CLIP would give it.
         frames = self._run_frozen(self.tower.project, x.flatten(0, 1)).to(video.dtype)
         return video, frames.unflatten(0, x.shape[:2])
 

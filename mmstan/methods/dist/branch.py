@@ -148,6 +148,7 @@ class DiSTBranch(nn.Module):
         super().__init__()
         o, c, depth = options, tower.width, len(tower.blocks)
         ph, pw = tower.patch_size
+        # Frames -> (N, d, g*T, h, w): a kernel of 5 frames and one patch, stride one patch.
         self.stem = None
         if o.temporal_block is not None:
             self.stem = nn.Conv3d(
@@ -165,6 +166,7 @@ class DiSTBranch(nn.Module):
                 time_interpolation=o.time_interpolation,
             )
         self.cls_projection = nn.Linear(c, o.width)
+        # Only for ablations in which the branch does not read the temporal encoder.
         self.temporal_projection = None
         if o.temporal_block is not None and o.temporal_to_integration is None:
             self.temporal_projection = nn.Linear(o.temporal_width, o.width)
@@ -182,6 +184,7 @@ class DiSTBranch(nn.Module):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+        # After the loop above, which has filled TAdaConv's weights as well.
         for module in self.modules():
             if isinstance(module, TAdaConv):
                 module.init_calibration()

@@ -32,6 +32,7 @@ class _LinearThenStretch(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         """Patches (N, T, h, w, D) -> (N, d, g*T, h, w)."""
+        # The linear layer comes first, on g times fewer frames: (N, d, T, h, w).
         u = self.linear(patches).movedim(-1, 1)
         if self.mode == 'nearest':
             return u.repeat_interleave(self.gamma, dim=2)
@@ -116,6 +117,7 @@ class ToTemporal(nn.Module):
 
     def forward(self, m: Tensor, grid: tuple[int, int]) -> Tensor:
         """Tokens (N, T, 1 + L, D) of ``grid`` = (h, w) patches -> (N, d, g*T, h, w)."""
+        # Without the class token, which has no location: (N, T, h, w, D).
         return self.up(m[:, :, 1:].unflatten(2, grid))
 
 

@@ -87,7 +87,7 @@ class NeighbourAttention(nn.Module):
     """Attention of a patch to the previous and the next frame, as mean learned offset vectors.
 
     The weights come from the tower's queries and keys. A value is a learned vector for the offset
-    (rows, columns) between the patch and the attended one, so the result tells where the content of
+    (rows, columns) between the patch and the attended one, so the result shows where the content of
     the patch moves.
 
     Args:

@@ -66,6 +66,7 @@ class SpaceTimeBackbone(VideoBackbone):
 
     def _run(self, clip: Tensor, *, only_cls: bool) -> Tensor:
         """Clip -> tokens of the last block (N, 1 + T*L, C), or its class token (N, 1, C)."""
+        # The tower's blocks take one sequence of all frames; only the last one may skip rows.
         x, grid = self.embed(clip), self.tower.grid(clip)
         last = len(self.tower.blocks) - 1
         for k in range(last + 1):
