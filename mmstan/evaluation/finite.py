@@ -46,8 +46,8 @@ def refuse_nan(names: Iterable[str], total: int, *, what: str) -> None:
     )
     listed = name_a_few(named) or 'their files are not known'
     raise ValueError(
-        f'{what} of {count} of {total} videos are NaN or infinite, so there is no metric: {listed}; '
-        f'{cause}, or test in float32'
+        f'{what} of {count} of {total} videos are NaN or infinite, so there is no metric: '
+        f'{listed}; {cause}, or test in float32'
     )
 
 
