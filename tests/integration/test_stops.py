@@ -4,7 +4,7 @@ import itertools
 import multiprocessing
 import os
 import signal
-import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 import torch
 from helpers.gloo_processes import run_ranks
 from helpers.resumed_run import BATCHES, EPOCHS, make_config, read_losses
-from mmengine.dist import all_reduce, get_rank
+from mmengine.dist import all_reduce, barrier, get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner, find_latest_checkpoint
@@ -150,22 +150,26 @@ def test_gradients_that_wait_are_not_lost(tmp_path: Path) -> None:
 
 
 def stop_one_rank(folder: Path) -> None:
-    """Only the second process gets the signal; then it no longer answers."""
+    """Only the second process gets the signal; then it does not answer."""
+    group = dict(backend='gloo', timeout=90)
     several = {
         'train_cfg.max_epochs': 2,
         'launcher': 'pytorch',
-        'env_cfg': dict(dist_cfg=dict(backend='gloo', timeout=3)),
+        'env_cfg': dict(dist_cfg=group),
     }
     whole = run(folder / 'whole', **several)
-    run(folder / 'parts', send=dict(number=signal.SIGTERM, at=4, rank=1), **several)
-    assert find_latest_checkpoint(str(folder / 'parts')).endswith('/stopped_at_iter_5.pth')
-    assert run(folder / 'parts', **several) == whole[5:]
-    if get_rank() == 1:
-        time.sleep(5)
-        return
-    with pytest.raises(SystemExit, match='error: rank 0: another process of this job .*Timed out'):
-        with one_line_errors():
-            all_reduce(torch.ones(1))
+    run(folder / 'parts', send=dict(number=signal.SIGTERM, at=3, rank=1), **several)
+    assert find_latest_checkpoint(str(folder / 'parts')).endswith('/stopped_at_iter_4.pth')
+    assert run(folder / 'parts', **several) == whole[4:]
+    # The timeout of the config is the group's; in one of a second it is seen.
+    everyone = torch.distributed.group.WORLD
+    assert everyone._get_backend(torch.device('cpu')).options._timeout == timedelta(seconds=90)
+    impatient = torch.distributed.new_group(timeout=timedelta(seconds=1))
+    if get_rank() == 0:
+        said = 'error: rank 0: another process of this job .*Timed out waiting'
+        with pytest.raises(SystemExit, match=said), one_line_errors():
+            all_reduce(torch.ones(1), group=impatient)
+    barrier()
 
 
 def test_all_processes_stop_together_and_none_waits_for_ever(tmp_path: Path) -> None:
