@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import inspect
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -15,6 +17,7 @@ import mmstan.methods  # noqa: F401  (every method registers its checkpoints)
 from mmstan.compat.closed import read_file
 from mmstan.compat.state_dicts import find_state_dict
 from mmstan.converters import CONVERTERS
+from mmstan.converters.systems import Convert
 
 
 def parse_args() -> argparse.Namespace:
@@ -35,9 +38,16 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read(path: Path) -> dict[str, Tensor]:
-    """The state dict of a checkpoint; code in it is never run."""
-    return find_state_dict(read_file(path), str(path))
+def convert_file(path: Path, convert: Convert, **options: Any) -> dict[str, Tensor]:
+    """Convert the state dict of a checkpoint; code in the file is never run."""
+    content = read_file(path)
+    try:
+        return convert(find_state_dict(content, str(path)), **options)
+    except ValueError:
+        # A file of several state dicts, such as ActionCLIP's, is for the converter to take apart.
+        with suppress(Exception):
+            return convert(content, **options)
+        raise
 
 
 def write(state: dict[str, Tensor], path: Path) -> None:
@@ -62,7 +72,7 @@ def main() -> None:
     if other:
         sys.exit(f'error: {args.system} has no choice of {", ".join(other)}')
     try:
-        state = convert(read(args.source), **options)
+        state = convert_file(args.source, convert, **options)
         write(state, args.target)
     except (ValueError, OSError) as error:
         text = str(error)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NoReturn
 
-from mmengine.dist import all_gather_object, get_world_size
+from mmengine.dist import all_gather_object, barrier, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
@@ -155,13 +155,16 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         except _ValidationStopped as stopped:
             leave_validation(self.runner)
             self.runner.message_hub.update_info(_UNVALIDATED, True)
-            self._stop(stopped.args[0], f'in the validation behind epoch {self._epoch}')
+            where = f'in the validation behind epoch {self._epoch}'
+            self._stop(stopped.args[0], where, together=hook.together)
         finally:
             self.runner.hooks.remove(hook)
 
-    def _stop(self, number: int, where: str) -> NoReturn:
+    def _stop(self, number: int, where: str, *, together: bool = True) -> NoReturn:
         """Write a checkpoint of what is now, and end the program."""
         path = save_stop_checkpoint(self.runner, epoch=self._epoch, iteration=self._iter)
+        if together:
+            barrier()  # or launchers, seeing a process end, would kill the one that writes
         self.runner.logger.warning(
             f'stopped by {signal.Signals(number).name} {where}: --resume goes on from {path}'
         )
