@@ -57,7 +57,7 @@ def labelled(data: bytes, *, inside: bool = True) -> list[tuple[str, int]]:
     """``path label`` a line, the path below a folder."""
     found = []
     for line in lines_of(data):
-        match = re.match(r'^[ \t]*(.*\S)[ \t]+([0-9]{1,9})$', line.strip())
+        match = re.match(r'^[ \t]*(.*[^ \t])[ \t]+([0-9]{1,9})$', line.strip())
         path = match[1].strip() if match else ''
         if not match or path[-1] in ',;' or re.search(r'[ \t][-+]?\d+(\.\d*)?$', path):
             raise ValueError(line)
@@ -88,7 +88,7 @@ def table_of(data: bytes, columns: list[str]) -> list[dict[str, str]]:
 
 
 def split_table(text: str, delimiter: str) -> list[list[str]]:
-    """One character after the other: at the start of a field, in it, in quotation marks or after."""
+    """A character after the other: at the start of a field, in it, in quotation marks or after."""
     rows: list[list[str]] = []
     row: list[str] = []
     field: list[str] = []
@@ -150,3 +150,18 @@ def texts_of(value: Any) -> list[str]:
     if type(value) is not list:
         raise ValueError('no captions')
     return [plain(text) for text in value]
+
+
+# --- writing ---
+
+
+def as_json(content: Any) -> bytes:
+    return (json.dumps(content, indent=1, ensure_ascii=False) + '\n').encode()
+
+
+def as_lines(*lines: str) -> bytes:
+    return '\n'.join([*lines, '']).encode()
+
+
+def quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if {*text} & {*',"'} else text
