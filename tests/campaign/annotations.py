@@ -114,7 +114,8 @@ def _try_one(kind: Format, rng: random.Random, folder: Path) -> Outcome:
         if mutation in KEEPS_MEANING:
             return 'unclear', f'{what}: refused, but it means the same: {message[:200]}'
         return 'refused', ''
-    if mutation in KEEPS_MEANING:
+    shifts = kind.name.startswith('class names') and mutation in ('header_line', 'number_lines')
+    if mutation in KEEPS_MEANING or shifts:
         wanted, refused = kind.refer(kind.content), None
     if refused:
         return 'wrong', f'{what}: read as {str(found)[:200]}, the reference: {refused!r}'[:400]

@@ -78,6 +78,7 @@ def test_what_editors_and_spreadsheets_write(name: str, content: bytes, tmp_path
         ('empty.txt', '', 'there are no name'),
         ('header.txt', 'id,name\n0,a\n1,b\n', "line 1: 'id,name' looks like a header"),
         ('header_alone.txt', 'name\na\nb\n', "line 1: 'name' looks like a header"),
+        ('comment.txt', '# of UCF101\na\nb\n', "line 1: '# of UCF101' looks like a header or"),
         ('twice.txt', 'a\nb\n a\n', "line 3: the name 'a' is also that of class 0"),
         ('quotes.txt', '"a"\n"b"\n', 'line 1: "a" stands in quotation marks'),
         ('trailing.txt', 'a,\nb,\n', "line 1: 'a,' ends with ','"),

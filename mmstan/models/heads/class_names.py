@@ -17,7 +17,20 @@ _FORMATS = (
     'it holds one class name a line, in class order (.txt), or columns id,name (.csv), or '
     '{name: id} (.json)'
 )
-_HEADERS = {'class', 'class_name', 'classes', 'id', 'label', 'labels', 'name', 'names'}
+_HEADERS = {
+    *(
+        'action',
+        'actions',
+        'category',
+        'class',
+        'class_name',
+        'class_names',
+        'classes',
+        'id',
+        'idx',
+    ),
+    *('index', 'label', 'label_name', 'labels', 'name', 'names', 'path', 'video_id'),
+}
 _IN_FRONT = re.compile(r'\W?(\d+)(\s*[,:;|\t]|[\W_])\s*\S.*', re.ASCII | re.DOTALL)
 _AT_END = re.compile(r'.*\S(\s*[,:;|\t]|[\W_])\s*(\d+)\W?', re.ASCII | re.DOTALL)
 _VIDEO = re.compile(r'.+\.\w{2,4}[\s,]+\d+\s*', re.ASCII)
@@ -150,10 +163,10 @@ def _check_names(
 
 def _check_header(names: Sequence[str], file: TextFile | _Names, places: Sequence[int]) -> None:
     words = {word for word in re.split(r'[\s,;:|]+', names[0].strip().lower()) if word}
-    if len(names) > 1 and words <= _HEADERS:
+    if len(names) > 1 and (words <= _HEADERS or names[0].lstrip()[0] == '#'):
         raise file.error(
-            f'{show(names[0])} looks like a header, which would be the name of class 0; remove it, '
-            'or call the file .csv if it has columns',
+            f'{show(names[0])} looks like a header or a comment, which would be the name of class '
+            '0; remove it, or call the file .csv if it has columns',
             line=places[0],
         )
 
