@@ -96,7 +96,7 @@ def _numbers(path: Path, size: tuple[int, ...], stride: tuple[int, ...], **stora
 
 
 def old_torchscript(path: Path) -> Tensor:
-    """An archive as torch 1.7 wrote OpenAI's: a model ``visual.proj``; its tensor, float16 (2, 2)."""
+    """An archive as torch 1.7 wrote OpenAI's, of one tensor ``visual.proj``, float16 (2, 2)."""
     tensor = torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float16)
     proj = _tensor(_storage('HalfStorage'), (2, 2), (2, 1))
     module = _name('__torch__.multimodal', 'Visual') + b')\x81}' + _text('proj') + proj + b'sb'
