@@ -20,7 +20,7 @@ def action_ranks(scores: Tensor, verb: int, noun: int) -> list[int]:
     """Ranks of the true action, verb and noun; 1 is the best.
 
     Args:
-        scores: Probabilities of V x N actions; row sums are verbs', column sums nouns'.
+        scores: Probabilities of actions (V, N); row sums are the verbs', column sums the nouns'.
         verb: The true verb.
         noun: The true noun.
 

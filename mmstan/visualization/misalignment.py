@@ -81,9 +81,10 @@ def compare_own_frames(sentences: Tensor, video: VideoFeatures, owners: Tensor) 
 def measure_alignment(own: OwnFrames, *, offset: float) -> Alignment:
     """Put captions on levels by the share of their videos' frames that are aligned.
 
-    More than 2/3: ``up``; less than 1/3: ``bottom``; else ``middle``. A frame is aligned if sigmoid(cosine - offset) > 0.5. Taken literally the paper has no offset,
-    and then nearly every pair passes with CLIP's features; ``own.mismatched``, the mean cosine of
-    unrelated pairs, is a stricter offset.
+    More than 2/3: ``up``; less than 1/3: ``bottom``; else ``middle``. A frame is aligned if
+    sigmoid(cosine - offset) > 0.5. Taken literally the paper has no offset, and then nearly every
+    pair passes with CLIP's features; ``own.mismatched``, the mean cosine of unrelated pairs, is a
+    stricter offset.
     """
     aligned = ((own.similarities - offset).sigmoid() > 0.5) & own.mask
     count, total = aligned.sum(1), own.mask.sum(1)
