@@ -1,4 +1,4 @@
-"""Pictures."""
+"""Draw pictures of results, features and costs."""
 
 from mmstan.visualization.activation import draw_activations, draw_overlay, map_activations
 from mmstan.visualization.cka import compute_cka, compute_cka_matrix, draw_cka, pair_layers
