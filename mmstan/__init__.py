@@ -5,7 +5,7 @@ this package mends what MMAction2 1.2 lacks on a current stack (:mod:`mmstan.com
 mmstan's registries under MMAction2's (:mod:`mmstan.registry`).
 """
 
-__version__ = '0.1.0'  # setup reads this line without importing the package
+__version__ = '0.2.0'  # setup reads this line without importing the package
 
 from mmstan import compat
 

@@ -4,6 +4,9 @@
 stock MMAction2 config. Modules are imported when the first of them is asked for.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from mmaction.registry import DATASETS as _DATASETS
 from mmaction.registry import HOOKS as _HOOKS
 from mmaction.registry import LOOPS as _LOOPS
@@ -12,6 +15,7 @@ from mmaction.registry import MODELS as _MODELS
 from mmaction.registry import OPTIM_WRAPPER_CONSTRUCTORS as _OPTIM_WRAPPER_CONSTRUCTORS
 from mmaction.registry import TRANSFORMS as _TRANSFORMS
 from mmengine.registry import Registry
+from mmengine.utils import get_object_from_string
 
 
 def _child(parent: Registry, *locations: str) -> Registry:
@@ -25,3 +29,33 @@ METRICS = _child(_METRICS, 'mmstan.evaluation')
 LOOPS = _child(_LOOPS, 'mmstan.engine')
 HOOKS = _child(_HOOKS, 'mmstan.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(_OPTIM_WRAPPER_CONSTRUCTORS, 'mmstan.engine')
+
+_REGISTRIES = (MODELS, DATASETS, TRANSFORMS, METRICS, LOOPS, HOOKS, OPTIM_WRAPPER_CONSTRUCTORS)
+
+
+def known_classes() -> Mapping[str, type]:
+    """Every registered class of ours, the user's own among them, by its name in a config."""
+    for each in _REGISTRIES:
+        each.import_from_location()
+    return {f'mmstan.{name}': c for each in _REGISTRIES for name, c in each.module_dict.items()}
+
+
+def type_name(kind: Any) -> str:
+    """How a config names a class: ``'mmstan.STAN'``, whichever way its ``type`` is written.
+
+    Pure-Python configs hold the class itself, or its full name once they were turned into a dict.
+    Classes that are not ours have their bare name; other strings stay as they are.
+
+    >>> type_name('mmstan.methods.stan.STAN'), type_name('mmstan.STAN'), type_name(dict)
+    ('mmstan.STAN', 'mmstan.STAN', 'dict')
+    """
+    found = kind
+    if isinstance(kind, str) and kind.startswith('mmstan.') and kind.count('.') > 1:
+        try:
+            found = get_object_from_string(kind)
+        except (ImportError, AttributeError):  # check_arguments names what is not there
+            return kind
+    if isinstance(found, str) or not hasattr(found, '__name__'):
+        return str(kind)
+    names = (name for name, known in known_classes().items() if known is found)
+    return next(names, found.__name__)

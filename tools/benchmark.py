@@ -29,11 +29,12 @@ from mmengine.config import Config
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
 from mmstan.benchmark.cost import PRECISIONS, Settings
-from mmstan.benchmark.measure import machine
+from mmstan.benchmark.jobs import Job, add_references
+from mmstan.benchmark.measure import describe_machine
 from mmstan.benchmark.measuring import forget, run_costs, run_training
-from mmstan.benchmark.pipeline import measure_pipeline, report, verdict
-from mmstan.benchmark.store import Costs, Job, rows_of, with_references
-from mmstan.benchmark.systems import systems
+from mmstan.benchmark.pipeline import judge_rates, measure_pipeline, report
+from mmstan.benchmark.store import Costs, make_rows
+from mmstan.benchmark.systems import list_systems
 from mmstan.benchmark.table import write
 from mmstan.cli import at_least, one_line_errors
 from mmstan.config.checks import check_arguments
@@ -108,16 +109,16 @@ def run_data(configs: Sequence[str], costs: Costs, args: argparse.Namespace) -> 
         rounds = costs.rounds(Job(config, settings_of(args))).values()
         appetite = args.clips / statistics.median(x['step'] for x in rounds) if rounds else None
         print(report(config, found))
-        print(f'  {verdict(found["loader"], appetite, one_process=found["one_process"])}')
+        print(f'  {judge_rates(found["loader"], appetite, one_process=found["one_process"])}')
 
 
 def main() -> None:
     """Measure what is missing, and show what is there."""
     args = parse_args()
-    settings, configs = settings_of(args), args.configs or systems()
+    settings, configs = settings_of(args), args.configs or list_systems()
     for config in configs:
         check_arguments(Config.fromfile(config))
-    name, jobs = machine(args.device), with_references(configs, settings)
+    name, jobs = describe_machine(args.device), add_references(configs, settings)
     folder = Path('work_dirs/benchmark', re.sub(r'[^\w.]+', '-', name).strip('-').lower())
     costs, runs = Costs(folder / 'cost.jsonl'), folder / 'moving_shapes'
     trained = list(dict.fromkeys(job.config for job in jobs)) if args.train else []
@@ -129,7 +130,7 @@ def main() -> None:
         failed += run_training(trained, args.seeds, runs)
     if args.data:
         run_data(args.configs, costs, args)
-    rows = rows_of(jobs, costs, args.seeds, runs, f'{name}, {settings}')
+    rows = make_rows(jobs, costs, args.seeds, runs, f'{name}, {settings}')
     print(f'\n{write(rows, args.out or folder)}')
     if failed:
         sys.exit('\n'.join(['failed:', *failed]))

@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import inspect
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import load_file as load_safetensors
-from safetensors.torch import save_file as save_safetensors
+from safetensors.torch import save_file
 from torch import Tensor
 
 import mmstan.methods  # noqa: F401  (every method registers its checkpoints)
-from mmstan.compat.checkpoints import load_file
+from mmstan.compat.closed import read_file
+from mmstan.compat.state_dicts import find_state_dict
 from mmstan.converters import CONVERTERS
+from mmstan.converters.systems import Convert
 
 
 def parse_args() -> argparse.Namespace:
@@ -35,12 +38,27 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read(path: Path) -> dict[str, Tensor]:
-    """The state dict of a checkpoint; code in it is never run."""
+def convert_file(path: Path, convert: Convert, **options: Any) -> dict[str, Tensor]:
+    """Convert the state dict of a checkpoint; code in the file is never run."""
+    content = read_file(path)
+    try:
+        return convert(find_state_dict(content, str(path)), **options)
+    except ValueError:
+        # A file of several state dicts, such as ActionCLIP's, is for the converter to take apart.
+        with suppress(Exception):
+            return convert(content, **options)
+        raise
+
+
+def write(state: dict[str, Tensor], path: Path) -> None:
+    """Write a checkpoint; a file that is there is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f'{path.name}.tmp')
     if path.suffix == '.safetensors':
-        return load_safetensors(path)
-    checkpoint = load_file(str(path))
-    return dict(checkpoint.get('state_dict', checkpoint))
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, unfinished)
+    else:
+        torch.save({'state_dict': state}, unfinished)
+    unfinished.replace(path)
 
 
 def main() -> None:
@@ -54,14 +72,14 @@ def main() -> None:
     if other:
         sys.exit(f'error: {args.system} has no choice of {", ".join(other)}')
     try:
-        state = convert(read(args.source), **options)
+        state = convert_file(args.source, convert, **options)
+        write(state, args.target)
     except (ValueError, OSError) as error:
-        sys.exit(f'error: {args.source}: {error}')
-    args.target.parent.mkdir(parents=True, exist_ok=True)
-    if args.target.suffix == '.safetensors':
-        save_safetensors({name: tensor.contiguous() for name, tensor in state.items()}, args.target)
-    else:
-        torch.save({'state_dict': state}, args.target)
+        text = str(error)
+        sys.exit(f'error: {text if str(args.source) in text else f"{args.source}: {text}"}')
+    except Exception as error:  # a value that is no tensor makes any step of a map fail
+        reason = f'{type(error).__name__}: {error}'.splitlines()[0]
+        sys.exit(f"error: {args.source} is no checkpoint of '{args.system}' ({reason})")
     print(f'{len(state)} tensors -> {args.target}')
 
 

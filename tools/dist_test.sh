@@ -17,7 +17,7 @@ if ! [[ $1 =~ ^[0-9]+$ ]]; then CHECKPOINT=("$1"); shift; fi
 if [ $# -lt 1 ]; then usage; fi
 GPUS=$1
 shift
-python -m torch.distributed.run \
+exec python -m torch.distributed.run \
     --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$GPUS" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${MASTER_PORT:-29500}" \
     "$ROOT/tools/test.py" "$CONFIG" ${CHECKPOINT[@]+"${CHECKPOINT[@]}"} --launcher pytorch "$@"

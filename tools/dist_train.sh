@@ -11,7 +11,7 @@ fi
 if [ $# -lt 2 ]; then sed -n '2,3s/^# //p' "$0"; exit 2; fi
 CONFIG=$1
 GPUS=$2
-python -m torch.distributed.run \
+exec python -m torch.distributed.run \
     --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" --nproc_per_node="$GPUS" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${MASTER_PORT:-29500}" \
     "$ROOT/tools/train.py" "$CONFIG" --launcher pytorch "${@:3}"

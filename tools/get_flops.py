@@ -15,9 +15,9 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
-from mmstan.benchmark.flops import flops_table
+from mmstan.benchmark.flops import format_flops
 from mmstan.benchmark.view import (
-    size_of_view,
+    find_view_size,
     use_stand_ins,
 )
 from mmstan.cli import one_line_errors
@@ -45,9 +45,9 @@ def main() -> None:
         cfg = Config.fromfile(args.config)
         init_default_scope(cfg.get('default_scope', 'mmaction'))
         check_arguments(cfg)
-        frames, size = size_of_view(cfg, frames=args.frames, size=args.size)
+        frames, size = find_view_size(cfg, frames=args.frames, size=args.size)
         use_stand_ins(cfg, args.classes)
-        print(flops_table(cfg, frames, size))
+        print(format_flops(cfg, frames, size))
 
 
 if __name__ == '__main__':

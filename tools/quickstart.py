@@ -8,88 +8,20 @@ Leaves tables and pictures in ``work_dirs/quickstart``. Steps that are done are 
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
-
-import numpy as np
-from mmengine.config import Config
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
-from mmstan.benchmark.runs import (
-    last_checkpoint,
-    predictions,
-    retrieval_figures,
-    run,
-    train_and_test,
-)
-from mmstan.config.paths import find_shipped
-from mmstan.datasets.moving_shapes import CLASS_NAMES, generate
-from mmstan.datasets.transforms import ReadFrames
-from mmstan.visualization import Strip, confusion_matrix, recognition_report
-
-CONFIGS = Path(os.path.relpath(find_shipped('configs'))) / 'quickstart'
-OUT = Path('work_dirs/quickstart')
-SYSTEMS = {'CLIP mean': 'clip_mean', 'STAN': 'stan'}
-RETRIEVAL = 'retrieval_stan'
-
-
-def picture(path: Path) -> None:
-    """One video of each class, and the confusion matrices."""
-    results = {name: predictions(OUT / stem) for name, stem in SYSTEMS.items()}
-    dataset = Config.fromfile(CONFIGS / 'clip_mean.py').test_dataloader.dataset
-    files = [line.split()[0] for line in Path(dataset.ann_file).read_text().splitlines()]
-    read = ReadFrames(dataset.pipeline[0]['sampler'], backend='pyav')
-    truth = next(iter(results.values()))[0]
-    strips = []
-    for label, name in enumerate(CLASS_NAMES):
-        index = int(np.flatnonzero(truth == label)[0])
-        video = Path(dataset.data_prefix.video, files[index])
-        frames = np.stack(read({'filename': str(video)})['imgs'])
-        said = {model: CLASS_NAMES[results[model][1][index]] for model in results}
-        strips.append(Strip(frames, name, said))
-    matrices = {
-        model: confusion_matrix(*pair, classes=len(CLASS_NAMES)) for model, pair in results.items()
-    }
-    recognition_report(path, strips, matrices, CLASS_NAMES)
-
-
-def recognition() -> str:
-    """Train and test what tells motions apart, draw it, and give the table."""
-    generate(size='small', tasks=['recognition'])
-    figures = {
-        name: train_and_test(CONFIGS / f'{stem}.py', OUT / stem) for name, stem in SYSTEMS.items()
-    }
-    picture(OUT / 'recognition.png')
-    rows = [f'{"":12}{"top-1":>8}{"motion without direction":>28}{"training":>12}']
-    for name, row in figures.items():
-        shares = f'{100 * row["top-1"]:>7.1f}%{100 * row["pair"]:>27.1f}%'
-        rows.append(f'{name:12}{shares}{row["seconds"]:>10.0f} s')
-    return '\n'.join(rows)
-
-
-def retrieval() -> str:
-    """Train and test what finds videos by text, draw what it finds, and give the table."""
-    generate(size='small', tasks=['retrieval'])
-    config, work_dir = CONFIGS / f'{RETRIEVAL}.py', OUT / RETRIEVAL
-    row = train_and_test(config, work_dir, figures=retrieval_figures)
-    drawing, out = work_dir / 'drawing', OUT / 'retrieval.png'
-    options = ['--index', '0', '--out', str(out), '--work-dir', str(drawing)]
-    run('retrieve.py', str(config), last_checkpoint(work_dir), *options)
-    keys = ['t2v/R1', 't2v/R5', 't2v/R10', 't2v/MdR', 'v2t/R1']
-    cells = ''.join(f'{row[key]:>10.1f}' for key in keys)
-    return (
-        f'{"":12}{"".join(f"{key:>10}" for key in keys)}{"training":>12}\n'
-        f'{"STAN":12}{cells}{row["seconds"]:>10.0f} s'
-    )
+from mmstan.benchmark.quickstart import OUT, run_recognition, run_retrieval
 
 
 def main() -> None:
     """Render, train, test, show."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     tables = [
         'Moving Shapes: eight classes, four motions and the same played backwards\n'
-        + recognition(),
-        'Moving Shapes: 320 captions and their videos\n' + retrieval(),
+        + run_recognition(),
+        'Moving Shapes: 320 captions and their videos\n' + run_retrieval(),
     ]
     (OUT / 'table.txt').write_text('\n\n'.join(tables) + '\n')
     print('', *tables, sep='\n\n')

@@ -15,7 +15,7 @@ CONFIG=$3
 GPUS=${GPUS:-8}
 GPUS_PER_NODE=${GPUS_PER_NODE:-8}
 # shellcheck disable=SC2086  (SRUN_ARGS holds several words)
-srun -p "$PARTITION" --job-name="$JOB_NAME" --gres="gpu:$GPUS_PER_NODE" --ntasks="$GPUS" \
+exec srun -p "$PARTITION" --job-name="$JOB_NAME" --gres="gpu:$GPUS_PER_NODE" --ntasks="$GPUS" \
     --ntasks-per-node="$GPUS_PER_NODE" --cpus-per-task="${CPUS_PER_TASK:-8}" --kill-on-bad-exit=1 \
     ${SRUN_ARGS:-} \
     python -u "$ROOT/tools/train.py" "$CONFIG" --launcher slurm "${@:4}"

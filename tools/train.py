@@ -9,8 +9,10 @@ from mmengine.config import Config
 from mmstan.apis.load import build_runner
 from mmstan.cli import command, merge_run_options, one_line_errors, parse
 from mmstan.config.checks import check_config
+from mmstan.config.options import merge_options
 from mmstan.config.paths import is_checkpoint
-from mmstan.config.tiny import shrink
+from mmstan.config.tiny import make_tiny
+from mmstan.engine.work_dir_lock import claim_work_dir
 
 
 def parse_args() -> argparse.Namespace:
@@ -52,7 +54,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     """Put the command line into the config; ``--cfg-options`` has the last word."""
     merge_run_options(cfg, args)
     if args.tiny:
-        shrink(cfg)
+        make_tiny(cfg)
         cfg.work_dir += '_tiny'
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
@@ -72,8 +74,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         cfg.merge_from_dict({'randomness.seed': args.seed})
     if args.deterministic:
         cfg.merge_from_dict({'randomness.deterministic': True})
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     return cfg
 
 
@@ -83,7 +84,8 @@ def main() -> None:
     with one_line_errors():
         cfg = merge_args(Config.fromfile(args.config), args)
         check_config(cfg, splits=('train', 'val') if cfg.get('val_cfg') else ('train',))
-        build_runner(cfg).train()
+        with claim_work_dir(cfg.work_dir, launcher=cfg.launcher):
+            build_runner(cfg).train()
 
 
 if __name__ == '__main__':

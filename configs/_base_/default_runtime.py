@@ -19,11 +19,13 @@ custom_hooks = [
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'),
+    # Seconds that a process waits for the others before the job ends (docs/running.md).
+    dist_cfg=dict(backend='nccl', timeout=600),
 )
 log_processor = dict(type='LogProcessor', window_size=20, by_epoch=True)
 visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
 
 log_level = 'INFO'
 load_from = None
+allow_missing = []  # what of load_from need not fit in training: ['cls_head.*']
 resume = False

@@ -7,14 +7,6 @@ _base_ = [
 ]
 
 model = dict(
-    data_preprocessor=dict(
-        blending=dict(  # one of the two for each batch
-            type='RandomBatchAugment',
-            augments=[
-                dict(type='MixupBlending', alpha=0.8, num_classes=_base_.num_classes),
-                dict(type='CutmixBlending', alpha=1.0, num_classes=_base_.num_classes),
-            ],
-        )
-    ),
+    data_preprocessor=dict(blending=_base_.blending),
     cls_head=dict(class_names=_base_.class_names),
 )

@@ -13,15 +13,9 @@ class_names = data_root + '/label_map_k710.txt'
 videos = dict(video=data_root + '/videos')
 val_dataset = dict(ann_file=data_root + '/kinetics710_val_list_videos.txt', data_prefix=videos)
 
+blending = dict(augments=[dict(x, num_classes=num_classes) for x in _base_.blending.augments])
 model = dict(
-    data_preprocessor=dict(
-        blending=dict(
-            augments=[
-                dict(type='MixupBlending', alpha=0.8, num_classes=num_classes),
-                dict(type='CutmixBlending', alpha=1.0, num_classes=num_classes),
-            ],
-        )
-    ),
+    data_preprocessor=dict(blending=blending),
     cls_head=dict(class_names=class_names),
 )
 train_dataloader = dict(

@@ -1,19 +1,16 @@
 _base_ = './k710_l14_32f.py'
 
 size = 336
-train_pipeline = _base_.train_pipeline
-val_pipeline = _base_.val_pipeline
-test_pipeline = _base_.test_pipeline
-train_pipeline[2]['scale'] = (size, size)
-for pipeline in (val_pipeline, test_pipeline):
-    pipeline[1]['scale'] = (-1, size)
-    pipeline[2]['crop_size'] = size
+_base_.train_pipeline[2].scale = (size, size)
+for pipeline in (_base_.val_pipeline, _base_.test_pipeline):
+    pipeline[1].scale = (-1, size)
+    pipeline[2].crop_size = size
 del pipeline
 
 model = dict(
     backbone=dict(tower=dict(model='ViT-L-14-336')),
     cls_head=dict(text_tower=dict(model='ViT-L-14-336')),
 )
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=_base_.val_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))

@@ -1,15 +1,13 @@
 _base_ = './ssv2_b16_8f.py'
 
 num_frames = 32  # of the tower; the temporal encoder has twice as many
-train_pipeline = _base_.train_pipeline
-val_pipeline = _base_.val_pipeline
-test_pipeline = _base_.test_pipeline
-for pipeline in (train_pipeline, val_pipeline, test_pipeline):
-    pipeline[0]['sampler']['num_frames'] = 2 * num_frames
-del pipeline
+for split in ('train', 'val', 'test'):
+    _base_[f'{split}_pipeline'][0].sampler.num_frames = 2 * num_frames
+    _base_[f'{split}_dataloader'].dataset.pipeline = _base_[f'{split}_pipeline']
+del split
 
 model = dict(backbone=dict(num_frames=num_frames))
-train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(batch_size=4, dataset=dict(pipeline=val_pipeline))
-test_dataloader = dict(batch_size=1, dataset=dict(pipeline=test_pipeline))
+train_dataloader = dict(batch_size=8)
+val_dataloader = dict(batch_size=4)
+test_dataloader = dict(batch_size=1)
 optim_wrapper = dict(accumulative_counts=4)

@@ -1,6 +1,7 @@
 # Frame features, averaged: what CLIP knows of a video without seeing its frames' order.
 _base_ = [
     '../_base_/default_runtime.py',
+    '../_base_/models/clip_images.py',
     '../_base_/datasets/moving_shapes.py',
     '../_base_/schedules/moving_shapes.py',
 ]
@@ -15,12 +16,6 @@ text_tower = dict(
 )
 model = dict(
     type='Recognizer3D',
-    data_preprocessor=dict(
-        type='ActionDataPreprocessor',
-        mean=[122.771, 116.746, 104.093],
-        std=[68.500, 66.632, 70.323],
-        format_shape='NCTHW',
-    ),
     backbone=dict(type='mmstan.FrameEncoder', tower=dict(type='mmstan.ImageTower', model=tower)),
     neck=dict(type='mmstan.MeanPool'),
     cls_head=dict(

@@ -1,6 +1,7 @@
 # Captions find their videos among 320: STAN, the mean of its frames, all from scratch.
 _base_ = [
     '../_base_/default_runtime.py',
+    '../_base_/models/clip_images.py',
     '../_base_/datasets/moving_shapes_retrieval.py',
     '../_base_/schedules/moving_shapes_retrieval.py',
 ]
@@ -12,12 +13,6 @@ tower = dict(
 text_tower = dict(embed_dim=64, text_cfg=dict(context_length=32, width=64, heads=4, layers=2))
 model = dict(
     type='mmstan.VideoTextModel',
-    data_preprocessor=dict(
-        type='ActionDataPreprocessor',
-        mean=[122.771, 116.746, 104.093],
-        std=[68.500, 66.632, 70.323],
-        format_shape='NCTHW',
-    ),
     backbone=dict(
         type='mmstan.STAN', tower=dict(type='mmstan.ImageTower', model=tower), levels=(2, 3, 4)
     ),

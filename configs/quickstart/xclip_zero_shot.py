@@ -43,11 +43,5 @@ test_splits = {
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 param_scheduler = [
     _base_.param_scheduler[0],
-    dict(
-        type='CosineAnnealingLR',
-        begin=0.5,
-        T_max=max_epochs - 0.5,
-        end=max_epochs,
-        convert_to_iter_based=True,
-    ),
+    dict(_base_.param_scheduler[1], T_max=max_epochs - 0.5, end=max_epochs),
 ]

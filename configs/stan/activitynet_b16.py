@@ -1,14 +1,7 @@
-# ActivityNet is not in the papers: DiDeMo's recipe.
-_base_ = [
-    '../_base_/retrieval_runtime.py',
-    '../_base_/models/stan_retrieval_b16.py',
-    '../_base_/datasets/activitynet.py',
-    '../_base_/schedules/retrieval_paragraphs.py',
-]
+# 64 frames a clip: blocks are recomputed in the backward pass.
+_base_ = './activitynet_b32.py'
 
 model = dict(
-    # 64 frames a clip: blocks are recomputed in the backward pass.
-    backbone=dict(checkpointing=True),
-    text_length=77,
-    head=dict(scale=20.0),  # temperature 0.05
+    backbone=dict(tower=dict(model='ViT-B-16'), checkpointing=True),
+    text_tower=dict(model='ViT-B-16'),
 )

@@ -6,12 +6,3 @@ _base_ = [
 ]
 
 model = dict(cls_head=dict(class_names=_base_.class_names))
-# The branch learns ten times faster; norms, biases and embeddings do not decay.
-optim_wrapper = dict(
-    paramwise_cfg=dict(
-        rules=[
-            dict(match=r'backbone\.tower\.'),
-            dict(match=r'backbone\.branches\.', lr_mult=10),
-        ]
-    )
-)

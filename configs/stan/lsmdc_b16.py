@@ -1,8 +1,6 @@
-_base_ = [
-    '../_base_/retrieval_runtime.py',
-    '../_base_/models/stan_retrieval_b16.py',
-    '../_base_/datasets/lsmdc.py',
-    '../_base_/schedules/retrieval.py',
-]
+_base_ = './lsmdc_b32.py'
 
-optim_wrapper = dict(optimizer=dict(lr=1e-6, weight_decay=0.2))
+model = dict(
+    backbone=dict(tower=dict(model='ViT-B-16')),
+    text_tower=dict(model='ViT-B-16'),
+)

@@ -9,12 +9,3 @@ model = dict(
     backbone=dict(levels=(7, 8, 9, 10, 11, 12)),  # K = 6 on Something-Something (STAN, Fig. 3)
     cls_head=dict(class_names=_base_.class_names),
 )
-# The branch learns ten times faster; norms, biases and embeddings do not decay.
-optim_wrapper = dict(
-    paramwise_cfg=dict(
-        rules=[
-            dict(match=r'backbone\.tower\.'),
-            dict(match=r'backbone\.branches\.', lr_mult=10),
-        ]
-    )
-)

@@ -1,13 +1,7 @@
 _base_ = './ssv2_b16.py'
 
 num_frames = 16
-train_pipeline = _base_.train_pipeline
-val_pipeline = _base_.val_pipeline
-test_pipeline = _base_.test_pipeline
-for pipeline in (train_pipeline, val_pipeline, test_pipeline):
-    pipeline[0]['sampler']['num_frames'] = num_frames
-del pipeline
-
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+for split in ('train', 'val', 'test'):
+    _base_[f'{split}_pipeline'][0].sampler.num_frames = num_frames
+    _base_[f'{split}_dataloader'].dataset.pipeline = _base_[f'{split}_pipeline']
+del split

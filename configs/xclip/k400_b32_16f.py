@@ -1,14 +1,10 @@
 _base_ = './k400_b32.py'
 
 num_frames = 16
-train_pipeline = _base_.train_pipeline
-val_pipeline = _base_.val_pipeline
-test_pipeline = _base_.test_pipeline
-for pipeline in (train_pipeline, val_pipeline, test_pipeline):
-    pipeline[0]['sampler']['num_frames'] = num_frames
-del pipeline
+for split in ('train', 'val', 'test'):
+    _base_[f'{split}_pipeline'][0].sampler.num_frames = num_frames
+    _base_[f'{split}_dataloader'].dataset.pipeline = _base_[f'{split}_pipeline']
+del split
 
 model = dict(neck=dict(num_frames=num_frames))
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
-test_dataloader = dict(batch_size=1, dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(batch_size=1)

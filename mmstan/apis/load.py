@@ -2,11 +2,80 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Any
+
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, load_checkpoint
+from torch import nn
+
+from mmstan.config.walk import walk
+from mmstan.engine.finite_scores import FiniteScores
+from mmstan.wording import name_a_few
 
 
 def build_runner(cfg: Config) -> Runner:
-    """The runner of a config."""
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    """The runner of a config; a checkpoint that it loads must fit, of whichever model."""
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.whole_checkpoints = True  # see mmstan.compat.checkpoints.strict_checkpoints
+    runner.register_hook(FiniteScores())
+    return runner
+
+
+def load_weights(model: Any, cfg: Config) -> None:
+    """Give a model the weights of ``cfg.load_from``, or without it its pretrained ones.
+
+    Raises:
+        ValueError: The checkpoint does not fit, or there are no weights at all.
+        FileNotFoundError: There is no such file.
+    """
+    refuse_random_weights(cfg)
+    if cfg.get('load_from'):
+        load_checkpoint(model, cfg.load_from, map_location='cpu')
+    else:
+        init_pretrained(model)
+
+
+def refuse_random_weights(cfg: Config) -> None:
+    """Raise unless a config says where the weights of its model come from.
+
+    Raises:
+        ValueError: It has neither a checkpoint nor anything pretrained.
+    """
+    if cfg.get('load_from') or any(map(_names_weights, walk(cfg.model))):
+        return
+    raise ValueError(
+        f'{cfg.filename}: the weights would be random, since there is neither a checkpoint nor a '
+        'pretrained tower; give the checkpoint behind the config, or set pretrained of the towers '
+        "(--cfg-options model.backbone.tower.pretrained=openai, or a file's path)"
+    )
+
+
+def _names_weights(node: Any) -> bool:
+    init_cfg = node.get('init_cfg') or ()
+    inits = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]
+    return bool(node.get('pretrained')) or any('checkpoint' in init for init in inits)
+
+
+def init_pretrained(model: nn.Module) -> None:
+    """Give a model its pretrained weights, and say which of its tensors have none."""
+    model.init_weights()  # type: ignore[operator]
+    pretrained = [
+        name for name, module in model.named_modules() if getattr(module, 'pretrained', None)
+    ]
+    if not pretrained:  # a stock model, of which it is not known
+        return
+    beside = [
+        name
+        for name, _ in model.named_parameters()
+        if not any(name.startswith(f'{tower}.') for tower in pretrained)
+    ]
+    if beside:
+        print_log(
+            f'no checkpoint is given: beside the pretrained {" and ".join(pretrained)}, '
+            f'{len(beside)} tensors are as before training: {name_a_few(beside)}',
+            'current',
+            logging.WARNING,
+        )

@@ -3,42 +3,44 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from mmstan.apis.load import build_runner
+from mmstan.apis.load import build_runner, load_weights
+from mmstan.compat.closed import read_file
 from mmstan.config.checks import check_config
 from mmstan.evaluation import ScoreBlocks
-from mmstan.evaluation.gallery import Gallery, Result, joined, kept, readable
+from mmstan.evaluation.gallery import Gallery, Result, drop_broken, join_gallery, keep_fields
 from mmstan.models.features import TextFeatures, VideoFeatures
 
 
 class TestSet:
     """The test set of a config, encoded once by its model, or from the cache in the work dir."""
 
+    __test__ = False  # pytest takes every Test* for tests
+
     def __init__(self, cfg: Config, *, cache: bool = True) -> None:
         check_config(cfg, splits=('test',))
-        runner = build_runner(cfg)
-        self.model: Any = runner.model.eval()
+        self.model: Any = build_runner(cfg).model.eval()
         if not hasattr(self.model, 'similarity'):
             raise ValueError(
                 f'{cfg.filename}: {type(self.model).__name__} has no similarity of texts and '
                 "videos; take a config whose model is an 'mmstan.VideoTextModel'"
             )
-        if cfg.load_from is None:
-            self.model.init_weights()
-        runner.load_or_resume()
+        load_weights(self.model, cfg)
         loader = Runner.build_dataloader(cfg.test_dataloader)
         self.dataset: Any = loader.dataset
         file, made_from = Path(cfg.work_dir, 'features.pth'), fingerprint(cfg, self.dataset)
-        known = torch.load(file, weights_only=True) if cache and file.exists() else {}
+        known = read_cache(file) if cache else {}
         if known.get('made_from') != made_from:
             known = dict(self._encode(loader), made_from=made_from)
             torch.save(known, file.with_suffix('.tmp'))  # a file that is there is whole
@@ -53,10 +55,10 @@ class TestSet:
         """The readable videos and their captions, in types that load without running code."""
         results: list[Result] = []
         for batch in tqdm(loader, desc='encoding', disable=None):
-            results += [kept(sample.to_dict()) for sample in self.model.test_step(batch)]
+            results += [keep_fields(sample.to_dict()) for sample in self.model.test_step(batch)]
         results = [dict(result, number=i) for i, result in enumerate(results)]
-        results, _ = readable(results, what='the features')
-        gallery = joined(results)
+        results, _ = drop_broken(results, what='the features')
+        gallery = join_gallery(results)
         return dict(
             numbers=[result['number'] for result in results],
             names=[str(result['video_id']) for result in results],
@@ -86,6 +88,25 @@ class TestSet:
         if most is None or len(frames) <= most:
             return frames
         return frames[np.linspace(0, len(frames) - 1, most).astype(int)]
+
+
+def read_cache(file: Path) -> dict[str, Any]:
+    """What a test set has left in ``file``, or nothing; a damaged file is said."""
+    if not file.exists():
+        return {}
+    try:
+        known = read_file(file)
+        text, video = TextFeatures(*known['text']), VideoFeatures(*known['video'])
+        captions = {len(known['captions']), len(known['owners']), *map(len, text)}
+        videos = {len(known['names']), len(known['numbers']), len(video.frames), len(video.mask)}
+        if len(captions) + len(videos) > 2:
+            raise ValueError(f'{captions} captions and {videos} videos')
+    except Exception as error:  # a damaged file may hold anything
+        reason = ' '.join(str(error).split())
+        reason = reason if str(file) in reason else f'{file} holds no features ({reason})'
+        print_log(f'{reason}: the features are made again', 'current', logging.WARNING)
+        return {}
+    return known
 
 
 def fingerprint(cfg: Config, dataset: Any) -> str:

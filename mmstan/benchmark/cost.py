@@ -18,17 +18,23 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
-from mmstan.benchmark.measure import count_parameters, matrix_product_rate, peak_memory, seconds
+from mmstan.benchmark.measure import (
+    count_parameters,
+    measure_matrix_products,
+    measure_peak_memory,
+    measure_seconds,
+)
 from mmstan.benchmark.view import (
     build,
     count_view,
+    find_view_size,
     freeze,
-    size_of_view,
+    make_view,
     use_stand_ins,
-    view_of,
     without_computing,
 )
 from mmstan.registry import MODELS
+from mmstan.wording import count_things
 
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
@@ -63,18 +69,14 @@ class Settings:
         own = [f'{x} {unit}' for x, unit in ((self.frames, 'frames'), (self.size, 'px')) if x]
         return ', '.join(
             [
-                _some(self.threads, 'thread'),
+                count_things(self.threads, 'thread'),
                 self.precision,
                 backbone,
-                f'{_some(self.clips, "clip")} of a batch',
-                f'{_some(self.repeats, "measurement")} a process',
+                f'{count_things(self.clips, "clip")} of a batch',
+                f'{count_things(self.repeats, "measurement")} a process',
                 *own,
             ]
         )
-
-
-def _some(count: int, what: str) -> str:
-    return f'{count} {what}{"" if count == 1 else "s"}'
 
 
 def measure(config: str, settings: Settings) -> dict[str, float]:
@@ -94,7 +96,7 @@ def measure(config: str, settings: Settings) -> dict[str, float]:
     cfg = Config.fromfile(config)
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     use_stand_ins(cfg, classes=400)
-    frames, size = size_of_view(cfg, frames=settings.frames, size=settings.size)
+    frames, size = find_view_size(cfg, frames=settings.frames, size=settings.size)
     empty = build(cfg)
     with without_computing(empty):
         macs = count_view(empty, torch.empty(1, 3, frames, size, size))[0].total
@@ -117,7 +119,7 @@ def _times(model: Any, clip: Tensor, settings: Settings, macs: int) -> dict[str,
     """Time and memory; forwards, steps and plain products take turns."""
     device, dtype = settings.device, PRECISIONS[settings.precision]
     autocast = torch.autocast(device, dtype, enabled=settings.precision != 'fp32')
-    view, samples = view_of(model), _samples(model, len(clip))
+    view, samples = make_view(model), _samples(model, len(clip))
 
     def forward() -> None:
         with torch.no_grad(), autocast:
@@ -132,12 +134,15 @@ def _times(model: Any, clip: Tensor, settings: Settings, macs: int) -> dict[str,
     model.train()
     step()  # features of class names are known from here on
     model.zero_grad(set_to_none=True)
-    memory = peak_memory(step, device=device)
-    steps = [seconds(step, device=device) for _ in range(settings.repeats)]
+    memory = measure_peak_memory(step, device=device)
+    steps = [measure_seconds(step, device=device) for _ in range(settings.repeats)]
     model.eval().zero_grad(set_to_none=True)
     forward()
     pairs = [
-        (matrix_product_rate(device=device, dtype=dtype), seconds(forward, device=device))
+        (
+            measure_matrix_products(device=device, dtype=dtype),
+            measure_seconds(forward, device=device),
+        )
         for _ in range(settings.repeats)
     ]
     return dict(

@@ -8,34 +8,34 @@ import torch
 from mmengine.config import Config
 
 from mmstan.benchmark.measure import count_multiply_adds, count_parameters
-from mmstan.benchmark.view import build, count_view, text_parts, without_computing
+from mmstan.benchmark.view import build, count_view, find_text_parts, without_computing
 from mmstan.models.towers import TextTower
 
 
-def flops_table(cfg: Config, frames: int, size: int) -> str:
+def format_flops(cfg: Config, frames: int, size: int) -> str:
     """The figures of ``cfg``'s model for one view of ``frames`` x ``size`` x ``size``."""
     model = build(cfg)
     with without_computing(model):
         nominal, executed = count_view(model, torch.empty(1, 3, frames, size, size))
-        text_side = text_lines(model)
+        text_side = describe_text_side(model)
     number = getattr(getattr(model, 'cls_head', None), 'num_classes', None)
     classes = f', {number} classes' if number else ''
-    whole, of_text = count_parameters(model), count_parameters(*text_parts(model))
+    whole, of_text = count_parameters(model), count_parameters(*find_text_parts(model))
     return '\n'.join(
         [
             f'one view: {frames} frames of {size} x {size}{classes}',
             f'{"":24}{"nominal":>12}{"executed":>12}',
-            _row('GMACs', nominal.total, executed.total),
-            _row('GMACs, linear + conv', nominal.linear, executed.linear),
-            _parameters('video side', whole[0] - of_text[0], whole[1] - of_text[1]),
+            _format_row('GMACs', nominal.total, executed.total),
+            _format_row('GMACs, linear + conv', nominal.linear, executed.linear),
+            _format_parameters('video side', whole[0] - of_text[0], whole[1] - of_text[1]),
             *text_side,
         ]
     )
 
 
-def text_lines(model: Any) -> list[str]:
+def describe_text_side(model: Any) -> list[str]:
     """Parameters of the text side, and the multiply-adds of a text."""
-    parts = text_parts(model)
+    parts = find_text_parts(model)
     if not parts:
         return []
     tower = next(part for part in parts if isinstance(part, TextTower))
@@ -43,14 +43,14 @@ def text_lines(model: Any) -> list[str]:
         ids = tower.tokenize([''], getattr(model, 'text_length', None))
     macs = count_multiply_adds(tower, ids)
     return [
-        _parameters('text side', *count_parameters(*parts)),
+        _format_parameters('text side', *count_parameters(*parts)),
         f'a text of {ids.shape[1]} tokens: {macs.total / 1e9:.2f} GMACs',
     ]
 
 
-def _row(name: str, nominal: int, executed: int) -> str:
+def _format_row(name: str, nominal: int, executed: int) -> str:
     return f'{name:24}{nominal / 1e9:12.2f}{executed / 1e9:12.2f}'
 
 
-def _parameters(name: str, total: int, trainable: int) -> str:
+def _format_parameters(name: str, total: int, trainable: int) -> str:
     return f'{name}: {total / 1e6:.2f} M parameters, {trainable / 1e6:.2f} M trainable'

@@ -19,17 +19,18 @@ import torch
 from mmengine.config import Config
 
 from mmstan.benchmark.runs import (
-    last_checkpoint,
-    locked,
-    recognition_figures,
-    retrieval_figures,
+    compute_recognition_figures,
+    find_last_checkpoint,
+    lock_run,
+    read_retrieval_figures,
     train_and_test,
 )
 from mmstan.compat.checkpoints import load_file
 from mmstan.config.paths import find_shipped
-from mmstan.config.sources import own_sources
-from mmstan.config.toy import require_image_tower, towers_of, toy_run
+from mmstan.config.sources import read_own_sources
+from mmstan.config.toy import make_toy, require_image_tower, take_towers
 from mmstan.datasets.moving_shapes import Task, generate
+from mmstan.registry import type_name
 
 CONFIGS = find_shipped('configs')
 
@@ -87,12 +88,16 @@ class Plan:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         if not self._is_written:
             self.config.dump(self.file)
-        figures = recognition_figures if self.kind.task == 'recognition' else retrieval_figures
+        figures = (
+            compute_recognition_figures
+            if self.kind.task == 'recognition'
+            else read_retrieval_figures
+        )
         train_and_test(self.file, self.work_dir, '--seed', str(self.seed), figures=figures)
 
     def forget(self) -> None:
         """Throw away what there is of the run."""
-        with locked(self.work_dir):
+        with lock_run(self.work_dir):
             shutil.rmtree(self.work_dir, ignore_errors=True)
 
     @property
@@ -121,7 +126,7 @@ def plan_system(config: str, seed: int, folder: Path) -> tuple[Plan, Plan]:
         ValueError: The config has no toy form.
     """
     cfg = Config.fromfile(config)
-    kind = KINDS.get(cfg.model.type)
+    kind = KINDS.get(type_name(cfg.model.type))
     if kind is None:
         raise ValueError(f'{config}: model.type={cfg.model.type!r} is none of {list(KINDS)}')
     require_image_tower(cfg)
@@ -141,8 +146,8 @@ def _mean_pooling(cfg: Config) -> Config:
 
 def _plan(cfg: Config, kind: Kind, seed: int, path: Path, weights: Path | None = None) -> Plan:
     base = Config.fromfile(CONFIGS / 'quickstart' / kind.base)
-    run = toy_run(cfg, base, pretrained=str(weights) if weights else None, epochs=kind.epochs)
-    model = ''.join([repr(run.model), *own_sources(cfg)])
+    run = make_toy(cfg, base, pretrained=str(weights) if weights else None, epochs=kind.epochs)
+    model = ''.join([repr(run.model), *read_own_sources(cfg)])
     digest = hashlib.sha256(model.encode()).hexdigest()[:8]
     name = f'{path.name}_{kind.task}_{digest}_seed{seed}'
     return Plan(run, path.with_name(name), kind, seed)
@@ -152,16 +157,16 @@ def train(config: str, seed: int, folder: Path) -> None:
     """Train and test the toy form of a config, unless that is done already."""
     towers, system = plan_system(config, seed, folder)
     weights = towers.work_dir / 'towers.pt'
-    with locked(towers.work_dir.with_name(f'{towers.work_dir.name}_weights')):
+    with lock_run(towers.work_dir.with_name(f'{towers.work_dir.name}_weights')):
         if towers.score is None or not weights.exists():
             towers.run()
-            state = load_file(last_checkpoint(towers.work_dir))['state_dict']
-            torch.save(towers_of(state), weights.with_suffix('.part'))
+            state = load_file(find_last_checkpoint(towers.work_dir))['state_dict']
+            torch.save(take_towers(state), weights.with_suffix('.part'))
             weights.with_suffix('.part').replace(weights)
     system.run()
 
 
-def scores(config: str, seeds: list[int], folder: Path) -> list[float]:
+def read_scores(config: str, seeds: list[int], folder: Path) -> list[float]:
     """Per cent of the seeds that are finished."""
     found = [plan_system(config, seed, folder)[1].score for seed in seeds]
     return [score for score in found if score is not None]

@@ -68,7 +68,7 @@ def count_parameters(*modules: nn.Module) -> tuple[int, int]:
     return sum(p.numel() for p in parameters), trainable
 
 
-def matrix_product_rate(
+def measure_matrix_products(
     *, repeats: int = 8, device: str = 'cpu', dtype: torch.dtype = torch.float32
 ) -> float:
     """Multiply-adds a second of (1576, 768) x (768, 3072) products, a ViT-B's largest.
@@ -85,10 +85,10 @@ def matrix_product_rate(
 
     if device != 'cpu':
         products()  # the first call chooses a kernel
-    return repeats * a.numel() * b.shape[1] / seconds(products, device=device)
+    return repeats * a.numel() * b.shape[1] / measure_seconds(products, device=device)
 
 
-def seconds(function: Callable[[], Any], *, device: str = 'cpu') -> float:
+def measure_seconds(function: Callable[[], Any], *, device: str = 'cpu') -> float:
     """Time of one call: the wall clock's, or that between two events of a GPU."""
     if device == 'cpu':
         start = time.perf_counter()
@@ -102,7 +102,7 @@ def seconds(function: Callable[[], Any], *, device: str = 'cpu') -> float:
     return events[0].elapsed_time(events[1]) / 1000
 
 
-def peak_memory(function: Callable[[], Any], *, device: str = 'cpu') -> int:
+def measure_peak_memory(function: Callable[[], Any], *, device: str = 'cpu') -> int:
     """Bytes that ``function`` takes at most, beyond what is held before it.
 
     Of the process on a CPU (Linux), of PyTorch's allocator on a GPU.
@@ -120,13 +120,13 @@ def peak_memory(function: Callable[[], Any], *, device: str = 'cpu') -> int:
     return _status('VmHWM') - start
 
 
-def machine(device: str = 'cpu') -> str:
+def describe_machine(device: str = 'cpu') -> str:
     """What figures are measured on: GPU or processor, and PyTorch's version."""
-    name = processor() if device == 'cpu' else torch.cuda.get_device_name()
+    name = describe_processor() if device == 'cpu' else torch.cuda.get_device_name()
     return f'{name}, torch {torch.__version__}'
 
 
-def processor() -> str:
+def describe_processor() -> str:
     """Name of the machine's processor."""
     path = Path('/proc/cpuinfo')
     lines = path.read_text().splitlines() if path.exists() else []

@@ -8,25 +8,26 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from mmstan.benchmark.jobs import Job, read_system
 from mmstan.benchmark.learning import plan_system, train
-from mmstan.benchmark.own_process import figures_from_own_process, last_error
-from mmstan.benchmark.store import Costs, Job, digest
+from mmstan.benchmark.own_process import find_last_error, run_own_process
+from mmstan.benchmark.store import Costs
 
 
 def measure_in_own_process(job: Job) -> dict[str, float]:
     """The figures of one config, from a fresh process."""
     settings = json.dumps(asdict(job.settings))
     try:
-        return figures_from_own_process('-m', 'mmstan.benchmark.cost', job.config, settings)
+        return run_own_process('-m', 'mmstan.benchmark.cost', job.config, settings)
     except ValueError as error:
         raise ValueError(f'{job.config}: {error}') from error
 
 
 def measure_unchanged(job: Job) -> dict[str, float]:
     """The figures of one config, if nothing that it is made from changes meanwhile."""
-    before = digest(job.config)
+    before = job.system.digest
     figures = measure_in_own_process(job)
-    if digest(job.config) != before:
+    if read_system(job.config).digest != before:
         raise ValueError(f'{job.config}: it, or a module of yours, changed while it was measured')
     return figures
 
@@ -53,7 +54,7 @@ def run_training(configs: Sequence[str], seeds: list[int], folder: Path) -> Iter
                 train(config, seed, folder)
             except (ValueError, SystemExit) as error:
                 print(error, flush=True)
-                yield f'{config}: {last_error(str(error))}'
+                yield f'{config}: {find_last_error(str(error))}'
 
 
 def forget(

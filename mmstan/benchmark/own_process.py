@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 
-def figures_from_own_process(*arguments: str) -> dict[str, float]:
+def run_own_process(*arguments: str) -> dict[str, float]:
     """The JSON that is the last line of what a fresh Python process prints.
 
     Args:
@@ -20,11 +20,11 @@ def figures_from_own_process(*arguments: str) -> dict[str, float]:
     command = [sys.executable, '-W', 'ignore', *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise ValueError(last_error(done.stderr))
+        raise ValueError(find_last_error(done.stderr))
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def last_error(text: str) -> str:
+def find_last_error(text: str) -> str:
     """The line of a program's output that says why it failed."""
     lines = text.strip().splitlines() or ['killed']
     errors = [line for line in lines if re.match(r'error:|[\w.]*(Error|Exception)(:|$)', line)]

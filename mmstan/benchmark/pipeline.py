@@ -20,9 +20,9 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 
-from mmstan.benchmark.measure import seconds
-from mmstan.benchmark.videos import SPREAD, describe_videos, parts, stand_in
-from mmstan.config.checks import missing_data
+from mmstan.benchmark.measure import measure_seconds
+from mmstan.benchmark.videos import SPREAD, describe_videos, list_parts, replace_videos
+from mmstan.config.checks import find_missing_data
 from mmstan.datasets import set_epoch
 
 
@@ -70,8 +70,8 @@ def measure_pipeline(
 
 def _measure(loader: Any, clips: int, repeats: int) -> dict[str, Any]:
     reader, videos = describe_videos(loader.dataset)
-    rate = loader_rate(loader, clips, repeats)
-    times = seconds_by_transform(loader.dataset, clips, repeats)
+    rate = measure_loader(loader, clips, repeats)
+    times = time_transforms(loader.dataset, clips, repeats)
     total = sum(times.values())
     return dict(
         loader=rate,
@@ -90,15 +90,15 @@ def _data(cfg: Config, videos: Path | None) -> Iterator[ConfigDict]:
     loader = deepcopy(cfg.get('train_dataloader'))
     if not loader:
         raise ValueError(f'{cfg.filename} has no train_dataloader: give a config that trains')
-    missing = [path for key, path in missing_data(cfg, ('train',)) if key.startswith('train_')]
+    missing = [path for key, path in find_missing_data(cfg, ('train',)) if key.startswith('train_')]
     if missing and videos is None:
         raise FileNotFoundError(
-            f'{cfg.filename} needs {missing[0]}, which is not here: prepare the data as "Data '
-            'preparation" in the README says, or give --videos FOLDER for others in their place'
+            f'{cfg.filename} needs {missing[0]}, which is not here: prepare the data as '
+            'docs/data.md says, or give --videos FOLDER for others in their place'
         )
     with TemporaryDirectory() as folder:
         if videos is not None:
-            loader.dataset = stand_in(loader.dataset, videos, Path(folder))
+            loader.dataset = replace_videos(loader.dataset, videos, Path(folder))
         yield loader
 
 
@@ -115,22 +115,22 @@ def _endless(cfg: ConfigDict, workers: int | None) -> Any:
     return loader
 
 
-def loader_rate(loader: Any, clips: int, repeats: int) -> float:
+def measure_loader(loader: Any, clips: int, repeats: int) -> float:
     """Clips a second that an endless loader gives to someone who does nothing but wait."""
     size, turn = loader.batch_sampler.batch_size, max(loader.num_workers, 1)
     batches = turn * math.ceil(clips / (size * turn))  # workers' batches come at about one time
     stream = iter(loader)
-    times = [seconds(lambda: _exhaust(islice(stream, batches))) for _ in range(repeats + 1)]
+    times = [measure_seconds(lambda: _exhaust(islice(stream, batches))) for _ in range(repeats + 1)]
     return batches * size / statistics.median(times[1:])
 
 
-def seconds_by_transform(dataset: Any, clips: int, repeats: int) -> dict[str, float]:
+def time_transforms(dataset: Any, clips: int, repeats: int) -> dict[str, float]:
     """Seconds that a clip takes in each transform, and in what is around them (``'rest'``).
 
     The transforms of ``dataset`` are replaced by others that do the same and look at the clock.
     """
     spent: dict[str, float] = {}
-    for part in parts(dataset):
+    for part in list_parts(dataset):
         names, seen = map(_name, part.pipeline.transforms), Counter[str]()
         for i, name in enumerate(names):
             seen[name] += 1
@@ -140,7 +140,7 @@ def seconds_by_transform(dataset: Any, clips: int, repeats: int) -> dict[str, fl
     order, passes = cycle(indices.tolist()), []
     for _ in range(repeats + 1):
         spent.update(dict.fromkeys(spent, 0.0))
-        total = seconds(lambda: _exhaust(dataset[index] for index in islice(order, clips)))
+        total = measure_seconds(lambda: _exhaust(dataset[index] for index in islice(order, clips)))
         passes.append({**spent, 'rest': total - sum(spent.values())})
     return {name: statistics.median(x[name] for x in passes[1:]) / clips for name in passes[0]}
 
@@ -170,7 +170,7 @@ def _clocked(
     return call
 
 
-def verdict(pipeline_rate: float, appetite: float | None, *, one_process: float = 0) -> str:
+def judge_rates(pipeline_rate: float, appetite: float | None, *, one_process: float = 0) -> str:
     """Who waits for whom, and how many workers it takes.
 
     Args:

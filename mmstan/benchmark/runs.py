@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import pickle
 import re
 import shutil
 import subprocess
@@ -16,8 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from mmengine.config import Config
 
+from mmstan.compat.closed import read_plain_pickle
 from mmstan.config.paths import find_shipped
 
 Figures = Callable[[Path], dict[str, float]]
@@ -32,7 +32,7 @@ _ACCURACY = re.compile(r'Epoch\((?:val|test)\).*acc/top1: (\S+)')
 _RECALL = re.compile(r'Epoch\((?:val|test)\).* retrieval/t2v/R1: (\S+)')
 
 
-def progress(line: str) -> str | None:
+def show_progress(line: str) -> str | None:
     """What to show of a line of the log, if anything."""
     if match := _TRAINED.search(line):
         epoch, step, steps, eta, loss = match.groups()
@@ -52,18 +52,17 @@ def run(tool: str, *args: str) -> None:
     lines = []
     for line in process.stdout or ():
         lines.append(line)
-        if shown := progress(line):
+        if shown := show_progress(line):
             print('   ', shown, flush=True)
     if process.wait():
         raise SystemExit(''.join(lines[-40:]) + f'\n{" ".join(command)} failed')
 
 
 @contextmanager
-def locked(work_dir: Path) -> Iterator[None]:
+def lock_run(work_dir: Path) -> Iterator[None]:
     """Wait until no other process is in here with the same folder."""
     work_dir.parent.mkdir(parents=True, exist_ok=True)
-    with work_dir.with_name(f'{work_dir.name}.lock').open('w') as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with FileLock(work_dir.with_name(f'{work_dir.name}.lock')):
         yield
 
 
@@ -80,7 +79,7 @@ def train_and_test(
 
     Two processes with the same work dir wait for one another.
     """
-    with locked(work_dir):
+    with lock_run(work_dir):
         return _train_and_test(config, work_dir, *options, figures=figures)
 
 
@@ -88,13 +87,13 @@ def _train_and_test(
     config: Path, work_dir: Path, *options: str, figures: Figures | None
 ) -> dict[str, float]:
     result = work_dir / 'result.json'
-    what = fingerprint(config, *options)
+    what = fingerprint_run(config, *options)
     made_from = work_dir / 'made_from.txt'
     if not made_from.exists() or made_from.read_text() != what:
         shutil.rmtree(work_dir, ignore_errors=True)
         work_dir.mkdir(parents=True)
         made_from.write_text(what)
-    if not result.exists():
+    if (known := read_result(result)) is None:
         start = time.time()
         # What starts from another run's checkpoint cannot go on from its own too.
         resume = [] if any('load_from=' in option for option in options) else ['--resume']
@@ -102,43 +101,58 @@ def _train_and_test(
         seconds = time.time() - start
         dump = work_dir / 'predictions.pkl'
         where = ['--work-dir', str(work_dir), '--dump', str(dump)]
-        run('test.py', str(config), last_checkpoint(work_dir), *where)
-        found = (figures or recognition_figures)(work_dir)
-        result.write_text(json.dumps({**found, 'seconds': seconds}, indent=1) + '\n')
-    return json.loads(result.read_text())
+        run('test.py', str(config), find_last_checkpoint(work_dir), *where)
+        known = {**(figures or compute_recognition_figures)(work_dir), 'seconds': seconds}
+        written = result.with_suffix('.tmp')  # a file that is there is whole
+        written.write_text(json.dumps(known, indent=1) + '\n')
+        written.replace(result)
+    return known
 
 
-def last_checkpoint(work_dir: Path) -> str:
+def read_result(path: Path) -> dict[str, float] | None:
+    """The figures of a finished run, or None; a damaged file is said."""
+    if not path.exists():
+        return None
+    try:
+        figures = json.loads(path.read_text())
+        if not isinstance(figures, dict):
+            raise ValueError(f'a {type(figures).__name__}')
+    except ValueError as error:
+        print(f'{path} holds no figures ({error}): they are made again')
+        return None
+    return figures
+
+
+def find_last_checkpoint(work_dir: Path) -> str:
     """The newest checkpoint of a run."""
     return os.path.relpath((work_dir / 'last_checkpoint').read_text().strip())
 
 
-def recognition_figures(work_dir: Path) -> dict[str, float]:
+def compute_recognition_figures(work_dir: Path) -> dict[str, float]:
     """Accuracy among the eight classes, and among their four pairs of opposite directions."""
-    truth, predicted = predictions(work_dir)
+    truth, predicted = read_predictions(work_dir)
     return {
         'top-1': float(np.mean(truth == predicted)),
         'pair': float(np.mean(truth // 2 == predicted // 2)),
     }
 
 
-def retrieval_figures(work_dir: Path) -> dict[str, float]:
+def read_retrieval_figures(work_dir: Path) -> dict[str, float]:
     """What the last test logged, ``t2v/R1`` and so on."""
     logs = [log for log in work_dir.glob('*/*.json') if log.parent.name == log.stem]
     metrics = json.loads(max(logs).read_text().splitlines()[-1])
     return {key.removeprefix('retrieval/'): value for key, value in metrics.items()}
 
 
-def fingerprint(config: Path, *options: str) -> str:
+def fingerprint_run(config: Path, *options: str) -> str:
     """Everything that a result depends on, but the code: the config, its options, the data."""
     cfg = Config.fromfile(config)
     manifest = Path(cfg.data_root, 'manifest.json').read_text()
     return '\n'.join([cfg.pretty_text, ' '.join(options), manifest])
 
 
-def predictions(work_dir: Path) -> tuple[np.ndarray, np.ndarray]:
+def read_predictions(work_dir: Path) -> tuple[np.ndarray, np.ndarray]:
     """True and predicted classes of the test videos, in the annotation file's order."""
-    with (work_dir / 'predictions.pkl').open('rb') as file:
-        samples = pickle.load(file)
+    samples = read_plain_pickle(work_dir / 'predictions.pkl')
     truth = np.array([int(sample['gt_label']) for sample in samples])
     return truth, np.array([int(sample['pred_label']) for sample in samples])

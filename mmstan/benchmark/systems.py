@@ -21,7 +21,7 @@ SYSTEMS = (
 """Configs below ``configs`` that are compared by default."""
 
 
-def systems() -> list[str]:
+def list_systems() -> list[str]:
     """The configs that are compared by default."""
     found = {path for pattern in SYSTEMS for path in CONFIGS.glob(pattern)}
     found = {path for path in found if path.parts[-2] != 'quickstart'}

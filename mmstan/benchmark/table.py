@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from mmstan.visualization import TradeOff, trade_off_picture
+from mmstan.visualization import TradeOff, draw_trade_off
+from mmstan.wording import markdown_table
 
 KINDS = {'recognition': 'top-1', 'retrieval': 'R@1'}
 """Kinds of models and the figure that they are judged by on Moving Shapes."""
@@ -76,7 +77,7 @@ Rounds = Mapping[int, Mapping[str, float]]
 """What was measured in each round."""
 
 
-def cost_figures(rounds: Rounds, mean: Rounds, clips: int) -> dict[str, float | int | None]:
+def summarise_costs(rounds: Rounds, mean: Rounds, clips: int) -> dict[str, float | int | None]:
     """Fields of a :class:`Row`.
 
     Args:
@@ -108,7 +109,7 @@ def cost_figures(rounds: Rounds, mean: Rounds, clips: int) -> dict[str, float | 
     )
 
 
-def score_figures(scores: Sequence[float]) -> dict[str, float | int | None]:
+def summarise_scores(scores: Sequence[float]) -> dict[str, float | int | None]:
     """Fields of a :class:`Row`: mean and deviation of a score over seeds."""
     if not scores:
         return {}
@@ -144,12 +145,12 @@ def _read(text: str, kind: str) -> Any:
     return float(text) if text else None
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def format_rows(rows: Sequence[Row]) -> str:
     """A table for each kind of model and tower; dearest last."""
-    return '\n\n'.join(f'{_title(group)}\n\n{_table(group)}' for group in groups(rows))
+    return '\n\n'.join(f'{_title(group)}\n\n{_table(group)}' for group in group_rows(rows))
 
 
-def groups(rows: Sequence[Row]) -> list[list[Row]]:
+def group_rows(rows: Sequence[Row]) -> list[list[Row]]:
     """Rows of one kind and tower together, those with more multiply-adds behind."""
     found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
@@ -170,7 +171,7 @@ def _title(rows: Sequence[Row]) -> str:
 
 def _table(rows: Sequence[Row]) -> str:
     head = [*_HEAD, KINDS[rows[0].kind]]
-    lines = [f'| {" | ".join(head)} |', '|---' + '|---:' * (len(head) - 1) + '|']
+    lines = []
     for row in rows:
         cells = [
             f'`{row.system}`',
@@ -185,8 +186,8 @@ def _table(rows: Sequence[Row]) -> str:
             _cell(row.share and 100 * row.share, '.0f', ' %'),
             _score(row, most=max(other.seeds for other in rows)),
         ]
-        lines.append(f'| {" | ".join(cells)} |')
-    return '\n'.join(lines)
+        lines.append(cells)
+    return markdown_table(head, lines, align='l' + 'r' * (len(head) - 1))
 
 
 def _score(row: Row, *, most: int) -> str:
@@ -210,7 +211,7 @@ def write(rows: Sequence[Row], folder: Path) -> str:
         raise ValueError(f'machine={machines}: a table is of one machine with the same settings')
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(rows, folder / 'systems.csv')
-    text = f'{machines[0]}\n\n{markdown(rows)}\n'
+    text = f'{machines[0]}\n\n{format_rows(rows)}\n'
     (folder / 'systems.md').write_text(text)
     panels = [
         TradeOff(
@@ -222,9 +223,9 @@ def write(rows: Sequence[Row], folder: Path) -> str:
             ],
             KINDS[group[0].kind],
         )
-        for group in groups(rows)
+        for group in group_rows(rows)
     ]
     (folder / 'systems.png').unlink(missing_ok=True)
     if panels := [panel for panel in panels if panel.points]:
-        trade_off_picture(folder / 'systems.png', panels)
+        draw_trade_off(folder / 'systems.png', panels)
     return text

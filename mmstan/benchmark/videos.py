@@ -23,7 +23,7 @@ SPREAD = ('width', 'height', 'fps', 'seconds')
 _PROBED = 50  # videos that are opened for their sizes; all of Kinetics would take an hour
 
 
-def stand_in(dataset: ConfigDict, videos: Path, folder: Path) -> ConfigDict:
+def replace_videos(dataset: ConfigDict, videos: Path, folder: Path) -> ConfigDict:
     """A data set of the same kind and pipeline, of all ``videos``; its files go into ``folder``."""
     files = sorted(path for path in videos.rglob('*') if _is_video(path))
     if not files:
@@ -64,18 +64,18 @@ def _annotations(kind: type, names: Sequence[str]) -> tuple[str, str]:
     )
 
 
-def parts(dataset: Any) -> list[Any]:
+def list_parts(dataset: Any) -> list[Any]:
     """The data sets with a pipeline in ``dataset``: itself, or what it wraps."""
     if hasattr(dataset, 'pipeline'):
         return [dataset]
-    return [part for inner in wrapped(dataset) for part in parts(inner)]
+    return [part for inner in wrapped(dataset) for part in list_parts(inner)]
 
 
 def describe_videos(dataset: Any) -> tuple[str, dict[str, Any]]:
     """The readers of a data set's videos, and of the videos what :func:`measure_pipeline` says."""
-    owners = [(part, index) for part in parts(dataset) for index in range(len(part))]
+    owners = [(part, index) for part in list_parts(dataset) for index in range(len(part))]
     files = list(dict.fromkeys(part.get_data_info(index)['filename'] for part, index in owners))
-    transforms = [x for part in parts(dataset) for x in part.pipeline.transforms]
+    transforms = [x for part in list_parts(dataset) for x in part.pipeline.transforms]
     backend = next((x.backend for x in transforms if isinstance(x, ReadFrames)), None)
     probed, problem = files[:: len(files) // _PROBED + 1], ''
     sizes: list[tuple[float, ...]] = []

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mmstan.benchmark.measure import MultiplyAdds, count_multiply_adds
-from mmstan.config.checks import missing_data
+from mmstan.config.checks import find_missing_data
 from mmstan.config.walk import find
 from mmstan.models.heads.class_texts import ClassTexts
 from mmstan.models.towers import TextTower
 from mmstan.registry import MODELS
 
 
-def size_of_view(
+def find_view_size(
     cfg: Config, *, frames: int | None = None, size: int | None = None
 ) -> tuple[int, int]:
     """Frames and pixels of a side of one view, the test pipeline's unless they are given."""
@@ -61,7 +61,7 @@ def freeze(model: nn.Module, optim_wrapper: dict[str, Any]) -> None:
 
 def count_view(model: Any, clip: Tensor) -> tuple[MultiplyAdds, MultiplyAdds]:
     """Multiply-adds of a clip (1, 3, T, H, W): nominal, executed."""
-    view = view_of(model)
+    view = make_view(model)
     backbone, calls = model.backbone, []
     handle = backbone.register_forward_hook(lambda *_: calls.append(1))
     view(clip)  # features of class names are known from here on
@@ -82,21 +82,21 @@ def count_view(model: Any, clip: Tensor) -> tuple[MultiplyAdds, MultiplyAdds]:
     return MultiplyAdds(linear, executed.attention + every.attention - used.attention), executed
 
 
-def view_of(model: Any) -> Callable[[Tensor], Any]:
+def make_view(model: Any) -> Callable[[Tensor], Any]:
     """Clips (N, 3, T, H, W) -> scores, or the features that are compared with texts'."""
     if hasattr(model, 'encode_videos'):
         return model.encode_videos
     return lambda clip: model.extract_feat(clip[:, None], stage='head')
 
 
-def text_parts(model: nn.Module) -> list[nn.Module]:
+def find_text_parts(model: nn.Module) -> list[nn.Module]:
     """The text tower with what is learned beside it, where there is one."""
     return [part for part in model.modules() if isinstance(part, (ClassTexts, TextTower))]
 
 
 def use_stand_ins(cfg: Config, classes: int) -> None:
     """Give the model other names where the file of class names is not here."""
-    for key, path in list(missing_data(cfg, ())):
+    for key, path in list(find_missing_data(cfg, ())):
         if key.endswith('.class_names'):
             count = find(cfg.model.to_dict(), 'num_classes') or classes
             print(f'{path} is not here: {count} other names in its place')

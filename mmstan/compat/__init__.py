@@ -9,7 +9,7 @@ requirements.txt.
 import logging
 
 from mmstan.compat.amp import amp_without_gpu
-from mmstan.compat.checkpoints import checkpoints_of_runner
+from mmstan.compat.checkpoints import checkpoints_of_runner, strict_checkpoints
 from mmstan.compat.distributed import ddp_on_cpu, launchers_without_gpu
 from mmstan.compat.imports import (
     missing_drn,
@@ -18,6 +18,7 @@ from mmstan.compat.imports import (
     require_mmcv,
     vindlu_on_new_transformers,
 )
+from mmstan.compat.moved import import_moved_modules
 
 __all__ = ['active', 'apply']
 
@@ -25,7 +26,9 @@ _MENDS = (
     missing_drn,
     vindlu_on_new_transformers,
     removed_find_loader,
+    import_moved_modules,
     checkpoints_of_runner,
+    strict_checkpoints,
     launchers_without_gpu,
     ddp_on_cpu,
     amp_without_gpu,

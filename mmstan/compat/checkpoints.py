@@ -1,59 +1,42 @@
-"""MMEngine's checkpoints, loaded without unpickling arbitrary code."""
+"""MMEngine's checkpoints: loading one runs no code, and a misfit is an error."""
 
-import pickle
-import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+import io
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
-import numpy as np
-import torch
-from mmengine.logging import HistoryBuffer
-from torch.hub import load_state_dict_from_url
-from torch.serialization import get_safe_globals, safe_globals
+from mmengine.model import is_model_wrapper
+from mmengine.runner import BaseLoop, Runner
+from torch import nn
+from torch.hub import download_url_to_file, get_dir
 
-SafeGlobal = Callable | tuple[Callable, str]
-# The part of torch.load's many lines that says what it refused.
-_REFUSED = re.compile(r'(?<=GLOBAL )\S+|(?<=WeightsUnpickler error: )(?!.*GLOBAL).+')
+from mmstan.compat.closed import read_bytes, read_file
+from mmstan.compat.state_dicts import find_state_dict, fit_state, is_ours
 
-
-def history_buffer_method(owner: type, name: str) -> Callable:
-    """Answer for ``builtins.getattr`` in a checkpoint: HistoryBuffer's four statistics."""
-    if owner is HistoryBuffer and name in ('min', 'max', 'current', 'mean'):
-        return getattr(HistoryBuffer, name)
-    raise pickle.UnpicklingError(f'WeightsUnpickler error: getattr({owner!r}, {name!r})')
+load_file = read_file
 
 
-def runner_globals() -> Iterable[SafeGlobal]:
-    """List what MMEngine's Runner writes beside tensors: HistoryBuffers, made of numpy numbers.
+class Checkpoint(dict):
+    """A checkpoint that knows which file it is from.
 
-    Files written with NumPy 1 name ``numpy.core``, those with NumPy 2 ``numpy._core``; both load
-    with either.
-    """
-    reconstruct: Any = np.zeros(1).__reduce__()[0]
-    make_scalar: Any = np.float64(0).__reduce__()[0]
-    for core in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-        yield reconstruct, f'{core}._reconstruct'
-        yield make_scalar, f'{core}.scalar'
-    yield from (np.ndarray, np.dtype, HistoryBuffer)
-    yield history_buffer_method, 'builtins.getattr'
-    yield from {type(np.dtype(code)) for code in '?bBhHiIlLqQefd'}
-
-
-def load_file(path: str | Path, *, map_location: Any = None) -> Any:
-    """Load a checkpoint that holds tensors, plain values and what Runner writes.
+    Args:
+        content: What was read.
+        source: Name of the file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is cut off, or names anything else, which unpickling would run. Nothing
-            of it has run then.
+        ValueError: ``content`` is no dict.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f'checkpoint {path} does not exist')
-    with _safely(path):
-        return torch.load(path, map_location=map_location, weights_only=True)
+
+    def __init__(self, content: Any, source: str) -> None:
+        if not isinstance(content, Mapping):
+            raise ValueError(
+                f'checkpoint {source} holds a {type(content).__name__}, not a dict of tensors: '
+                'give one that torch.save wrote of a state dict'
+            )
+        super().__init__(content)
+        self.source = source
 
 
 def checkpoints_of_runner() -> bool:
@@ -76,43 +59,133 @@ def checkpoints_of_runner() -> bool:
 
 
 # MMEngine logs what follows `load_from_` in these names, and calls them (name, map_location).
-def load_from_local(filename: str, map_location: Any = None) -> Any:
+def load_from_local(filename: str, map_location: Any = None) -> Checkpoint:
     """Load a local file, see :func:`load_file`."""
-    return load_file(filename, map_location=map_location)
+    return Checkpoint(load_file(filename, map_location=map_location), str(filename))
 
 
-def load_from_ceph(filename: str, map_location: Any = None) -> Any:
-    """Load from object storage as MMEngine does, letting through what Runner writes."""
+def load_from_ceph(filename: str, map_location: Any = None) -> Checkpoint:
+    """Load from object storage."""
     from mmengine.runner import checkpoint
 
-    with _safely(filename):
-        return checkpoint.load_from_ceph(filename, map_location)
+    backend = checkpoint.get_file_backend(filename, backend_args={'backend': 'petrel'})
+    data = backend.get(filename)
+    content = read_bytes(io.BytesIO(data), filename, len(data), map_location)
+    return Checkpoint(content, filename)
 
 
-def load_url(url: str, *args: Any, **kwargs: Any) -> Any:
-    """Load from a URL as ``torch.hub`` does, letting through what Runner writes and no more."""
-    with _safely(url):
-        return load_state_dict_from_url(url, *args, **{**kwargs, 'weights_only': True})
+def load_url(
+    url: str,
+    model_dir: str | None = None,
+    map_location: Any = None,
+    progress: bool = True,
+    **kwargs: Any,
+) -> Checkpoint:
+    """Load from a URL, or from where ``torch.hub`` has put it already."""
+    folder = Path(model_dir or Path(get_dir(), 'checkpoints'))
+    path = folder / os.path.basename(urlparse(url).path)
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        download_url_to_file(url, str(path), progress=progress)
+    return Checkpoint(load_file(path, map_location=map_location), url)
 
 
-@contextmanager
-def _safely(source: str | Path) -> Iterator[None]:
-    """Let through what Runner writes; what is refused becomes one line that names its source."""
-    # What the user allowed for the whole process stays allowed afterwards.
-    already = get_safe_globals()
+def strict_checkpoints() -> bool:
+    """MMEngine 0.10.7 loads whatever fits of a checkpoint and goes on, be it nothing.
+
+    ``Runner``, ``load_checkpoint``, MMAction2's ``init_recognizer`` and the inferencers end in the
+    functions below, which only log what does not fit. Models with parts of mmstan are now loaded
+    whole or not at all, by whichever way; other models as before, but for those of
+    :func:`mmstan.apis.load.build_runner`.
+    """
+    from mmengine.runner import Runner, checkpoint
+
+    if Runner.load_checkpoint is load_checkpoint_of_runner:
+        return False
+    _upstream.update(
+        load_state_dict=checkpoint.load_state_dict,
+        _load_checkpoint_to_model=checkpoint._load_checkpoint_to_model,
+        load_checkpoint=Runner.load_checkpoint,
+        resume=Runner.resume,
+    )
+    # `load_checkpoint` calls the first; who imported that by its name ends in the second.
+    checkpoint._load_checkpoint_to_model = load_checkpoint_to_model
+    checkpoint.load_state_dict = load_state_dict
+    Runner.load_checkpoint = load_checkpoint_of_runner  # type: ignore[method-assign]
+    Runner.resume = resume_runner  # type: ignore[method-assign]
+    return True
+
+
+_upstream: dict[str, Any] = {}
+# What a run's state raises that is not one.
+_DAMAGED = (ArithmeticError, AttributeError, IndexError, RuntimeError, TypeError, ValueError)
+
+
+def load_checkpoint_to_model(model: nn.Module, checkpoint: Any, *args: Any, **kwargs: Any) -> Any:
+    """Load a checkpoint as MMEngine does, models with parts of mmstan whole or not at all."""
+    if not is_ours(model):
+        return _upstream['_load_checkpoint_to_model'](model, checkpoint, *args, **kwargs)
+    load_state_dict(model, checkpoint)
+    return checkpoint
+
+
+def load_state_dict(module: nn.Module, state_dict: Any, *args: Any, **kwargs: Any) -> None:
+    """Load a state dict as MMEngine does, models with parts of mmstan whole or not at all."""
+    model: Any = module.module if is_model_wrapper(module) else module
+    if not is_ours(model):
+        return _upstream['load_state_dict'](module, state_dict, *args, **kwargs)
+    source = getattr(state_dict, 'source', 'of another file')
+    state = find_state_dict(state_dict, source)
+    model.load_state_dict(fit_state(model, state, source=source))
+
+
+def load_checkpoint_of_runner(
+    runner: Runner, filename: str, map_location: Any = 'cpu', *args: Any, **kwargs: Any
+) -> Any:
+    """``Runner.load_checkpoint``; in training the config's ``allow_missing`` counts."""
+    from mmengine.runner.checkpoint import _load_checkpoint
+
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    if not is_ours(model) and not getattr(runner, 'whole_checkpoints', False):
+        return _upstream['load_checkpoint'](runner, filename, map_location, *args, **kwargs)
+    checkpoint = _load_checkpoint(filename, map_location=map_location)
+    # A runner's loops are dicts until they are needed.
+    trains = isinstance(runner._train_loop, BaseLoop) and not runner._resume
+    checkpoint['state_dict'] = fit_state(
+        model,
+        find_state_dict(checkpoint, filename),
+        source=filename,
+        allow_missing=runner.cfg.get('allow_missing') or () if trains else None,
+    )
+    runner.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+    model.load_state_dict(checkpoint['state_dict'])
+    runner._has_loaded = True
+    runner.logger.info(f'Load checkpoint from {filename}')
+    return checkpoint
+
+
+def resume_runner(runner: Runner, filename: str, *args: Any, **kwargs: Any) -> None:
+    """``Runner.resume``, of which every error names the file.
+
+    Raises:
+        ValueError: The file is damaged, or holds no state of a run.
+    """
     try:
-        with safe_globals([item for item in runner_globals() if item not in already]):
-            yield
-    except pickle.UnpicklingError as error:
-        found = _REFUSED.search(str(error))
+        _upstream['resume'](runner, filename, *args, **kwargs)
+    except KeyError as error:
         raise ValueError(
-            f'checkpoint {source} is refused for {found.group() if found else type(error)}: only '
-            "tensors, plain values and MMEngine's logs are loaded, since anything else could run "
-            'code; ask its author for the state dict alone'
-        ) from None
-    except (EOFError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and 'PytorchStreamReader' not in str(error):
+            f'checkpoint {filename} has no {error}: this run cannot go on from it, another one can '
+            'start from it (load_from)'
+        ) from error
+    except (
+        ArithmeticError,
+        AttributeError,
+        IndexError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        if str(filename) in str(error):
             raise
-        raise ValueError(
-            f'checkpoint {source} is cut off or not a checkpoint: fetch or write it again'
-        ) from None
+        reason = ' '.join(f'{type(error).__name__}: {error}'.split())[:300]
+        raise ValueError(f'checkpoint {filename} cannot be resumed: {reason}') from error

@@ -1,95 +1,72 @@
-"""A model's config with smaller towers, and what learns beside them of fitting widths."""
+"""A model's config with smaller towers, and fitting widths in the parts next to them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.config import ConfigDict
 
-from mmstan.config.walk import dicts
+from mmstan.config.walk import walk
+from mmstan.models.backbones import VideoBackbone
 from mmstan.models.sizes import Sizes
-from mmstan.models.towers.architecture import find_architecture
+from mmstan.models.towers.architecture import narrow_architecture
+from mmstan.registry import MODELS
 
 
-def narrow_model(model: ConfigDict, sizes: Sizes, *, pretrained: str | None = None) -> None:
+def narrow_model(model: ConfigDict, sizes: Sizes) -> None:
     """Change a recognizer's or retrieval model's config to ``sizes``.
+
+    Classes with a class method ``narrowed`` (towers, backbones, interactions) are asked for the
+    settings that change. In a neck, head or interaction the arguments ``dim``, ``width`` and
+    ``in_channels`` become the width of the features, ``heads`` the towers', ``num_frames`` the
+    clip's. ``init_from`` names a narrow tower where there are weights of one, else nothing.
 
     Args:
         model: The ``model`` of a config; it is changed.
-        sizes: Of the towers.
-        pretrained: Weights of such towers, None for none.
+        sizes: Sizes of the narrow form.
     """
-    joint, depth = sizes.joint, _depth(model.backbone.tower)
-    for node in list(dicts(model)):
-        kind = node.get('type')
-        if kind in ('mmstan.ImageTower', 'mmstan.TextTower'):
-            tower = _narrow(node['model'], node.get('pretrained'), sizes)
-            node.update(model=tower, pretrained=pretrained)
-        elif kind == 'mmstan.DiST':
-            node.update(width=sizes.width, temporal_width=sizes.width // 2)
-        elif kind == 'mmstan.STAdapter' and sizes.hidden:
-            node.update(hidden=sizes.hidden)
-        elif kind == 'mmstan.MMPretrainImageTower':  # depth and patches stay its own
-            node.vit.update(arch=_narrow_vit(node.vit.arch, sizes), init_cfg=None)
-            joint = sizes.width
-        elif kind == 'mmstan.EVL' and sizes.image_size:
-            node.update(image_size=sizes.image_size)
-        if kind == 'mmstan.EVL' or node.get('features') == 'clip':
-            joint = sizes.width  # features that are not projected
+    features = find_backbone(model).narrow_width(model.backbone, sizes)
+    for node in list(walk(model)):  # a backbone comes before its tower, whose depth it reads
+        cls = find_class(node.get('type'))
+        if hasattr(cls, 'narrowed'):
+            node.update(cls.narrowed(node, sizes))
         if isinstance(node.get('init_from'), dict):
-            start = node['init_from']
-            start.update(model=_narrow(start['model'], start.get('pretrained'), sizes))
-            node.update(init_from=dict(start, pretrained=pretrained) if pretrained else None)
-        if sizes.layers and 'levels' in node:
-            node.update(levels=_levels(node['levels'], depth, sizes.layers))
-    widths = dict(dim=joint, width=joint, in_channels=joint, heads=sizes.heads)
-    for part in joint_space_parts(model):
+            node.update(init_from=_narrow_start(node['init_from'], sizes))
+    widths = dict(dim=features, width=features, in_channels=features, heads=sizes.heads)
+    if sizes.frames:
+        widths.update(num_frames=sizes.frames)
+    for part in list_joint_parts(model):
         part.update({key: value for key, value in widths.items() if key in part})
 
 
-def joint_space_parts(model: ConfigDict) -> Iterator[ConfigDict]:
-    """Neck, head and interaction, which stand in the joint space."""
+def find_class(kind: Any) -> Any:
+    """The class that a config's ``type`` means among models; None where no model has the name."""
+    if not isinstance(kind, str):
+        return kind
+    try:
+        return MODELS.get(kind)
+    except RuntimeError:
+        return None
+
+
+def find_backbone(model: Mapping[str, Any]) -> type[VideoBackbone]:
+    """The class of a model's backbone; of foreign backbones the contract, with its defaults."""
+    cls = find_class((model.get('backbone') or {}).get('type'))
+    return cls if isinstance(cls, type) and issubclass(cls, VideoBackbone) else VideoBackbone
+
+
+def list_joint_parts(model: ConfigDict) -> Iterator[ConfigDict]:
+    """Configs of neck, head and interaction, which work in the joint space."""
     heads = [model[key] for key in ('head', 'cls_head') if model.get(key)]
     for part in (model.get('neck'), *heads, *(head.get('interaction') for head in heads)):
         if part:
             yield part
 
 
-def _depth(tower: ConfigDict) -> int:
-    if 'vit' in tower:
-        return int(_vit_sizes(tower.vit.arch)['num_layers'])
-    return int(find_architecture(tower.model, tower.get('pretrained')).vision_cfg['layers'])
-
-
-def _levels(levels: Sequence[int | None], depth: int, layers: int) -> tuple[int | None, ...]:
-    """Levels of ``depth`` blocks -> those of ``layers`` that are as far from the last one.
-
-    >>> _levels((9, 10, 11, 12), 12, 4), _levels((3, 6, 9, 12), 12, 4), _levels((9, None), 12, 4)
-    ((1, 2, 3, 4), (1, 4), (1, None))
-    """
-    found = [level if level is None else max(1, level - depth + layers) for level in levels]
-    return tuple(x for i, x in enumerate(found) if x is None or x not in found[:i])
-
-
-def _narrow(model: str | dict[str, Any], pretrained: str | None, sizes: Sizes) -> dict[str, Any]:
-    arch = find_architecture(model, pretrained)
-    vision = dict(arch.vision_cfg, width=sizes.width, head_width=sizes.width // sizes.heads)
-    for key in ('layers', 'image_size', 'patch_size'):
-        vision[key] = getattr(sizes, key) or vision[key]
-    if vision.get('attentional_pool'):
-        vision['attn_pooler_heads'] = sizes.heads
-    text = dict(arch.text_cfg, width=sizes.width, heads=sizes.heads, layers=sizes.text_layers)
-    return dict(embed_dim=sizes.joint, vision_cfg=vision, text_cfg=text, quick_gelu=arch.quick_gelu)
-
-
-def _narrow_vit(arch: str | dict[str, Any], sizes: Sizes) -> dict[str, Any]:
-    width = sizes.width
-    narrow = dict(embed_dims=width, num_heads=sizes.heads, feedforward_channels=4 * width)
-    return {**_vit_sizes(arch), **narrow}
-
-
-def _vit_sizes(arch: str | dict[str, Any]) -> dict[str, Any]:
-    from mmpretrain.models.backbones import VisionTransformer  # which takes seconds
-
-    return VisionTransformer.arch_zoo[arch] if isinstance(arch, str) else arch
+def _narrow_start(start: Mapping[str, Any], sizes: Sizes) -> dict[str, Any] | None:
+    """``init_from`` with a narrow text tower; None where there are no weights of one."""
+    if sizes.pretrained is None:
+        return None
+    model = narrow_architecture(start['model'], start.get('pretrained'), sizes)
+    return dict(start, model=model, pretrained=sizes.pretrained)

@@ -13,20 +13,20 @@ from mmengine.config import Config
 from mmstan import registry
 
 
-def custom_imports(cfg: Config) -> list[str]:
+def list_custom_imports(cfg: Config) -> list[str]:
     """The modules that a config's ``custom_imports`` names."""
     imports = (cfg.get('custom_imports') or {}).get('imports', [])
     return [imports] if isinstance(imports, str) else list(imports)
 
 
-def own_sources(cfg: Config) -> list[str]:
+def read_own_sources(cfg: Config) -> list[str]:
     """The source texts of the user's modules that ``custom_imports`` names, and that these import.
 
     Whether a result is still that of the config cannot be told from the config alone. Neither
     mmstan's nor installed modules count.
     """
     found: dict[Path, str] = {}
-    waiting = custom_imports(cfg)  # which Config.fromfile has imported
+    waiting = list_custom_imports(cfg)  # which Config.fromfile has imported
     while waiting:
         module = sys.modules.get(waiting.pop())
         path = Path(getattr(module, '__file__', None) or '')

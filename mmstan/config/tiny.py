@@ -7,14 +7,15 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 
 from mmstan.config.narrow import narrow_model
-from mmstan.config.walk import dicts
+from mmstan.config.types import name_types
+from mmstan.config.walk import walk
 from mmstan.datasets.moving_shapes import CLASS_NAMES, Task, generate
 from mmstan.models.sizes import Sizes
 
 _SIZES = Sizes(width=32, heads=2, joint=16, text_layers=1)
 
 
-def shrink(cfg: Config, *, data: str | Path = 'data/moving_shapes') -> Config:
+def make_tiny(cfg: Config, *, data: str | Path = 'data/moving_shapes') -> Config:
     """Narrow the towers of ``cfg`` and point it to the tiny Moving Shapes, for one short epoch.
 
     Depth, patch and image size, text length and pipelines stay, so that levels and grids are those
@@ -24,6 +25,7 @@ def shrink(cfg: Config, *, data: str | Path = 'data/moving_shapes') -> Config:
         cfg: A recognition or retrieval config; it is changed.
         data: Where Moving Shapes lie, rendered if need be.
     """
+    name_types(cfg)
     task: Task = 'retrieval' if cfg.model.type == 'mmstan.VideoTextModel' else 'recognition'
     folder = generate(data, size='tiny', tasks=[task]) / task
     narrow_model(cfg.model, _SIZES)
@@ -64,7 +66,7 @@ def _epic_csv(folder: Path, name: str) -> Path:
 
 def set_classes(model: ConfigDict, names: Path) -> None:
     """Classify motions, ``names``, also where only their number is asked for (linear heads)."""
-    for node in dicts(model):
+    for node in walk(model):
         if 'class_names' in node:
             node.update(class_names=str(names), num_classes=None)
         elif 'num_classes' in node:

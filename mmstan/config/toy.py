@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 from torch import Tensor
 
-from mmstan.config.narrow import joint_space_parts, narrow_model
-from mmstan.config.sources import custom_imports
+from mmstan.config.narrow import narrow_model
+from mmstan.config.sources import list_custom_imports
 from mmstan.config.tiny import set_classes
-from mmstan.config.walk import dicts
+from mmstan.config.types import name_types
 from mmstan.models.sizes import Sizes
 
 SIZES = Sizes(
@@ -25,12 +26,11 @@ SIZES = Sizes(
     image_size=32,
     patch_size=8,
     hidden=32,
+    sharpness=10.0,
 )
-SHARPNESS = 10.0
-"""Of Mug; its own 100 is for CLIP's features, as a head's scale of 100 is."""
 
 
-def toy_run(
+def make_toy(
     cfg: Config, base: Config, *, pretrained: str | None = None, epochs: int | None = None
 ) -> Config:
     """The run of ``base`` with the method of ``cfg``.
@@ -42,26 +42,28 @@ def toy_run(
     Args:
         cfg: A recognition or retrieval config.
         base: A config of Moving Shapes for the same kind of model.
-        pretrained: Weights of the toy towers (:func:`towers_of`), None for random ones.
+        pretrained: Weights of the toy towers (:func:`take_towers`), None for random ones.
         epochs: The budget, ``base``'s by default.
 
     Raises:
         ValueError: The two are of different kinds, or the image tower is not one of open_clip's.
     """
-    model, run = deepcopy(cfg.model), deepcopy(base)
+    cfg, run = deepcopy(cfg), deepcopy(base)
+    name_types(cfg)
+    model = cfg.model
     if model.type != base.model.type:
         raise ValueError(f'{cfg.filename}: its model is a {model.type}, not a {base.model.type}')
     require_image_tower(cfg)
-    narrow_model(model, SIZES, pretrained=pretrained)
     model.data_preprocessor = deepcopy(base.model.data_preprocessor)
-    _set_frames(model, base.train_dataloader.dataset.pipeline[0].sampler.num_frames)
+    frames = base.train_dataloader.dataset.pipeline[0].sampler.num_frames
+    narrow_model(model, replace(SIZES, frames=frames, pretrained=pretrained))
     _set_scales(model, base.model)
     if 'text_length' in model:
         model.text_length = base.model.text_length
     if 'class_names' in base:
         set_classes(model, Path(base.class_names))
     run._cfg_dict['model'] = model  # in the place of base's, not merged into it
-    imports = dict.fromkeys([*custom_imports(base), *custom_imports(cfg)])
+    imports = dict.fromkeys([*list_custom_imports(base), *list_custom_imports(cfg)])
     run.custom_imports = dict(imports=list(imports), allow_failed_imports=False)
     if epochs and epochs != run.train_cfg.max_epochs:
         _set_epochs(run, epochs)
@@ -75,10 +77,11 @@ def require_image_tower(cfg: Config) -> None:
         raise ValueError(f'{cfg.filename}: model.backbone.tower is not a mmstan.ImageTower')
 
 
-def towers_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def take_towers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The towers in a checkpoint's ``state_dict``, under the names of open_clip's weights files.
 
-    >>> list(towers_of({'backbone.tower.visual.proj': 0, 'text_tower.text.cls_emb': 0, 'neck': 0}))
+    >>> names = ['backbone.tower.visual.proj', 'text_tower.text.cls_emb', 'neck']
+    >>> list(take_towers(dict.fromkeys(names, 0)))
     ['visual.proj', 'text.cls_emb']
     """
     found = {}
@@ -88,23 +91,12 @@ def towers_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
-def _set_frames(model: ConfigDict, frames: int) -> None:
-    """What has a table over time has one of so many frames."""
-    for part in (model.backbone, *joint_space_parts(model)):
-        if part and (part.type == 'mmstan.DiST' or 'num_frames' in part):
-            gamma = part.get('gamma', 2) if part.type == 'mmstan.DiST' else 1
-            part.num_frames = frames // gamma
-
-
 def _set_scales(model: ConfigDict, base: ConfigDict) -> None:
     """Temperatures for CLIP's features become those for the toy's."""
     name, scale = ('head', 'scale') if 'head' in model else ('cls_head', 'logit_scale')
     head = model[name]
     if head.get(scale, 100.0) == 100.0 and ('text_tower' in head or name == 'head'):
         head[scale] = base[name][scale]  # not of a linear layer, which has none
-    for node in dicts(model):
-        if node.get('type') == 'mmstan.Mug':
-            node.update(sharpness=SHARPNESS)
 
 
 def _set_epochs(run: Config, epochs: int) -> None:

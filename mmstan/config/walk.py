@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.config import ConfigDict
 
 
-def named_dicts(node: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def walk_named(node: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every dict in a config, with the keys that lead to it."""
     if isinstance(node, Mapping):
         yield where, node
@@ -16,16 +16,16 @@ def named_dicts(node: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]
         return
     items = node.items() if isinstance(node, Mapping) else enumerate(node)
     for key, value in items:
-        yield from named_dicts(value, f'{where}.{key}' if where else str(key))
+        yield from walk_named(value, f'{where}.{key}' if where else str(key))
 
 
-def dicts(node: Any) -> Iterator[ConfigDict]:
+def walk(node: Any) -> Iterator[ConfigDict]:
     """Every dict in a part of a config."""
     if isinstance(node, dict):
         yield node
     if isinstance(node, (dict, list, tuple)):
         for child in node.values() if isinstance(node, dict) else node:
-            yield from dicts(child)
+            yield from walk(child)
 
 
 def find(node: Any, key: str) -> Any:

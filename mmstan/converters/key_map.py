@@ -1,7 +1,7 @@
-"""One declarative name map a source: foreign state dicts -> ours, and back.
+"""One declarative name map for each source: foreign state dicts -> ours, and back.
 
-A map is a list of :class:`Entry`. ``{i}``, ``{j}`` in a name stand for numbers and mean the same
-number on both sides.
+A map is a list of :class:`Entry`. ``{i}`` and ``{j}`` in a name are placeholders of numbers, the
+same number on both sides.
 """
 
 from __future__ import annotations
@@ -14,15 +14,31 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from mmstan.wording import name_a_few
+
+
+class KeysDiffer(ValueError):
+    """A state dict has other names than a map.
+
+    Args:
+        message: Counts and names the differences.
+        alike: Share of all names that both have.
+    """
+
+    def __init__(self, message: str, alike: float) -> None:
+        super().__init__(message)
+        self.alike = alike
+
 
 @dataclass(frozen=True)
 class Entry:
     """Names that mean the same tensor.
 
     Attributes:
-        theirs: Name in the foreign file; several where ours is theirs stacked along dimension 0.
+        theirs: Name in the foreign file; several names if our tensor is theirs stacked along
+            dimension 0.
         ours: Name in mmstan.
-        op: ``'transpose'`` where one is the other transposed.
+        op: ``'transpose'`` if one tensor is the other transposed.
     """
 
     theirs: str | tuple[str, ...]
@@ -39,13 +55,13 @@ def to_ours(state: Mapping[str, Tensor], entries: Iterable[Entry]) -> dict[str, 
     """A foreign state dict under our names.
 
     Raises:
-        ValueError: Names every tensor that is missing, and every one that the map does not know.
+        KeysDiffer: Names every tensor that is missing, and every one that the map does not know.
     """
     entries = list(entries)
     _refuse_difference(state, [name for e in entries for name in e.sources])
     out: dict[str, Tensor] = {}
     for entry in entries:
-        for numbers in _matches(entry.sources[0], state):
+        for numbers in _find_matches(entry.sources[0], state):
             parts = [state[name.format(**numbers)] for name in entry.sources]
             tensor = torch.cat(parts) if len(parts) > 1 else parts[0]
             out[entry.ours.format(**numbers)] = _apply(entry.op, tensor)
@@ -62,7 +78,7 @@ def to_theirs(state: Mapping[str, Tensor], entries: Iterable[Entry]) -> dict[str
     _refuse_difference(state, [e.ours for e in entries])
     out: dict[str, Tensor] = {}
     for entry in entries:
-        for numbers in _matches(entry.ours, state):
+        for numbers in _find_matches(entry.ours, state):
             tensor = _apply(entry.op, state[entry.ours.format(**numbers)])
             several = len(entry.sources) > 1
             parts = tensor.chunk(len(entry.sources)) if several else (tensor,)  # or a scalar
@@ -71,7 +87,7 @@ def to_theirs(state: Mapping[str, Tensor], entries: Iterable[Entry]) -> dict[str
     return out
 
 
-def with_prefixes(entries: Iterable[Entry], *, theirs: str, ours: str) -> list[Entry]:
+def add_prefixes(entries: Iterable[Entry], *, theirs: str, ours: str) -> list[Entry]:
     """The same entries with a prefix on either side."""
     return [
         Entry(tuple(theirs + name for name in entry.sources), ours + entry.ours, entry.op)
@@ -79,7 +95,7 @@ def with_prefixes(entries: Iterable[Entry], *, theirs: str, ours: str) -> list[E
     ]
 
 
-def _matches(template: str, state: Mapping[str, Tensor]) -> list[dict[str, str]]:
+def _find_matches(template: str, state: Mapping[str, Tensor]) -> list[dict[str, str]]:
     """The numbers for which ``template`` names a tensor of ``state``."""
     pattern = re.sub(r'\\{(\w)\\}', r'(?P<\1>\\d+)', re.escape(template))
     found = (re.fullmatch(pattern, name) for name in state)
@@ -91,21 +107,22 @@ def _apply(op: str, tensor: Tensor) -> Tensor:
 
 
 def _refuse_difference(state: Mapping[str, Tensor], templates: Sequence[str]) -> None:
-    """Raise unless ``state`` has exactly the names that ``templates`` stand for.
+    """Raise unless ``state`` has exactly the names that ``templates`` match.
 
-    How many layers there are is read from ``state``: all of a layer's tensors must be there.
+    The numbers of layers are read from ``state``; a layer must have all of its tensors.
     """
     layers: dict[str, list[dict[str, str]]] = {}
     for template in templates:
+        # Templates with the same beginning belong to the same layers.
         found = layers.setdefault(template.split('{')[0], [])
-        found += [numbers for numbers in _matches(template, state) if numbers not in found]
+        found += [numbers for numbers in _find_matches(template, state) if numbers not in found]
     expected = {
         template.format(**numbers)
         for template in templates
         for numbers in (layers[template.split('{')[0]] if '{' in template else [{}])
     }
     differences = [
-        f'{len(names)} tensors {what}: {_shorten(sorted(names))}'
+        f'{len(names)} tensors {what}: {name_a_few(sorted(names), most=12)}'
         for what, names in (
             ('missing', expected - state.keys()),
             ('left over', state.keys() - expected),
@@ -113,9 +130,5 @@ def _refuse_difference(state: Mapping[str, Tensor], templates: Sequence[str]) ->
         if names
     ]
     if differences:
-        raise ValueError('; '.join(differences))
-
-
-def _shorten(names: Sequence[str], most: int = 12) -> str:
-    more = f', and {len(names) - most} more' if len(names) > most else ''
-    return ', '.join(names[:most]) + more
+        alike = len(expected & state.keys()) / len(expected | state.keys())
+        raise KeysDiffer('; '.join(differences), alike)

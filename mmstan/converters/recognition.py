@@ -8,6 +8,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from mmstan.converters.systems import register_converter
+from mmstan.wording import name_a_few
 
 _SCALE = 'head.logit_scale'
 _TEXT_TOWER = 'cls_head.texts.tower.'
@@ -21,34 +22,34 @@ _OTHERS = [  # prefixes in retrieval and in recognition
 def from_released(
     state: Mapping[str, Tensor], *, text_tower: str = 'text_tower.'
 ) -> dict[str, Tensor]:
-    """A ``VideoTextModel``'s state dict as that of a ``Recognizer3D`` with a ``TextHead``.
+    """State dict of a ``VideoTextModel`` -> of a ``Recognizer3D`` with a ``TextHead``.
 
-    A learned scale is left out: ``TextHead`` takes it as an argument. What it was is logged.
+    A learned scale is left out and its value logged: ``TextHead`` takes it as an argument.
 
     Args:
         state: The state dict of the retrieval model.
-        text_tower: Where the retrieval model keeps its text tower.
+        text_tower: Prefix of the retrieval model's text tower.
 
     Raises:
-        ValueError: There is no text tower, or tensors that a retrieval model does not have.
+        ValueError: There is no text tower, or there are tensors that no retrieval model has.
     """
     if _SCALE in state:
         scale = float(state[_SCALE].exp())
         print_log(f'logit_scale={scale:.1f}, to be given to TextHead, is left out', 'current')
     kept = {name: tensor for name, tensor in state.items() if name != _SCALE}
-    return _renamed(kept, [(text_tower, _TEXT_TOWER), *_OTHERS])
+    return _rename(kept, [(text_tower, _TEXT_TOWER), *_OTHERS])
 
 
 def to_released(
     state: Mapping[str, Tensor], *, text_tower: str = 'text_tower.'
 ) -> dict[str, Tensor]:
-    """The other way round, for retrieval that starts from a recognition model."""
+    """The inverse of :func:`from_released`, for retrieval that starts from a recognition model."""
     pairs = [(_TEXT_TOWER, text_tower), *((ours, theirs) for theirs, ours in _OTHERS)]
-    return _renamed(state, pairs)
+    return _rename(state, pairs)
 
 
-def _renamed(state: Mapping[str, Tensor], prefixes: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
-    """``state`` with new prefixes in the place of old ones; the text tower's comes first."""
+def _rename(state: Mapping[str, Tensor], prefixes: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
+    """Replace old prefixes of names by new ones; the first pair is the text tower's."""
     renamed = {
         new + name.removeprefix(old): tensor
         for name, tensor in state.items()
@@ -57,11 +58,13 @@ def _renamed(state: Mapping[str, Tensor], prefixes: Sequence[tuple[str, str]]) -
     }
     text = prefixes[0][0]
     if not any(name.startswith(text) for name in state):
-        raise ValueError(f'there is no text tower, {text}*, among {sorted(state)[:3]}, ...')
+        raise ValueError(
+            f'there is no text tower, {text}*, among {name_a_few(sorted(state), most=3)}'
+        )
     if len(renamed) < len(state):
         known = tuple(old for old, _ in prefixes)
         others = sorted(name for name in state if not name.startswith(known))
-        raise ValueError(f'{len(others)} tensors left over: {", ".join(others[:5])}')
+        raise ValueError(f'{len(others)} tensors left over: {name_a_few(others)}')
     return renamed
 
 

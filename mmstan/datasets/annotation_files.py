@@ -1,21 +1,22 @@
-"""Reading the kinds of files in which data sets are distributed: lists, tables, JSON, pickles."""
+"""Reading the kinds of files in which data sets are distributed, and what they hold."""
 
 from __future__ import annotations
 
-import csv
-import io
-import pickle
-from collections import OrderedDict, defaultdict
-from typing import Any
+import os
+import unicodedata
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
-import numpy as np
-from mmengine.fileio import exists, get, get_text, list_from_file, load
+from mmengine.fileio import exists
+from mmengine.utils import is_abs
 
-_ENCODING = 'utf-8-sig'  # UTF-8, also with the mark that spreadsheet programs put first
+from mmstan.text_files import Repeated, Row, TextFile, has_control_characters, show
+
+_T = TypeVar('_T')
 
 
-def check_file(argument: str, path: str) -> str:
-    """``path``, given that it is there.
+def open_annotations(argument: str, path: str) -> TextFile:
+    """The file that ``argument`` of a data set names.
 
     Raises:
         ValueError: ``argument`` is not set.
@@ -25,86 +26,169 @@ def check_file(argument: str, path: str) -> str:
         raise ValueError(f"{argument}='' must name a file; the class says which")
     if not exists(path):
         raise FileNotFoundError(
-            f'{argument}={path!r} does not exist; prepare the data as the README says under data '
-            f'preparation, or set {argument} (relative to data_root) to where it is'
+            f'{argument}={path!r} does not exist; prepare the data as docs/data.md '
+            f'says, or set {argument} (relative to data_root) to where it is'
         )
-    return path
-
-
-def read_json(argument: str, path: str) -> Any:
-    """What the JSON file of ``argument`` holds; errors as for :func:`check_file`."""
-    return load(check_file(argument, path), file_format='json')
-
-
-def read_lines(argument: str, path: str) -> list[str]:
-    """The lines that are not blank, without line ends; errors as for :func:`check_file`."""
-    return [line for line in list_from_file(check_file(argument, path), encoding=_ENCODING) if line]
-
-
-def read_csv(argument: str, path: str) -> list[dict[str, str]]:
-    """The rows of a table with a header that has a column ``video_id``.
-
-    Raises:
-        ValueError: it has not; others as for :func:`check_file`.
-    """
-    text = get_text(check_file(argument, path), encoding=_ENCODING)
-    table = csv.DictReader(io.StringIO(text, newline=''))
-    if 'video_id' not in (table.fieldnames or ()):
-        raise ValueError(
-            f'{argument}={path!r} must have a column video_id, not {table.fieldnames}: give the '
-            'split as it is distributed'
-        )
-    return list(table)
+    return TextFile(argument, path)
 
 
 def read_names(argument: str, path: str) -> list[str]:
-    """The videos of a split: a .csv with the column video_id, a .json list, or a line a video."""
-    if path.endswith('.csv'):
-        return [row['video_id'].strip() for row in read_csv(argument, path)]
-    if path.endswith('.json'):
-        names = read_json(argument, path)
-        if not isinstance(names, list):
-            raise ValueError(
-                f'{argument}={path!r} must hold a list of videos, not a {type(names).__name__}: '
-                'a file of captions is given as ann_file'
-            )
-        return [str(name) for name in names]
-    return [line.strip() for line in read_lines(argument, path)]
-
-
-def read_pickle(argument: str, path: str) -> Any:
-    """A pickle of plain containers, text and numbers, Python 2's included; nothing else is built.
+    """The videos of a split: a .csv with the column video_id, a .json list, or a line a video.
 
     Raises:
-        ValueError: it holds anything else, which could run code; others as for :func:`check_file`.
+        ValueError: It is of another form; others as for :func:`open_annotations`.
     """
-    data = get(check_file(argument, path))
-    try:
-        return _PlainUnpickler(io.BytesIO(data), encoding='latin1').load()
-    except Exception as error:
-        raise ValueError(
-            f'{argument}={path!r} must be a pickle of plain dicts, lists, text and numbers: '
-            f'{error}; give the file as it is distributed'
-        ) from error
+    file = open_annotations(argument, path)
+    if path.endswith('.csv'):
+        return [read_video_id(file, row) for row in file.read_table('video_id')]
+    if path.endswith('.json'):
+        names = file.read_json()
+        if not isinstance(names, list):
+            raise file.error(
+                f'it must hold a list of videos, not {_article(names)}: a file of captions is '
+                'given as ann_file'
+            )
+        return [check_id(file, name) for name in names]
+    return [check_id(file, text, line) for line, text in file.read_lines()]
 
 
-_NUMPY_SCALAR = np.int64(0).__reduce__()[0]
-_ALLOWED = {
-    ('builtins', 'list'): list,
-    ('builtins', 'dict'): dict,
-    ('collections', 'OrderedDict'): OrderedDict,
-    ('collections', 'defaultdict'): defaultdict,
-    ('numpy', 'dtype'): np.dtype,
-    ('numpy.core.multiarray', 'scalar'): _NUMPY_SCALAR,  # before NumPy 2
-    ('numpy._core.multiarray', 'scalar'): _NUMPY_SCALAR,
-}
+def read_video_id(file: TextFile, row: Row) -> str:
+    """The ``video_id`` of a row; ValueError where it has none."""
+    return check_id(file, row.fields['video_id'], row.line)
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """A pickle names the functions that it calls; these are the harmless ones."""
+def check_id(file: TextFile, name: Any, line: int | None = None) -> str:
+    """``name`` as the id of a video, in normal form C, so that those of two files meet.
 
-    def find_class(self, module: str, name: str) -> Any:
-        module = {'__builtin__': 'builtins'}.get(module, module)  # Python 2
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f'it asks for {module}.{name}')
-        return _ALLOWED[module, name]
+    Args:
+        file: Where it was read.
+        name: A string, or the number of a video.
+        line: Where in the file.
+
+    Raises:
+        ValueError: It is another thing, is empty or has control characters.
+    """
+    if isinstance(name, int) and not isinstance(name, bool):
+        name = str(name)
+    if not isinstance(name, str) or not name.strip() or has_control_characters(name):
+        line = line or (file.line_of(name) if isinstance(name, str) and name.strip() else None)
+        raise file.error(f'{show(name)} must be the name of a video', line=line)
+    return normalise(name.strip())
+
+
+def normalise(name: str) -> str:
+    """Unicode's normal form C: an accent is a part of its letter, whichever system wrote it."""
+    return name if name.isascii() else unicodedata.normalize('NFC', name)
+
+
+def check_captions(file: TextFile, video: str, captions: Any) -> list[str]:
+    """The captions of a video, stripped.
+
+    Args:
+        file: Where they were read.
+        video: Whose they are.
+        captions: A text, a list of texts, or these of a repeated key, which are joined.
+
+    Raises:
+        ValueError: They are anything else.
+    """
+    if isinstance(captions, Repeated):
+        several = [check_captions(file, video, part) for part in captions]
+        return list(dict.fromkeys(text for texts in several for text in texts))
+    texts = [captions] if isinstance(captions, str) else captions
+    if not isinstance(texts, (list, tuple)):
+        raise file.error(
+            f'the captions of {show(video)} must be a text or a list of texts, not '
+            f'{show(captions)}',
+            line=file.line_of(video),
+        )
+    for text in texts:
+        if not isinstance(text, str) or has_control_characters(text):
+            raise file.error(
+                f'a caption of {show(video)} must be a text, not {show(text)}',
+                line=file.line_of(video),
+            )
+    return [text.strip() for text in texts]
+
+
+def merge_captions(file: TextFile, given: Mapping[str, Any]) -> tuple[dict[str, list[str]], int]:
+    """The captions of each video that are not empty, and how many are empty.
+
+    Those of two normal forms of a name are joined.
+
+    Args:
+        file: Where they were read.
+        given: Captions by video, for :func:`check_captions`.
+
+    Raises:
+        ValueError: A name or a caption is none.
+    """
+    captions: dict[str, list[str]] = {}
+    empty = 0
+    for name, texts in given.items():
+        texts = check_captions(file, name, texts)
+        empty += texts.count('')
+        texts = [text for text in texts if text]
+        video = check_id(file, name)
+        if video in captions:
+            texts = captions[video] + [text for text in texts if text not in captions[video]]
+        captions[video] = texts
+    return captions, empty
+
+
+def check_kind(file: TextFile, value: Any, kind: type[_T], wanted: str) -> _T:
+    """``value``, given that it is a ``kind``; else a ValueError that says what was ``wanted``."""
+    if not isinstance(value, kind):
+        raise file.error(f'it must hold {wanted}, not {_article(value)}: {show(value)}')
+    return value
+
+
+def get_list(file: TextFile, entry: Any, key: str, place: str) -> list[Any]:
+    """``entry[key]``, given that it is a list; else a ValueError with the entry's ``place``."""
+    found = entry.get(key) if isinstance(entry, Mapping) else None
+    if not isinstance(found, list):
+        raise file.error(f'{place} must be an object with a list {key!r}, and is {show(entry)}')
+    return found
+
+
+def group_captions(file: TextFile, entries: Any, name: str, text: str) -> dict[str, list[str]]:
+    """Captions by video, of a list of objects in JSON.
+
+    Args:
+        file: Where they were read.
+        entries: The list.
+        name: The key of the video in each object.
+        text: The key of the caption.
+
+    Raises:
+        ValueError: One is no such object.
+    """
+    captions: dict[str, list[str]] = {}
+    for number, entry in enumerate(check_kind(file, entries, list, 'a list of captions'), start=1):
+        if not isinstance(entry, Mapping) or not isinstance(entry.get(text), str):
+            raise file.error(
+                f'caption {number} must be an object with {name!r} and a text {text!r}, and is '
+                f'{show(entry)}'
+            )
+        captions.setdefault(check_id(file, entry.get(name)), []).append(entry[text])
+    return captions
+
+
+def check_inside(file: TextFile, name: str, folder: str, line: int | None = None) -> str:
+    """``name``, given that it does not lead out of ``folder``; '' lets every name pass.
+
+    Raises:
+        ValueError: It is an absolute path, or goes above the folder.
+    """
+    above = os.pardir in name and os.path.normpath(name).split(os.sep, 1)[0] == os.pardir
+    if folder and (above or is_abs(name)):
+        raise file.error(
+            f'the video {show(name)} is not below data_prefix={folder!r}; name it relative to '
+            "that folder, or give paths as they are with data_prefix=dict(video='')",
+            line=line or file.line_of(name),
+        )
+    return name
+
+
+def _article(value: Any) -> str:
+    return f'a {type(value).__name__}'

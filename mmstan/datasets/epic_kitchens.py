@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, NamedTuple
 
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import isdir
 
-from mmstan.datasets.annotation_files import read_csv
+from mmstan.datasets.annotation_files import check_inside, open_annotations, read_video_id
 from mmstan.datasets.reliable import ReliableSamples
 from mmstan.datasets.video_files import VideoFiles
 from mmstan.registry import DATASETS
+from mmstan.text_files import Row, TextFile, show
 
 _COLUMNS = ('start_timestamp', 'stop_timestamp', 'verb_class', 'noun_class')
 
@@ -22,7 +24,7 @@ class EpicKitchens(ReliableSamples, BaseDataset):
     A pipeline gets ``dict(filename=, narration_id=, start_seconds=, end_seconds=, label=[verb,
     noun])``; ``mmstan.SampleWindow`` around a sampler reads the times. The timestamps are used and
     not the frame numbers, which count the frames that are distributed as images: videos that were
-    encoded anew at another rate do as well. A video lies anywhere below ``data_prefix['video']``,
+    encoded again at another rate do as well. A video lies anywhere below ``data_prefix['video']``,
     as ``P01_01.MP4`` or with another extension. Segments of the test set have no labels.
 
     Args:
@@ -37,22 +39,30 @@ class EpicKitchens(ReliableSamples, BaseDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """One sample for each row."""
-        rows = read_csv('ann_file', self.ann_file)
-        absent = [name for name in _COLUMNS if rows and name not in rows[0]]
-        if absent or not rows:
-            raise ValueError(
-                f'ann_file={self.ann_file!r} has {len(rows)} rows and lacks the columns {absent}; '
-                'give EPIC_100_train.csv or EPIC_100_validation.csv as distributed'
+        segments = read_segments('ann_file', self.ann_file)
+        files = self._find_files({segment.video: segment.line for segment in segments})
+        return [
+            dict(
+                filename=files[segment.video],
+                narration_id=segment.narration_id,
+                start_seconds=segment.start,
+                end_seconds=segment.end,
+                label=list(segment.labels),
+                modality='RGB',
             )
-        files = self._files({row['video_id'] for row in rows})
-        return [self._sample(number, row, files) for number, row in enumerate(rows, start=2)]
+            for segment in segments
+        ]
 
-    def _files(self, videos: set[str]) -> dict[str, str]:
+    def _find_files(self, videos: dict[str, int]) -> dict[str, str]:
+        """Files by video; ``videos`` has a line of each."""
         folder = self.data_prefix['video']
+        file = open_annotations('ann_file', self.ann_file)
+        for video, line in videos.items():
+            check_inside(file, video, folder, line)
         if not isdir(folder):
             raise FileNotFoundError(
-                f'data_prefix={folder!r} is not a folder; put the videos there as the README says '
-                'under data preparation, or set data_prefix of the data set to where they are'
+                f'data_prefix={folder!r} is not a folder; put the videos there as docs/data.md '
+                'says, or set data_prefix of the data set to where they are'
             )
         found = VideoFiles(folder, recursive=True)
         files = {video: found.find(video) for video in sorted(videos)}
@@ -65,23 +75,52 @@ class EpicKitchens(ReliableSamples, BaseDataset):
             )
         return {video: path for video, path in files.items() if path is not None}
 
-    def _sample(self, line: int, row: dict[str, str], files: dict[str, str]) -> dict[str, Any]:
-        try:
-            start, end = seconds(row['start_timestamp']), seconds(row['stop_timestamp'])
-            label = [int(row['verb_class']), int(row['noun_class'])]
-        except ValueError as error:
-            raise ValueError(
-                f'ann_file={self.ann_file!r}: row {line} is no segment with a verb and a noun '
-                f'({error}); give the csv as distributed'
-            ) from error
-        return dict(
-            filename=files[row['video_id']],
-            narration_id=row.get('narration_id', ''),
-            start_seconds=start,
-            end_seconds=end,
-            label=label,
-            modality='RGB',
-        )
+
+class Segment(NamedTuple):
+    """A row of the csv; times in seconds, labels of verb and noun."""
+
+    line: int
+    video: str
+    narration_id: str
+    start: float
+    end: float
+    labels: tuple[int, int]
+
+
+def read_segments(argument: str, path: str) -> list[Segment]:
+    """The segments in EPIC-Kitchens' csv.
+
+    Raises:
+        ValueError: The csv lacks a column, has no row, or a row is no segment.
+        FileNotFoundError: There is no such file.
+    """
+    file = open_annotations(argument, path)
+    rows = file.read_table('video_id', *_COLUMNS)
+    if not rows:
+        raise file.error('it has no row; give the csv as distributed')
+    return [_read_segment(file, row) for row in rows]
+
+
+def _read_segment(file: TextFile, row: Row) -> Segment:
+    fields = row.fields
+    try:
+        start, end = seconds(fields['start_timestamp']), seconds(fields['stop_timestamp'])
+        labels = _read_class(fields['verb_class']), _read_class(fields['noun_class'])
+        if end <= start:
+            raise ValueError(f'it ends at {end} s, and starts at {start} s')
+    except ValueError as error:
+        raise file.error(
+            f'the row is no segment with a verb and a noun: {error}; give the csv as distributed',
+            line=row.line,
+        ) from error
+    video = read_video_id(file, row)
+    return Segment(row.line, video, fields.get('narration_id', ''), start, end, labels)
+
+
+def _read_class(text: str) -> int:
+    if not re.fullmatch(r'\d{1,9}', text.strip(), re.ASCII):
+        raise ValueError(f'the class {show(text)} is not a whole number from 0 on')
+    return int(text)
 
 
 def seconds(timestamp: str) -> float:
@@ -90,5 +129,7 @@ def seconds(timestamp: str) -> float:
     >>> seconds('00:01:02.50')
     62.5
     """
-    hours, minutes, rest = timestamp.split(':')
-    return 3600 * int(hours) + 60 * int(minutes) + float(rest)
+    match = re.fullmatch(r'(\d+):([0-5]?\d):([0-5]?\d(?:\.\d*)?)', timestamp.strip(), re.ASCII)
+    if not match:
+        raise ValueError(f'the time {show(timestamp)} is not as 01:02:03.45')
+    return 3600 * int(match[1]) + 60 * int(match[2]) + float(match[3])

@@ -7,6 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from mmstan.datasets.annotation_files import normalise
+from mmstan.datasets.video_lists import parse_line
+
 
 def few_shot(lines: Iterable[str], shots: int, *, seed: int) -> list[str]:
     """``shots`` videos of each class, chosen by ``seed``, in the order of the classes.
@@ -16,7 +19,7 @@ def few_shot(lines: Iterable[str], shots: int, *, seed: int) -> list[str]:
     of ``lines`` nor on folders and file types.
 
     Args:
-        lines: A training list, ``path label`` a line.
+        lines: A training list, ``path label`` a line, as ``mmstan.VideoDataset`` reads it.
         shots: K.
         seed: Another one gives another choice.
 
@@ -37,21 +40,25 @@ def few_shot(lines: Iterable[str], shots: int, *, seed: int) -> list[str]:
             f'shots={shots}, but {", ".join(short[:5])}{more}; take fewer shots, or a list with '
             'more videos'
         )
-    ranked = {label: sorted(videos[label], key=lambda path: _rank(path, seed)) for label in counts}
-    return [f'{path} {label}' for label in counts for path in ranked[label][:shots]]
+    ranked = {
+        label: sorted(videos[label], key=lambda video: _rank(video, seed)) for label in counts
+    }
+    return [line for label in counts for _, line in ranked[label][:shots]]
 
 
-def _videos_by_class(lines: Iterable[str]) -> dict[int, list[str]]:
+def _videos_by_class(lines: Iterable[str]) -> dict[int, list[tuple[str, str]]]:
+    """Path and line of each video, by its label."""
     videos = defaultdict(list)
     for number, line in enumerate(lines, start=1):
-        parts = line.split()
-        if parts:
-            if len(parts) != 2 or not parts[1].isdecimal():
-                raise ValueError(f"line {number} is {line.strip()!r}, but must be 'path label'")
-            videos[int(parts[1])].append(parts[0])
+        if line.strip():
+            try:
+                path, (label,) = parse_line(line)
+            except ValueError as error:
+                raise ValueError(f'line {number}: {error}') from None
+            videos[label].append((path, line.strip()))
     return videos
 
 
-def _rank(path: str, seed: int) -> tuple[bytes, str]:
-    stem = Path(path).stem
-    return hashlib.sha256(f'{seed} {stem}'.encode()).digest(), path
+def _rank(video: tuple[str, str], seed: int) -> tuple[bytes, str]:
+    stem = normalise(Path(video[0]).stem)
+    return hashlib.sha256(f'{seed} {stem}'.encode()).digest(), video[0]

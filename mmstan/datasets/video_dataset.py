@@ -1,11 +1,16 @@
 """Videos with class labels, in MMAction2's annotation format."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from mmaction.datasets import VideoDataset as _VideoDataset
-from mmengine.fileio import LocalBackend, exists, get_file_backend, isdir
+from mmengine.fileio import LocalBackend, get_file_backend, isdir, join_path
 
+from mmstan.datasets.annotation_files import check_inside, open_annotations
 from mmstan.datasets.reliable import ReliableSamples
+from mmstan.datasets.video_files import Spellings
+from mmstan.datasets.video_lists import LabelledVideo, read_video_list
 from mmstan.registry import DATASETS
 
 
@@ -13,21 +18,43 @@ from mmstan.registry import DATASETS
 class VideoDataset(ReliableSamples, _VideoDataset):
     """MMAction2's ``VideoDataset`` with :class:`ReliableSamples`; takes the arguments of both.
 
+    A line of ``ann_file`` is ``path label``. The label is the last field and all before it is the
+    path, relative to ``data_prefix['video']`` or, where that is empty, as it is; blanks may be in
+    it. Every line has a label, with ``multi_class`` any number of them.
+
     Raises:
         FileNotFoundError: the annotation file or the folder of the videos is missing.
+        ValueError: A line is of another form, leads out of the folder, or has a label that is not
+            below ``num_classes``, where this is given.
     """
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        """Read lines of ``path label``; look first whether the data has been prepared."""
-        if not exists(self.ann_file):
-            raise FileNotFoundError(
-                f'ann_file={self.ann_file!r} does not exist; prepare the data as the README says '
-                f'under data preparation, or set ann_file of the data set to where it is'
-            )
+        """One sample a line; look first whether the data has been prepared."""
+        videos = read_video_list(
+            'ann_file', self.ann_file, delimiter=self.delimiter, multi_class=self.multi_class
+        )
         folder = self.data_prefix['video']
-        if folder and isinstance(get_file_backend(folder), LocalBackend) and not isdir(folder):
+        local = isinstance(get_file_backend(folder), LocalBackend)
+        if folder and local and not isdir(folder):
             raise FileNotFoundError(
-                f'data_prefix={folder!r} is not a folder; put the videos there as the README says '
-                f'under data preparation, or set data_prefix of the data set to where they are'
+                f'data_prefix={folder!r} is not a folder; put the videos there as docs/data.md '
+                f'says, or set data_prefix of the data set to where they are'
             )
-        return super().load_data_list()
+        file = open_annotations('ann_file', self.ann_file)
+        spellings, samples = Spellings(folder), []
+        for video in videos:
+            name = check_inside(file, video.path, folder, video.line)
+            path = spellings.find(name) if local else join_path(folder, name)
+            samples.append(dict(filename=path, label=self._check_label(video)))
+        return samples
+
+    def _check_label(self, video: LabelledVideo) -> int | list[int]:
+        """The label or labels, given that they are below ``num_classes``."""
+        wrong = [label for label in video.labels if label >= (self.num_classes or label + 1)]
+        if wrong:
+            raise open_annotations('ann_file', self.ann_file).error(
+                f'the label {wrong[0]} is none of the {self.num_classes} classes (num_classes), '
+                f'which are 0 to {self.num_classes - 1}',
+                line=video.line,
+            )
+        return list(video.labels) if self.multi_class else video.labels[0]

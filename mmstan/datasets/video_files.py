@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from mmstan.datasets.annotation_files import normalise
 
 # A file without an extension, or whose name ends in a bare '.', counts as a video too.
 VIDEO_EXTENSIONS = frozenset({
@@ -16,6 +18,9 @@ VIDEO_EXTENSIONS = frozenset({
 
 class VideoFiles:
     """The files below a folder, scanned once, by name and by stem.
+
+    Names meet whichever of Unicode's normal forms they have: macOS writes an accent apart from its
+    letter, most other systems write them as one.
 
     Args:
         folder: Where the videos are.
@@ -39,11 +44,13 @@ class VideoFiles:
             for path in _walk(folder):
                 self._add(os.path.basename(path), path)
         else:
+            spellings = Spellings(folder)
             for subfolder in sorted(set(subfolders)):
-                for path in _scan(os.path.join(folder, subfolder))[0]:
+                for path in _scan(spellings.find(subfolder))[0]:
                     self._add(os.path.join(subfolder, os.path.basename(path)), path)
 
     def _add(self, name: str, path: str) -> None:
+        name = normalise(name)
         self._by_name[name].append(path)
         stem, extension = split_extension(name)
         if extension.lower() in VIDEO_EXTENSIONS:
@@ -55,6 +62,7 @@ class VideoFiles:
         It is the file of that very name, else the one with a video's extension, in any case,
         after the name; with ``have_extension`` else the one with another extension in the name.
         """
+        names = tuple(map(normalise, names))
         stems = [split_extension(name)[0] for name in names] if have_extension else []
         for table, keys in ((self._by_name, names), (self._by_stem, (*names, *stems))):
             for key in keys:
@@ -68,6 +76,100 @@ class VideoFiles:
     def first_names(self, count: int) -> list[str]:
         """A few of the names that are there, for messages."""
         return sorted(self._by_name)[:count]
+
+
+def find_files(
+    folder: str,
+    names: Mapping[str, Sequence[str]],
+    *,
+    recursive: bool,
+    have_extension: bool,
+) -> tuple[dict[str, str], list[str]]:
+    """The files of videos, and what is doubtful about them.
+
+    Args:
+        folder: Where they are.
+        names: By video, what its file may be called.
+        recursive: Whether it may be anywhere below ``folder``.
+        have_extension: Whether the names have the extension that the files once had.
+
+    Returns:
+        Paths by video, without those that are missing, and warnings.
+
+    Raises:
+        FileNotFoundError: The folder is missing, or all files are.
+    """
+    if not os.path.isdir(folder or os.curdir):
+        raise FileNotFoundError(
+            f'data_prefix={folder!r} is not a folder; put the videos there as docs/data.md '
+            f'says, or set data_prefix of the data set to where they are'
+        )
+    names = {video: [*map(os.path.normpath, aliases)] for video, aliases in names.items()}
+    places = {os.path.dirname(name) for aliases in names.values() for name in aliases}
+    there = VideoFiles(folder, places, recursive=recursive)
+    found = {
+        video: there.find(*aliases, have_extension=have_extension)
+        for video, aliases in names.items()
+    }
+    files = {video: path for video, path in found.items() if path is not None}
+    if not files:
+        raise FileNotFoundError(
+            f'data_prefix={folder!r} has none of the {len(names)} videos: wanted '
+            f'{[*names][:3]}, found {there.first_names(3)}: check the folder and how its files '
+            'are called'
+        )
+    doubts = [*_doubt_ambiguous(folder, there, len(names)), *_doubt_shared(files)]
+    return files, doubts
+
+
+def _doubt_ambiguous(folder: str, there: VideoFiles, total: int) -> Iterator[str]:
+    if there.ambiguous:
+        video, paths = there.ambiguous[0]
+        yield (
+            f'{len(there.ambiguous)} of {total} videos have several files in {folder}; the first '
+            f'is taken, e.g. for {video} of {paths}'
+        )
+
+
+def _doubt_shared(files: Mapping[str, str]) -> Iterator[str]:
+    """Say that videos of several names have one file."""
+    owners: dict[str, str] = {}
+    shared = [(video, owners.setdefault(path, video)) for video, path in files.items()]
+    shared = [(video, owner) for video, owner in shared if video != owner]
+    if shared:
+        video, owner = shared[0]
+        yield (
+            f'{len(shared)} of {len(files)} videos have the file of another one, e.g. {video} that '
+            f'of {owner}, {files[owner]}: captions of one count as wrong for the other'
+        )
+
+
+class Spellings:
+    """How names below a folder are spelled on disk, in whichever of Unicode's normal forms."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self._others: dict[str, dict[str, str]] = {}
+
+    def find(self, name: str) -> str:
+        """The path of ``name`` as it is on disk; where it is not there, as ``name`` spells it."""
+        path = os.path.join(self.folder, name)
+        if name.isascii() or os.path.exists(path):
+            return path
+        parent, last = os.path.split(name.rstrip(os.sep))
+        above = self.find(parent) if parent else self.folder
+        if above not in self._others:
+            self._others[above] = _list_spellings(above)
+        return os.path.join(above, self._others[above].get(normalise(last), last))
+
+
+def _list_spellings(folder: str) -> dict[str, str]:
+    """Normal form -> name of what is in a folder and is not ASCII."""
+    try:
+        names = sorted(os.listdir(folder or os.curdir))
+    except OSError:  # not there: any spelling is as good
+        return {}
+    return {normalise(name): name for name in names if not name.isascii()}
 
 
 def split_extension(name: str) -> tuple[str, str]:

@@ -1,6 +1,9 @@
 """The training loop, hooks and optimiser groups: what MMEngine lacks."""
 
+from mmstan.engine.before_training import AlikeCaptions, check_before_training
 from mmstan.engine.broken_videos import BrokenVideos
+from mmstan.engine.finite_scores import FiniteScores
+from mmstan.engine.finite_training import FiniteTraining
 from mmstan.engine.param_groups import ParamGroups
 from mmstan.engine.prepare_resume import PrepareResume
 from mmstan.engine.retrieval_loops import RetrievalTestLoop, RetrievalValLoop
@@ -8,13 +11,17 @@ from mmstan.engine.save_rng import SaveRNG, rng_state, set_rng_state
 from mmstan.engine.train_loop import EpochTrainLoop
 
 __all__ = [
+    'AlikeCaptions',
     'BrokenVideos',
     'EpochTrainLoop',
+    'FiniteScores',
+    'FiniteTraining',
     'ParamGroups',
     'PrepareResume',
     'RetrievalTestLoop',
     'RetrievalValLoop',
     'SaveRNG',
+    'check_before_training',
     'rng_state',
     'set_rng_state',
 ]

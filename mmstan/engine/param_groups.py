@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mmstan.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from mmstan.wording import name_a_few
 
 # A table of positions, classes, times or message tokens that is a bare parameter of its module.
 _EMBEDDING = re.compile(r'embed|token|position')
@@ -81,11 +82,6 @@ def claim(names: Iterable[str], rules: Sequence[Rule]) -> dict[str, list[Rule]]:
     return claims
 
 
-def _listed(names: Sequence[str], shown: int = 5) -> str:
-    rest = f' and {len(names) - shown} more' if len(names) > shown else ''
-    return f'{", ".join(names[:shown])}{rest}'
-
-
 def _check_claims(claims: dict[str, list[Rule]], trained: set[str], rules: Sequence[Rule]) -> None:
     """Every parameter that is trained has one rule; what the model froze may have none."""
     unclaimed = [name for name, claimed in claims.items() if not claimed and name in trained]
@@ -93,8 +89,8 @@ def _check_claims(claims: dict[str, list[Rule]], trained: set[str], rules: Seque
     for names, what in ((unclaimed, 'no rule claims'), (doubly, 'more than one rule claims')):
         if names:
             raise ValueError(
-                f'{what} {len(names)} parameters: {_listed(names)}; every trained parameter needs '
-                'exactly one of optim_wrapper.paramwise_cfg.rules, which are '
+                f'{what} {len(names)} parameters: {name_a_few(names)}; every trained parameter '
+                'needs exactly one of optim_wrapper.paramwise_cfg.rules, which are '
                 f'{"; ".join(map(str, rules))}'
             )
 
@@ -174,6 +170,11 @@ class ParamGroups(DefaultOptimWrapperConstructor):
                 continue
             decay_mult = rule.decay_mult if decays(module, name, self.no_decay) else 0.0
             grouped[Rule('', rule.lr_mult, decay_mult)].append(name)
+        if not grouped:
+            raise ValueError(
+                'no parameter is left to train: the model or optim_wrapper.paramwise_cfg.rules '
+                f'freeze all {len(claims)}'
+            )
         # MMEngine logs the learning rate of group 0: let that be the configured one.
         order = sorted(grouped, key=lambda g: (g.lr_mult != 1, g.lr_mult, -g.decay_mult))
         params.extend(self._group(module, key, grouped[key]) for key in order)
@@ -201,9 +202,9 @@ class ParamGroups(DefaultOptimWrapperConstructor):
         ]
         if late:
             raise ValueError(
-                f'rules freeze {len(late)} parameters ({_listed(late)}) that distributed training '
-                f'already waits for; freeze them in the model (frozen=True of the part), or set '
-                f'find_unused_parameters=True'
+                f'rules freeze {len(late)} parameters ({name_a_few(late)}) that distributed '
+                'training already waits for; freeze them in the model (frozen=True of the part), '
+                'or set find_unused_parameters=True'
             )
 
 

@@ -2,8 +2,10 @@
 
 import logging
 import os
+import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
@@ -11,7 +13,10 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule, is_model_wrapper
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmstan.engine.schedule import FreshSchedule, at_other_step, saved_states
 from mmstan.registry import HOOKS
+
+_ADDRESS = re.compile(r'(\S+:)?\w+://\S+')
 
 
 def is_truncated(path: str | Path) -> bool:
@@ -33,15 +38,18 @@ def mend_last_checkpoint(work_dir: str | Path) -> None:
     pointer = Path(work_dir, 'last_checkpoint')
     if not pointer.exists():
         return
-    named = pointer.read_text().strip()
-    if '://' in named or (named and not is_truncated(named)):
+    named = pointer.read_bytes().decode('utf-8', 'replace').strip().replace('\0', '\ufffd')
+    if _ADDRESS.fullmatch(named) or (named and not is_truncated(named)):
         return
-    folder = Path(named).parent if named else Path(work_dir)
+    if os.path.isfile(named):
+        why = f'{named} was not written to its end'
+    else:
+        why = f'{pointer} names no file ({named[:100]!r})'
+    folder = Path(named).parent if os.path.isfile(named) else Path(work_dir)
     files = sorted(folder.glob('*.pth'), key=lambda file: file.stat().st_mtime)
     whole = [f for f in files if not f.name.startswith('best_') and not is_truncated(f)]
     print_log(
-        f'{named or "the last checkpoint"} was not written to its end; resuming from '
-        f'{whole[-1] if whole else "nothing, no other is whole"}',
+        f'{why}; resuming from {whole[-1] if whole else "nothing, no other is whole"}',
         logger='current',
         level=logging.WARNING,
     )
@@ -55,11 +63,20 @@ def mend_last_checkpoint(work_dir: str | Path) -> None:
 
 @HOOKS.register_module()
 class PrepareResume(Hook):
-    """Finds a checkpoint that is whole, and spares the model its initial weights.
+    """Finds a checkpoint that is whole, spares the model its initial weights, keeps the schedule.
 
     MMEngine initialises the model, pretrained weights included, before it loads the checkpoint
     that is resumed. With this hook nothing is downloaded or read for that.
+
+    MMEngine takes the schedule from the checkpoint, in iterations of the epochs of that time. If
+    the epochs have another length, or the config another schedule (learning rate, ends,
+    milestones, weight decay, ...), the values become the ones that a fresh run of this config has
+    at the place where the run goes on, and a warning names old and new.
     """
+
+    def __init__(self) -> None:
+        self._fresh: FreshSchedule | None = None
+        self._saved: list[dict[str, Any]] = []
 
     def before_run(self, runner: Runner) -> None:
         """Check what is resumed; mark the model as initialised."""
@@ -77,10 +94,33 @@ class PrepareResume(Hook):
         for module in model.modules():
             if isinstance(module, BaseModule):
                 module.is_init = True
+        self._fresh = FreshSchedule(runner)
         runner.logger.info('resuming: the initial weights of the model are not read')
 
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Note the schedule of the checkpoint."""
+        self._saved = saved_states(checkpoint)
+
     def before_train(self, runner: Runner) -> None:
-        """Warn of settings under which the run cannot be resumed to the digit."""
+        """Set the schedule to its place; warn of settings that cannot be resumed to the digit."""
+        if self._fresh is not None:
+            self._set_schedule(runner, self._fresh)
+        self._warn_of_settings(runner)
+
+    def _set_schedule(self, runner: Runner, fresh: FreshSchedule) -> None:
+        place = dict(epoch=runner.epoch, iteration=runner.iter)
+        changes = fresh.find_changes(runner, self._saved)
+        if not changes and not at_other_step(self._saved, **place):
+            return
+        before = _learning_rate(runner)
+        fresh.move_to(runner, **place, epoch_length=len(runner.train_dataloader))
+        runner.logger.warning(
+            f"the schedule is the config's at epoch {runner.epoch + 1}, iteration {runner.iter + 1}"
+            f': learning rate {_learning_rate(runner):.4g}, where the checkpoint had {before:.4g}'
+            + (f' (changed: {", ".join(changes)})' if changes else '')
+        )
+
+    def _warn_of_settings(self, runner: Runner) -> None:
         count = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
         for hook in runner.hooks:
             if not isinstance(hook, CheckpointHook):
@@ -96,3 +136,9 @@ class PrepareResume(Hook):
                     'max_keep_ckpts=1: the only checkpoint is removed before the next is written; '
                     'set 2 or more to survive being killed in between'
                 )
+
+
+def _learning_rate(runner: Runner) -> float:
+    """The rate that MMEngine logs as ``base_lr``."""
+    rates = runner.optim_wrapper.get_lr()
+    return rates.get('base_lr', next(iter(rates.values())))[0]

@@ -18,8 +18,8 @@ from torch.utils.data import DataLoader
 
 from mmstan.datasets import count_missing
 from mmstan.evaluation import RetrievalMetric
-from mmstan.evaluation.gallery import Result, joined, kept, readable
-from mmstan.registry import LOOPS
+from mmstan.evaluation.gallery import Result, drop_broken, join_gallery, keep_fields
+from mmstan.registry import LOOPS, type_name
 
 
 class _RetrievalLoop(BaseLoop):
@@ -86,13 +86,13 @@ class _RetrievalLoop(BaseLoop):
         for batch in self._bank_loader:
             with autocast(enabled=self.fp16):
                 samples: Sequence[Any] = self.runner.model.test_step(batch)
-            results.extend(kept(sample.to_dict()) for sample in samples)
+            results.extend(keep_fields(sample.to_dict()) for sample in samples)
         first = self._bank_metrics[0]
         size = len(self._bank_loader.dataset)  # type: ignore[arg-type]
         together = collect_results(results, size, first.collect_device, first.collect_dir)
         if not is_main_process():
             return
-        bank = joined(readable(together, what='the features of the bank')[0])
+        bank = join_gallery(drop_broken(together, what='the features of the bank')[0])
         for metric in self._bank_metrics:
             metric.use_bank(bank.text, bank.video)
 
@@ -108,7 +108,7 @@ def training_bank(cfg: Config) -> dict[str, Any]:
     node = (cfg.get('train_dataloader') or {}).get('dataset') or {}
     while 'dataset' in node:
         node = node['dataset']
-    if not str(node.get('type')).startswith('mmstan.'):
+    if not type_name(node.get('type')).startswith('mmstan.'):
         raise ValueError(
             f"bank_dataloader='train' is for one data set of mmstan, and train_dataloader has "
             f'{node.get("type")}; give the config of a loader'

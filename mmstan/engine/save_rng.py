@@ -91,10 +91,14 @@ class SaveRNG(Hook):
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
         """Gather the states of all ranks if a checkpoint is about to be written."""
         if any(_saves_now(hook, runner) for hook in runner.hooks):
-            self._gathered = all_gather_object(rng_state())
+            self.gather()
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Gather for the checkpoints at the end of the epoch and after its validation."""
+        self.gather()
+
+    def gather(self) -> None:
+        """Note the states of all ranks, which all have to call, for the next checkpoint."""
         self._gathered = all_gather_object(rng_state())
 
     def before_val(self, runner: Runner) -> None:
@@ -108,4 +112,5 @@ class SaveRNG(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Write the states of all ranks."""
-        checkpoint['rng'] = self._gathered or [rng_state()]
+        # Resumed and not restored yet: stopped in a validation before the first iteration.
+        checkpoint['rng'] = self._resumed or self._gathered or [rng_state()]

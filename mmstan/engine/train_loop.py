@@ -1,20 +1,35 @@
-"""The training loop that goes on in mid-epoch."""
+"""The training loop that goes on in mid-epoch, and that can be stopped."""
 
+from __future__ import annotations
+
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, NoReturn
 
-from mmengine.dist import get_world_size
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.dist import all_gather_object, barrier, get_world_size
+from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
-from torch.utils.data import BatchSampler
+from torch.utils.data import BatchSampler, DataLoader
 
+from mmstan.datasets.fingerprint import fingerprint
 from mmstan.datasets.randomness import kept_rng
 from mmstan.datasets.reliable import set_epoch
+from mmstan.engine.before_training import AlikeCaptions, check_before_training
+from mmstan.engine.epoch_order import Order, find_place
+from mmstan.engine.finite_scores import FiniteScores
+from mmstan.engine.finite_training import FiniteTraining
+from mmstan.engine.prepare_resume import PrepareResume
+from mmstan.engine.save_rng import SaveRNG
+from mmstan.engine.stop_checkpoint import leave_validation, save_stop_checkpoint
+from mmstan.engine.stop_signals import StopSignals
 from mmstan.registry import LOOPS
 
-_ORDER = 'data_order'  # the key in the message hub, which checkpoints carry
+# Keys in the message hub, which checkpoints carry.
+_ORDER = 'data_order'
+_UNVALIDATED = 'stopped_in_validation'
 
 
 class _Rest:
@@ -31,25 +46,75 @@ class _Rest:
         return len(self.sampler)
 
 
+class _ValidationStopped(Exception):
+    """Leaves the validation loop; holds the number of the signal."""
+
+
+class _StopValidation(Hook):
+    """Leaves validation between two batches when a signal has come."""
+
+    priority = 'LOWEST'
+
+    def __init__(self, signals: StopSignals, *, together: bool) -> None:
+        self.signals = signals
+        self.together = together
+
+    def after_val_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        """Ask the other processes too, if all have as many batches."""
+        number = self.signals.agree() if self.together else self.signals.received
+        if number:
+            raise _ValidationStopped(number)
+
+
 @LOOPS.register_module()
 class EpochTrainLoop(EpochBasedTrainLoop):
-    """MMEngine's ``EpochBasedTrainLoop`` with two more promises.
+    """MMEngine's ``EpochBasedTrainLoop`` with four more promises.
 
     * Resumed from a checkpoint of the middle of an epoch, it goes on behind the batches that were
       seen, which are not decoded. (MMEngine begins the epoch again.) If the number of processes,
-      the batch size or the data changed since, it begins the epoch again and says so.
+      the batch size or the samples changed since, it begins the epoch again, in iterations of the
+      new epoch length, and says so; :class:`PrepareResume` then sees to the schedule.
     * Data sets with :class:`~mmstan.datasets.ReliableSamples` learn seed and epoch, and starting
       the data loader draws nothing from the streams that the model draws from.
+    * It does not begin where nothing could be learned (:func:`check_before_training`), and ends at
+      the first loss that is no number (:class:`FiniteTraining`).
+    * SIGTERM and Ctrl-C end it behind the current update of the weights, or between two batches of
+      validation, with a checkpoint from which it can be resumed as if it had not been stopped. Then
+      ``SystemExit`` is raised, with status 143 or 130.
     """
 
     _epoch: int
     _iter: int
 
+    def __init__(
+        self, runner: Runner, dataloader: DataLoader | dict[str, Any], **kwargs: Any
+    ) -> None:
+        super().__init__(runner, dataloader, **kwargs)
+        check_before_training(self)
+        for hook in (FiniteTraining, FiniteScores, AlikeCaptions):
+            if not any(isinstance(each, hook) for each in runner.hooks):
+                runner.register_hook(hook())
+
     def run(self) -> nn.Module:
         """Train, from where the checkpoint left off."""
-        self._seen = self._resume_order() if self._iter else 0
+        self._seen = self._resume_place() if self._iter else 0
         self.runner.message_hub.update_info(_ORDER, self._order())
-        return super().run()
+        validation = [] if self.runner.val_loop is None else [self.runner.val_loop.dataloader]
+        with StopSignals(self.dataloader, *validation) as self._signals:
+            self._train()
+        return self.runner.model
+
+    def _train(self) -> None:
+        self.runner.call_hook('before_train')
+        unvalidated = self.runner.message_hub.runtime_info.pop(_UNVALIDATED, False)
+        if unvalidated and self.runner.val_loop is not None:
+            self._validate()
+        while self._epoch < self._max_epochs and not self.stop_training:
+            self.run_epoch()
+            self._decide_current_val_interval()
+            if self._validates_now():
+                self._validate()
+        self.runner.call_hook('after_train')
 
     def run_epoch(self) -> None:
         """One epoch, or what is left of it."""
@@ -66,6 +131,46 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1
 
+    def run_iter(self, idx: int, data_batch: Any) -> None:
+        """One batch; then the run ends here if a signal has come and the weights are updated."""
+        super().run_iter(idx, data_batch)
+        number = self._signals.agree()
+        # Gradients that wait for others (accumulative_counts) would be lost.
+        if number and getattr(self.runner.optim_wrapper, 'should_update', lambda: True)():
+            for hook in self.runner.hooks:
+                if isinstance(hook, SaveRNG):
+                    hook.gather()
+            self._stop(number, f'behind iteration {idx + 1} of epoch {self._epoch + 1}')
+
+    def _validates_now(self) -> bool:
+        due = self._epoch % self.val_interval == 0 or self._epoch == self._max_epochs
+        return self.runner.val_loop is not None and self._epoch >= self.val_begin and due
+
+    def _validate(self) -> None:
+        lengths = all_gather_object(len(self.runner.val_loop.dataloader))
+        hook = _StopValidation(self._signals, together=len(set(lengths)) == 1)
+        self.runner.register_hook(hook)
+        try:
+            self.runner.val_loop.run()
+        except _ValidationStopped as stopped:
+            leave_validation(self.runner)
+            self.runner.message_hub.update_info(_UNVALIDATED, True)
+            where = f'in the validation behind epoch {self._epoch}'
+            self._stop(stopped.args[0], where, together=hook.together)
+        finally:
+            self.runner.hooks.remove(hook)
+
+    def _stop(self, number: int, where: str, *, together: bool = True) -> NoReturn:
+        """Write a checkpoint of what is now, and end the program."""
+        path = save_stop_checkpoint(self.runner, epoch=self._epoch, iteration=self._iter)
+        if together:
+            barrier()  # or launchers, seeing a process end, would kill the one that writes
+        self.runner.logger.warning(
+            f'stopped by {signal.Signals(number).name} {where}: --resume goes on from {path}'
+        )
+        self.runner.call_hook('after_run')
+        raise SystemExit(128 + number)
+
     @property
     def _sampler(self) -> Any:
         return getattr(self.dataloader.batch_sampler, 'sampler', self.dataloader.sampler)
@@ -74,30 +179,36 @@ class EpochTrainLoop(EpochBasedTrainLoop):
     def _seed(self) -> int:
         return getattr(self._sampler, 'seed', self.runner.seed)
 
-    def _order(self) -> dict[str, int | None]:
+    def _order(self) -> Order:
         """What the order of the samples and their division into batches depends on."""
         return dict(
             seed=self._seed,
             samples=len(self.dataloader.dataset),
+            fingerprint=fingerprint(self.dataloader.dataset),
             batch_size=getattr(self.dataloader.batch_sampler, 'batch_size', None),
             world_size=get_world_size(),
             batches=len(self.dataloader),
         )
 
-    def _resume_order(self) -> int:
-        """Take over the seed of the checkpoint's order; how many batches of the epoch were seen."""
-        order = self.runner.message_hub.runtime_info.get(_ORDER, {})
-        if 'seed' in order and hasattr(self._sampler, 'seed'):
-            self._sampler.seed = order['seed']
-        seen = self._iter - self._epoch * len(self.dataloader)
-        if not seen or order == self._order():
-            return seen
-        self.runner.logger.warning(
-            f'epoch {self._epoch + 1} begins again: the checkpoint was written in its middle with '
-            f'{order or "another training loop"}, and this run has {self._order()}'
-        )
-        self._iter = self._epoch * len(self.dataloader)
-        return 0
+    def _resume_place(self) -> int:
+        """Count in this run's epochs, with the checkpoint's seed; the batches to be passed over."""
+        saved = self.runner.message_hub.runtime_info.get(_ORDER, {})
+        if 'seed' in saved and hasattr(self._sampler, 'seed'):
+            self._sampler.seed = saved['seed']
+        place = find_place(saved, self._order(), epoch=self._epoch, iteration=self._iter)
+        if place.message:
+            self.runner.logger.warning(place.message)
+        if place.iteration != self._iter:
+            if not any(isinstance(hook, PrepareResume) for hook in self.runner.hooks):
+                raise ValueError(
+                    f'{place.message}. The schedule does not follow: add '
+                    f"dict(type='mmstan.PrepareResume') to custom_hooks"
+                )
+            self._iter = place.iteration
+            self.runner.optim_wrapper.initialize_count_status(
+                self.runner.model, self._iter, self._max_iters
+            )
+        return place.seen
 
     @contextmanager
     def _without(self, seen: int) -> Iterator[None]:

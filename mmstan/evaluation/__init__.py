@@ -11,7 +11,7 @@ from mmstan.evaluation.ranks import (
 )
 from mmstan.evaluation.retrieval_metric import RetrievalMetric
 from mmstan.evaluation.scores import Blocks, MatrixBlocks, ScoreBlocks
-from mmstan.evaluation.splits import mean_and_deviation, split_configs, splits_table
+from mmstan.evaluation.splits import format_splits, mean_and_deviation, split_configs
 from mmstan.evaluation.verb_noun_metric import VerbNounMetric, action_ranks
 from mmstan.models.heads.class_names import class_index_names
 
@@ -27,10 +27,10 @@ __all__ = [
     'class_index_names',
     'dual_softmax',
     'few_shot',
+    'format_splits',
     'mean_and_deviation',
     'qb_norm',
     'split_configs',
-    'splits_table',
     'summarise',
     'text_to_video_ranks',
     'video_to_text_ranks',

@@ -10,7 +10,8 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from mmstan.evaluation.scores import each
+from mmstan.evaluation.finite import holds_nan, refuse_nan, sample_name
+from mmstan.evaluation.scores import map_tensors
 from mmstan.models.features import TextFeatures, VideoFeatures
 
 Result = dict[str, Any]
@@ -25,7 +26,7 @@ class Gallery(NamedTuple):
     """The video of each caption, int64 (A,), ascending."""
 
 
-def kept(sample: Mapping[str, Any]) -> Result:
+def keep_fields(sample: Mapping[str, Any]) -> Result:
     """What a metric keeps of a data sample that a :class:`VideoTextModel` predicted.
 
     Of a sample flagged ``broken`` only that: MMEngine drops results where ranks differ in how many
@@ -33,25 +34,32 @@ def kept(sample: Mapping[str, Any]) -> Result:
     """
     if sample.get('broken'):
         return dict(video_id=sample.get('video_id'), broken=sample['broken'][0])
+    text, video = sample['text_features'], sample['video_features']
+    frames = video[0][video[1]]  # the real ones, of padding nothing is said
+    nan = dict(nan=sample_name(sample)) if holds_nan([text[1], frames, text[0][text[2]]]) else {}
     return dict(
         video_id=sample.get('video_id'),
         captions=sample.get('captions'),
-        text=sample['text_features'],
-        video=sample['video_features'],
+        text=text,
+        video=video,
+        **nan,
     )
 
 
-def readable(results: Sequence[Result], *, what: str) -> tuple[list[Result], int]:
-    """Results of :func:`kept` that count, and how many broken videos do not.
+def drop_broken(results: Sequence[Result], *, what: str) -> tuple[list[Result], int]:
+    """Results of :func:`keep_fields` that count, and how many broken videos do not.
 
     Those that the sampler repeated to fill up the ranks count once; samples without a ``video_id``
     are all different. A warning names what is broken; ``what`` is its plural subject.
 
     Raises:
-        ValueError: All are broken, or a ``video_id`` has samples that differ in their captions.
+        ValueError: All are broken, some are NaN, or a ``video_id`` has samples that differ in their
+            captions.
     """
-    results = _unique(results)
+    results = drop_repeated(results)
     broken = sorted(result['broken'] for result in results if 'broken' in result)
+    if not results:
+        raise ValueError(f'{what} have no video: the test set is empty')
     if len(broken) == len(results):
         raise ValueError(
             f'{what} have no video: all {len(broken)} are broken, among them {broken[:3]}'
@@ -64,10 +72,14 @@ def readable(results: Sequence[Result], *, what: str) -> tuple[list[Result], int
             logger='current',
             level=logging.WARNING,
         )
-    return [result for result in results if 'broken' not in result], len(broken)
+    counted = [result for result in results if 'broken' not in result]
+    nan = [result['nan'] for result in counted if 'nan' in result]
+    refuse_nan(nan, len(counted), what='the features' if 'text' in counted[0] else 'the scores')
+    return counted, len(broken)
 
 
-def _unique(results: Sequence[Result]) -> list[Result]:
+def drop_repeated(results: Sequence[Result]) -> list[Result]:
+    """Results of different videos, the first of each."""
     first: dict[Any, Result] = {}
     for index, result in enumerate(results):
         name = result['video_id']
@@ -81,14 +93,14 @@ def _unique(results: Sequence[Result]) -> list[Result]:
     return list(first.values())
 
 
-def joined(results: Sequence[Result]) -> Gallery:
-    """Results of :func:`readable` as one batch."""
+def join_gallery(results: Sequence[Result]) -> Gallery:
+    """Results of :func:`drop_broken` as one batch."""
     # MMEngine turned the named tuples into tuples on the way.
     texts = [TextFeatures(*result['text']) for result in results]
     videos = [VideoFeatures(*result['video']) for result in results]
     captions = torch.tensor([len(text.sentence) for text in texts])
     return Gallery(
-        text=each(lambda *parts: torch.cat(parts), *texts),
-        video=each(lambda *parts: torch.stack(parts), *videos),
+        text=map_tensors(lambda *parts: torch.cat(parts), *texts),
+        video=map_tensors(lambda *parts: torch.stack(parts), *videos),
         owners=torch.arange(len(results)).repeat_interleave(captions),
     )

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mmstan.evaluation.scores import Blocks, without_nan
+from mmstan.evaluation.scores import Blocks, replace_nan
 
 Direction = Literal['t2v', 'v2t']
 
@@ -50,7 +50,7 @@ def dual_softmax(blocks: Blocks, direction: Direction, *, logit_scale: float) ->
         logits = logit_scale * block.double()
         if totals is not None:
             return logits * (logits - totals).exp()
-        return logits * (logits - without_nan(logits).logsumexp(1, keepdim=True)).exp()
+        return logits * (logits - replace_nan(logits).logsumexp(1, keepdim=True)).exp()
 
     return ChangedBlocks(blocks, change)
 
@@ -78,7 +78,7 @@ def qb_norm(
 
         def change(rows: slice, block: Tensor) -> Tensor:
             block = block.double()
-            chosen = activated[without_nan(block).argmax(1)]  # (rows)
+            chosen = activated[replace_nan(block).argmax(1)]  # (rows)
             return torch.where(chosen[:, None], beta * block - total, block)
     else:
         total = log_sum_exp(bank, 1, scale=beta)[:, None]  # (A, 1)
@@ -96,7 +96,7 @@ def log_sum_exp(blocks: Blocks, dim: Literal[0, 1], *, scale: float) -> Tensor:
 
     In float64; NaN scores are left out. One pass.
     """
-    sums = (without_nan(scale * block.double()).logsumexp(dim) for _, block in blocks)
+    sums = (replace_nan(scale * block.double()).logsumexp(dim) for _, block in blocks)
     return reduce(torch.logaddexp, sums) if dim == 0 else torch.cat(list(sums))
 
 
@@ -104,7 +104,7 @@ def _best_columns(blocks: Blocks, k: int) -> Tensor:
     """Which columns are among the ``k`` best of some row, boolean (B,)."""
     found = []
     for _, block in blocks:
-        best = without_nan(block).topk(min(k, blocks.shape[1]), dim=1).indices
+        best = replace_nan(block).topk(min(k, blocks.shape[1]), dim=1).indices
         found.append(best.unique())
     return _flags(torch.cat(found), blocks.shape[1])
 
@@ -118,7 +118,7 @@ def _top_rows(blocks: Blocks, k: int) -> Tensor:
     """The numbers of the ``k`` best rows of every column, (k, B). One pass."""
     scores = numbers = None
     for rows, block in blocks:
-        block = without_nan(block)
+        block = replace_nan(block)
         number = torch.arange(rows.start, rows.stop, device=block.device)[:, None].expand_as(block)
         if scores is not None and numbers is not None:
             block, number = torch.cat([scores, block]), torch.cat([numbers, number])

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmstan.evaluation.scores import Blocks, without_nan
+from mmstan.evaluation.scores import Blocks, replace_nan
 
 Ties = Literal['average', 'optimistic', 'pessimistic']
 """Where a query stands among the candidates that tie with its true one: the expected place when
@@ -113,7 +113,7 @@ def _best_own(blocks: Blocks, owners: Tensor) -> Tensor:
         own = owners[rows].to(block.device)
         if best is None:
             best = block.new_full((blocks.shape[1],), -torch.inf)
-        best.scatter_reduce_(0, own, without_nan(block.gather(1, own[:, None])[:, 0]), 'amax')
+        best.scatter_reduce_(0, own, replace_nan(block.gather(1, own[:, None])[:, 0]), 'amax')
     assert best is not None
     return best.masked_fill(best.isneginf(), torch.nan)
 
@@ -151,7 +151,7 @@ class _Groups:
         groups, index = owners.unique_consecutive(return_inverse=True)
         index = index.to(scores.device)[:, None].expand_as(scores)
         best = scores.new_full((len(groups), scores.shape[1]), -torch.inf)
-        best.scatter_reduce_(0, index, without_nan(scores), 'amax')
+        best.scatter_reduce_(0, index, replace_nan(scores), 'amax')
         if self.open is not None:
             if self.owner == groups[0]:
                 best[0] = torch.maximum(best[0], self.open)

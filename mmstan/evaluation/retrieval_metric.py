@@ -9,7 +9,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmstan.evaluation.gallery import Gallery, joined, kept, readable
+from mmstan.evaluation.finite import WithoutNaN
+from mmstan.evaluation.gallery import Gallery, drop_broken, join_gallery, keep_fields
 from mmstan.evaluation.normalisation import dual_softmax, qb_norm
 from mmstan.evaluation.ranks import (
     TIES,
@@ -21,6 +22,7 @@ from mmstan.evaluation.ranks import (
 from mmstan.evaluation.scores import Blocks, ScoreBlocks
 from mmstan.models.features import TextFeatures, VideoFeatures
 from mmstan.registry import METRICS
+from mmstan.wording import check_choice
 
 _LOOP = (
     "RetrievalMetric needs val_cfg=dict(type='mmstan.RetrievalValLoop') and "
@@ -65,8 +67,7 @@ class RetrievalMetric(BaseMetric):
         collect_dir: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
-        if ties not in TIES:
-            raise ValueError(f'ties={ties!r} must be one of {list(TIES)}')
+        check_choice('ties', ties, list(TIES))
         if qb_norm is not None and set(qb_norm) - {'beta', 'k'}:
             raise ValueError(
                 f'qb_norm={dict(qb_norm)} may have beta and k, as dict(beta=20.0, k=1)'
@@ -107,12 +108,12 @@ class RetrievalMetric(BaseMetric):
         """
         if self._model is None:  # said now and by every process, not at the end by the first
             raise ValueError(_LOOP)
-        self.results.extend(map(kept, data_samples))
+        self.results.extend(map(keep_fields, data_samples))
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
         """The metrics of the readable videos."""
-        counted, broken = readable(results, what='the ranks')
-        gallery = joined(counted)
+        counted, broken = drop_broken(results, what='the ranks')
+        gallery = join_gallery(counted)
         metrics: dict[str, float] = {}
         for name, t2v, v2t in self._normalised(gallery):
             metrics |= {name + key: x for key, x in self._ranked(t2v, v2t, gallery.owners).items()}
@@ -129,7 +130,7 @@ class RetrievalMetric(BaseMetric):
     def _normalised(self, gallery: Gallery) -> Iterator[tuple[str, Blocks, Blocks]]:
         """The beginning of the keys, and the scores for t2v and for v2t."""
         text, video, _ = gallery
-        plain = self._blocks(text, video)
+        plain = WithoutNaN(self._blocks(text, video))
         yield '', plain, plain
         if self.dsl:
             _say_transductive('dsl', f'all {plain.shape[0]} captions and {plain.shape[1]} videos')

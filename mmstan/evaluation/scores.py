@@ -95,7 +95,7 @@ class ScoreBlocks:
     def _computed(self) -> Iterator[tuple[slice, Tensor]]:
         texts, videos = self.shape
         for start, first, stop in _windows(texts, self.rows):
-            panel = self._panel(moved(self.text, slice(first, stop), self.device))
+            panel = self._panel(move_rows(self.text, slice(first, stop), self.device))
             yield from _pieces(start, panel[start - first :], max(_PIECE // videos, 1))
 
     @torch.no_grad()
@@ -112,30 +112,30 @@ class ScoreBlocks:
         windows = _windows(self.shape[1], self.columns)
         if len(windows) > 1:
             for start, first, stop in windows:
-                yield start - first, moved(self.video, slice(first, stop), self.device)
+                yield start - first, move_rows(self.video, slice(first, stop), self.device)
             return
         if self._tiles is None:
-            self._tiles = [(0, moved(self.video, slice(None), self.device))]
+            self._tiles = [(0, move_rows(self.video, slice(None), self.device))]
         yield from self._tiles
 
 
-def moved(features: Features, rows: slice, device: torch.device) -> Features:
+def move_rows(features: Features, rows: slice, device: torch.device) -> Features:
     """Some texts or videos, on ``device`` and in float32."""
 
     def move(x: Tensor) -> Tensor:
         return x[rows].to(device, torch.float32 if x.is_floating_point() else x.dtype)
 
-    return each(move, features)
+    return map_tensors(move, features)
 
 
-def each(function: Callable[..., Tensor], *features: Features) -> Features:
+def map_tensors(function: Callable[..., Tensor], *features: Features) -> Features:
     """``function`` of each tensor, and of its like in the others; None where it is None."""
     alike: Any = zip(*features)
     made: Any = [first if first is None else function(first, *rest) for first, *rest in alike]
     return type(features[0])(*made)
 
 
-def without_nan(scores: Tensor) -> Tensor:
+def replace_nan(scores: Tensor) -> Tensor:
     """``scores`` with minus infinity for NaN, which so never wins."""
     return scores.masked_fill(scores.isnan(), -torch.inf)
 

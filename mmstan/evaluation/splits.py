@@ -10,6 +10,9 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmstan.registry import type_name
+from mmstan.wording import markdown_table
+
 DEVIATION = 'sample deviation (n - 1)'
 Results = Mapping[str, Mapping[str, float]]
 
@@ -48,7 +51,8 @@ def _split_config(cfg: Config, name: str, split: Mapping[str, Any]) -> Config:
     cfg.merge_from_dict({'test_dataloader': {'dataset': dataset}})
     metrics = cfg.test_evaluator
     for metric in metrics if isinstance(metrics, (list, tuple)) else [metrics]:
-        if metric['type'] == 'DumpResults':  # or each split would write over the one before
+        if type_name(metric['type']) == 'DumpResults':
+            # Or each split would write over the one before.
             path = Path(metric['out_file_path'])
             metric['out_file_path'] = str(path.with_stem(f'{path.stem}_{name}'))
     return cfg
@@ -63,35 +67,41 @@ def mean_and_deviation(results: Results) -> dict[str, dict[str, float]]:
     >>> mean_and_deviation({'split1': {'acc/top1': 0.5}, 'split2': {'acc/top1': 0.7}})['mean']
     {'acc/top1': 0.6}
     """
-    values = {name: [of_split[name] for of_split in results.values()] for name in _shares(results)}
+    values = {
+        name: [of_split[name] for of_split in results.values()] for name in list_shares(results)
+    }
     summary = {'mean': {name: statistics.fmean(column) for name, column in values.items()}}
     if len(results) > 1:
         summary[DEVIATION] = {name: statistics.stdev(column) for name, column in values.items()}
     return summary
 
 
-def splits_table(results: Results) -> str:
+def format_splits(results: Results) -> str:
     """Markdown: a row a split, then the mean, in per cent; counts as they are.
 
     Args:
         results: Split -> metric -> value, a share between 0 and 1, or a count.
     """
     metrics = list(dict.fromkeys(name for of_split in results.values() for name in of_split))
-    rows = [['split', *metrics]]
-    rows += [[split, *(_cell(row.get(m, 0)) for m in metrics)] for split, row in results.items()]
+    rows = [
+        [split, *(format_cell(row.get(m, 0)) for m in metrics)] for split, row in results.items()
+    ]
     summary = mean_and_deviation(results)
     mean, deviation = summary['mean'], summary.get(DEVIATION, {})
     spread = {name: f' ± {100 * value:.2f}' for name, value in deviation.items()}
     label = f'mean ± {DEVIATION}' if deviation else 'mean'
-    rows += [[label, *(_cell(mean[m]) + spread.get(m, '') if m in mean else '' for m in metrics)]]
-    rows.insert(1, ['---'] * len(rows[0]))
-    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+    rows += [
+        [label, *(format_cell(mean[m]) + spread.get(m, '') if m in mean else '' for m in metrics)]
+    ]
+    return markdown_table(['split', *metrics], rows)
 
 
-def _shares(results: Results) -> list[str]:
+def list_shares(results: Results) -> list[str]:
+    """Names of the metrics that are shares and not counts."""
     first = next(iter(results.values()), {})
     return [name for name, value in first.items() if not isinstance(value, int)]
 
 
-def _cell(value: float) -> str:
+def format_cell(value: float) -> str:
+    """A count as it is, a share in per cent."""
     return str(value) if isinstance(value, int) else f'{100 * value:.2f}'

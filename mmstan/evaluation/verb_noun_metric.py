@@ -9,7 +9,8 @@ import torch
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
-from mmstan.evaluation.gallery import readable
+from mmstan.evaluation.finite import holds_nan, sample_name
+from mmstan.evaluation.gallery import drop_broken
 from mmstan.registry import METRICS
 
 _TASKS = ('action', 'verb', 'noun')  # the first metric is the one by which the best is kept
@@ -58,13 +59,22 @@ class VerbNounMetric(BaseMetric):
         for sample in data_samples:
             if sample.get('broken'):  # kept: MMEngine drops results where ranks differ in number
                 self.results.append(dict(video_id=None, broken=sample['broken'][0]))
+            elif holds_nan(sample['pred_score']):
+                self.results.append(dict(video_id=None, nan=sample_name(sample)))
             else:
-                ranks = action_ranks(sample['pred_score'], *sample['gt_label'].tolist())
+                verb, noun = sample['gt_label'].tolist()
+                verbs, nouns = sample['pred_score'].shape
+                if not (0 <= verb < verbs and 0 <= noun < nouns):
+                    raise ValueError(
+                        f'verb {verb} and noun {noun} of {sample.get("filename", "a video")} must '
+                        f'be below {verbs} and {nouns}: correct their row in ann_file'
+                    )
+                ranks = action_ranks(sample['pred_score'], verb, noun)
                 self.results.append(dict(video_id=None, ranks=ranks))
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
         """Accuracies, shares of one, of the readable videos."""
-        counted, broken = readable(results, what='the accuracies')
+        counted, broken = drop_broken(results, what='the accuracies')
         ranks = torch.tensor([result['ranks'] for result in counted])  # (videos, 3)
         metrics: dict[str, float] = {
             f'{task}_top{k}': (column <= k).double().mean().item()

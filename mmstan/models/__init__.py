@@ -1,5 +1,6 @@
 """Models: the contracts, each with its simplest instance, in the order in which a clip flows."""
 
+from mmstan.compat.moved import moved_names
 from mmstan.models.backbones import FrameEncoder
 from mmstan.models.cross_frame import DenseTemporalConv, TemporalAttention, TemporalConv
 from mmstan.models.features import TextFeatures, VideoFeatures
@@ -26,3 +27,5 @@ __all__ = [
     'VideoFeatures',
     'VideoTextModel',
 ]
+
+__getattr__ = moved_names(__name__)

@@ -1,4 +1,4 @@
-"""What travels between the parts of a model: features of texts and videos, frame masks.
+"""Features of texts and videos, and frame masks: the values that a model's parts exchange.
 
 Letters: N clips, T frames, D joint space; M texts of J tokens; B videos of S tokens.
 """
@@ -21,7 +21,7 @@ class TextFeatures(NamedTuple):
     sentence: Tensor
     """The whole text: its end-of-text token, or CoCa's class token, (M, D)."""
     mask: Tensor
-    """Which tokens are text: those up to the first end of text, boolean (M, J)."""
+    """True for tokens up to the first end of text, boolean (M, J)."""
 
 
 class VideoFeatures(NamedTuple):
@@ -30,7 +30,7 @@ class VideoFeatures(NamedTuple):
     frames: Tensor
     """Every frame, (B, T, D); a video as a whole is (B, 1, D)."""
     mask: Tensor
-    """Which frames are real and not padding, boolean (B, T)."""
+    """True for real frames, False for padding, boolean (B, T)."""
     tokens: Tensor | None = None
     """Every token of the real and padded frames, frame by frame, (B, T * (1 + L), D), where an
     interaction reads them."""
@@ -46,14 +46,14 @@ def frame_mask(x: Tensor, data_samples: Sequence[Any] | None = None) -> Tensor:
 
     Args:
         x: Frame features (N, T, D).
-        data_samples: N samples; a sample's field ``frame_mask``, boolean (T,), says which of its
-            frames are real. All of them are in samples without the field.
+        data_samples: N samples. A sample's field ``frame_mask``, boolean (T,), is True for its
+            real frames; without the field all frames are real.
 
     Returns:
         Boolean (N, T), on the device of ``x``.
 
     Raises:
-        ValueError: The number of samples, or the length of a mask, is not that of ``x``.
+        ValueError: The number of samples is not N, or the length of a mask is not T.
     """
     masks = [getattr(sample, 'frame_mask', None) for sample in data_samples or ()]
     everything = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
@@ -64,6 +64,7 @@ def frame_mask(x: Tensor, data_samples: Sequence[Any] | None = None) -> Tensor:
             f'features {tuple(x.shape)} of {len(masks)} samples with frame_mask: one clip a sample '
             'is taken; set num_clips=1 and one crop in the pipeline'
         )
+    # Rows without a mask stay True: all frames of such a sample are real.
     for row, mask in zip(everything, masks):
         if mask is None:
             continue
@@ -76,8 +77,9 @@ def frame_mask(x: Tensor, data_samples: Sequence[Any] | None = None) -> Tensor:
     return everything
 
 
-def masked_mean(frames: Tensor, mask: Tensor) -> Tensor:
-    """The mean of the real frames: (B, T, D) and mask (B, T) -> (B, D); 0 where there is none."""
+def average_real_frames(frames: Tensor, mask: Tensor) -> Tensor:
+    """Frames (B, T, D) and mask (B, T) -> mean of the real frames (B, D), 0 where none is real."""
+    # A matrix product and not (frames * mask).sum(1), which would copy all frames.
     weights = mask.to(frames.dtype)
     total = (weights[:, None] @ frames).squeeze(1)
     return total / weights.sum(dim=1, keepdim=True).clamp(min=1)

@@ -23,22 +23,22 @@ from mmstan.registry import MODELS
 class VideoTextModel(BaseModel):
     """A video backbone and a text tower in one joint space, trained by contrast.
 
-    Captions come with the data samples (``captions``, a list of str) and are tokenised here, or
-    as token ids from MMAction2's own pipelines (``inputs=dict(imgs=..., text=...)``). A frame mask
-    comes with the data sample too (``frame_mask``).
+    Captions are a field of the data samples (``captions``, a list of str) and are tokenised here;
+    or they are token ids from MMAction2's own pipelines (``inputs=dict(imgs=..., text=...)``). The
+    data samples may have a frame mask, too (``frame_mask``).
 
     Args:
         backbone: Config of a video backbone.
         text_tower: Config of a text tower, of the same joint space.
         head: Config of a :class:`RetrievalHead`.
-        neck: Config of a neck over the frames; none where the interaction wants frames.
-        text_length: Tokens that a caption is cut to, start and end of text included; by default
-            the text tower's context length.
+        neck: Config of a neck over the frames; None where the interaction reads frames.
+        text_length: Longest caption in tokens, start and end of text included; longer ones are cut.
+            The text tower's context length by default.
         data_preprocessor: Config of MMAction2's ``ActionDataPreprocessor``.
 
     Raises:
-        ValueError: The joint spaces of the towers differ, or a neck or a backbone without frame
-            tokens stands before an interaction that reads tokens.
+        ValueError: The joint spaces of the towers differ, or there is a neck although the
+            interaction reads the videos' tokens.
     """
 
     def __init__(
@@ -95,23 +95,23 @@ class VideoTextModel(BaseModel):
         else:
             counts = [1] * len(samples)
         text = self._encode_ids(ids)
-        video = self.encode_videos(_to_clips(imgs), data_samples=samples)
+        video = self.encode_videos(_make_clips(imgs), data_samples=samples)
         if mode == 'tensor':
             return text, video
         if mode == 'loss':
             return self.head.loss(text, video)
         if mode == 'predict':
-            return self._with_features(samples, text, video, counts)
+            return self._attach_features(samples, text, video, counts)
         raise ValueError(f"mode={mode!r} must be 'tensor', 'loss' or 'predict'")
 
     def encode_texts(self, captions: Sequence[str]) -> TextFeatures:
-        """Captions -> :class:`TextFeatures` as the interaction reads them."""
+        """Captions -> the :class:`TextFeatures` that the interaction reads."""
         return self._encode_ids(self.text_tower.tokenize(captions, self.text_length))
 
     def encode_videos(
         self, clip: Tensor, *, data_samples: Sequence[ActionDataSample] | None = None
     ) -> VideoFeatures:
-        """Clips -> :class:`VideoFeatures` as the interaction reads them.
+        """Clips -> the :class:`VideoFeatures` that the interaction reads.
 
         Args:
             clip: Normalised frames (N, 3, T, H, W).
@@ -122,6 +122,7 @@ class VideoTextModel(BaseModel):
             x = self.backbone.tokens(clip)  # (N, T, 1 + L, C)
             tower, flat = self.backbone.tower, x.flatten(0, 1)
             frames = tower.project(flat).unflatten(0, x.shape[:2])  # (N, T, D)
+            # Every token in the joint space, frame after frame: (N, T * (1 + L), D).
             tokens = tower.project_tokens(flat).unflatten(0, x.shape[:2]).flatten(1, 2)
         else:
             frames = self.backbone(clip)
@@ -133,13 +134,13 @@ class VideoTextModel(BaseModel):
 
     @torch.no_grad()
     def similarity(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
-        """The model's own similarities (A, B), float32, without scale: what retrieval ranks by."""
+        """Similarities (A, B) by which retrieval ranks, float32, without a scale."""
         return self.head(text, video)
 
     def _tokenize(
         self, samples: Sequence[ActionDataSample], videos: int
     ) -> tuple[Tensor, list[int]]:
-        """Ids of all captions (A, J), and how many captions each video has."""
+        """Ids of all captions (A, J), and the number of captions of each video."""
         captions = [list(sample.get('captions', ())) for sample in samples]
         if len(captions) != videos or not all(captions):
             raise ValueError(
@@ -156,19 +157,20 @@ class VideoTextModel(BaseModel):
         sentence = text.sentence
         return TextFeatures(sentence[:, None], sentence, text.mask.new_ones(sentence.shape[0], 1))
 
-    def _with_features(
+    def _attach_features(
         self,
         samples: Sequence[ActionDataSample],
         text: TextFeatures,
         video: VideoFeatures,
         counts: Sequence[int],
     ) -> list[ActionDataSample]:
+        # MMAction2's metric compares one vector a video: the interaction's own mean, or a cosine's.
         interaction = self.head.interaction
         pooled = interaction if isinstance(interaction, Cosine) else Cosine()
         whole = pooled.pool(video).cpu()
-        texts = [_to_cpu(x).split(list(counts)) for x in text]
-        frames, mask = _to_cpu(video.frames), _to_cpu(video.mask)
-        tokens = None if video.tokens is None else _to_cpu(video.tokens)
+        texts = [_move_to_cpu(x).split(list(counts)) for x in text]
+        frames, mask = _move_to_cpu(video.frames), _move_to_cpu(video.mask)
+        tokens = None if video.tokens is None else _move_to_cpu(video.tokens)
         for i, sample in enumerate(samples):
             # Cloned, or pickling one sample would write the whole batch.
             sample.text_features = TextFeatures(*(x[i].clone() for x in texts))
@@ -178,19 +180,19 @@ class VideoTextModel(BaseModel):
                 None if tokens is None else tokens[i].clone(),
             )
             sample.video_features = VideoFeatures(*of_video)
-            # What MMAction2's RetrievalMetric reads.
+            # The field that MMAction2's RetrievalMetric reads.
             first = sample.text_features.sentence[0]
             sample.features = InstanceData(video_feature=whole[i].clone(), text_feature=first)
         return list(samples)
 
 
-def _to_cpu(x: Tensor) -> Tensor:
+def _move_to_cpu(x: Tensor) -> Tensor:
     x = x.detach().cpu()
     return x.float() if x.is_floating_point() else x
 
 
-def _to_clips(imgs: Tensor) -> Tensor:
-    """What FormatShape made -> clips (N, 3, T, H, W)."""
+def _make_clips(imgs: Tensor) -> Tensor:
+    """Output of FormatShape, NCTHW or NCHW -> clips (N, 3, T, H, W)."""
     if imgs.ndim == 6 and imgs.shape[1] == 1:
         return imgs[:, 0]
     if imgs.ndim == 5 and imgs.shape[2] == 3:

@@ -1,36 +1,36 @@
 """Pictures."""
 
-from mmstan.visualization.activation import activation_maps, activation_report, overlay
-from mmstan.visualization.cka import cka, cka_matrix, cka_report, layer_by_layer
+from mmstan.visualization.activation import draw_activations, draw_overlay, map_activations
+from mmstan.visualization.cka import compute_cka, compute_cka_matrix, draw_cka, pair_layers
 from mmstan.visualization.film import draw_film
-from mmstan.visualization.layers import layer_groups, layer_tokens, same_frames
+from mmstan.visualization.layers import collect_layer_tokens, group_layers, keep_same_frames
 from mmstan.visualization.misalignment import (
     LEVELS,
     Alignment,
     OwnFrames,
-    alignment,
+    compare_own_frames,
+    compute_recall_by_level,
     draw_levels,
-    misalignment_report,
-    misalignment_table,
-    own_frames,
-    recall_by_level,
+    draw_misalignment,
+    format_misalignment,
+    measure_alignment,
 )
 from mmstan.visualization.recognition import (
     Strip,
-    confusion_matrix,
+    count_confusions,
     draw_confusion,
+    draw_recognition,
     draw_strip,
-    recognition_report,
 )
 from mmstan.visualization.retrieval import (
     Hit,
     draw_frame_weights,
     draw_hit,
+    draw_mug_weights,
+    draw_retrieved,
     draw_word_weights,
-    mug_weights,
-    retrieval_strips,
 )
-from mmstan.visualization.trade_off import TradeOff, trade_off_picture
+from mmstan.visualization.trade_off import TradeOff, draw_trade_off
 
 __all__ = [
     'LEVELS',
@@ -39,31 +39,31 @@ __all__ = [
     'OwnFrames',
     'Strip',
     'TradeOff',
-    'activation_maps',
-    'activation_report',
-    'alignment',
-    'cka',
-    'cka_matrix',
-    'cka_report',
-    'confusion_matrix',
+    'collect_layer_tokens',
+    'compare_own_frames',
+    'compute_cka',
+    'compute_cka_matrix',
+    'compute_recall_by_level',
+    'count_confusions',
+    'draw_activations',
+    'draw_cka',
     'draw_confusion',
     'draw_film',
     'draw_frame_weights',
     'draw_hit',
     'draw_levels',
+    'draw_misalignment',
+    'draw_mug_weights',
+    'draw_overlay',
+    'draw_recognition',
+    'draw_retrieved',
     'draw_strip',
+    'draw_trade_off',
     'draw_word_weights',
-    'layer_by_layer',
-    'layer_groups',
-    'layer_tokens',
-    'misalignment_report',
-    'misalignment_table',
-    'mug_weights',
-    'overlay',
-    'own_frames',
-    'recall_by_level',
-    'recognition_report',
-    'retrieval_strips',
-    'same_frames',
-    'trade_off_picture',
+    'format_misalignment',
+    'group_layers',
+    'keep_same_frames',
+    'map_activations',
+    'measure_alignment',
+    'pair_layers',
 ]

@@ -15,7 +15,7 @@ from torch import Tensor
 from mmstan.visualization.film import draw_film
 
 
-def activation_maps(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+def map_activations(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
     """Length of each token, from 0 for the shortest of the video to 1 for the longest.
 
     Args:
@@ -25,7 +25,7 @@ def activation_maps(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
     Returns:
         (T, rows, columns), float32; zeros where all tokens are equally long.
 
-    >>> activation_maps(torch.tensor([[[0.0, 1.0], [3.0, 4.0]]]), (1, 2)).tolist()
+    >>> map_activations(torch.tensor([[[0.0, 1.0], [3.0, 4.0]]]), (1, 2)).tolist()
     [[[0.0, 1.0]]]
     """
     length = tokens.float().norm(dim=-1)
@@ -33,7 +33,7 @@ def activation_maps(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
     return (length / length.max().clamp(min=1e-12)).unflatten(1, grid)
 
 
-def overlay(frames: np.ndarray, maps: Tensor, *, opacity: float = 0.5) -> np.ndarray:
+def draw_overlay(frames: np.ndarray, maps: Tensor, *, opacity: float = 0.5) -> np.ndarray:
     """Frames (T, H, W, 3), uint8 RGB, with maps (T, h, w) in [0, 1] as colours over them."""
     size = frames.shape[1:3]
     smooth = F.interpolate(maps[:, None], size=size, mode='bilinear', align_corners=False)[:, 0]
@@ -41,7 +41,7 @@ def overlay(frames: np.ndarray, maps: Tensor, *, opacity: float = 0.5) -> np.nda
     return np.rint((1 - opacity) * frames + opacity * colors).astype(np.uint8)
 
 
-def activation_report(
+def draw_activations(
     path: str | Path, frames: np.ndarray, maps: Mapping[str, Tensor], *, title: str = ''
 ) -> None:
     """Write a picture of a video's frames and, below, of what layers see in them.
@@ -79,5 +79,5 @@ def covered(frames: np.ndarray, maps: Tensor) -> np.ndarray:
             'each second, third ... of them'
         )
     film = np.full_like(frames, 255)
-    film[::step] = overlay(frames[::step], torch.as_tensor(maps))
+    film[::step] = draw_overlay(frames[::step], torch.as_tensor(maps))
     return film

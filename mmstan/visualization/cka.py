@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 
-def cka(x: Tensor, y: Tensor) -> float:
+def compute_cka(x: Tensor, y: Tensor) -> float:
     """Linear CKA of two features of the same n things, (n, C) and (n, C'): 1 where they agree.
 
     Neither rotations nor a common factor of the channels matter. The estimate is unbiased
@@ -27,14 +27,17 @@ def cka(x: Tensor, y: Tensor) -> float:
         ValueError: Fewer than four things, or not as many of one as of the other.
 
     >>> x = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
-    >>> round(cka(x, -2 * x.flip(1)), 4)
+    >>> round(compute_cka(x, -2 * x.flip(1)), 4)
     1.0
     """
-    return cka_matrix([x, y])[0, 1].item()
+    return compute_cka_matrix([x, y])[0, 1].item()
 
 
-def cka_matrix(features: Sequence[Tensor]) -> Tensor:
-    """:func:`cka` of all pairs of F features (n, C_f), float64 (F, F); memory grows with F n^2."""
+def compute_cka_matrix(features: Sequence[Tensor]) -> Tensor:
+    """:func:`compute_cka` of all pairs of F features (n, C_f), float64 (F, F).
+
+    Memory grows with F n^2.
+    """
     sizes = {len(x) for x in features}
     if len(sizes) != 1 or min(sizes) < 4:
         raise ValueError(
@@ -55,7 +58,7 @@ def _centred_gram(x: Tensor) -> Tensor:
     return gram.fill_diagonal_(0)
 
 
-def cka_report(path: str | Path, features: Mapping[str, Sequence[Tensor]]) -> np.ndarray:
+def draw_cka(path: str | Path, features: Mapping[str, Sequence[Tensor]]) -> np.ndarray:
     """Write a picture: CKA of all layers, and of the groups layer by layer.
 
     Args:
@@ -66,7 +69,7 @@ def cka_report(path: str | Path, features: Mapping[str, Sequence[Tensor]]) -> np
     Returns:
         The matrix of all layers, group by group.
     """
-    matrix = cka_matrix([x for layers in features.values() for x in layers]).cpu().numpy()
+    matrix = compute_cka_matrix([x for layers in features.values() for x in layers]).cpu().numpy()
     sizes = {name: len(layers) for name, layers in features.items()}
     figure = Figure(figsize=(11, 5), layout='constrained')
     left, right = figure.subplots(1, 2)
@@ -93,8 +96,8 @@ def draw_similarities(axes: Axes, matrix: np.ndarray, sizes: Mapping[str, int]) 
 
 
 def draw_layer_by_layer(axes: Axes, matrix: np.ndarray, sizes: Mapping[str, int]) -> None:
-    """Draw the lines of :func:`layer_by_layer`."""
-    for name, line in layer_by_layer(matrix, sizes).items():
+    """Draw the lines of :func:`pair_layers`."""
+    for name, line in pair_layers(matrix, sizes).items():
         axes.plot(np.arange(len(line)) + 1, line, marker='o', label=name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel('layer')
@@ -104,14 +107,14 @@ def draw_layer_by_layer(axes: Axes, matrix: np.ndarray, sizes: Mapping[str, int]
         axes.legend(fontsize=8)
 
 
-def layer_by_layer(matrix: np.ndarray, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
+def pair_layers(matrix: np.ndarray, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
     """CKA of layer i and layer i, for each two groups with as many layers.
 
     Args:
         matrix: CKA of all layers, group by group, (F, F).
         sizes: Name of a group -> number of its layers.
 
-    >>> layer_by_layer(np.arange(16).reshape(4, 4), {'a': 2, 'b': 2})
+    >>> pair_layers(np.arange(16).reshape(4, 4), {'a': 2, 'b': 2})
     {'a - b': array([2, 7])}
     """
     starts = dict(zip(sizes, np.cumsum([0, *sizes.values()])))

@@ -14,35 +14,23 @@ from torch import Tensor, nn
 
 from mmstan.models.backbones import VideoBackbone
 
-LAYERS: dict[str, dict[str, str]] = {
-    'DiST': {
-        'temporal encoder': r'branch\.layers\.\d+\.temporal_block',
-        'integration branch': r'branch\.layers\.\d+\.integration_block',
-    },
-    'STAN': {'branch': r'branches\.0\.layers\.\d+'},
-}
-"""Backbone -> name of a group -> regular expression of its layers' names in the backbone."""
 
-
-def layer_groups(
+def group_layers(
     backbone: VideoBackbone, extra: Mapping[str, str] | None = None
 ) -> dict[str, list[nn.Module]]:
     """Groups of layers, each from its first to its last: the tower's blocks, and what is beside it.
 
     Args:
-        backbone: Any; what is beside the tower is known of those in :data:`LAYERS`.
-        extra: More groups, as in :data:`LAYERS`.
+        backbone: Any; it names its own groups (:meth:`VideoBackbone.layer_groups`).
+        extra: More groups: name -> regular expression of its layers' names in the backbone.
 
     Raises:
         ValueError: An expression matches no layer.
     """
-    groups: dict[str, list[nn.Module]] = {'tower': list(backbone.tower.blocks)}
-    known = LAYERS.get(type(backbone).__name__, {})
-    for name, pattern in {**known, **(extra or {})}.items():
-        layers = [m for key, m in backbone.named_modules() if re.fullmatch(pattern, key)]
-        if layers:
-            groups[name] = layers
-        elif name not in known:  # a known one may have been switched off
+    groups = backbone.layer_groups()
+    for name, pattern in (extra or {}).items():
+        groups[name] = [m for key, m in backbone.named_modules() if re.fullmatch(pattern, key)]
+        if not groups[name]:
             raise ValueError(
                 f'{name}={pattern}: no module of {type(backbone).__name__} has such a name; it is '
                 "a regular expression of all of it, such as 'tower\\.visual\\.ln_pre'"
@@ -51,7 +39,7 @@ def layer_groups(
 
 
 @torch.no_grad()
-def layer_tokens(
+def collect_layer_tokens(
     backbone: VideoBackbone, clip: Tensor, groups: Mapping[str, Sequence[nn.Module]]
 ) -> dict[str, list[Tensor]]:
     """What each layer gives for a clip (N, 3, T, H, W), and ``'output'``, the backbone's tokens.
@@ -114,7 +102,7 @@ def _many(output: Any) -> bool:
     return isinstance(output, (tuple, list))
 
 
-def same_frames(features: Mapping[str, Sequence[Tensor]]) -> dict[str, list[Tensor]]:
+def keep_same_frames(features: Mapping[str, Sequence[Tensor]]) -> dict[str, list[Tensor]]:
     """Features (N, T', L, C), of the frames alone that every layer sees: the first of each group.
 
     Raises:

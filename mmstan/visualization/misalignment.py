@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from mmstan.models.features import VideoFeatures, l2_normalise
+from mmstan.wording import markdown_table
 
 LEVELS = ('up', 'middle', 'bottom')
 _AT_ONCE = 1024  # captions
@@ -50,7 +51,7 @@ class Alignment:
         return [(self.levels == level).double().mean().item() for level in range(len(LEVELS))]
 
 
-def own_frames(sentences: Tensor, video: VideoFeatures, owners: Tensor) -> OwnFrames:
+def compare_own_frames(sentences: Tensor, video: VideoFeatures, owners: Tensor) -> OwnFrames:
     """Compare captions with frames; memory grows with A * T, not with A * B.
 
     Args:
@@ -75,7 +76,7 @@ def own_frames(sentences: Tensor, video: VideoFeatures, owners: Tensor) -> OwnFr
     return OwnFrames(similarities, mask, ((of_all - of_own) / pairs).item())
 
 
-def alignment(own: OwnFrames, *, offset: float) -> Alignment:
+def measure_alignment(own: OwnFrames, *, offset: float) -> Alignment:
     """Levels: ``up`` with more than 2/3 of the frames aligned, ``bottom`` with less than 1/3.
 
     A frame is aligned where sigmoid(cosine - offset) > 0.5. Taken literally the paper has no
@@ -88,7 +89,7 @@ def alignment(own: OwnFrames, *, offset: float) -> Alignment:
     return Alignment(offset, (count.sum() / total.sum()).item(), levels)
 
 
-def recall_by_level(levels: Tensor, ranks: Tensor) -> dict[str, float]:
+def compute_recall_by_level(levels: Tensor, ranks: Tensor) -> dict[str, float]:
     """R@1 in per cent of the captions of each level, NaN where there are none (Mug-STAN Table IX).
 
     Args:
@@ -99,22 +100,21 @@ def recall_by_level(levels: Tensor, ranks: Tensor) -> dict[str, float]:
     return {name: 100 * first[levels == level].mean().item() for level, name in enumerate(LEVELS)}
 
 
-def misalignment_table(alignments: Mapping[str, Alignment], ranks: Tensor) -> str:
+def format_misalignment(alignments: Mapping[str, Alignment], ranks: Tensor) -> str:
     """Markdown: of each offset, the aligned frames, the captions on each level and their R@1."""
     names = [f'{level}, R@1' for level in LEVELS]
-    rows = [['aligned if the cosine exceeds', 'frames', *names]]
-    rows += [['---'] * len(rows[0])]
+    rows = []
     for name, aligned in alignments.items():
-        recalls = recall_by_level(aligned.levels, ranks).values()
+        recalls = compute_recall_by_level(aligned.levels, ranks).values()
         cells = [
             f'{100 * share:.1f} %, ' + ('-' if recall != recall else f'{recall:.1f}')
             for share, recall in zip(aligned.shares, recalls)
         ]
         rows += [[f'{aligned.offset:.3f} ({name})', f'{100 * aligned.frames:.1f} %', *cells]]
-    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+    return markdown_table(['aligned if the cosine exceeds', 'frames', *names], rows)
 
 
-def misalignment_report(
+def draw_misalignment(
     path: str | Path, own: OwnFrames, alignments: Mapping[str, Alignment], ranks: Tensor
 ) -> None:
     """Write a picture: the cosines with the offsets, and the levels with their R@1.
@@ -122,7 +122,7 @@ def misalignment_report(
     Args:
         path: Where to, ``.png``.
         own: What the alignments are of.
-        alignments: Name of an offset -> :func:`alignment`.
+        alignments: Name of an offset -> :func:`measure_alignment`.
         ranks: Text-to-video ranks, 1 is the best, (A,).
     """
     figure = Figure(figsize=(5 + 3 * len(alignments), 3.5), layout='constrained')
@@ -141,7 +141,7 @@ def misalignment_report(
 
 def draw_levels(axes: Axes, aligned: Alignment, ranks: Tensor, *, title: str) -> None:
     """Draw a bar for each level, its share of the captions, with its R@1."""
-    recalls = recall_by_level(aligned.levels, ranks).values()
+    recalls = compute_recall_by_level(aligned.levels, ranks).values()
     shares = [100 * share for share in aligned.shares]
     axes.bar(LEVELS, shares, color=_COLORS)
     for x, (share, recall) in enumerate(zip(shares, recalls)):

@@ -30,13 +30,13 @@ class Strip:
     predictions: Mapping[str, str]
 
 
-def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+def count_confusions(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Counts (classes, classes): rows are the true classes, columns the predicted ones."""
     pairs = np.bincount(truth * classes + predicted, minlength=classes * classes)
     return pairs.reshape(classes, classes)
 
 
-def recognition_report(
+def draw_recognition(
     path: str | Path,
     strips: Sequence[Strip],
     matrices: Mapping[str, np.ndarray],
@@ -47,7 +47,7 @@ def recognition_report(
     Args:
         path: Where to, ``.png``.
         strips: Videos to show.
-        matrices: Model name -> :func:`confusion_matrix`.
+        matrices: Model name -> :func:`count_confusions`.
         class_names: Names of the classes, in class order.
     """
     heights = [0.8] * len(strips) + [5.5]  # inches

@@ -37,7 +37,7 @@ class Hit:
     truth: bool = False
 
 
-def retrieval_strips(path: str | Path, query: str, hits: Sequence[Hit]) -> None:
+def draw_retrieved(path: str | Path, query: str, hits: Sequence[Hit]) -> None:
     """Write a picture of the videos that were found for a text, below each other.
 
     Args:
@@ -64,7 +64,7 @@ def draw_hit(axes: Axes, hit: Hit) -> None:
     axes.text(end, h / 2, score, **look)
 
 
-def mug_weights(
+def draw_mug_weights(
     path: str | Path,
     frames: np.ndarray,
     frame_weights: np.ndarray,

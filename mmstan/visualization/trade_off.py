@@ -26,7 +26,7 @@ class TradeOff:
     score: str
 
 
-def trade_off_picture(path: str | Path, panels: Sequence[TradeOff]) -> None:
+def draw_trade_off(path: str | Path, panels: Sequence[TradeOff]) -> None:
     """Draw scores over multiply-adds, a panel each.
 
     Args:

@@ -12,25 +12,25 @@ from mmengine.config import Config
 
 from mmstan.benchmark import measuring
 from mmstan.benchmark.cost import Settings, measure
+from mmstan.benchmark.jobs import Job, add_references
 from mmstan.benchmark.measure import (
     count_multiply_adds,
-    machine,
-    matrix_product_rate,
-    peak_memory,
-    seconds,
+    describe_machine,
+    measure_matrix_products,
+    measure_peak_memory,
+    measure_seconds,
 )
 from mmstan.benchmark.measuring import measure_in_own_process
-from mmstan.benchmark.store import Job, with_references
 from mmstan.benchmark.table import (
     Row,
-    cost_figures,
-    markdown,
+    format_rows,
     read_csv,
-    score_figures,
+    summarise_costs,
+    summarise_scores,
     write,
     write_csv,
 )
-from mmstan.config.toy import toy_run
+from mmstan.config.toy import make_toy
 
 PROJECT = Path(__file__).parents[2]
 benchmark = script('benchmark')
@@ -52,7 +52,7 @@ def small_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     names.write_text('left\nright')
     cfg, base = Config.fromfile(STAN), Config.fromfile(PROJECT / 'configs/quickstart/clip_mean.py')
     path = tmp_path / 'small.py'
-    toy_run(cfg, base).dump(path)
+    make_toy(cfg, base).dump(path)
     return str(path)
 
 
@@ -159,7 +159,7 @@ def test_options_that_make_no_sense(
 def test_mean_pooling_of_the_same_tower_is_measured_beside_a_config(small_config: str) -> None:
     configs = PROJECT / 'configs'
     large, coca = configs / 'stan/k400_l14.py', configs / 'mug_stan/msrvtt_coca_b32.py'
-    found = with_references([STAN, str(large), MEAN, str(coca), STAN], SETTINGS)
+    found = add_references([STAN, str(large), MEAN, str(coca), STAN], SETTINGS)
     assert [(job.name, job.settings) for job in found] == [
         ('baselines/clip_mean/k400_b16', SETTINGS),
         ('baselines/clip_mean/k400_l14', SETTINGS),
@@ -169,7 +169,7 @@ def test_mean_pooling_of_the_same_tower_is_measured_beside_a_config(small_config
         ('mug_stan/msrvtt_coca_b32', SETTINGS),
     ]
     own_tower = Job(small_config, SETTINGS)
-    assert with_references([small_config], SETTINGS) == [own_tower]
+    assert add_references([small_config], SETTINGS) == [own_tower]
 
 
 def test_ratios_are_of_the_same_round() -> None:
@@ -177,23 +177,23 @@ def test_ratios_are_of_the_same_round() -> None:
         return {i: FIGURES | dict(forward=time) for i, time in enumerate(times)}
 
     # The machine was ten times slower in the second round.
-    found = cost_figures(rounds(3.0, 40.0, 3.0), rounds(2.0, 20.0), clips=2)
+    found = summarise_costs(rounds(3.0, 40.0, 3.0), rounds(2.0, 20.0), clips=2)
     assert found['forward'] == pytest.approx((1.5 + 2.0) / 2)
     assert found['throughput'] == pytest.approx(2 / 3.0)
     assert found['rounds'] == 3
     assert found['memory'] == pytest.approx(0.5) and found['parameters'] == pytest.approx(3)
-    assert cost_figures(rounds(3.0), {}, clips=2)['forward'] is None
-    assert cost_figures({}, rounds(3.0), clips=2) == {}
+    assert summarise_costs(rounds(3.0), {}, clips=2)['forward'] is None
+    assert summarise_costs({}, rounds(3.0), clips=2) == {}
 
 
 @pytest.mark.parametrize(
     ('scores', 'mean', 'deviation'), [([90.0], 90, None), ([90.0, 94.0], 92, 8**0.5)]
 )
 def test_scores_over_seeds(scores: list[float], mean: float, deviation: float | None) -> None:
-    found = score_figures(scores)
+    found = summarise_scores(scores)
     assert (found['score'], found['seeds']) == (mean, len(scores))
     assert found['deviation'] == (None if deviation is None else pytest.approx(deviation))
-    assert score_figures([]) == {}
+    assert summarise_scores([]) == {}
 
 
 ROWS = [
@@ -209,7 +209,7 @@ def test_files(tmp_path: Path) -> None:
     text = write(ROWS, tmp_path / 'out')
     assert text.startswith('A\n') and (tmp_path / 'out/systems.md').read_text() == text
     assert (tmp_path / 'out/systems.png').stat().st_size > 1000
-    recognition, retrieval = markdown(ROWS).split('retrieval, ')
+    recognition, retrieval = format_rows(ROWS).split('retrieval, ')
     assert recognition.index('clip_mean') < recognition.index('stan')  # by multiply-adds
     assert '84.4 ± 1.2' in recognition and 'top-1 |' in recognition
     assert '1.40 x' in retrieval and 'R@1 |' in retrieval
@@ -222,7 +222,7 @@ def test_one_table_is_of_one_machine(tmp_path: Path) -> None:
 
 def test_what_a_table_says_of_rounds_and_seeds() -> None:
     rows = [replace(ROWS[1], seeds=1), replace(ROWS[0], seeds=3, rounds=2)]
-    text = markdown(rows)
+    text = format_rows(rows)
     assert text.startswith('recognition, ViT-B-16, 2 rounds, 1 to 3 seeds')
     assert '51.2 (1) |' in text and '84.4 ± 1.2 |' in text
 
@@ -236,16 +236,16 @@ def test_an_lstm_is_counted() -> None:
 
 
 def test_measuring() -> None:
-    assert 'torch' in machine()
-    assert matrix_product_rate(repeats=1) > 0
-    assert seconds(lambda: None) >= 0
+    assert 'torch' in describe_machine()
+    assert measure_matrix_products(repeats=1) > 0
+    assert measure_seconds(lambda: None) >= 0
     held = []
-    assert peak_memory(lambda: held.append(bytearray(50_000_000))) > 40_000_000
+    assert measure_peak_memory(lambda: held.append(bytearray(50_000_000))) > 40_000_000
 
 
-def test_the_readme_shows_what_was_measured() -> None:
+def test_the_page_shows_what_was_measured() -> None:
     rows = read_csv(PROJECT / 'docs/benchmark/systems.csv')
-    readme = (PROJECT / 'README.md').read_text('utf-8')
-    assert markdown(rows) in readme
+    page = (PROJECT / 'docs/results.md').read_text('utf-8')
+    assert format_rows(rows) in page
     assert {row.machine for row in rows} == {rows[0].machine}
-    assert rows[0].machine in readme
+    assert rows[0].machine in page

@@ -17,7 +17,7 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset, Compose, RepeatDataset
 
 from mmstan.benchmark import pipeline
-from mmstan.benchmark.measure import machine
+from mmstan.benchmark.measure import describe_machine
 from mmstan.benchmark.videos import describe_videos
 from mmstan.datasets import ReliableSamples, VideoDataset
 from mmstan.datasets.readers import BrokenVideoError, reader_problem
@@ -247,7 +247,9 @@ def test_nothing_to_measure(
     tool: ModuleType, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cfg = config('stan/k400_b16', monkeypatch)
-    with pytest.raises(FileNotFoundError, match=r'_list_videos\.txt.*README.*--videos FOLDER'):
+    with pytest.raises(
+        FileNotFoundError, match=r'_list_videos\.txt.*docs/data\.md.*--videos FOLDER'
+    ):
         tool.measure_pipeline(cfg)
     with pytest.raises(ValueError, match='must be a folder with video files'):
         tool.measure_pipeline(cfg, videos=tmp_path)
@@ -295,7 +297,7 @@ def test_command(
     monkeypatch.setattr(sys, 'argv', ['tool.py', *configs, '--videos', str(videos), *options])
     script('benchmarks/pipelines').main()
     out = capsys.readouterr().out
-    assert re.search(rf'^{re.escape(machine())}, \d+ cores$', out, re.MULTILINE)
+    assert re.search(rf'^{re.escape(describe_machine())}, \d+ cores$', out, re.MULTILINE)
     for path in configs:
         assert f'\n{path}\n  3 videos (3 looked at, 0 of them unreadable), reader: ' in out
     assert out.count('  64 x 48 pixels, 8 frames/s, 3 (2 to 3) s\n') == 2

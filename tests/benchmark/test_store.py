@@ -9,19 +9,12 @@ from benchmark.test_benchmark import FIGURES, MEAN, PROJECT, SETTINGS, STAN
 from mmengine.config import Config
 
 from mmstan.benchmark import measuring
+from mmstan.benchmark.jobs import Job, add_references, find_reference, mean_pooling, read_system
 from mmstan.benchmark.learning import plan_system
 from mmstan.benchmark.measuring import forget, run_costs
-from mmstan.benchmark.store import (
-    Costs,
-    Job,
-    digest,
-    mean_pooling,
-    reference,
-    rows_of,
-    with_references,
-)
-from mmstan.benchmark.systems import systems
-from mmstan.config.sources import own_sources
+from mmstan.benchmark.store import Costs, make_rows
+from mmstan.benchmark.systems import list_systems
+from mmstan.config.sources import read_own_sources
 from mmstan.registry import MODELS
 
 
@@ -37,7 +30,7 @@ from mmstan.registry import MODELS
     ],
 )
 def test_a_ratio_is_of_as_many_frames(config: str, frames: int | None, size: int | None) -> None:
-    mean = reference(Job(str(PROJECT / f'configs/{config}.py'), SETTINGS))
+    mean = find_reference(Job(str(PROJECT / f'configs/{config}.py'), SETTINGS))
     if 'l14_336' in config:
         assert mean is None
     else:
@@ -51,7 +44,7 @@ def test_two_configs_of_one_name(tmp_path: Path) -> None:
         path.parent.mkdir()
         path.write_text(f'_base_ = {STAN!r}')
     with pytest.raises(ValueError, match="are both 'idea' in the table"):
-        with_references([str(path) for path in paths], SETTINGS)
+        add_references([str(path) for path in paths], SETTINGS)
 
 
 def test_costs_by_settings(tmp_path: Path) -> None:
@@ -90,7 +83,7 @@ def test_costs_of_a_changed_config_are_not_shown(
     monkeypatch.setattr(measuring, 'measure_in_own_process', edited_meanwhile)
     (failed,) = run_costs(costs, [mine], 2)
     assert 'changed while it was measured' in failed
-    assert not costs.rounds(mine) and costs.rounds(stan)
+    assert not costs.rounds(Job(str(config), SETTINGS)) and costs.rounds(stan)
 
 
 def test_costs_and_runs_can_be_forgotten(tmp_path: Path) -> None:
@@ -150,15 +143,15 @@ def test_a_module_of_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert MODELS.build(first.config.model.neck)
     (tmp_path / 'own/part.py').write_text('SCALE = 12')
     assert plan_system(str(config), 0, tmp_path)[1].work_dir != first.work_dir
-    assert not costs.rounds(job)
-    now = digest(str(config))
+    assert not costs.rounds(Job(str(config), SETTINGS))
+    now = read_system(str(config)).digest
     (tmp_path / 'own/another_idea.py').write_text('SCALE = 2')  # which nothing imports
-    assert digest(str(config)) == now
+    assert read_system(str(config)).digest == now
 
 
 @pytest.mark.parametrize('name', ['math', 'sys', 'mmaction', 'mmstan.models', 'json.decoder'])
 def test_installed_modules_are_not_the_users(name: str) -> None:
-    assert own_sources(Config(dict(custom_imports=dict(imports=[name])))) == []
+    assert read_own_sources(Config(dict(custom_imports=dict(imports=[name])))) == []
 
 
 def test_rows_find_their_mean_pooling_and_scores(tmp_path: Path) -> None:
@@ -170,7 +163,7 @@ def test_rows_find_their_mean_pooling_and_scores(tmp_path: Path) -> None:
     plan.work_dir.mkdir(parents=True)
     plan.config.dump(plan.file)
     (plan.work_dir / 'result.json').write_text(json.dumps({'top-1': 0.75, 'pair': 1.0}))
-    first, second = rows_of([mean, stan], costs, [0, 1], runs, 'A')
+    first, second = make_rows([mean, stan], costs, [0, 1], runs, 'A')
     assert (first.forward, second.forward) == (1.0, 1.5)
     assert (first.score, second.score, second.seeds) == (None, 75.0, 1)
     plan.config.train_cfg.max_epochs = 99
@@ -188,12 +181,12 @@ def test_a_row_without_data_or_toy_form(
     job = Job(str(PROJECT / f'configs/{config}.py'), SETTINGS)
     costs = Costs(tmp_path / 'cost.jsonl')
     costs.add(job, 0, FIGURES)
-    (row,) = rows_of([job], costs, [0], tmp_path, 'A')
+    (row,) = make_rows([job], costs, [0], tmp_path, 'A')
     assert (row.gmacs, row.score, row.frames) == (10.0, None, 8)
 
 
 def test_every_default_system_has_a_mean_to_be_compared_with() -> None:
     means = mean_pooling()
-    assert means['recognition', 'ViT-B-16'] == MEAN
-    jobs = [Job(config, SETTINGS) for config in systems()]
-    assert all(reference(job).settings == SETTINGS for job in jobs)
+    assert means['recognition', 'ViT-B-16'].config == MEAN
+    jobs = [Job(config, SETTINGS) for config in list_systems()]
+    assert all(find_reference(job).settings == SETTINGS for job in jobs)

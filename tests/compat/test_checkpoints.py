@@ -130,7 +130,7 @@ def test_what_runner_writes_loads_from_everywhere(
 
 
 def test_nothing_is_allowed_beyond_one_load(tmp_path: Path) -> None:
-    path = saved(tmp_path / 'logs.pth', HistoryBuffer([1.0], [1]))
+    path = saved(tmp_path / 'logs.pth', dict(history=HistoryBuffer([1.0], [1])))
     before = get_safe_globals()
     add_safe_globals([np.ndarray])
     try:
@@ -141,12 +141,12 @@ def test_nothing_is_allowed_beyond_one_load(tmp_path: Path) -> None:
         add_safe_globals(before)
 
 
-@pytest.mark.parametrize('length', [0, 500])
-def test_a_file_that_is_cut_off_is_named(tmp_path: Path, length: int) -> None:
+@pytest.mark.parametrize(('length', 'reason'), [(0, 'it is empty'), (500, 'it is cut off')])
+def test_a_file_that_is_cut_off_is_named(tmp_path: Path, length: int, reason: str) -> None:
     path = saved(tmp_path / 'whole.pth', torch.zeros(1000))
     cut = tmp_path / 'cut.pth'
     cut.write_bytes(Path(path).read_bytes()[:length])
-    with pytest.raises(ValueError, match=r'cut.pth is cut off'):
+    with pytest.raises(ValueError, match=f'cut.pth cannot be read: {reason}'):
         CheckpointLoader.load_checkpoint(str(cut))
 
 

@@ -44,6 +44,12 @@ def checkpoint():
     torch.save(dict(state_dict={}, history=HistoryBuffer([1.0], [1])), file.name)
     load_checkpoint(torch.nn.Identity(), file.name)
 
+def misfit():
+    file = tempfile.NamedTemporaryFile(suffix='.pth')
+    torch.save(dict(state_dict=dict(other=torch.zeros(1))), file.name)
+    load_checkpoint(torch.nn.Linear(1, 1), file.name)
+    raise ValueError('nothing fits, and nothing is said')
+
 def ddp():
     store = torch.distributed.HashStore()
     torch.distributed.init_process_group('gloo', store=store, rank=0, world_size=1)
@@ -57,6 +63,7 @@ tries = dict(
     vindlu_on_new_transformers=vindlu,
     removed_find_loader=lambda: pkgutil.find_loader('json'),
     checkpoints_of_runner=checkpoint,
+    strict_checkpoints=misfit,
     launchers_without_gpu=lambda: torch.cuda.set_device(0),
     ddp_on_cpu=ddp,
     amp_without_gpu=amp,

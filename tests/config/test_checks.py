@@ -14,8 +14,10 @@ from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 
 from mmstan import registry
 from mmstan.config import checks as config
-from mmstan.config.checks import check_arguments, check_config, check_work_dir, missing_data
+from mmstan.config.checks import check_arguments, check_config, check_work_dir, find_missing_data
+from mmstan.config.inherited import check_inherited
 from mmstan.config.paths import default_work_dir, is_checkpoint
+from mmstan.config.variables import check_top_level
 
 PROJECT = Path(__file__).parents[2]
 CONFIGS = sorted(
@@ -97,7 +99,9 @@ def registered() -> Iterator[None]:
         dict(type='mmstan.TakesNothing'),
         dict(type='mmstan.PlainArguments', width=1, _delete_=True, _scope_='mmstan'),
         dict(type='PlainArguments', what='not ours to check'),
-        dict(type=PlainArguments, what='a class, not a name'),
+        dict(type=PlainArguments, width=1),
+        dict(type=dict, what='a class that is not ours'),
+        dict(type='mmstan.models.necks.MeanPool'),
         dict(what='no type'),
     ],
 )
@@ -120,6 +124,9 @@ def test_good_arguments(node: dict[str, Any]) -> None:
         (dict(type='mmstan.PlainArguments', self=1), "no argument 'self'"),
         (dict(type='mmstan.TakesNothing', priority=1), "no argument 'priority'; it has none"),
         (dict(type='mmstan.MeanPool', dim=2), "no argument 'dim'"),
+        (dict(type='mmstan.models.necks.MeanPool', dim=2), "mmstan.MeanPool has no argument 'dim'"),
+        (dict(type='mmstan.models.necks.MeanPol'), "there is no '.*MeanPol'; did you mean 'MeanPo"),
+        (dict(type=PlainArguments, widths=1), "no argument 'widths'; did you mean 'width'"),
     ],
 )
 def test_bad_arguments(node: dict[str, Any], problem: str) -> None:
@@ -144,7 +151,7 @@ def data_config(**dataset: Any) -> Config:
 
 
 def missing(cfg: Config, *splits: str) -> list[str]:
-    return [path for _, path in missing_data(cfg, splits)]
+    return [path for _, path in find_missing_data(cfg, splits)]
 
 
 @pytest.fixture
@@ -168,7 +175,7 @@ def test_data_that_are_not(data: Path) -> None:
         ann_file='other.txt', data_prefix=dict(video='clips', img='videos'), data_root=str(data)
     )
     assert missing(cfg, 'train', 'val') == [f'{data}/other.txt', f'{data}/clips']  # once
-    assert dict(missing_data(cfg, ('val',))) == {
+    assert dict(find_missing_data(cfg, ('val',))) == {
         'val_dataloader.dataset ann_file': f'{data}/other.txt',
         'val_dataloader.dataset video': f'{data}/clips',
     }
@@ -178,7 +185,7 @@ def test_data_that_are_not(data: Path) -> None:
 def test_files_of_retrieval(data: Path) -> None:
     files = dict(ann_file='list.txt', video_list='nowhere.csv', caption_index='gone.pkl')
     cfg = data_config(**files, data_prefix=dict(video='clips'), data_root=str(data))
-    assert dict(missing_data(cfg, ('val',))) == {
+    assert dict(find_missing_data(cfg, ('val',))) == {
         'val_dataloader.dataset video_list': f'{data}/nowhere.csv',
         'val_dataloader.dataset caption_index': f'{data}/gone.pkl',
         'val_dataloader.dataset video': f'{data}/clips',
@@ -221,7 +228,7 @@ def test_addresses_are_left_to_mmengine() -> None:
 def test_class_names_that_are_missing(data: Path) -> None:
     cfg = data_config()
     cfg.model = dict(cls_head=dict(class_names='labels.txt'))
-    assert dict(missing_data(cfg, ())) == {'model.cls_head.class_names': 'labels.txt'}
+    assert dict(find_missing_data(cfg, ())) == {'model.cls_head.class_names': 'labels.txt'}
     for there in (['a', 'b'], f'{data}/list.txt'):
         cfg.model.cls_head.class_names = there
         assert missing(cfg) == []
@@ -233,7 +240,7 @@ def test_checkpoint_to_start_from(data: Path) -> None:
         cfg.load_from = there
         assert missing(cfg, 'train') == []
     cfg.load_from = f'{data}/epoch_3.pth'
-    assert dict(missing_data(cfg, ('train',))) == {'load_from': f'{data}/epoch_3.pth'}
+    assert dict(find_missing_data(cfg, ('train',))) == {'load_from': f'{data}/epoch_3.pth'}
     cfg.work_dir = str(data)
     with pytest.raises(FileNotFoundError, match=r'\n  .*epoch_3\.pth  \(load_from\)\n'):
         check_config(cfg, splits=('train',))
@@ -247,7 +254,7 @@ def test_message_about_data(tmp_path: Path) -> None:
     text = str(error.value)
     assert '  a/list.txt  (train_dataloader.dataset ann_file)\n' in text
     assert '  a/videos  (train_dataloader.dataset video)\n' in text
-    assert 'Data preparation' in text
+    assert 'docs/data.md' in text
     assert '--cfg-options' in text
 
 
@@ -295,7 +302,7 @@ def shipped(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
     cfg = Config.fromfile(PROJECT / request.param)
     init_default_scope(cfg.default_scope)
     (tmp_path / 'names.txt').write_text('cooking\ndancing\nyoga\n')
-    for key, _ in list(missing_data(cfg, ())):
+    for key, _ in list(find_missing_data(cfg, ())):
         if key.endswith('.class_names'):
             cfg.merge_from_dict({key: str(tmp_path / 'names.txt')})
     return cfg
@@ -303,6 +310,8 @@ def shipped(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
 
 def test_shipped_config(shipped: Config) -> None:
     check_arguments(shipped)
+    check_top_level(shipped)
+    check_inherited(shipped)
     assert 'mmstan' in shipped.custom_imports.imports
     for split in ('train', 'val', 'test'):
         dataset = shipped[f'{split}_dataloader'].dataset

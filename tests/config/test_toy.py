@@ -10,13 +10,13 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmstan.benchmark.learning import plan_system
-from mmstan.benchmark.systems import systems
-from mmstan.config.toy import towers_of, toy_run
+from mmstan.benchmark.systems import list_systems
+from mmstan.config.toy import make_toy, take_towers
 from mmstan.registry import MODELS
 
 PROJECT = Path(__file__).parents[2]
 CONFIGS = PROJECT / 'configs'
-SYSTEMS = [str(Path(path).relative_to(CONFIGS)) for path in systems()]
+SYSTEMS = [str(Path(path).relative_to(CONFIGS)) for path in list_systems()]
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def test_all_kinds_of_systems_are_compared() -> None:
 def test_every_system_has_a_toy_form(name: str) -> None:
     cfg = load(name)
     whole, base = deepcopy(cfg.model), base_of(cfg)
-    run = toy_run(cfg, base)
+    run = make_toy(cfg, base)
     assert cfg.model == whole  # it is read, not changed
     assert run.train_dataloader == base.train_dataloader
     assert run.optim_wrapper == base.optim_wrapper
@@ -69,7 +69,7 @@ def test_every_system_has_a_toy_form(name: str) -> None:
 )
 def test_a_clip_of_the_toy_gets_a_score_for_each_motion(name: str) -> None:
     cfg = load(name)
-    run = toy_run(cfg, base_of(cfg))
+    run = make_toy(cfg, base_of(cfg))
     model = MODELS.build(run.model).eval()
     scores = model.extract_feat(torch.randn(2, 1, 3, 8, 32, 32), stage='head')[0]
     assert scores.shape == (2, 8) and scores.isfinite().all()
@@ -79,18 +79,18 @@ def test_temperatures_are_the_toys() -> None:
     mug, tight = (
         load(f'{name}/msrvtt_b32.py') for name in ('mug_stan', 'baselines/tight_transformer')
     )
-    run = toy_run(mug, base_of(mug))
+    run = make_toy(mug, base_of(mug))
     assert run.model.head.scale == 20.0
     assert run.model.head.interaction.sharpness == 10.0
-    assert toy_run(tight, base_of(tight)).model.head.scale == 1.0  # its own, as configured
+    assert make_toy(tight, base_of(tight)).model.head.scale == 1.0  # its own, as configured
     named = load('stan/k400_b16.py')
-    assert toy_run(named, base_of(named)).model.cls_head.logit_scale == 60.0
+    assert make_toy(named, base_of(named)).model.cls_head.logit_scale == 60.0
 
 
 def test_the_budget_stretches_the_schedule() -> None:
     cfg = load('stan/k400_b16.py')
     base = base_of(cfg)
-    run = toy_run(cfg, base, epochs=1)
+    run = make_toy(cfg, base, epochs=1)
     assert run.train_cfg.max_epochs == run.train_cfg.val_interval == 1
     warm_up, cosine = run.param_scheduler
     assert warm_up.end == cosine.begin == pytest.approx(0.5 / 3)
@@ -101,11 +101,11 @@ def test_the_budget_stretches_the_schedule() -> None:
 @pytest.mark.parametrize('name', ['stan/msrvtt_b32.py', 'baselines/seq_transformer/msrvtt_b32.py'])
 def test_systems_start_from_the_trained_towers(name: str, tmp_path: Path) -> None:
     mean = load('baselines/clip_mean/msrvtt_b32.py')
-    start = MODELS.build(toy_run(mean, base_of(mean)).model)
+    start = MODELS.build(make_toy(mean, base_of(mean)).model)
     weights = tmp_path / 'towers.pt'
-    torch.save(towers_of(start.state_dict()), weights)
+    torch.save(take_towers(start.state_dict()), weights)
     cfg = load(name)
-    system = MODELS.build(toy_run(cfg, base_of(cfg), pretrained=str(weights)).model)
+    system = MODELS.build(make_toy(cfg, base_of(cfg), pretrained=str(weights)).model)
     system.init_weights()
     for ours, theirs in (
         (system.backbone.tower, start.backbone.tower),
@@ -121,9 +121,9 @@ def test_systems_start_from_the_trained_towers(name: str, tmp_path: Path) -> Non
 def test_towers_of_open_clip_and_models_of_one_kind_only() -> None:
     other = load('baselines/joint_space_time/k400_vit_b16.py')
     with pytest.raises(ValueError, match=r'is not a mmstan\.ImageTower'):
-        toy_run(other, base_of(other))
+        make_toy(other, base_of(other))
     with pytest.raises(ValueError, match='its model is a Recognizer3D'):
-        toy_run(load('stan/k400_b16.py'), load('quickstart/misaligned_stan.py'))
+        make_toy(load('stan/k400_b16.py'), load('quickstart/misaligned_stan.py'))
 
 
 def test_equal_toys_share_a_run_and_seeds_do_not(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 
-from mmstan.config.tiny import shrink
+from mmstan.config.tiny import make_tiny
 
 NAMES = sorted(
     str(path.relative_to(PROJECT / 'configs')) for path in (PROJECT / 'configs/dist').rglob('*.py')
@@ -154,7 +154,7 @@ def test_flipped_videos_have_the_mirrored_label(
 
 def test_mirrored_labels_reach_the_model(shapes: Path) -> None:
     """Through the data set: both labels of a pair are seen, each with its frames."""
-    cfg = shrink(load('dist/ssv2_b16_8f.py'), data=shapes)
+    cfg = make_tiny(load('dist/ssv2_b16_8f.py'), data=shapes)
     cfg.train_dataloader.dataset.pipeline[3].flip_label_map = {0: 7, 7: 0}
     data = DATASETS.build(cfg.train_dataloader.dataset)
     data.set_epoch(0, seed=0)
@@ -181,12 +181,12 @@ def test_gradients_reach_every_trainable_parameter(
     name: str,
     shapes: Path,
 ) -> None:
-    assert_learns(shrink(load(f'dist/{name}.py'), data=shapes))
+    assert_learns(make_tiny(load(f'dist/{name}.py'), data=shapes))
 
 
 @torch.no_grad()
 def test_epic_kitchens_is_tested(shapes: Path) -> None:
-    cfg = shrink(load('dist/ek100_b16.py'), data=shapes)
+    cfg = make_tiny(load('dist/ek100_b16.py'), data=shapes)
     data = DATASETS.build(cfg.test_dataloader.dataset)
     model = MODELS.build(cfg.model).eval()
     batch = pseudo_collate([data[i] for i in range(2)])
@@ -209,7 +209,7 @@ def test_zero_shot_scores_can_be_fused(shapes: Path) -> None:
     for changes in ({}, {**options, 'model.backbone.frame_features': True}):
         cfg = load('dist/zero_shot/hmdb51_b16_32f.py')
         cfg.merge_from_dict(changes)
-        cfg = shrink(cfg, data=shapes)
+        cfg = make_tiny(cfg, data=shapes)
         torch.manual_seed(0)
         model = MODELS.build(cfg.model).eval()
         data = DATASETS.build(cfg.test_dataloader.dataset)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from config.test_checks import PROJECT, parameter_groups
-from config.test_tiny import assert_learns, load, shrink
+from config.test_tiny import assert_learns, load, make_tiny
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -72,7 +72,7 @@ def test_recipes(name: str, lr: float, decay: float, new: set[str], tmp_path: Pa
     ],
 )
 def test_gradients_reach_every_trainable_parameter(name: str, shapes: Path) -> None:
-    assert_learns(shrink(load(f'baselines/{name}.py'), data=shapes))
+    assert_learns(make_tiny(load(f'baselines/{name}.py'), data=shapes))
 
 
 @pytest.mark.parametrize(('name', 'frames', 'parameters', 'gmacs'), NECKS)

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 
-from mmstan.config.tiny import shrink
+from mmstan.config.tiny import make_tiny
 
 NAMES = [
     f'{path.parent.name}/{path.stem}'
@@ -38,7 +38,7 @@ def test_all_are_here() -> None:
 
 @pytest.mark.parametrize('name', NAMES)
 def test_gradients_reach_every_trainable_parameter(name: str, shapes: Path) -> None:
-    assert_learns(shrink(load(name), data=shapes))
+    assert_learns(make_tiny(load(name), data=shapes))
 
 
 @pytest.mark.parametrize('name', LEARNED)

@@ -140,18 +140,23 @@ def test_segments_after_the_end_of_the_video(videos: Path) -> None:
 @pytest.mark.parametrize(
     ('changes', 'problem'),
     [
-        (dict(stop_timestamp='soon'), r'row 3 is no segment with a verb and a noun'),
-        (dict(verb_class=''), r'row 3 is no segment with a verb and a noun'),
+        (dict(stop_timestamp='soon'), "the time 'soon' is not as 01:02:03.45"),
+        (dict(stop_timestamp='00:00:nan'), "the time '00:00:nan' is not as"),
+        (dict(stop_timestamp='00:00:01.00'), 'it ends at 1.0 s, and starts at 1.0 s'),
+        (dict(verb_class=''), "the class '' is not a whole number from 0 on"),
+        (dict(verb_class='3.0'), "the class '3.0' is not a whole number"),
+        (dict(noun_class='-1'), "the class '-1' is not a whole number"),
     ],
 )
 def test_rows_that_are_no_segments(changes: dict[str, str], problem: str, videos: Path) -> None:
-    with pytest.raises(ValueError, match=problem):
+    message = rf'train\.csv.*, line 3: the row is no segment with a verb and a noun: {problem}'
+    with pytest.raises(ValueError, match=message):
         build([ROW, dict(ROW, **changes)], videos)
 
 
 def test_the_test_set_has_no_labels(videos: Path) -> None:
     row = {key: value for key, value in ROW.items() if not key.endswith('_class')}
-    with pytest.raises(ValueError, match=r"lacks the columns \['verb_class', 'noun_class'\]"):
+    with pytest.raises(ValueError, match=r'but lacks verb_class, noun_class: '):
         build([row], videos)
 
 

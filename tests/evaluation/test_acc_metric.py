@@ -41,3 +41,43 @@ def test_nothing_readable():
     metric.process(None, [sample(0, 0, broken=[('a.mp4', 'is empty')])])
     with pytest.raises(ValueError, match=r"all 1 videos are broken, among them \['a\.mp4'\]"):
         metric.evaluate(1)
+
+
+def test_scores_that_are_nan_are_counted_and_named():
+    metric = AccMetric()
+    metric.process(None, [sample(0, 0, filename='a.mp4'), sample(1, 2, filename='b.mp4')])
+    bad = sample(3, 3, filename='c.mp4')
+    bad['pred_score'][2] = torch.nan
+    metric.process(None, [bad, dict(bad), sample(4, 4, broken=[('d.mp4', 'is empty')])])
+    with pytest.raises(ValueError, match=r'^the scores of 1 of 4 videos are NaN .*: c\.mp4; look '):
+        metric.evaluate(5)
+
+
+def test_all_scores_are_nan():
+    metric = AccMetric()
+    bad = sample(3, 3, filename='c.mp4')
+    bad['pred_score'][:] = torch.nan
+    metric.process(None, [bad])
+    with pytest.raises(ValueError, match=r'1 of 1 videos .*the weights may be NaN'):
+        metric.evaluate(1)
+
+
+def test_a_class_that_is_ruled_out_has_a_score():
+    metric = AccMetric()
+    ruled_out = sample(3, 3)
+    ruled_out['pred_score'][0] = -torch.inf
+    metric.process(None, [ruled_out])
+    assert metric.evaluate(1)['acc/top1'] == 1
+
+
+@pytest.mark.filterwarnings('ignore:.*empty')
+def test_an_empty_test_set():
+    with pytest.raises(ValueError, match='the test set is empty'):
+        AccMetric().evaluate(0)
+
+
+@pytest.mark.parametrize('label', [6, -1])
+def test_labels_without_a_score(label: int):
+    message = rf'the label {label} of a\.mp4 is none of the 6 classes, which are 0 to 5'
+    with pytest.raises(ValueError, match=message):
+        AccMetric().process(None, [sample(0, label, filename='a.mp4')])

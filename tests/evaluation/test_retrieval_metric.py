@@ -12,6 +12,7 @@ from mmstan.evaluation import (
     MatrixBlocks,
     RetrievalMetric,
     dual_softmax,
+    gallery,
     qb_norm,
     summarise,
     text_to_video_ranks,
@@ -231,7 +232,7 @@ def test_without_a_bank():
 @pytest.mark.parametrize(
     ('wrong', 'message'),
     [
-        (dict(ties='random'), r"ties='random' must be one of \['average', 'optimistic', 'pess"),
+        (dict(ties='random'), r"ties='random' must be one of 'average', 'optimistic', 'pess"),
         (dict(qb_norm=dict(temperature=1)), r"qb_norm=\{'temperature': 1\} may have beta and k"),
     ],
 )
@@ -265,3 +266,40 @@ def test_on_the_models_device():
     metric.use_model(Model().cuda())
     Evaluator(metric).process(samples)
     assert metric.evaluate(9) == pytest.approx(on_cpu)
+
+
+@pytest.mark.parametrize('part', ['frame', 'padding', 'sentence', 'token', 'padded token'])
+def test_features_that_are_nan_are_counted_and_named(part: str):
+    samples = [sample(i) for i in range(4)]
+    bad = samples[3]  # of two frames the first is real
+    text, video = bad.text_features, bad.video_features
+    bad.text_features = text._replace(
+        tokens=text.tokens.repeat(1, 2, 1), mask=torch.tensor([[True, False]])
+    )
+    place = {
+        'frame': video.frames[0],
+        'padding': video.frames[1],
+        'sentence': bad.text_features.sentence,
+        'token': bad.text_features.tokens[:, 0],
+        'padded token': bad.text_features.tokens[:, 1],
+    }[part]
+    place.fill_(torch.nan)
+    results = [gallery.keep_fields(each.to_dict()) for each in samples]
+    assert ['nan' in result for result in results] == [False] * 3 + ['padd' not in part]
+    if 'padd' not in part:
+        with pytest.raises(ValueError, match=r'^the features of 1 of 4 videos are NaN .*: video3'):
+            gallery.drop_broken(results, what='the ranks')
+
+
+def test_a_test_of_nan_is_refused():
+    samples = [sample(i) for i in range(4)]
+    for each in samples:
+        each.video_features.frames.fill_(torch.nan)
+    with pytest.raises(ValueError, match=r'4 of 4 videos .*video0, .*the weights may be NaN'):
+        evaluate(samples, RetrievalMetric())
+
+
+def test_scores_that_are_nan_though_features_are_not(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Model, 'similarity', lambda *_: torch.full((3, 3), torch.nan))
+    with pytest.raises(ValueError, match=r'9 scores of the captions 0 to 2 are NaN, though'):
+        evaluate([sample(i) for i in range(3)], RetrievalMetric())

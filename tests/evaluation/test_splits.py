@@ -10,7 +10,7 @@ import pytest
 from mmengine.config import Config
 
 from mmstan.datasets.few_shot import few_shot
-from mmstan.evaluation.splits import DEVIATION, mean_and_deviation, split_configs, splits_table
+from mmstan.evaluation.splits import DEVIATION, format_splits, mean_and_deviation, split_configs
 from mmstan.models.heads.class_names import class_index_names, read_class_names
 
 PROJECT = Path(__file__).parents[2]
@@ -62,9 +62,9 @@ def test_seeds_choose_evenly() -> None:
         (['a.mp4 0', 'b.mp4 2', 'c.mp4 2'], 2, r'class 0 has 1, class 1 has 0; take fewer'),
         ([f'{i}.mp4 {i}' for i in range(8)], 2, r'class 4 has 1 and 3 more; '),
         (TRAINING, 0, r'shots=0 must be at least 1'),
-        (['a.mp4 0', 'b c.mp4 1'], 1, r"line 2 is 'b c.mp4 1', but must be 'path label'"),
-        (['a.mp4'], 1, r"line 1 is 'a.mp4'"),
-        (['a.mp4 x'], 1, r"line 1 is 'a.mp4 x'"),
+        (['a.mp4 0', 'b.mp4 1 2'], 1, r"line 2: 'b.mp4 1 2' must be 'path label': it has several"),
+        (['a.mp4'], 1, r"line 1: 'a.mp4' must be 'path label': it has no label"),
+        (['', 'a.mp4 x'], 1, r"line 2: 'a.mp4 x' must be .* the label 'x' is not a whole number"),
         ([], 1, r'class 0 has 0'),
     ],
 )
@@ -137,15 +137,15 @@ def test_mean_and_deviation() -> None:
 
 
 def test_table() -> None:
-    assert splits_table(RESULTS).splitlines() == [
+    assert format_splits(RESULTS).splitlines() == [
         '| split | acc/top1 | acc/top5 | acc/left_out |',
-        '| --- | --- | --- | --- |',
+        '|---|---|---|---|',
         '| split1 | 50.00 | 90.00 | 0 |',
         '| split2 | 60.00 | 90.00 | 2 |',
         '| split3 | 70.00 | 90.00 | 0 |',
         '| mean ± sample deviation (n - 1) | 60.00 ± 10.00 | 90.00 ± 0.00 |  |',
     ]
-    assert splits_table({'one': {'acc/top1': 0.25}}).endswith('| mean | 25.00 |')
+    assert format_splits({'one': {'acc/top1': 0.25}}).endswith('| mean | 25.00 |')
 
 
 def config(**test_splits: Any) -> Config:

@@ -67,3 +67,19 @@ def test_nothing_readable() -> None:
     metric.process(None, [sample(torch.eye(3), 0, 1, broken=[('a.mp4', 'is cut')])])
     with pytest.raises(ValueError, match='the accuracies have no video: all 1 are broken'):
         metric.evaluate(1)
+
+
+def test_scores_that_are_nan() -> None:
+    metric = VerbNounMetric()
+    nan = torch.full((3, 3), torch.nan)
+    metric.process(None, [sample(torch.eye(3), 0, 1), sample(nan, 0, 1, filename='a.mp4')])
+    with pytest.raises(ValueError, match=r'the scores of 1 of 2 videos are NaN .*: a\.mp4; look'):
+        metric.evaluate(2)
+
+
+@pytest.mark.parametrize(('verb', 'noun'), [(2, 0), (0, 3), (-1, 0)])
+def test_labels_without_a_score(verb: int, noun: int) -> None:
+    metric = VerbNounMetric()
+    message = f'verb {verb} and noun {noun} of a video must be below 2 and 3'
+    with pytest.raises(ValueError, match=message):
+        metric.process(None, [sample(torch.ones(2, 3), verb, noun)])

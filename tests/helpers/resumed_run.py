@@ -27,6 +27,7 @@ from mmstan.datasets.readers import BrokenVideoError
 
 SAMPLES, BATCH, EPOCHS, CLASSES = 18, 4, 3, 3
 BATCHES = 5  # an epoch; the last one is not full
+ORDER = 1  # of the annotations; -1: from the last to the first
 
 
 @TRANSFORMS.register_module(force=True)
@@ -96,7 +97,7 @@ def make_config(
 ) -> Config:
     """A config whose work dir is ``folder``; ``stop`` goes to :class:`WriteLosses`."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [f'{i}.mp4 {i % CLASSES}\n' for i in range(SAMPLES)]
+    lines = [f'{i}.mp4 {i % CLASSES}\n' for i in range(SAMPLES)][::ORDER]
     (folder / 'list.txt').write_text(''.join(lines))
     loader = dict(
         batch_size=BATCH,

@@ -1,5 +1,6 @@
 """A run that was interrupted goes on as if it had not been, loss by loss."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -118,14 +120,49 @@ def test_seed_that_was_drawn_is_resumed(tmp_path: Path):
     assert_goes_on(losses, whole, first=6)
 
 
-def test_another_batch_size_begins_the_epoch_again(tmp_path: Path):
-    run(tmp_path, stop_at=7)
-    losses, runner = run(tmp_path, resume=True, **{'train_dataloader.batch_size': 6})
+def log_of(folder: Path) -> str:
+    return ''.join(file.read_text() for file in folder.glob('*/*.log'))
+
+
+def rates(folder: Path) -> dict[int, float]:
+    """Iteration -> learning rate; where two runs logged one, the later run's."""
+    files = [path.read_text() for path in sorted(folder.glob('*/vis_data/2*.json'))]
+    lines = [json.loads(line) for file in files for line in file.splitlines()]
+    return {line['iter']: line['lr'] for line in lines if 'lr' in line}
+
+
+@pytest.mark.parametrize('by_epoch', [False, True], ids=['mid-epoch', 'end of epoch'])
+def test_another_batch_size_has_the_rates_of_a_fresh_run(by_epoch: bool, tmp_path: Path):
+    """Epochs of 5 iterations become epochs of 3, warm-up, cosine and milestones follow."""
+    every = {'default_hooks.logger': dict(type='LoggerHook', interval=1)}
+    before = {'default_hooks.checkpoint.by_epoch': by_epoch, **every}
+    before['default_hooks.checkpoint.interval'] = 1 if by_epoch else 3
+    run(tmp_path / 'parts', stop_at=7, **before)
+    smaller = {'train_dataloader.batch_size': 6, **every}
+    losses, runner = run(tmp_path / 'parts', resume=True, **smaller)
     batches = 3  # an epoch, of 18 samples
     assert [iteration for iteration, _ in losses] == list(range(batches, batches * EPOCHS))
     assert runner.iter == batches * EPOCHS
-    logs = ''.join(file.read_text() for file in tmp_path.glob('*/*.log'))
-    assert 'epoch 2 begins again' in logs
+    log = log_of(tmp_path / 'parts')
+    goes_on = 'training goes on behind epoch 1' if by_epoch else 'epoch 2 begins again, of which 1'
+    assert 'an epoch has 3 iterations, and had 5 when the checkpoint was written' in log
+    assert goes_on in log
+    assert 'CosineAnnealingLR.T_max 15 -> 9' in log
+    run(tmp_path / 'fresh', **smaller)
+    expected = rates(tmp_path / 'fresh')
+    found = rates(tmp_path / 'parts')
+    assert len(expected) == 9
+    assert {i: found[i] for i in range(4, 10)} == {i: expected[i] for i in range(4, 10)}
+
+
+def test_annotations_in_another_order_begin_the_epoch_again(tmp_path: Path, uninterrupted: Losses):
+    """The list has as many lines as before: only what they say differs."""
+    run(tmp_path, stop_at=7)
+    with mock.patch.object(resumed_run, 'ORDER', -1):
+        losses, _ = run(tmp_path, resume=True)
+    assert [iteration for iteration, _ in losses] == list(range(BATCHES, TOTAL))
+    assert losses[0][1] != pytest.approx(uninterrupted[BATCHES][1], abs=1e-6)
+    assert 'the same in another order): epoch 2 begins again, of which 1 of 5' in log_of(tmp_path)
 
 
 @DATA_SAMPLERS.register_module(force=True)

@@ -159,11 +159,13 @@ def train_tiny(config: str, shapes: Path, folder: Path, monkeypatch: pytest.Monk
     return folder / f'{default_work_dir(PROJECT / "configs" / config)}_tiny'
 
 
-def test_the_idea_of_the_readme(
+def test_the_idea_of_the_page(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its module and config, as they stand there."""
-    section = (PROJECT / 'README.md').read_text('utf-8').partition('## An idea of your own')[2]
+    section = (
+        (PROJECT / 'CONTRIBUTING.md').read_text('utf-8').partition('## An idea of your own')[2]
+    )
     module, config = re.findall(r'```python\n(.*?)```', section, re.DOTALL)[:2]
     (tmp_path / 'ideas').mkdir()
     (tmp_path / 'ideas/gru.py').write_text(module)

@@ -310,7 +310,7 @@ def test_reads_what_it_says(interaction: torch.nn.Module) -> None:
     ],
 )
 def test_tile_shape(rows: int, columns: int, pairs: int, shape: tuple[int, int]) -> None:
-    assert tiles.tile_shape(rows, columns, pairs) == shape
+    assert tiles.choose_tile_shape(rows, columns, pairs) == shape
 
 
 def test_memory_of_a_backward_pass_is_a_tile(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from mmstan.methods.clip4clip import SequenceLSTM, SequenceTransformer
-from mmstan.models import features as frame_mask
+from mmstan.models.features import frame_mask
 from mmstan.models.necks import MeanPool
 
 WIDTH = TEXT['width']

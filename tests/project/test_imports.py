@@ -8,7 +8,9 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / 'mmstan'
 # The order in which the folders may know each other; what is missing here may know everything.
 ORDER = [
+    'mmstan.wording',
     'mmstan.compat',
+    'mmstan.text_files',
     'mmstan.registry',
     'mmstan.converters',
     'mmstan.models.features',

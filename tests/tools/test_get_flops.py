@@ -12,8 +12,8 @@ from helpers.tiny_runs import stock_config
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmstan.benchmark.flops import flops_table
-from mmstan.benchmark.view import size_of_view
+from mmstan.benchmark.flops import format_flops
+from mmstan.benchmark.view import find_view_size
 
 PROJECT = Path(__file__).parents[2]
 # configs/..., frames of one view -> GMACs of everything, of linear and convolution layers only,
@@ -62,7 +62,7 @@ def test_table(
     get_flops: ModuleType,
     tmp_path: Path,
 ) -> None:
-    text = flops_table(config(name, tmp_path), frames, 224)
+    text = format_flops(config(name, tmp_path), frames, 224)
     nominal, executed = figures(text, 'GMACs')
     assert macs is None or nominal == pytest.approx(macs, rel=0.005)
     nominal_linear, executed_linear = figures(text, 'GMACs, linear + conv')
@@ -93,7 +93,7 @@ def test_dist(
     tmp_path: Path,
 ) -> None:
     """The frames are the temporal encoder's. Every token that is computed is read."""
-    text = flops_table(config(name, tmp_path), frames, 224)
+    text = format_flops(config(name, tmp_path), frames, 224)
     nominal, executed = figures(text, 'GMACs')
     assert nominal == executed == pytest.approx(macs, rel=0.01)
     assert figures(text, 'video side') == [parameters, trainable]
@@ -101,7 +101,7 @@ def test_dist(
 
 def test_rows_that_nobody_reads_are_not_executed(get_flops: ModuleType, tmp_path: Path) -> None:
     """Of STAN's last layer the MLP, query and output projection on patches: 4.5 % of all."""
-    text = flops_table(config('stan/k400_b16', tmp_path), 8, 224)
+    text = format_flops(config('stan/k400_b16', tmp_path), 8, 224)
     nominal, executed = figures(text, 'GMACs')
     patches, c = 8 * 196, 768
     assert nominal - executed >= patches * (8 + 2) * c * c / 1e9
@@ -114,7 +114,7 @@ def test_patches_of_a_last_block_that_no_branch_reads(
     """The last tower block's are left out as well, which the branch reads in the default."""
     saved = []
     for name in ('stan/k400_b16', 'stan/ablations/k400_b16_levels_1_4'):
-        nominal, executed = figures(flops_table(config(name, tmp_path), 8, 224), 'GMACs')
+        nominal, executed = figures(format_flops(config(name, tmp_path), 8, 224), 'GMACs')
         saved.append(nominal - executed)
     assert saved[1] == pytest.approx(2 * saved[0], rel=0.01)
 
@@ -130,7 +130,7 @@ def test_patches_of_a_last_block_that_no_branch_reads(
 def test_captions_have_the_length_of_the_config(
     name: str, tokens: int, text_macs: float, get_flops: ModuleType, tmp_path: Path
 ) -> None:
-    text = flops_table(config(name, tmp_path), 12, 224)
+    text = format_flops(config(name, tmp_path), 12, 224)
     assert figures(text, f'a text of {tokens} tokens') == [text_macs]
 
 
@@ -139,7 +139,7 @@ def test_poolers_that_read_every_token_leave_nothing_out(
 ) -> None:
     """CoCa's; its pooling is counted, on top of CLIP's towers of the same sizes."""
     coca, clip = (
-        figures(flops_table(config(name, tmp_path), 12, 224), 'GMACs')
+        figures(format_flops(config(name, tmp_path), 12, 224), 'GMACs')
         for name in ('stan/msrvtt_coca_b32', 'stan/msrvtt_b32')
     )
     assert coca[0] == coca[1] > clip[0] > clip[1]
@@ -151,7 +151,7 @@ def test_poolers_that_read_every_token_leave_nothing_out(
 def test_interactions_that_read_patches(get_flops: ModuleType, tmp_path: Path) -> None:
     """Every token runs through the last layer and into the joint space."""
     tokens, frames = (
-        figures(flops_table(config(name, tmp_path), 12, 224), 'GMACs')
+        figures(format_flops(config(name, tmp_path), 12, 224), 'GMACs')
         for name in ('mug_stan/ablations/msrvtt_b32_token_token', 'mug_stan/msrvtt_b32')
     )
     assert tokens[0] == tokens[1]
@@ -161,7 +161,7 @@ def test_interactions_that_read_patches(get_flops: ModuleType, tmp_path: Path) -
 
 def test_frozen_by_rules(get_flops: ModuleType, tmp_path: Path) -> None:
     """CLIP4Clip trains what is behind the embeddings: 123.5 M of both sides."""
-    text = flops_table(config('baselines/clip_mean/msrvtt_b32', tmp_path), 12, 224)
+    text = format_flops(config('baselines/clip_mean/msrvtt_b32', tmp_path), 12, 224)
     trainable = [figures(text, side)[1] for side in ('video side', 'text side')]
     assert sum(trainable) == pytest.approx(123.5, abs=0.05)
 
@@ -169,7 +169,7 @@ def test_frozen_by_rules(get_flops: ModuleType, tmp_path: Path) -> None:
 def test_models_without_texts(get_flops: ModuleType, tmp_path: Path) -> None:
     """One of MMAction2's own, with two classes."""
     init_default_scope('mmaction')
-    text = flops_table(stock_config(tmp_path), 16, 224)
+    text = format_flops(stock_config(tmp_path), 16, 224)
     nominal, executed = figures(text, 'GMACs')
     assert nominal == executed > 0.05
     assert 'text' not in text
@@ -197,4 +197,4 @@ def test_frames_and_size_are_the_test_pipelines(
     name: str, frames: int, get_flops: ModuleType
 ) -> None:
     cfg = Config.fromfile(PROJECT / f'configs/{name}.py')
-    assert size_of_view(cfg) == (frames, 224)
+    assert find_view_size(cfg) == (frames, 224)

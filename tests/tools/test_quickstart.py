@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.scripts import script
 from helpers.tiny_runs import stock_runner
 
 from mmstan.benchmark import runs
+from mmstan.benchmark.quickstart import SYSTEMS
+from mmstan.config.paths import find_shipped
 
 
 def test_progress_is_found_in_a_real_log(work_dir: Path) -> None:
@@ -15,7 +16,7 @@ def test_progress_is_found_in_a_real_log(work_dir: Path) -> None:
     runner = stock_runner(work_dir, **{'default_hooks.logger': dict(type='LoggerHook', interval=1)})
     runner.train()
     log = next(work_dir.glob('*/*.log')).read_text()
-    shown = [line for line in map(runs.progress, log.splitlines()) if line]
+    shown = [line for line in map(runs.show_progress, log.splitlines()) if line]
     assert len(shown) == len(runner.train_dataloader) + 1
     assert all('loss' in line for line in shown[:-1])
     accuracy = runner.message_hub.get_scalar('val/acc/top1').current()
@@ -23,13 +24,13 @@ def test_progress_is_found_in_a_real_log(work_dir: Path) -> None:
 
 
 def test_other_lines_are_not_shown() -> None:
-    progress = runs.progress
+    progress = runs.show_progress
     assert progress('2026/01/01 00:00:00 - mmengine - INFO - Saving checkpoint at 1 epochs') is None
 
 
 def test_retrieval_shows_its_recall() -> None:
     line = 'Epoch(test) [4/4]    retrieval/t2v/R1: 51.5625  retrieval/t2v/R5: 99.0  time: 0.1'
-    assert '51.6 %' in runs.progress(line)
+    assert '51.6 %' in runs.show_progress(line)
 
 
 def test_two_processes_do_not_train_in_one_folder(
@@ -56,12 +57,12 @@ def test_figures_of_the_last_test(tmp_path: Path) -> None:
         (tmp_path / stamp / 'vis_data').mkdir(parents=True)
         (tmp_path / stamp / f'{stamp}.json').write_text(f'{{"retrieval/t2v/R1": {share}}}')
         (tmp_path / stamp / 'vis_data' / f'{stamp}.json').write_text('{"loss": 1}')
-    assert runs.retrieval_figures(tmp_path) == {'t2v/R1': 20.0}
+    assert runs.read_retrieval_figures(tmp_path) == {'t2v/R1': 20.0}
 
 
-@pytest.mark.parametrize('stem', [*script('quickstart').SYSTEMS.values(), 'retrieval_stan'])
+@pytest.mark.parametrize('stem', [*SYSTEMS.values(), 'retrieval_stan'])
 def test_systems_are_configs(stem: str) -> None:
-    assert (script('quickstart').CONFIGS / f'{stem}.py').is_file()
+    assert (find_shipped('configs') / f'quickstart/{stem}.py').is_file()
 
 
 def test_a_result_of_another_config_is_made_anew(
@@ -77,7 +78,7 @@ def test_a_result_of_another_config_is_made_anew(
         (work_dir / 'last_checkpoint').write_text(str(work_dir / 'epoch_1.pth'))
 
     monkeypatch.setattr(runs, 'run', fake_run)
-    monkeypatch.setattr(runs, 'predictions', lambda _: (np.array([0, 1]), np.array([0, 0])))
+    monkeypatch.setattr(runs, 'read_predictions', lambda _: (np.array([0, 1]), np.array([0, 0])))
     figures = runs.train_and_test(config, work_dir)
     assert (figures['top-1'], figures['pair']) == (0.5, 1.0)
     runs.train_and_test(config, work_dir)

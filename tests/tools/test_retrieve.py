@@ -14,6 +14,8 @@ from helpers.tiny_models import IMAGE, WORDS, reference
 from helpers.tiny_runs import stock_config
 from mmengine.config import Config
 
+from mmstan.apis.retrieval_pictures import report_misalignment, show_found, show_pair
+from mmstan.apis.test_set import TestSet
 from mmstan.evaluation import MatrixBlocks, RetrievalMetric, text_to_video_ranks
 from mmstan.methods.mug import Mug
 from mmstan.models.interactions import Cosine
@@ -71,7 +73,7 @@ def tool() -> Any:
 def data(tool: ModuleType, config_file: Path) -> Any:
     cfg = Config.fromfile(config_file)
     cfg.load_from, cfg.experiment_name = None, 'data'  # of no test's run in the same second
-    return tool.TestSet(cfg)
+    return TestSet(cfg)
 
 
 @pytest.fixture(scope='module')
@@ -91,7 +93,7 @@ def test_found_videos(
     ranks = text_to_video_ranks(MatrixBlocks(scores), data.gallery.owners)
     for index in (int(ranks.argmin()), int(ranks.argmax())):
         caption, video = data.caption(index)
-        tool.find(data, caption, video, top, tmp_path / 'found.png')
+        show_found(data, caption, video, top, tmp_path / 'found.png')
         found = capsys.readouterr().out
         best = scores[index].sort(descending=True).values
         shown = sorted({*range(1, top + 1), int(ranks[index])})
@@ -123,7 +125,7 @@ def test_frames_without_padding(data: Any, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_weights_of_a_pair(data: Any, tool: ModuleType, tmp_path: Path, capsys: Any) -> None:
     caption, video = data.caption(3)
-    tool.show_pair(data, 3, tmp_path / 'pair.png')
+    show_pair(data, 3, tmp_path / 'pair.png')
     title, frames, words = capsys.readouterr().out.splitlines()[-3:]
     assert caption in title and data.names[video] in title
     u = [float(x) for x in frames.split()[1:]]
@@ -139,7 +141,7 @@ def test_weights_of_a_pair(data: Any, tool: ModuleType, tmp_path: Path, capsys: 
 def test_misalignment(
     data: Any, scores: torch.Tensor, tool: ModuleType, tmp_path: Path, capsys: Any
 ) -> None:
-    tool.report_misalignment(data, tmp_path / 'misalignment.png')
+    report_misalignment(data, tmp_path / 'misalignment.png')
     head, *table = capsys.readouterr().out.splitlines()
     recall = 100 * (scores.argmax(1) == data.gallery.owners).double().mean()
     assert head == f'16 captions, 16 videos, R@1 {recall:.1f}'
@@ -160,7 +162,7 @@ def test_interactions_that_do_not_weigh_words_and_frames(
 ) -> None:
     monkeypatch.setitem(data.model.head._modules, 'interaction', interaction)
     with pytest.raises(ValueError, match=r'^--pair 0: .* does not weigh words and frames; take'):
-        tool.show_pair(data, 0, tmp_path / 'pair.png')
+        show_pair(data, 0, tmp_path / 'pair.png')
 
 
 @pytest.fixture
@@ -203,8 +205,8 @@ def test_features_are_kept_for_as_long_as_they_hold(
     checkpoint, captions = tmp_path / 'epoch_1.pth', tmp_path / 'test.json'
     torch.save(dict(state_dict=data.model.state_dict()), checkpoint)
     captions.write_text(Path(data.dataset.ann_file).read_text())
-    encoded, encode = [], tool.TestSet._encode
-    monkeypatch.setattr(tool.TestSet, '_encode', lambda *a: encoded.append(1) or encode(*a))
+    encoded, encode = [], TestSet._encode
+    monkeypatch.setattr(TestSet, '_encode', lambda *a: encoded.append(1) or encode(*a))
 
     def query(*options: str, anew: bool) -> str:
         encoded.clear()

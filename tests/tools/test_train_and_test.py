@@ -18,7 +18,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.fileio import load
 from mmengine.registry import init_default_scope
 
-from mmstan.benchmark.own_process import last_error
+from mmstan.benchmark.own_process import find_last_error
 
 PROJECT = Path(__file__).parents[2]
 CLIP_MEAN = 'configs/baselines/clip_mean/k400_b16.py'
@@ -142,11 +142,11 @@ def test_no_validate(merge: Callable[..., Config]) -> None:
 def test_config_options_have_the_last_word(
     tool: ModuleType, merge: Callable[..., Config], config: Config
 ) -> None:
-    options = ['work_dir=elsewhere', 'optim_wrapper.optimizer.lr=0.5', 'model.new=[1,2]']
+    options = ['work_dir=elsewhere', 'optim_wrapper.optimizer.lr=0.5', 'randomness.seed=3']
     cfg = merge(tool, '--work-dir', 'here', '--cfg-options', *options)
     assert cfg.work_dir == 'elsewhere'
     assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=0.5)
-    assert cfg.model.new == [1, 2]
+    assert cfg.randomness.seed == 3
 
 
 @pytest.mark.parametrize('tool', [train, test])
@@ -276,7 +276,7 @@ def test_training_without_data_says_what_to_prepare(tmp_path: Path) -> None:
         'data/kinetics400/videos_train',
         'data/kinetics400/videos_val',
         'data/kinetics400/label_map_k400.txt',
-        'Data preparation',
+        'docs/data.md',
     ):
         assert name in result.stderr
     assert 'Traceback' not in result.stderr
@@ -364,4 +364,4 @@ def test_distributed_command(
     ],
 )
 def test_the_line_that_says_why_a_program_failed(text: str, error: str) -> None:
-    assert last_error(text) == error
+    assert find_last_error(text) == error

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 import torch
 from helpers.scripts import script
-from helpers.tiny_models import IMAGE, WORDS
+from helpers.tiny_models import IMAGE, WORDS, reference
 from helpers.tiny_runs import stock_config
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from tools.test_train_and_test import PROJECT
 
-from mmstan.visualization import layer_by_layer
+from mmstan.apis.layer_pictures import format_layers
+from mmstan.visualization import pair_layers
 
 _run = itertools.count()
 
@@ -33,12 +34,14 @@ def config_file(moving_shapes: Path, tmp_path_factory: pytest.TempPathFactory) -
     """A tiny DiST, on the tiny Moving Shapes."""
     folder = tmp_path_factory.mktemp('visualize')
     data = moving_shapes / 'recognition'
-    sizes = dict(WORDS, vision_cfg=IMAGE)
+    weights, sizes = folder / 'clip.pt', dict(WORDS, vision_cfg=IMAGE)
+    torch.save(reference(sizes).state_dict(), weights)
+    tower = dict(model=sizes, pretrained=str(weights), frozen=True)
     sampler = dict(type='mmstan.SampleSegments', num_frames=8, num_clips=2, test_mode=True)
     cfg = stock_config(folder / 'work_dir')
     cfg.model.backbone = dict(
         type='mmstan.DiST',
-        tower=dict(type='mmstan.ImageTower', model=sizes, frozen=True),
+        tower=dict(type='mmstan.ImageTower', **tower),
         num_frames=4,
         width=32,
         temporal_width=16,
@@ -46,7 +49,7 @@ def config_file(moving_shapes: Path, tmp_path_factory: pytest.TempPathFactory) -
     cfg.model.cls_head = dict(
         type='mmstan.TextHead',
         class_names=str(data / 'classes.txt'),
-        text_tower=dict(type='mmstan.TextTower', model=sizes, frozen=True),
+        text_tower=dict(type='mmstan.TextTower', **tower),
     )
     cfg.test_dataloader.dataset = dict(
         type='mmstan.VideoDataset',
@@ -124,7 +127,7 @@ def test_layers_by_name(
 
 
 def test_no_groups_to_compare(tool: ModuleType) -> None:
-    assert tool.table(layer_by_layer(torch.eye(2).numpy(), dict(tower=2))) == ''
+    assert format_layers(pair_layers(torch.eye(2).numpy(), dict(tower=2))) == ''
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from mmstan.visualization import cka, cka_matrix, cka_report, layer_by_layer
+from mmstan.visualization import compute_cka, compute_cka_matrix, draw_cka, pair_layers
 from mmstan.visualization.cka import draw_layer_by_layer, draw_similarities
 
 
@@ -26,37 +26,37 @@ def test_cka_is_the_published_estimate(rows: int, channels: tuple[int, int]) -> 
     x, y = (torch.randn(rows, c, dtype=torch.double) + 3 for c in channels)
     k, m = x @ x.T, y @ y.T
     expected = hsic(k, m) / (hsic(k, k) * hsic(m, m)) ** 0.5
-    assert cka(x, y) == pytest.approx(expected, abs=1e-9)
+    assert compute_cka(x, y) == pytest.approx(expected, abs=1e-9)
 
 
 def test_what_does_not_matter() -> None:
     x = torch.randn(50, 6)
     rotation = torch.linalg.qr(torch.randn(6, 6)).Q
-    assert cka(x, x @ rotation * -3 + torch.randn(6)) == pytest.approx(1, abs=1e-5)
-    assert cka(x, torch.cat([x, x], dim=1)) == pytest.approx(1, abs=1e-5)
-    assert cka(x, x * torch.tensor([9.0, 1, 1, 1, 1, 1])) < 0.9
+    assert compute_cka(x, x @ rotation * -3 + torch.randn(6)) == pytest.approx(1, abs=1e-5)
+    assert compute_cka(x, torch.cat([x, x], dim=1)) == pytest.approx(1, abs=1e-5)
+    assert compute_cka(x, x * torch.tensor([9.0, 1, 1, 1, 1, 1])) < 0.9
 
 
 @pytest.mark.parametrize('channels', [4, 500])
 def test_features_that_have_nothing_in_common(channels: int) -> None:
     x, y = torch.randn(100, channels), torch.randn(100, channels)
-    assert abs(cka(x, y)) < 0.1
+    assert abs(compute_cka(x, y)) < 0.1
     mixed = torch.cat([x, y], dim=1)
-    assert 0.6 < cka(x, mixed) < 0.8  # half of it: 1 / sqrt(2)
+    assert 0.6 < compute_cka(x, mixed) < 0.8  # half of it: 1 / sqrt(2)
 
 
 def test_all_pairs() -> None:
     features = [torch.randn(10, c) for c in (3, 5, 7)]
-    matrix = cka_matrix(features)
+    matrix = compute_cka_matrix(features)
     assert matrix.shape == (3, 3)
-    expected = [[cka(x, y) for y in features] for x in features]
+    expected = [[compute_cka(x, y) for y in features] for x in features]
     torch.testing.assert_close(matrix, torch.tensor(expected, dtype=torch.double))
 
 
 @pytest.mark.parametrize('sizes', [(3, 3), (8, 9)])
 def test_things_that_cannot_be_compared(sizes: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match='the same things, at least 4 of them'):
-        cka_matrix([torch.randn(n, 5) for n in sizes])
+        compute_cka_matrix([torch.randn(n, 5) for n in sizes])
 
 
 MATRIX = np.arange(25).reshape(5, 5) / 25
@@ -64,7 +64,7 @@ SIZES = dict(tower=2, branch=2, output=1)
 
 
 def test_layer_by_layer() -> None:
-    lines = layer_by_layer(MATRIX, SIZES)
+    lines = pair_layers(MATRIX, SIZES)
     assert list(lines) == ['tower - branch']  # the output has another depth
     np.testing.assert_array_equal(lines['tower - branch'], MATRIX[[0, 1], [2, 3]])
 
@@ -84,6 +84,6 @@ def test_drawings() -> None:
 @pytest.mark.parametrize('groups', [('tower',), ('tower', 'branch')])
 def test_report(groups: tuple[str, ...], tmp_path: Path) -> None:
     features = {name: [torch.randn(10, 3), torch.randn(10, 4)] for name in groups}
-    matrix = cka_report(tmp_path / 'cka.png', features)
+    matrix = draw_cka(tmp_path / 'cka.png', features)
     assert matrix.shape == (2 * len(groups),) * 2
     assert (tmp_path / 'cka.png').stat().st_size > 5000

@@ -7,7 +7,7 @@ from helpers.tiny_towers import SMALL, TOWER
 from mmaction.registry import MODELS
 from torch import nn
 
-from mmstan.visualization import layer_groups, layer_tokens, same_frames
+from mmstan.visualization import collect_layer_tokens, group_layers, keep_same_frames
 
 FROZEN = dict(TOWER, frozen=True)
 SIZES = dict(gamma=2, num_frames=4, width=32, temporal_width=16)
@@ -43,11 +43,11 @@ def test_layers_of_every_backbone(
     cfg: dict[str, Any], shapes: dict[str, tuple[int, int, int]]
 ) -> None:
     backbone = build(cfg)
-    tokens = layer_tokens(backbone, CLIP, layer_groups(backbone))
+    tokens = collect_layer_tokens(backbone, CLIP, group_layers(backbone))
     found = {name: (len(layers), *layers[0].shape) for name, layers in tokens.items()}
     assert found == {name: (n, 2, t, 24, c) for name, (n, t, c) in shapes.items()}
     torch.testing.assert_close(tokens['output'][0], backbone.tokens(CLIP)[:, :, 1:])
-    cut = same_frames(tokens)
+    cut = keep_same_frames(tokens)
     fewest = min(t for _, t, _ in shapes.values())
     assert {x.shape[1] for layers in cut.values() for x in layers} == {fewest}
 
@@ -55,7 +55,7 @@ def test_layers_of_every_backbone(
 @torch.no_grad()
 def test_layers_are_in_order_and_patches_in_place() -> None:
     backbone = build(FRAMES)
-    layers = layer_tokens(backbone, CLIP, layer_groups(backbone))['tower']
+    layers = collect_layer_tokens(backbone, CLIP, group_layers(backbone))['tower']
     x = backbone.tower.embed(CLIP.transpose(1, 2).flatten(0, 1))
     for block, found in zip(backbone.tower.blocks, layers):
         x = block(x)
@@ -66,26 +66,26 @@ def test_layers_are_in_order_and_patches_in_place() -> None:
 def test_temporal_encoder() -> None:
     """Its first block needs nothing but the stem: frame by frame, row by row."""
     backbone = build(DIST)
-    first = layer_tokens(backbone, CLIP, layer_groups(backbone))['temporal encoder'][0]
+    first = collect_layer_tokens(backbone, CLIP, group_layers(backbone))['temporal encoder'][0]
     z = backbone.branch.layers[0].temporal_block(backbone.branch.start(CLIP))  # (N, d, T, h, w)
     torch.testing.assert_close(first[1, 5, 2 * 6 + 3], z[1, :, 5, 2, 3])
-    kept = same_frames({'a': [first], 'b': [first[:, ::2]]})
+    kept = keep_same_frames({'a': [first], 'b': [first[:, ::2]]})
     torch.testing.assert_close(kept['a'][0], kept['b'][0])
 
 
 def test_switched_off_parts_are_left_out() -> None:
     off = dict(integration_to_temporal=None, temporal_to_integration=None)
     backbone = build(dict(DIST, temporal_block=None, **off))
-    assert list(layer_groups(backbone)) == ['tower', 'integration branch']
+    assert list(group_layers(backbone)) == ['tower', 'integration branch']
 
 
 def test_other_layers_by_name() -> None:
     backbone = build(FRAMES)
-    groups = layer_groups(backbone, {'norms': r'tower\.visual\.transformer\.resblocks\.\d\.ln_1'})
-    tokens = layer_tokens(backbone, CLIP, groups)
+    groups = group_layers(backbone, {'norms': r'tower\.visual\.transformer\.resblocks\.\d\.ln_1'})
+    tokens = collect_layer_tokens(backbone, CLIP, groups)
     assert [x.shape for x in tokens['norms']] == [(2, 8, 24, 32)] * DEPTH
     with pytest.raises(ValueError, match=r'x=nothing: no module of FrameEncoder has such a name'):
-        layer_groups(backbone, {'x': 'nothing'})
+        group_layers(backbone, {'x': 'nothing'})
 
 
 def hooks(backbone: nn.Module) -> int:
@@ -94,13 +94,13 @@ def hooks(backbone: nn.Module) -> int:
 
 def test_nothing_is_left_behind() -> None:
     backbone = build(FRAMES)
-    layer_tokens(backbone, CLIP, layer_groups(backbone))
-    groups = layer_groups(backbone, {'stem': r'tower\.visual\.ln_post|tower\.visual\.conv1'})
+    collect_layer_tokens(backbone, CLIP, group_layers(backbone))
+    groups = group_layers(backbone, {'stem': r'tower\.visual\.ln_post|tower\.visual\.conv1'})
     with pytest.raises(ValueError, match=r'a layer gives \(16, 32, 4, 6\), which are no tokens'):
-        layer_tokens(backbone, CLIP, groups)
+        collect_layer_tokens(backbone, CLIP, groups)
     assert hooks(backbone) == 0
 
 
 def test_frames_that_do_not_fit() -> None:
     with pytest.raises(ValueError, match=r'layers see \[4, 6\] frames'):
-        same_frames({'a': [torch.zeros(1, 6, 4, 2)], 'b': [torch.zeros(1, 4, 4, 2)]})
+        keep_same_frames({'a': [torch.zeros(1, 6, 4, 2)], 'b': [torch.zeros(1, 4, 4, 2)]})

@@ -10,12 +10,12 @@ from mmstan.models.features import VideoFeatures, l2_normalise
 from mmstan.visualization import (
     Alignment,
     OwnFrames,
-    alignment,
+    compare_own_frames,
+    compute_recall_by_level,
     draw_levels,
-    misalignment_report,
-    misalignment_table,
-    own_frames,
-    recall_by_level,
+    draw_misalignment,
+    format_misalignment,
+    measure_alignment,
 )
 
 
@@ -30,7 +30,7 @@ def test_own_and_mismatched_pairs() -> None:
     sentences, frames = torch.randn(7, 16), torch.randn(4, 5, 16)
     mask = torch.arange(5) < torch.tensor([5, 3, 1, 4])[:, None]
     owners = torch.tensor([0, 0, 1, 2, 2, 2, 3])
-    own = own_frames(sentences, VideoFeatures(frames, mask), owners)
+    own = compare_own_frames(sentences, VideoFeatures(frames, mask), owners)
     cosines = torch.einsum('ad,btd->abt', l2_normalise(sentences), l2_normalise(frames))
     torch.testing.assert_close(own.similarities, cosines[range(7), owners])
     assert torch.equal(own.mask, mask[owners])
@@ -43,7 +43,7 @@ def test_own_and_mismatched_pairs() -> None:
     ]
     assert own.mismatched == pytest.approx(torch.stack(others).mean().item(), abs=1e-6)
     grown = frames.masked_fill(~mask[..., None], 100.0)  # padding does not count
-    again = own_frames(sentences, VideoFeatures(grown, mask), owners)
+    again = compare_own_frames(sentences, VideoFeatures(grown, mask), owners)
     assert again.mismatched == pytest.approx(own.mismatched, abs=1e-6)
 
 
@@ -53,13 +53,13 @@ def test_more_captions_than_are_compared_at_once() -> None:
     owners = torch.randint(3, (2500,))
     video = VideoFeatures(frames, torch.ones(3, 2, dtype=torch.bool))
     expected = torch.einsum('ad,atd->at', l2_normalise(sentences), l2_normalise(frames)[owners])
-    torch.testing.assert_close(own_frames(sentences, video, owners).similarities, expected)
+    torch.testing.assert_close(compare_own_frames(sentences, video, owners).similarities, expected)
 
 
 def test_a_single_video() -> None:
     video = VideoFeatures(torch.randn(1, 3, 4), torch.ones(1, 3, dtype=torch.bool))
     with pytest.raises(ValueError, match=r'1 video: mismatched pairs need at least two'):
-        own_frames(torch.randn(2, 4), video, torch.zeros(2, dtype=torch.int64))
+        compare_own_frames(torch.randn(2, 4), video, torch.zeros(2, dtype=torch.int64))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_single_video() -> None:
 @pytest.mark.parametrize('padding', [0, 7])
 def test_levels(aligned: int, frames: int, level: int, padding: int) -> None:
     row = [0.31] * aligned + [0.29] * (frames - aligned) + [math.nan] * padding
-    found = alignment(frames_of([row]), offset=0.3)
+    found = measure_alignment(frames_of([row]), offset=0.3)
     assert found.levels.tolist() == [level]
     assert found.frames == pytest.approx(aligned / frames)
     assert found.shares == [float(level == other) for other in range(3)]
@@ -92,10 +92,10 @@ def test_levels(aligned: int, frames: int, level: int, padding: int) -> None:
 
 def test_the_offset_decides() -> None:
     own = frames_of([[0.1, 0.2, 0.3], [0.3, 0.3, 0.3], [-0.1, -0.1, 0.1]])
-    literally = alignment(own, offset=0.0)
+    literally = measure_alignment(own, offset=0.0)
     assert literally.levels.tolist() == [0, 0, 1]
     assert literally.frames == pytest.approx(7 / 9)
-    by_chance = alignment(own, offset=0.25)
+    by_chance = measure_alignment(own, offset=0.25)
     assert by_chance.levels.tolist() == [1, 0, 2]
     assert by_chance.shares == pytest.approx([1 / 3] * 3)
 
@@ -105,7 +105,7 @@ RANKS = torch.tensor([1, 1, 1, 2, 1, 1.5], dtype=torch.float64)
 
 
 def test_recall_by_level() -> None:
-    recalls = recall_by_level(LEVELS, RANKS)
+    recalls = compute_recall_by_level(LEVELS, RANKS)
     assert list(recalls) == ['up', 'middle', 'bottom']
     assert recalls['up'] == 75
     assert math.isnan(recalls['middle'])
@@ -113,7 +113,7 @@ def test_recall_by_level() -> None:
 
 
 def test_table() -> None:
-    table = misalignment_table({'literally': Alignment(0.0, 0.5, LEVELS)}, RANKS)
+    table = format_misalignment({'literally': Alignment(0.0, 0.5, LEVELS)}, RANKS)
     assert table.splitlines()[0].count('R@1') == 3
     row = '| 0.000 (literally) | 50.0 % | 66.7 %, 75.0 | 0.0 %, - | 33.3 %, 50.0 |'
     assert table.splitlines()[2:] == [row]
@@ -134,8 +134,8 @@ def test_report(
     monkeypatch.setattr(Figure, 'savefig', lambda self, path, **_: drawn.append(self))
     own = frames_of([[0.1, 0.2, math.nan], [0.3, 0.3, 0.3]])
     ranks: Tensor = torch.ones(2)
-    alignments = {f'offset {offset}': alignment(own, offset=offset) for offset in offsets}
-    misalignment_report(tmp_path / 'report.png', own, alignments, ranks)
+    alignments = {f'offset {offset}': measure_alignment(own, offset=offset) for offset in offsets}
+    draw_misalignment(tmp_path / 'report.png', own, alignments, ranks)
     (figure,) = drawn
     histogram, *bars = figure.axes
     assert sum(bar.get_height() for bar in histogram.patches) == 5  # real frames

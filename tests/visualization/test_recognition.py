@@ -4,12 +4,12 @@ import av
 import numpy as np
 import pytest
 
-from mmstan.visualization import Strip, confusion_matrix, recognition_report
+from mmstan.visualization import Strip, count_confusions, draw_recognition
 
 
 def test_confusion_matrix() -> None:
     truth, predicted = np.array([0, 0, 1, 2, 2, 2]), np.array([0, 1, 1, 0, 2, 2])
-    matrix = confusion_matrix(truth, predicted, classes=4)
+    matrix = count_confusions(truth, predicted, classes=4)
     assert matrix.tolist() == [[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 2, 0], [0, 0, 0, 0]]
 
 
@@ -20,7 +20,7 @@ def test_report_is_a_picture_with_all_strips(models: tuple[str, ...], tmp_path: 
     frames[..., 1] = 255  # a colour that nothing else in the picture has
     strips = [Strip(frames, name, dict.fromkeys(models, 'left')) for name in names]
     matrices = {model: np.array([[1, 0], [1, 0]]) for model in models}
-    recognition_report(tmp_path / 'report.png', strips, matrices, names)
+    draw_recognition(tmp_path / 'report.png', strips, matrices, names)
     with av.open(str(tmp_path / 'report.png')) as container:
         picture = next(container.decode(video=0)).to_ndarray(format='rgb24').astype(int)
     green = (picture[..., 1] > 250) & (picture[..., 0] < 5) & (picture[..., 2] < 5)

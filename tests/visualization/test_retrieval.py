@@ -10,9 +10,9 @@ from mmstan.visualization import (
     Hit,
     draw_frame_weights,
     draw_hit,
+    draw_mug_weights,
+    draw_retrieved,
     draw_word_weights,
-    mug_weights,
-    retrieval_strips,
 )
 
 GREEN = np.zeros((4, 32, 32, 3), np.uint8)
@@ -40,7 +40,7 @@ def green_bands(path: Path) -> int:
 @pytest.mark.parametrize('query', ['a cat', 'it costs $5, or $x_{ more', 'word ' * 90])
 def test_a_strip_for_every_hit(hits: int, query: str, tmp_path: Path) -> None:
     found = [Hit(GREEN, f'${i}_$.mp4', i + 1, 0.5, truth=i == 0) for i in range(hits)]
-    retrieval_strips(tmp_path / 'found.png', query, found)
+    draw_retrieved(tmp_path / 'found.png', query, found)
     assert green_bands(tmp_path / 'found.png') == hits
 
 
@@ -86,7 +86,7 @@ def test_mug_weights(frames: int, tmp_path: Path) -> None:
     film = np.repeat(GREEN[:1], frames, axis=0)
     even = np.full(frames, 1 / frames)
     path = tmp_path / 'pair.png'
-    mug_weights(path, film, even, ['a', 'cat'], np.array([0.1, 0.9]), title='a cat for $5')
+    draw_mug_weights(path, film, even, ['a', 'cat'], np.array([0.1, 0.9]), title='a cat for $5')
     assert green_bands(path) == 1
 
 
@@ -102,4 +102,4 @@ def test_weights_of_padding(
 ) -> None:
     u, w = np.ones(frame_weights), np.ones(word_weights)
     with pytest.raises(ValueError, match=problem):
-        mug_weights(tmp_path / 'pair.png', GREEN, u, ['a', 'cat'], w)
+        draw_mug_weights(tmp_path / 'pair.png', GREEN, u, ['a', 'cat'], w)

@@ -13,7 +13,7 @@ import statistics
 import torch
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
-from mmstan.benchmark.measure import machine, peak_memory, seconds
+from mmstan.benchmark.measure import describe_machine, measure_peak_memory, measure_seconds
 from mmstan.methods.drl import TokenWise, WeightedTokenWise
 from mmstan.methods.mug import Mug
 from mmstan.models import Cosine
@@ -79,7 +79,7 @@ def table(args: argparse.Namespace, *, train: bool) -> str:
     times: dict[str, list[float]] = {name: [] for name in measured}
     for _ in range(args.repeats):
         for name, interaction in measured.items():
-            times[name].append(seconds(lambda interaction=interaction: run(interaction)))
+            times[name].append(measure_seconds(lambda interaction=interaction: run(interaction)))
     whole = 4 * pairs * pairs * tokens * frames / 1e9
     title = 'forward and backward' if train else 'forward'
     lines = [
@@ -88,7 +88,7 @@ def table(args: argparse.Namespace, *, train: bool) -> str:
         f'{"":22}{"time":>9}{"memory":>11}',
     ]
     for name, interaction in measured.items():
-        memory = peak_memory(lambda interaction=interaction: run(interaction)) / 1e9
+        memory = measure_peak_memory(lambda interaction=interaction: run(interaction)) / 1e9
         lines.append(f'{name:22}{statistics.median(times[name]):>7.2f} s{memory:>8.2f} GB')
     return '\n'.join(lines)
 
@@ -98,7 +98,7 @@ def main() -> None:
     args = parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    print(f'{machine()}, {args.threads} threads, fp32')
+    print(f'{describe_machine()}, {args.threads} threads, fp32')
     print(table(args, train=False))
     print(table(args, train=True))
 

@@ -1,4 +1,4 @@
-"""The tables on Moving Shapes: ``python tools/moving_shapes.py [TASK ...] [--seeds 0 1 2]``.
+"""The tables on Moving Shapes: ``python tools/benchmarks/moving_shapes.py [TASK ...]``.
 
 Trains and tests every system with every seed, one seed after the other, and prints medians. Runs
 that are done are not done again; more seeds refine the tables.
@@ -12,31 +12,15 @@ that are done are not done again; more seeds refine the tables.
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
-from collections.abc import Sequence
-from pathlib import Path
 
-from mmstan.benchmark.runs import last_checkpoint, retrieval_figures, train_and_test
-from mmstan.config.paths import find_shipped
-from mmstan.datasets.moving_shapes import generate
-
-CONFIGS = find_shipped('configs') / 'quickstart'
-OUT = Path('work_dirs/moving_shapes')
-RECOGNITION = {
-    'CLIP mean': 'clip_mean',
-    'STAN': 'stan',
-    '- without cross-frame modules': 'stan_no_cross_frame',
-    '- posterior': 'stan_posterior',
-    '- single level': 'stan_single_level',
-}
-ALIGNED = 'retrieval_stan'
-MISALIGNED = {
-    'mean of the frames': 'stan',
-    'token-wise': 'token_wise',
-    'weighted token-wise': 'weighted',
-    'Mug': 'mug',
-}
+import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
+from mmstan.benchmark.shapes_tables import (
+    OUT,
+    report_misaligned,
+    report_recognition,
+    run_misaligned,
+    run_recognition,
+)
 
 
 def main() -> None:
@@ -51,7 +35,8 @@ def main() -> None:
     for task in args.tasks or tasks:
         if not args.report:
             for seed in args.seeds:
-                (recognition if task == 'recognition' else misaligned)(seed, args.systems)
+                run = run_recognition if task == 'recognition' else run_misaligned
+                run(seed, args.systems)
         OUT.mkdir(parents=True, exist_ok=True)
         table = (
             report_recognition(args.seeds)
@@ -60,67 +45,6 @@ def main() -> None:
         )
         (OUT / f'{task}.md').write_text(table + '\n')
         print(f'\nMoving Shapes, {task}\n{table}')
-
-
-def recognition(seed: int, systems: Sequence[str] | None) -> None:
-    """The runs of one seed."""
-    generate(size='small', tasks=['recognition'])
-    for stem in systems or RECOGNITION.values():
-        train_and_test(CONFIGS / f'{stem}.py', OUT / f'{stem}_seed{seed}', '--seed', str(seed))
-
-
-def misaligned(seed: int, systems: Sequence[str] | None) -> None:
-    """The runs of one seed: on the aligned data, and from there on the misaligned."""
-    generate(size='small', tasks=['retrieval', 'misaligned'])
-    options = ['--seed', str(seed)]
-    aligned = OUT / f'{ALIGNED}_seed{seed}'
-    train_and_test(CONFIGS / f'{ALIGNED}.py', aligned, *options, figures=retrieval_figures)
-    options += ['--cfg-options', f'load_from={last_checkpoint(aligned)}']
-    for stem in systems or MISALIGNED.values():
-        config = CONFIGS / f'misaligned_{stem}.py'
-        work_dir = OUT / f'misaligned_{stem}_seed{seed}'
-        train_and_test(config, work_dir, *options, figures=retrieval_figures)
-
-
-def finished(stem: str, seeds: Sequence[int], key: str) -> list[float | None]:
-    """A figure of the runs of a config, None where there is none yet."""
-    files = [OUT / f'{stem}_seed{seed}' / 'result.json' for seed in seeds]
-    return [json.loads(f.read_text())[key] if f.exists() else None for f in files]
-
-
-def report_recognition(seeds: Sequence[int]) -> str:
-    """Top-1 in per cent of the runs that are finished."""
-    rows = [f'| | median | {" | ".join(f"seed {seed}" for seed in seeds)} |']
-    rows.append('|---|' + '---|' * (len(seeds) + 1))
-    for name, stem in RECOGNITION.items():
-        shares = [x and 100 * x for x in finished(stem, seeds, 'top-1')]
-        rows.append(f'| {name} | {median(shares)} | {" | ".join(map(cell, shares))} |')
-    return '\n'.join(rows)
-
-
-def report_misaligned(seeds: Sequence[int]) -> str:
-    """Text-to-video retrieval of the runs that are finished."""
-    heads = ['R@1', 'R@5', 'MdR', *(f'R@1 seed {seed}' for seed in seeds)]
-    rows = ['| | ' + ' | '.join(heads) + ' |', '|---|' + '---|' * len(heads)]
-    before = {key: finished(ALIGNED, seeds, f't2v/{key}') for key in ('R1', 'R5', 'MdR')}
-    cells = [*map(median, before.values()), *map(cell, before['R1'])]
-    rows.append('| the start, on the aligned data | ' + ' | '.join(cells) + ' |')
-    for name, stem in MISALIGNED.items():
-        found = {key: finished(f'misaligned_{stem}', seeds, f't2v/{key}') for key in before}
-        cells = [*map(median, found.values()), *map(cell, found['R1'])]
-        rows.append(f'| {name} | ' + ' | '.join(cells) + ' |')
-    return '\n'.join(rows)
-
-
-def cell(figure: float | None) -> str:
-    """A figure, or that there is none yet."""
-    return '-' if figure is None else f'{figure:.1f}'
-
-
-def median(figures: Sequence[float | None]) -> str:
-    """The median of those that are there."""
-    there = [x for x in figures if x is not None]
-    return cell(statistics.median(there) if there else None)
 
 
 if __name__ == '__main__':

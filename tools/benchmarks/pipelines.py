@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmstan.benchmark.measure import machine
+from mmstan.benchmark.measure import describe_machine
 from mmstan.benchmark.pipeline import measure_pipeline, report
 from mmstan.cli import one_line_errors
 
@@ -36,7 +36,7 @@ def main() -> None:
     options = {key: value for key, value in vars(args).items() if key != 'configs'}
     warnings.filterwarnings('ignore', 'This DataLoader will create')  # the cores are printed
     with one_line_errors():
-        print(f'{machine()}, {_CORES} cores')
+        print(f'{describe_machine()}, {_CORES} cores')
         for config in args.configs:
             figures = measure_pipeline(Config.fromfile(config), **options)
             print(report(config, figures), flush=True)

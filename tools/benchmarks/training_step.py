@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
-from mmstan.benchmark.measure import count_parameters, machine, peak_memory
-from mmstan.benchmark.own_process import figures_from_own_process
+from mmstan.benchmark.measure import count_parameters, describe_machine, measure_peak_memory
+from mmstan.benchmark.own_process import run_own_process
 from mmstan.registry import MODELS
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -98,7 +98,7 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     return dict(
         trained=count_parameters(backbone)[1] / 1e6,
         held=held / 1e9,
-        memory=(held + peak_memory(step, device=args.device)) / 1e9,
+        memory=(held + measure_peak_memory(step, device=args.device)) / 1e9,
         step=statistics.median(times),
     )
 
@@ -112,9 +112,9 @@ def main() -> None:
     rows: dict[str, list[dict[str, float]]] = {method: [] for method in METHODS}
     for _ in range(args.rounds):
         for method in METHODS:
-            own = figures_from_own_process(__file__, *sys.argv[1:], '--method', method)
+            own = run_own_process(__file__, *sys.argv[1:], '--method', method)
             rows[method].append(own)
-    print(f'{machine(args.device)}, {args.threads} threads, fp32')
+    print(f'{describe_machine(args.device)}, {args.threads} threads, fp32')
     print(f'{args.tower}, {args.clips} clips of {args.frames} x {args.size} x {args.size}, '
           f'DiST {args.frames} + {args.gamma * args.frames} frames')  # fmt: skip
     print(f'{"":20}{"trained":>10}{"held":>12}{"peak":>12}{"step":>10}')

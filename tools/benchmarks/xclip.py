@@ -21,7 +21,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
-from mmstan.benchmark.measure import machine, seconds
+from mmstan.benchmark.measure import describe_machine, measure_seconds
 from mmstan.methods.xclip import checkpoints_hf as xclip_hf
 from mmstan.models.features import TextFeatures
 from mmstan.registry import MODELS
@@ -86,7 +86,8 @@ def ours(args: argparse.Namespace) -> nn.Module:
         heads=s['dim'] // 64,
     )  # fmt: skip
     head = dict(
-        type='mmstan.PromptedTextHead', class_names=[f'class {i}' for i in range(args.classes)],
+        type='mmstan.PromptedTextHead',
+        class_names=[f'class {i}' for i in range(args.classes)],
         text_tower=dict(type='mmstan.TextTower', model=sizes),
     )  # fmt: skip
     backbone = dict(type='mmstan.XCLIP', tower=dict(type='mmstan.ImageTower', model=sizes))
@@ -162,7 +163,7 @@ def times(
         step(name)
     for i in range(args.repeats):  # who goes first changes too
         for name in list(models)[:: 1 if i % 2 else -1]:
-            found[name].append(seconds(lambda name=name: step(name)))
+            found[name].append(measure_seconds(lambda name=name: step(name)))
     return found
 
 
@@ -178,7 +179,7 @@ def main() -> None:
         a, b = (score(clip) for _, score in models.values())
     mode = f'{"compiled" if args.compile else "eager"}, {"bf16" if args.bf16 else "fp32"}'
     print(
-        f'{machine(args.device)}, {args.threads} threads, '
+        f'{describe_machine(args.device)}, {args.threads} threads, '
         f'transformers {transformers.__version__}, {mode}'
     )
     print(

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from mmstan.models.heads.class_names import class_index_names
+from mmstan.text_files import TextFile
 
 
 def main() -> None:
@@ -21,10 +22,12 @@ def main() -> None:
     args = parser.parse_args()
     source, out = args.data_root / 'annotations/classInd.txt', args.data_root / 'label_map.txt'
     try:
-        names = class_index_names(source.read_text('utf-8').splitlines())
+        lines = TextFile('', str(source)).read_lines()
+        names = class_index_names([line.text for line in lines])
         out.write_text('\n'.join(names) + '\n', 'utf-8')
     except (ValueError, OSError) as error:
-        sys.exit(f'error: {source}: {error}')
+        place = '' if str(error).startswith(str(source)) else f'{source}: '
+        sys.exit(f'error: {place}{error}')
     print(f'{out}: {len(names)} classes, {names[0]} to {names[-1]}')
 
 

@@ -8,11 +8,11 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from pathlib import Path
 
 from mmstan.models.heads.class_names import class_words
+from mmstan.text_files import TextFile
 
 
 def read_names(path: Path) -> list[str]:
@@ -21,14 +21,20 @@ def read_names(path: Path) -> list[str]:
     Raises:
         ValueError: A column is missing, or the ids are not 0 to K - 1.
     """
-    with path.open(encoding='utf-8-sig', newline='') as file:
-        rows = list(csv.DictReader(file))
-    if not rows or not {'id', 'key'} <= rows[0].keys():
-        raise ValueError(f'{path} must have the columns id and key: give the csv as distributed')
-    names = {int(row['id']): class_words(row['key']) for row in rows}
-    if sorted(names) != list(range(len(rows))):
-        raise ValueError(f'{path}: the ids must be 0 to {len(rows) - 1}, each once')
-    return [names[i] for i in range(len(rows))]
+    file = TextFile('', str(path))
+    names: dict[int, str] = {}
+    for line, fields in file.read_table('id', 'key'):
+        number, name = fields['id'].strip(), class_words(fields['key'])
+        if not (number.isascii() and number.isdecimal()) or int(number) in names or not name:
+            raise file.error(
+                f'{number!r}, {name!r} must be an id that no other row has and a name; give the '
+                'csv as distributed',
+                line=line,
+            )
+        names[int(number)] = name
+    if not names or sorted(names) != list(range(len(names))):
+        raise file.error(f'the ids must be 0 to {len(names) - 1}, each once')
+    return [names[i] for i in range(len(names))]
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from mmstan.datasets.few_shot import few_shot
+from mmstan.text_files import TextFile, split_lines
 
 
 def main() -> None:
@@ -23,11 +24,12 @@ def main() -> None:
     args = parser.parse_args()
     folder = args.out or args.list.parent / 'few_shot'
     try:
-        lines = args.list.read_text('utf-8').splitlines()
+        lines = split_lines(TextFile('', str(args.list)).read_text())
         lists = {k: few_shot(lines, k, seed=args.seed) for k in args.shots}  # all, or none
         folder.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
-        sys.exit(f'error: {args.list}: {error}')
+        place = '' if str(error).startswith(str(args.list)) else f'{args.list}: '
+        sys.exit(f'error: {place}{error}')
     for shots, chosen in lists.items():
         path = folder / f'{args.list.stem}_{shots}shot_seed{args.seed}.txt'
         path.write_text('\n'.join(chosen) + '\n', 'utf-8')

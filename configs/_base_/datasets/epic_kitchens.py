@@ -4,6 +4,8 @@
 # and the names of verbs and nouns, which `python tools/data/epic_kitchens.py data/epic_kitchens`
 # writes. Frames are read from the long videos: cut ones, or at least small ones with many key
 # frames, are read faster. Tested on 3 clips x 1 crop.
+_base_ = '../loaders.py'
+
 data_root = 'data/epic_kitchens'
 num_frames = 16
 train_pipeline = [
@@ -44,44 +46,14 @@ test_pipeline = [
     ),
     *val_pipeline[1:],
 ]
+files = dict(type='mmstan.EpicKitchens', data_prefix=dict(video=data_root + '/videos'))
+val_dataset = dict(files, ann_file=data_root + '/EPIC_100_validation.csv')
 
 train_dataloader = dict(
     batch_size=32,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type='mmstan.EpicKitchens',
-        ann_file=data_root + '/EPIC_100_train.csv',
-        data_prefix=dict(video=data_root + '/videos'),
-        pipeline=train_pipeline,
-    ),
+    dataset=dict(files, ann_file=data_root + '/EPIC_100_train.csv', pipeline=train_pipeline),
 )
-val_dataloader = dict(
-    batch_size=16,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='mmstan.EpicKitchens',
-        ann_file=data_root + '/EPIC_100_validation.csv',
-        data_prefix=dict(video=data_root + '/videos'),
-        pipeline=val_pipeline,
-        test_mode=True,
-    ),
-)
-test_dataloader = dict(
-    batch_size=4,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='mmstan.EpicKitchens',
-        ann_file=data_root + '/EPIC_100_validation.csv',
-        data_prefix=dict(video=data_root + '/videos'),
-        pipeline=test_pipeline,
-        test_mode=True,
-    ),
-)
+val_dataloader = dict(dataset=dict(val_dataset, pipeline=val_pipeline))
+test_dataloader = dict(batch_size=4, dataset=dict(val_dataset, pipeline=test_pipeline))
 val_evaluator = dict(type='mmstan.VerbNounMetric')
 test_evaluator = val_evaluator

@@ -1,4 +1,6 @@
 # Kinetics-400: one frame of each of 8 equal segments, tested on 1 clip x 3 crops.
+_base_ = '../loaders.py'
+
 num_frames = 8
 data_root = 'data/kinetics400'
 class_names = 'data/kinetics400/label_map_k400.txt'
@@ -21,8 +23,7 @@ val_pipeline = [
     ),
     dict(type='Resize', scale=(-1, 224)),
     dict(type='CenterCrop', crop_size=224),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs', meta_keys=('img_shape', 'filename')),
+    *train_pipeline[-2:],
 ]
 test_pipeline = [
     val_pipeline[0],
@@ -30,44 +31,21 @@ test_pipeline = [
     dict(type='ThreeCrop', crop_size=224),
     *val_pipeline[3:],
 ]
+val_dataset = dict(
+    type='mmstan.VideoDataset',
+    ann_file=data_root + '/kinetics400_val_list_videos.txt',
+    data_prefix=dict(video=data_root + '/videos_val'),
+)
 
 train_dataloader = dict(
-    batch_size=16,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='mmstan.VideoDataset',
         ann_file=data_root + '/kinetics400_train_list_videos.txt',
         data_prefix=dict(video=data_root + '/videos_train'),
         pipeline=train_pipeline,
-    ),
+    )
 )
-val_dataloader = dict(
-    batch_size=16,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='mmstan.VideoDataset',
-        ann_file=data_root + '/kinetics400_val_list_videos.txt',
-        data_prefix=dict(video=data_root + '/videos_val'),
-        pipeline=val_pipeline,
-        test_mode=True,
-    ),
-)
-test_dataloader = dict(
-    batch_size=4,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='mmstan.VideoDataset',
-        ann_file=data_root + '/kinetics400_val_list_videos.txt',
-        data_prefix=dict(video=data_root + '/videos_val'),
-        pipeline=test_pipeline,
-        test_mode=True,
-    ),
-)
+val_dataloader = dict(dataset=dict(val_dataset, pipeline=val_pipeline))
+test_dataloader = dict(batch_size=4, dataset=dict(val_dataset, pipeline=test_pipeline))
 val_evaluator = dict(type='mmstan.AccMetric')
 test_evaluator = val_evaluator

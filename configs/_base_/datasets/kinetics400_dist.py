@@ -1,9 +1,8 @@
 # Kinetics-400 with DiST's augmentation: 16 frames, of which the tower sees each second one; tested
 # on 3 clips x 1 crop. The clips lie in the middle of the thirds of the segments (as released at
 # their ends: 1/3, 2/3 and 3/3, and a frame is the nearest one, not the one that is being shown).
-_base_ = './kinetics400.py'
+_base_ = ['./kinetics400.py', '../augmentation.py']
 
-num_classes = 400
 num_frames = 16
 train_pipeline = [
     dict(
@@ -13,21 +12,7 @@ train_pipeline = [
     dict(type='RandomResizedCrop', area_range=(0.4, 1.0)),
     dict(type='Resize', scale=(224, 224), keep_ratio=False),
     dict(type='Flip', flip_ratio=0.5),
-    dict(  # one draw for all frames
-        type='TransformBroadcaster',
-        mapping=dict(img='imgs'),
-        auto_remap=True,
-        share_random_params=True,
-        transforms=[
-            dict(
-                type='RandomGrayscale',
-                prob=0.2,
-                keep_channels=True,
-                channel_weights=(0.299, 0.587, 0.114),
-                color_format='rgb',
-            )
-        ],
-    ),
+    _base_.greyscale,
     *_base_.train_pipeline[-2:],
 ]
 val_pipeline = [

@@ -1,9 +1,8 @@
 # Kinetics-400 with X-CLIP's augmentation, in its order; tested on 4 clips x 3 crops. The clips lie
 # in the middle of the quarters of the segments (as released they are random, and so is the result).
 # A clip has one colour jitter (as released every frame has its own).
-_base_ = './kinetics400.py'
+_base_ = ['./kinetics400.py', '../augmentation.py']
 
-num_classes = 400
 train_pipeline = [
     _base_.train_pipeline[0],
     dict(type='Resize', scale=(-1, 256)),
@@ -20,21 +19,7 @@ train_pipeline = [
     dict(
         type='mmstan.ColorJitter', brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1, prob=0.8
     ),
-    dict(  # one draw for all frames
-        type='TransformBroadcaster',
-        mapping=dict(img='imgs'),
-        auto_remap=True,
-        share_random_params=True,
-        transforms=[
-            dict(
-                type='RandomGrayscale',
-                prob=0.2,
-                keep_channels=True,
-                channel_weights=(0.299, 0.587, 0.114),
-                color_format='rgb',
-            )
-        ],
-    ),
+    _base_.greyscale,
     *_base_.train_pipeline[-2:],
 ]
 val_pipeline = [

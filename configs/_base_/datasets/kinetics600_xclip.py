@@ -7,6 +7,7 @@ _base_ = './kinetics400_xclip.py'
 num_classes = 600
 data_root = 'data/kinetics600'
 class_names = data_root + '/label_map_k600.txt'
+blending = dict(augments=[dict(x, num_classes=num_classes) for x in _base_.blending.augments])
 val_dataset = dict(
     ann_file=data_root + '/kinetics600_val_list_videos.txt',
     data_prefix=dict(video=data_root + '/videos_val'),

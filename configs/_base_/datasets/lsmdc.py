@@ -1,5 +1,5 @@
-# LSMDC: as MSR-VTT, other files.
-_base_ = './msrvtt.py'
+# LSMDC, one caption a clip, tested on the 1,000 clips of its public challenge.
+_base_ = './retrieval.py'
 
 data_root = 'data/video_retrieval/lsmdc'
 files = dict(

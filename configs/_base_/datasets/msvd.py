@@ -1,5 +1,5 @@
-# MSVD: as MSR-VTT, other files; about 40 captions a video, also in the test.
-_base_ = './msrvtt.py'
+# MSVD, about 40 captions a video, also in the test.
+_base_ = './retrieval.py'
 
 data_root = 'data/video_retrieval/msvd'
 files = dict(

@@ -6,6 +6,7 @@ _base_ = './kinetics400_dist.py'
 num_classes = 174
 data_root = 'data/sthv2'
 class_names = data_root + '/label_map.txt'
+blending = dict(augments=[dict(x, num_classes=num_classes) for x in _base_.blending.augments])
 train_pipeline = _base_.train_pipeline
 train_pipeline[3]['flip_label_map'] = {86: 87, 87: 86, 93: 94, 94: 93, 166: 167, 167: 166}
 videos = dict(video=data_root + '/videos')

@@ -9,14 +9,9 @@ _base_ = './kinetics400.py'
 data_root = 'data/ucf101'
 class_names = data_root + '/label_map.txt'
 videos = dict(video=data_root + '/videos')
+one_view = [_base_.val_pipeline[0], dict(type='Resize', scale=(-1, 256)), *_base_.val_pipeline[2:]]
 test_dataset = dict(
-    ann_file=data_root + '/ucf101_val_split_1_videos.txt',
-    data_prefix=videos,
-    pipeline=[
-        _base_.val_pipeline[0],
-        dict(type='Resize', scale=(-1, 256)),
-        *_base_.val_pipeline[2:],
-    ],
+    ann_file=data_root + '/ucf101_val_split_1_videos.txt', data_prefix=videos, pipeline=one_view
 )
 
 train_dataloader = dict(

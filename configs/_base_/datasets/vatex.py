@@ -1,5 +1,5 @@
-# VATEX: as MSR-VTT, other files; ten captions a video, HGR's 1,500 test videos.
-_base_ = './msrvtt.py'
+# VATEX, ten captions a video, HGR's 1,500 test videos.
+_base_ = './retrieval.py'
 
 data_root = 'data/video_retrieval/vatex'
 files = dict(

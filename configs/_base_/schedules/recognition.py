@@ -3,6 +3,13 @@ optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmstan.ParamGroups',
     optimizer=dict(type='AdamW', lr=8e-6, betas=(0.9, 0.98), eps=1e-8, weight_decay=0.02),
+    # The branch learns ten times faster; norms, biases and embeddings do not decay.
+    paramwise_cfg=dict(
+        rules=[
+            dict(match=r'backbone\.tower\.'),
+            dict(match=r'backbone\.branches\.', lr_mult=10),
+        ]
+    ),
     clip_grad=dict(max_norm=5, norm_type=2),
 )
 train_cfg = dict(type='mmstan.EpochTrainLoop', max_epochs=50, val_interval=5)

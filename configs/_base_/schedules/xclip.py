@@ -5,6 +5,16 @@ optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmstan.ParamGroups',
     optimizer=dict(type='AdamW', lr=8e-6, betas=(0.9, 0.98), eps=1e-8, weight_decay=1e-3),
+    # What is new learns ten times faster; the text tower and the logit scale stay as they are.
+    paramwise_cfg=dict(
+        rules=[
+            dict(match=r'backbone\.tower\.'),
+            dict(
+                match=r'(backbone\.messages|backbone\.context|neck|cls_head\.prompting)\.',
+                lr_mult=10,
+            ),
+        ]
+    ),
     accumulative_counts=4,
 )
 train_cfg = dict(type='mmstan.EpochTrainLoop', max_epochs=30, val_interval=5)

@@ -1,27 +1,11 @@
 # TimeSformer itself, with its own recipe: a vision transformer that has learned from ImageNet, 8
 # frames with 31 between them, SGD. TimeSformer's released checkpoints are converted for this model.
 # Departures: no dropout before the classifier; norms, biases and embeddings do not decay.
-_base_ = './k400_b16.py'
+_base_ = ['./k400_b16.py', '../../_base_/models/imagenet_vit_b16.py']
 
 model = dict(
     data_preprocessor=dict(mean=[114.75] * 3, std=[57.375] * 3),
-    backbone=dict(
-        tower=dict(
-            _delete_=True,
-            type='mmstan.MMPretrainImageTower',
-            vit=dict(
-                arch='b',
-                img_size=224,
-                patch_size=16,
-                init_cfg=dict(
-                    type='Pretrained',
-                    checkpoint='https://download.openmmlab.com/mmclassification/v0/vit/pretrain/'
-                    'vit-base-p16_3rdparty_pt-64xb64_in1k-224_20210928-02284250.pth',
-                    prefix='backbone.',
-                ),
-            ),
-        )
-    ),
+    backbone=dict(tower=dict(_base_.imagenet_vit, _delete_=True)),
     cls_head=dict(
         _delete_=True,
         type='TimeSformerHead',

@@ -3,21 +3,11 @@
 # embeddings do not decay.
 _base_ = [
     '../../_base_/default_runtime.py',
-    '../../_base_/models/clip_mean_b16.py',
+    '../../_base_/models/clip_linear_b16.py',
     '../../_base_/datasets/kinetics400_dense.py',
 ]
 
-model = dict(
-    backbone=dict(type='mmstan.EVL', tower=dict(frozen=True), layers=4, num_frames=8),
-    cls_head=dict(
-        _delete_=True,
-        type='TimeSformerHead',  # dropout and a linear layer
-        num_classes=400,
-        in_channels=768,
-        dropout_ratio=0.5,
-        average_clips='prob',
-    ),
-)
+model = dict(backbone=dict(type='mmstan.EVL', layers=4, num_frames=8))
 
 train_dataloader = dict(batch_size=32)
 optim_wrapper = dict(

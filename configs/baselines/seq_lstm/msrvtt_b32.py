@@ -1,10 +1,4 @@
 # CLIP4Clip's seqLSTM: an LSTM over the frames, before meanP.
-_base_ = '../clip_mean/msrvtt_b32.py'
+_base_ = '../seq_transformer/msrvtt_b32.py'
 
-model = dict(neck=dict(type='mmstan.SequenceLSTM', width=512))
-# What is new learns with CLIP4Clip's 1e-4.
-optim_wrapper = dict(
-    paramwise_cfg=dict(
-        rules=[*_base_.optim_wrapper.paramwise_cfg.rules, dict(match=r'neck\.', lr_mult=10)]
-    )
-)
+model = dict(neck=dict(_delete_=True, type='mmstan.SequenceLSTM', width=512))

@@ -2,25 +2,16 @@
 # which 2 warm up, the global batch is 256. Departures: norms, biases and embeddings do not decay.
 _base_ = [
     '../../_base_/default_runtime.py',
-    '../../_base_/models/clip_mean_b16.py',
+    '../../_base_/models/clip_linear_b16.py',
     '../../_base_/datasets/kinetics400_dense.py',
 ]
 
 model = dict(
     backbone=dict(
         type='mmstan.STAdapter',
-        tower=dict(frozen=True),
         hidden=384,
         before=('mlp',),
         features='clip',
-    ),
-    cls_head=dict(
-        _delete_=True,
-        type='TimeSformerHead',  # dropout and a linear layer
-        num_classes=400,
-        in_channels=768,
-        dropout_ratio=0.5,
-        average_clips='prob',
     ),
 )
 

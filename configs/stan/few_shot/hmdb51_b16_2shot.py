@@ -4,10 +4,10 @@
 #   python tools/data/few_shot.py data/hmdb51/hmdb51_train_split_1_videos.txt --seed 0
 # and a checkpoint of configs/stan/k400_b16.py: --cfg-options load_from=CHECKPOINT
 _base_ = [
-    '../../_base_/default_runtime.py',
+    '../../_base_/few_shot_runtime.py',
     '../../_base_/models/stan_b16.py',
     '../../_base_/datasets/hmdb51.py',
-    '../../_base_/schedules/recognition.py',
+    '../../_base_/schedules/few_shot.py',
 ]
 
 load_from = 'work_dirs/stan/k400_b16/epoch_50.pth'
@@ -16,15 +16,3 @@ train_dataloader = dict(
     batch_size=8,
     dataset=dict(ann_file='data/hmdb51/few_shot/hmdb51_train_split_1_videos_2shot_seed0.txt'),
 )
-optim_wrapper = dict(
-    optimizer=dict(lr=2e-6),
-    paramwise_cfg=dict(
-        rules=[
-            dict(match=r'backbone\.tower\.'),
-            dict(match=r'backbone\.branches\.', lr_mult=10),
-        ]
-    ),
-)
-auto_scale_lr = dict(base_batch_size=64)
-# There is no validation set: the last epoch counts, not the best one on the test videos.
-default_hooks = dict(checkpoint=dict(save_best=None))

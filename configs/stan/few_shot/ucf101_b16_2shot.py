@@ -1,13 +1,10 @@
-# A Kinetics-400 model, fine-tuned on two videos of each class of UCF101. STAN's papers have no
-# few-shot results: learning rate, epochs, batch size and the test (split 1, one view) are X-CLIP's,
-# the rest is STAN's, with as many frames as the checkpoint knows (X-CLIP: 32). Needs the lists of
+# The same as ./hmdb51_b16_2shot.py on UCF101, with the lists of
 #   python tools/data/few_shot.py data/ucf101/ucf101_train_split_1_videos.txt --seed 0
-# and a checkpoint of configs/stan/k400_b16.py: --cfg-options load_from=CHECKPOINT
 _base_ = [
-    '../../_base_/default_runtime.py',
+    '../../_base_/few_shot_runtime.py',
     '../../_base_/models/stan_b16.py',
     '../../_base_/datasets/ucf101.py',
-    '../../_base_/schedules/recognition.py',
+    '../../_base_/schedules/few_shot.py',
 ]
 
 load_from = 'work_dirs/stan/k400_b16/epoch_50.pth'
@@ -16,15 +13,3 @@ train_dataloader = dict(
     batch_size=8,
     dataset=dict(ann_file='data/ucf101/few_shot/ucf101_train_split_1_videos_2shot_seed0.txt'),
 )
-optim_wrapper = dict(
-    optimizer=dict(lr=2e-6),
-    paramwise_cfg=dict(
-        rules=[
-            dict(match=r'backbone\.tower\.'),
-            dict(match=r'backbone\.branches\.', lr_mult=10),
-        ]
-    ),
-)
-auto_scale_lr = dict(base_batch_size=64)
-# There is no validation set: the last epoch counts, not the best one on the test videos.
-default_hooks = dict(checkpoint=dict(save_best=None))

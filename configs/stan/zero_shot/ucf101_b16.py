@@ -3,13 +3,5 @@
 #   python tools/test.py configs/stan/zero_shot/ucf101_b16.py CHECKPOINT
 _base_ = ['../k400_b16.py', '../../_base_/datasets/ucf101_splits.py']
 
-test_dataloader = dict(
-    batch_size=16,
-    dataset=dict(
-        pipeline=[
-            _base_.val_pipeline[0],
-            dict(type='Resize', scale=(-1, 256)),
-            *_base_.val_pipeline[2:],
-        ]
-    ),
-)
+one_view = [_base_.val_pipeline[0], dict(type='Resize', scale=(-1, 256)), *_base_.val_pipeline[2:]]
+test_dataloader = dict(batch_size=16, dataset=dict(pipeline=one_view))

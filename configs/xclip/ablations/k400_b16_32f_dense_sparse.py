@@ -1,26 +1,7 @@
 # X-CLIP, Table 11: dense sampling in training, sparse in the test, 32 frames; one view.
 # The interval is ours: 32 x 2 spans 64 frames.
-_base_ = '../k400_b16_32f.py'
+_base_ = './k400_b16_32f_sparse.py'
 
-train_pipeline = [
-    dict(
-        type='mmstan.ReadFrames',
-        sampler=dict(type='SampleFrames', clip_len=32, frame_interval=2),
-    ),
-    *_base_.train_pipeline[1:],
-]
-
+frames = dict(type='SampleFrames', clip_len=32, frame_interval=2)
+train_pipeline = [dict(type='mmstan.ReadFrames', sampler=frames), *_base_.train_pipeline[1:]]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-test_dataloader = dict(batch_size=16, dataset=dict(pipeline=_base_.val_pipeline))
-train_cfg = dict(max_epochs=30, val_interval=5)
-param_scheduler = [
-    _base_.param_scheduler[0],
-    dict(
-        type='CosineAnnealingLR',
-        begin=5,
-        T_max=25,
-        end=30,
-        eta_min=8e-8,
-        convert_to_iter_based=True,
-    ),
-]

@@ -5,12 +5,5 @@ test_dataloader = dict(batch_size=16, dataset=dict(pipeline=_base_.val_pipeline)
 train_cfg = dict(max_epochs=30, val_interval=5)
 param_scheduler = [
     _base_.param_scheduler[0],
-    dict(
-        type='CosineAnnealingLR',
-        begin=5,
-        T_max=25,
-        end=30,
-        eta_min=8e-8,
-        convert_to_iter_based=True,
-    ),
+    dict(_base_.param_scheduler[1], T_max=25, end=30),
 ]

@@ -1,22 +1,8 @@
 # X-CLIP, Table 11: dense sampling in training and test, 8 frames; one view.
 # The interval is ours: 8 x 8 spans 64 frames.
-_base_ = '../k400_b16.py'
+_base_ = './k400_b16_dense_sparse.py'
 
-train_pipeline = [
-    dict(
-        type='mmstan.ReadFrames',
-        sampler=dict(type='SampleFrames', clip_len=8, frame_interval=8),
-    ),
-    *_base_.train_pipeline[1:],
-]
-val_pipeline = [
-    dict(
-        type='mmstan.ReadFrames',
-        sampler=dict(type='SampleFrames', clip_len=8, frame_interval=8, test_mode=True),
-    ),
-    *_base_.val_pipeline[1:],
-]
-
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+frames = dict(type='SampleFrames', clip_len=8, frame_interval=8, test_mode=True)
+val_pipeline = [dict(type='mmstan.ReadFrames', sampler=frames), *_base_.val_pipeline[1:]]
 val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
-test_dataloader = dict(batch_size=16, dataset=dict(pipeline=val_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=val_pipeline))

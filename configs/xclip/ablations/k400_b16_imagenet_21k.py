@@ -1,24 +1,8 @@
 # X-CLIP, Table 10: an image tower that has learned from ImageNet-21k, and a linear layer.
-_base_ = './k400_b16_linear.py'
+_base_ = ['./k400_b16_linear.py', '../../_base_/models/imagenet_vit_b16.py']
 
 model = dict(
-    backbone=dict(
-        tower=dict(
-            _delete_=True,
-            type='mmstan.MMPretrainImageTower',
-            vit=dict(
-                arch='b',
-                img_size=224,
-                patch_size=16,
-                init_cfg=dict(
-                    type='Pretrained',
-                    checkpoint='https://download.openmmlab.com/mmclassification/v0/vit/pretrain/'
-                    'vit-base-p16_3rdparty_pt-64xb64_in1k-224_20210928-02284250.pth',
-                    prefix='backbone.',
-                ),
-            ),
-        )
-    ),
+    backbone=dict(tower=dict(_base_.imagenet_vit, _delete_=True)),
     neck=dict(width=768, heads=12),
     cls_head=dict(in_channels=768),
 )

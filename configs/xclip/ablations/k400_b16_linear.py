@@ -1,5 +1,5 @@
 # X-CLIP, Table 8: a linear layer in the place of the class names; one view.
-_base_ = '../k400_b16.py'
+_base_ = './k400_b16_one_view.py'
 
 model = dict(
     backbone=dict(context=False),
@@ -12,7 +12,6 @@ model = dict(
         average_clips='prob',
     ),
 )
-test_dataloader = dict(batch_size=16, dataset=dict(pipeline=_base_.val_pipeline))
 optim_wrapper = dict(
     paramwise_cfg=dict(
         rules=[

@@ -1,8 +1,7 @@
 # X-CLIP, Table 6: + multi-frame integration; Table 9: no prompts; one view.
-_base_ = '../k400_b16.py'
+_base_ = './k400_b16_one_view.py'
 
 model = dict(backbone=dict(context=False), cls_head=dict(type='mmstan.TextHead'))
-test_dataloader = dict(batch_size=16, dataset=dict(pipeline=_base_.val_pipeline))
 optim_wrapper = dict(
     paramwise_cfg=dict(
         rules=[

@@ -1,8 +1,7 @@
 # X-CLIP, Table 7: CLIP's image and text towers are tuned; one view.
-_base_ = '../k400_b16.py'
+_base_ = './k400_b16_one_view.py'
 
 model = dict(cls_head=dict(text_tower=dict(frozen=False)))
-test_dataloader = dict(batch_size=16, dataset=dict(pipeline=_base_.val_pipeline))
 optim_wrapper = dict(
     paramwise_cfg=dict(
         rules=[

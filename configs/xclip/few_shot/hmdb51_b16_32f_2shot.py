@@ -13,15 +13,9 @@ test_dataset = dict(
     pipeline=_base_.val_pipeline,
 )
 
+blending = dict(augments=[dict(x, num_classes=num_classes) for x in _base_.blending.augments])
 model = dict(
-    data_preprocessor=dict(
-        blending=dict(
-            augments=[
-                dict(type='MixupBlending', alpha=0.8, num_classes=num_classes),
-                dict(type='CutmixBlending', alpha=1.0, num_classes=num_classes),
-            ]
-        )
-    ),
+    data_preprocessor=dict(blending=blending),
     cls_head=dict(class_names=class_names),
 )
 train_dataloader = dict(
@@ -36,15 +30,8 @@ test_dataloader = dict(batch_size=16, dataset=test_dataset)
 optim_wrapper = dict(optimizer=dict(lr=2e-6), accumulative_counts=2)
 train_cfg = dict(max_epochs=50, val_interval=5)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, end=5, convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR',
-        begin=5,
-        T_max=45,
-        end=50,
-        eta_min=2e-8,
-        convert_to_iter_based=True,
-    ),
+    _base_.param_scheduler[0],
+    dict(_base_.param_scheduler[1], T_max=45, end=50, eta_min=2e-8),
 ]
 auto_scale_lr = dict(base_batch_size=64)
 # There is no validation set: the last epoch counts, not the best one on the test videos.

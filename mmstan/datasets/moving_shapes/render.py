@@ -16,21 +16,28 @@ same seed gives the same bytes. Example of a pipeline: :mod:`mmstan.datasets.tra
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
-import shutil
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
+from filelock import FileLock
 from tqdm import tqdm
 
+from mmstan.datasets.moving_shapes.folder import (
+    finish_folder,
+    is_finished,
+    prepare_folder,
+    write_json,
+)
 from mmstan.datasets.moving_shapes.scenes import (
     ALL_EVENTS,
     CLASS_NAMES,
@@ -137,8 +144,12 @@ def generate(
 ) -> Path:
     """Make what is missing of ``out/size/task`` and return ``out/size``.
 
-    Finished tasks are left alone, interrupted ones go on, and what other parameters made is made
-    anew. ``workers`` are processes, by default one a core.
+    Finished tasks are left alone, interrupted ones go on (also killed ones), and what other
+    parameters made is made again. Two calls at the same time wait for each other. ``workers`` are
+    processes, by default one a core.
+
+    Raises:
+        ValueError: ``size`` or ``tasks`` is unknown, or the folder holds files of someone else.
     """
     if size not in SIZES or not set(tasks) <= set(TASKS):
         raise ValueError(
@@ -157,38 +168,22 @@ def _generate_task(folder: Path, task: Task, size: Size, seed: int, workers: int
         clips=list(SIZES[size][task]),
         format=[_PIXELS, _FRAMES, _FPS, _QP],
     )
-    if _prepare_folder(folder, manifest):
+    if is_finished(folder, manifest):
         return
-    splits = {split: plan_clips(task, size, split, seed) for split in ('train', 'test')}
-    missing = [
-        clip for split in splits.values() for clip in split if not (folder / clip.filename).exists()
-    ]
-    clips = _encode_all(folder, missing, workers)
-    for _ in tqdm(clips, f'{size} {task}', len(missing), unit='clip', mininterval=0.5):
-        pass
-    for split, planned in splits.items():
-        _annotate(folder, task, split, planned)
-    _write_json(folder / 'manifest.json', {**manifest, 'complete': True})
-
-
-def _prepare_folder(folder: Path, manifest: dict[str, Any]) -> bool:
-    """Whether ``folder`` is finished; else make it ready for what is missing."""
-    path = folder / 'manifest.json'
-    if path.exists():
-        found = json.loads(path.read_text())
-        complete = found.pop('complete')
-        if found == manifest:
-            return complete
-        shutil.rmtree(folder)
-    elif folder.exists() and any(folder.iterdir()):
-        raise ValueError(
-            f'out: {folder} holds files that are not Moving Shapes (it has no manifest.json): '
-            'name another folder or empty it'
-        )
-    for split in ('train', 'test'):
-        (folder / split).mkdir(parents=True)
-    _write_json(path, {**manifest, 'complete': False})
-    return False
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / '.lock'):
+        if is_finished(folder, manifest):  # by another process, meanwhile
+            return
+        prepare_folder(folder, manifest)
+        splits = {split: plan_clips(task, size, split, seed) for split in ('train', 'test')}
+        clips = [clip for split in splits.values() for clip in split]
+        missing = [clip for clip in clips if not (folder / clip.filename).exists()]
+        done = _encode_all(folder, missing, workers)
+        for _ in tqdm(done, f'{size} {task}', len(missing), unit='clip', mininterval=0.5):
+            pass
+        for split, planned in splits.items():
+            _annotate(folder, task, split, planned)
+        finish_folder(folder, manifest)
 
 
 def _encode_all(folder: Path, clips: Sequence[Clip], workers: int) -> Iterator[None]:
@@ -197,14 +192,27 @@ def _encode_all(folder: Path, clips: Sequence[Clip], workers: int) -> Iterator[N
     if workers <= 1:
         yield from map(encode, clips)
         return
-    with multiprocessing.Pool(workers) as pool:
+    with multiprocessing.Pool(workers, _end_with_parent) as pool:
         yield from pool.imap_unordered(encode, clips, chunksize=16)
+
+
+def _end_with_parent() -> None:
+    """Let a worker end with the process that made it, also when that is killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _encode(folder: Path, clip: Clip) -> None:
     """Write one MP4; a file that has its name is whole."""
     path = folder / clip.filename
-    unfinished = path.with_suffix('.part')
+    # Of this process alone: one that was killed may leave a worker that still writes its own.
+    unfinished = path.with_suffix(f'.{os.getpid()}.part')
     # bitexact: nothing of the muxer's version; threads: their number would change the bytes
     with av.open(str(unfinished), 'w', format='mp4', options={'fflags': '+bitexact'}) as container:
         options = {'preset': 'veryfast', 'qp': str(_QP), 'g': '1', 'threads': '1'}
@@ -223,13 +231,13 @@ _to_yuv = VideoReformatter()  # making one takes longer than converting a frame
 
 def _annotate(folder: Path, task: Task, split: str, clips: Sequence[Clip]) -> None:
     """Write a split's annotation files."""
-    _write_json(folder / f'{split}_scenes.json', {c.filename: _describe(c) for c in clips})
+    write_json(folder / f'{split}_scenes.json', {c.filename: _describe(c) for c in clips})
     if task == 'recognition':
         lines = [f'{clip.filename} {clip.events[0].motion}' for clip in clips]
         (folder / f'{split}.txt').write_text('\n'.join(lines) + '\n')
         (folder / 'classes.txt').write_text('\n'.join(CLASS_NAMES) + '\n')
     else:
-        _write_json(folder / f'{split}.json', {clip.filename: clip.captions() for clip in clips})
+        write_json(folder / f'{split}.json', {clip.filename: clip.captions() for clip in clips})
 
 
 def _describe(clip: Clip) -> list[dict[str, str]]:
@@ -239,9 +247,3 @@ def _describe(clip: Clip) -> list[dict[str, str]]:
         dict(motion=MOTIONS[event.motion], **{key: getattr(scene, key) for key in keys})
         for scene, event in zip(clip.scenes(), clip.events)
     ]
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    unfinished = path.with_suffix('.part')
-    unfinished.write_text(json.dumps(content, indent=1) + '\n')
-    os.replace(unfinished, path)

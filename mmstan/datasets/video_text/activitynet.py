@@ -2,7 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from mmstan.datasets.annotation_files import read_json
+from mmstan.datasets.annotation_files import (
+    check_captions,
+    check_kind,
+    get_list,
+    open_annotations,
+)
 from mmstan.datasets.video_text.base import VideoTextDataset
 from mmstan.registry import DATASETS
 
@@ -43,10 +48,13 @@ class ActivityNetCaptions(VideoTextDataset):
 
     def read_captions(self) -> Mapping[str, Sequence[str]]:
         """Sentences joined by a space; their times are not read."""
-        return {
-            video: [' '.join(sentence.strip() for sentence in entry['sentences'])]
-            for video, entry in read_json('ann_file', self.ann_file).items()
-        }
+        file = open_annotations('ann_file', self.ann_file)
+        data = check_kind(file, file.read_json(), dict, '{id: {sentences: [texts]}}')
+        captions = {}
+        for video, entry in data.items():
+            sentences = get_list(file, entry, 'sentences', f'the entry of {video}')
+            captions[video] = [' '.join(filter(None, check_captions(file, video, sentences)))]
+        return captions
 
     def file_names(self, video: str) -> Sequence[str]:
         """With and without ``v_``."""

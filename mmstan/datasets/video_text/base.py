@@ -14,9 +14,15 @@ from mmengine.fileio import join_path
 from mmengine.logging import print_log
 from mmengine.utils import is_abs
 
-from mmstan.datasets.annotation_files import read_names
+from mmstan.datasets.annotation_files import (
+    check_inside,
+    merge_captions,
+    open_annotations,
+    read_names,
+)
 from mmstan.datasets.reliable import ReliableSamples, wrapped
-from mmstan.datasets.video_files import VideoFiles
+from mmstan.datasets.video_files import find_files
+from mmstan.text_files import TextFile
 
 Pairs = Literal['expand', 'random', 'all']
 Missing = Literal['error', 'report']
@@ -104,12 +110,12 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
     def load_data_list(self) -> list[dict[str, Any]]:
         """Pair captions and files; see the class."""
         split = self.video_list or self.ann_file
-        captions = {
-            video: [text.strip() for text in texts if text.strip()]
-            for video, texts in self.read_captions().items()
-        }
-        listed = read_names('video_list', split) if self.video_list else list(captions)
-        videos = [video for video in dict.fromkeys(listed) if video]
+        file = self._captions_file()
+        captions, empty = merge_captions(file, self.read_captions())
+        if empty:
+            _warn(f'{file.path} has {empty} empty captions, which are left out')
+        listed = read_names('video_list', split) if self.video_list else captions
+        videos = list(dict.fromkeys(listed))
         self._check_size(split, videos=len(videos), captions=sum(map(len, captions.values())))
         captioned = [video for video in videos if captions.get(video)]
         if not captioned:
@@ -136,6 +142,12 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
             info['captions'] = [info['captions'][np.random.randint(len(info['captions']))]]
         return self.pipeline(info)
 
+    def _captions_file(self) -> TextFile:
+        """Where captions are read, for messages."""
+        if self.ann_file:
+            return TextFile('ann_file', self.ann_file)
+        return open_annotations('video_list', self.video_list)
+
     def _join_prefix(self) -> None:
         super()._join_prefix()
         self.video_list = self._join_root(self.video_list)
@@ -161,37 +173,24 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
 
         Raises:
             FileNotFoundError: the folder is missing, or all files are.
+            ValueError: a name leads out of the folder.
         """
         folder = self.data_prefix['video']
+        file = self._captions_file()
+        for video in videos:
+            check_inside(file, video, folder)
         if '://' in folder:
             named = self.names_have_extension
             files = {video: video if named and '.' in video else f'{video}.mp4' for video in videos}
             return {video: f'{folder.rstrip("/")}/{name}' for video, name in files.items()}
-        if not os.path.isdir(folder or os.curdir):
-            raise FileNotFoundError(
-                f'data_prefix={folder!r} is not a folder; put the videos there as the README says '
-                f'under data preparation, or set data_prefix of the data set to where they are'
-            )
-        names = {video: [*map(os.path.normpath, self.file_names(video))] for video in videos}
-        places = {os.path.dirname(name) for aliases in names.values() for name in aliases}
-        there = VideoFiles(folder, places, recursive=self.recursive)
-        found = {
-            video: there.find(*aliases, have_extension=self.names_have_extension)
-            for video, aliases in names.items()
-        }
-        files = {video: path for video, path in found.items() if path is not None}
-        if not files:
-            raise FileNotFoundError(
-                f'data_prefix={folder!r} has none of the {len(videos)} videos: wanted '
-                f'{list(videos[:3])}, found {there.first_names(3)}: check the folder and how its '
-                'files are called'
-            )
-        if there.ambiguous:
-            video, paths = there.ambiguous[0]
-            _warn(
-                f'{len(there.ambiguous)} of {len(videos)} videos have several files in {folder}; '
-                f'the first is taken, e.g. for {video} of {paths}'
-            )
+        files, doubts = find_files(
+            folder,
+            {video: self.file_names(video) for video in videos},
+            recursive=self.recursive,
+            have_extension=self.names_have_extension,
+        )
+        for doubt in doubts:
+            _warn(doubt)
         return files
 
     def _report(

@@ -1,9 +1,8 @@
 """DiDeMo."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from mmstan.datasets.annotation_files import read_json
+from mmstan.datasets.annotation_files import group_captions, open_annotations
 from mmstan.datasets.video_text.base import VideoTextDataset
 from mmstan.registry import DATASETS
 
@@ -45,7 +44,9 @@ class DiDeMo(VideoTextDataset):
 
     def read_captions(self) -> Mapping[str, Sequence[str]]:
         """Descriptions joined by a space; the times of their moments are not read."""
-        descriptions = defaultdict(list)
-        for entry in read_json('ann_file', self.ann_file):
-            descriptions[entry['video']].append(entry['description'].strip())
-        return {video: [' '.join(texts)] for video, texts in descriptions.items()}
+        file = open_annotations('ann_file', self.ann_file)
+        descriptions = group_captions(file, file.read_json(), 'video', 'description')
+        return {
+            video: [' '.join(filter(None, map(str.strip, texts)))]
+            for video, texts in descriptions.items()
+        }

@@ -3,9 +3,10 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from mmstan.datasets.annotation_files import read_lines
+from mmstan.datasets.annotation_files import check_id, open_annotations
 from mmstan.datasets.video_text.base import VideoTextDataset
 from mmstan.registry import DATASETS
+from mmstan.text_files import show
 
 _COLUMNS = 6  # clip id, start and end as aligned, start and end as extracted, sentence
 
@@ -46,13 +47,15 @@ class LSMDC(VideoTextDataset):
 
     def read_captions(self) -> Mapping[str, Sequence[str]]:
         """Lines of six columns; a tab after the fifth belongs to the sentence."""
+        file = open_annotations('ann_file', self.ann_file)
         captions = defaultdict(list)
-        for line in read_lines('ann_file', self.ann_file):
-            columns = line.split('\t', _COLUMNS - 1)
+        for line, text in file.read_lines():
+            columns = text.split('\t', _COLUMNS - 1)
             if len(columns) < _COLUMNS:
-                raise ValueError(
-                    f'ann_file={self.ann_file!r} must have {_COLUMNS} columns with tabs between '
-                    f'them, the last the sentence, not {line[:100]!r}: give it as it is distributed'
+                raise file.error(
+                    f'it must have {_COLUMNS} columns with tabs between them, the last the '
+                    f'sentence, not {show(text)}: give it as it is distributed',
+                    line=line,
                 )
-            captions[columns[0].strip()].append(columns[-1])
+            captions[check_id(file, columns[0], line)].append(columns[-1])
         return captions

@@ -1,12 +1,20 @@
 """MSR-VTT."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmstan.datasets.annotation_files import read_csv, read_json, read_pickle
+from mmstan.datasets.annotation_files import (
+    check_id,
+    check_kind,
+    group_captions,
+    open_annotations,
+    read_video_id,
+)
+from mmstan.datasets.plain_pickles import read_pickle
 from mmstan.datasets.video_text.base import VideoTextDataset
 from mmstan.registry import DATASETS
+from mmstan.text_files import show
 
 
 @DATASETS.register_module()
@@ -64,29 +72,42 @@ class MSRVTT(VideoTextDataset):
     def read_captions(self) -> Mapping[str, Sequence[str]]:
         """From the csv where it has sentences, else from the json."""
         if self.video_list.endswith('.csv'):
-            rows = read_csv('video_list', self.video_list)
-            if rows and 'sentence' in rows[0]:
-                return _grouped((row['video_id'].strip(), row['sentence']) for row in rows)
-        captions = _read_json_captions(self.ann_file)
-        if not self.caption_index:
-            return captions
-        chosen = read_pickle('caption_index', self.caption_index)
-        return {v: [captions[v][int(i)]] for v, i in chosen.items() if v in captions}
+            file = open_annotations('video_list', self.video_list)
+            rows = file.read_table('video_id')
+            if rows and 'sentence' in rows[0].fields:
+                captions = defaultdict(list)
+                for row in rows:
+                    captions[read_video_id(file, row)].append(row.fields['sentence'])
+                return captions
+        of_json = _read_json_captions(self.ann_file)
+        return _choose(of_json, self.caption_index) if self.caption_index else of_json
 
 
 def _read_json_captions(path: str) -> Mapping[str, Sequence[str]]:
-    data = read_json('ann_file', path)
-    for entries, video in (('sentences', 'video_id'), ('annotations', 'image_id')):
-        if entries in data:
-            return _grouped((str(entry[video]), entry['caption']) for entry in data[entries])
-    raise ValueError(
-        f'ann_file={path!r} must have sentences (MSRVTT_data.json) or annotations (MSR_VTT.json), '
-        f'not {list(data)[:5]}: give one of these, or use mmstan.CaptionsJson'
+    file = open_annotations('ann_file', path)
+    data = check_kind(file, file.read_json(), dict, '{sentences: [...]} or {annotations: [...]}')
+    for key, video in (('sentences', 'video_id'), ('annotations', 'image_id')):
+        if key in data:
+            return group_captions(file, data[key], video, 'caption')
+    raise file.error(
+        'it must have sentences (MSRVTT_data.json) or annotations (MSR_VTT.json), not '
+        f'{list(data)[:5]}: give one of these, or use mmstan.CaptionsJson'
     )
 
 
-def _grouped(pairs: Iterable[tuple[str, str]]) -> Mapping[str, Sequence[str]]:
-    captions = defaultdict(list)
-    for video, caption in pairs:
-        captions[video].append(caption)
-    return captions
+def _choose(captions: Mapping[str, Sequence[str]], path: str) -> Mapping[str, Sequence[str]]:
+    """The one caption of each video whose number a pickle has."""
+    file = open_annotations('caption_index', path)
+    chosen = {}
+    for name, number in check_kind(file, read_pickle(file), dict, '{video: number}').items():
+        texts = captions.get(video := check_id(file, name))
+        if texts is None:
+            continue  # a video without captions, which is counted as one
+        if not isinstance(number, int) or not 0 <= number < len(texts):
+            raise file.error(
+                f'the caption of {video} must be one of 0 to {len(texts) - 1}, not {show(number)}'
+            )
+        chosen[video] = [texts[number]]
+    if not chosen:
+        raise file.error(f'it has none of the videos of ann_file, {show(list(captions))}')
+    return chosen

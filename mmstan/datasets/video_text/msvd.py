@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from mmstan.datasets.annotation_files import read_pickle
+from mmstan.datasets.annotation_files import check_captions, check_kind, open_annotations
+from mmstan.datasets.plain_pickles import read_pickle
 from mmstan.datasets.video_text.base import VideoTextDataset
 from mmstan.registry import DATASETS
+from mmstan.text_files import show
 
 
 @DATASETS.register_module()
@@ -38,8 +40,11 @@ class MSVD(VideoTextDataset):
 
     def read_captions(self) -> Mapping[str, Sequence[str]]:
         """Words joined by spaces."""
-        captions = read_pickle('ann_file', self.ann_file)
-        return {
-            str(video): [text if isinstance(text, str) else ' '.join(text) for text in texts]
-            for video, texts in captions.items()
-        }
+        file = open_annotations('ann_file', self.ann_file)
+        data = check_kind(file, read_pickle(file), dict, '{id: [[word, ...], ...]}')
+        captions = {}
+        for video, texts in data.items():
+            check_kind(file, texts, list, f'lists of words for {show(video)}')
+            parts = (check_captions(file, str(video), text) for text in texts)
+            captions[str(video)] = [' '.join(filter(None, words)) for words in parts]
+        return captions

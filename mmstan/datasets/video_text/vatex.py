@@ -1,8 +1,9 @@
 """VATEX."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
-from mmstan.datasets.annotation_files import read_json
+from mmstan.datasets.annotation_files import check_kind, get_list, open_annotations
 from mmstan.datasets.video_text.base import VideoTextDataset
 from mmstan.registry import DATASETS
 
@@ -39,9 +40,13 @@ class VATEX(VideoTextDataset):
 
     known_sizes = {'train_list.txt': 25991, 'val_list.txt': 1500, 'test_list.txt': 1500}
 
-    def read_captions(self) -> Mapping[str, Sequence[str]]:
+    def read_captions(self) -> Mapping[str, Any]:
         """English captions of either file."""
+        file = open_annotations('ann_file', self.ann_file)
+        data = check_kind(file, file.read_json(), dict, '{id: {enCap: [captions]}}')
         return {
-            video: entry['enCap'] if isinstance(entry, dict) else entry
-            for video, entry in read_json('ann_file', self.ann_file).items()
+            video: get_list(file, entry, 'enCap', f'the entry of {video}')
+            if isinstance(entry, dict)
+            else entry
+            for video, entry in data.items()
         }

@@ -1,6 +1,6 @@
-"""ActionCLIP's checkpoints <-> ours: CLIP, and what stands over the frames.
+"""ActionCLIP's checkpoints <-> ours: CLIP, and the neck over the frames.
 
-A file has CLIP's state dict as ``'model_state_dict'`` and that of what stands over the frames as
+A file has CLIP's state dict under ``'model_state_dict'`` and the neck's state dict under
 ``'fusion_model_state_dict'``. The names are from the released code, not from a released file.
 """
 
@@ -16,7 +16,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from mmstan.converters.key_map import Entry, to_ours, to_theirs, with_prefixes
+from mmstan.converters.key_map import Entry, add_prefixes, to_ours, to_theirs
 from mmstan.converters.openai_clip import BLOCK, TEXT, VISUAL
 from mmstan.converters.systems import register_converter
 from mmstan.methods.clip4clip.checkpoints import SEQUENCE_LSTM
@@ -30,14 +30,14 @@ _VISUAL_BLOCK = re.compile(rf'({re.escape(_CLIP)}visual\.transformer\.resblocks\
 
 SEQUENCE_TRANSFORMER = [
     Entry(_POSITIONS, 'neck.positions'),
-    *with_prefixes(BLOCK, theirs='transformer.resblocks.{i}.', ours='neck.blocks.{i}.'),
+    *add_prefixes(BLOCK, theirs='transformer.resblocks.{i}.', ours='neck.blocks.{i}.'),
 ]
 """``mmstan.SequenceTransformer``."""
 
 SEQUENCE_CONV = [Entry('shift.weight', 'neck.conv.weight')]
 """``mmstan.SequenceConv``."""
 
-# What the names of either side begin with; with the last two the positions are not read.
+# Beginnings of their names and of ours; the last two necks do not read the positions.
 _NECKS = [
     ('transformer.resblocks.', 'neck.blocks.', SEQUENCE_TRANSFORMER),
     ('lstm_visual.', 'neck.lstm.', SEQUENCE_LSTM),
@@ -50,14 +50,14 @@ def from_released(
 ) -> dict[str, Tensor]:
     """A released file under our names.
 
-    Blocks with a shift (``tsm``) become those of ``mmstan.TemporalShift``. Dropped are the table of
-    positions where no transformer reads it, and, below ``cls_head.``, CLIP's learned scale: the
-    released test takes 100, which is ``TextHead``'s. ``Transf_cls`` and ``joint`` are not built:
-    their tensors are left over.
+    Blocks with a shift (``tsm``) become blocks of ``mmstan.TemporalShift``. The table of positions
+    is dropped if no transformer reads it. In recognition (below ``cls_head.``) CLIP's learned scale
+    is dropped: the released test takes 100, ``TextHead``'s default. ``Transf_cls`` and ``joint``
+    are not built, so their tensors are left over.
 
     Args:
         state: The file; or names such as ``'model_state_dict.visual.proj'`` and their tensors.
-        text_tower: Where our model keeps its text tower.
+        text_tower: Prefix of our model's text tower.
 
     Raises:
         ValueError: Names every tensor that is missing or left over.
@@ -66,7 +66,7 @@ def from_released(
         f'{part}.{name}': tensor for part in _PARTS for name, tensor in state.get(part, {}).items()
     } or state
     theirs = {_VISUAL_BLOCK.sub(r'\1', name): tensor for name, tensor in flat.items()}
-    neck = _neck(theirs)
+    neck = _find_neck(theirs)
     if neck in (SEQUENCE_LSTM, SEQUENCE_CONV):
         theirs.pop(_FUSION + _POSITIONS, None)
     if neck is SEQUENCE_CONV:
@@ -78,7 +78,7 @@ def from_released(
         )
     if text_tower.startswith('cls_head.'):
         theirs.pop(_SCALE, None)
-    return to_ours(theirs, _entries(theirs, text_tower))
+    return to_ours(theirs, _list_entries(theirs, text_tower))
 
 
 def to_released(
@@ -89,20 +89,20 @@ def to_released(
 ) -> dict[str, Tensor]:
     """Our state dict under names that :func:`from_released` takes, and its inverse.
 
-    The names have the file's two state dicts in front. What our models do not have gets a tensor
-    that does nothing: a scale of 100, a table of positions that is not read.
+    The names begin with the name of one of the file's two state dicts. Tensors that our models lack
+    get values without an effect: a scale of 100, a table of positions that is not read.
 
     Args:
         state: Our state dict.
-        text_tower: Where it has its text tower.
-        shift: Name the blocks as in a model with a shift; our names do not tell.
+        text_tower: Prefix of its text tower.
+        shift: Name the blocks as in a model with a shift, which our names do not show.
 
     Raises:
         ValueError: Names every tensor that is missing or left over.
     """
-    theirs = to_theirs(state, _entries(state, text_tower))
+    theirs = to_theirs(state, _list_entries(state, text_tower))
     theirs.setdefault(_SCALE, torch.tensor(math.log(100)))
-    if _neck(theirs) in (SEQUENCE_LSTM, SEQUENCE_CONV):
+    if _find_neck(theirs) in (SEQUENCE_LSTM, SEQUENCE_CONV):
         length, width = (theirs[_CLIP + x] for x in ('positional_embedding', 'text_projection'))
         theirs[_FUSION + _POSITIONS] = torch.zeros(len(length), width.shape[1])
     if not shift:
@@ -110,20 +110,20 @@ def to_released(
     return {_VISUAL_BLOCK.sub(r'\1net.', name): tensor for name, tensor in theirs.items()}
 
 
-def _entries(names: Iterable[str], text_tower: str) -> list[Entry]:
-    """The map of a model with the neck that ``names``, of either side, tell."""
+def _list_entries(names: Iterable[str], text_tower: str) -> list[Entry]:
+    """The map of a model with the neck in ``names``, of either side."""
     names = list(names)
     scale = [] if text_tower.startswith('cls_head.') else [Entry(_SCALE, 'head.logit_scale')]
     return [
-        *with_prefixes(VISUAL, theirs=f'{_CLIP}visual.', ours='backbone.tower.visual.'),
-        *with_prefixes(TEXT, theirs=_CLIP, ours=f'{text_tower}text.'),
+        *add_prefixes(VISUAL, theirs=f'{_CLIP}visual.', ours='backbone.tower.visual.'),
+        *add_prefixes(TEXT, theirs=_CLIP, ours=f'{text_tower}text.'),
         *scale,
-        *with_prefixes(_neck(names), theirs=_FUSION, ours=''),
+        *add_prefixes(_find_neck(names), theirs=_FUSION, ours=''),
     ]
 
 
-def _neck(names: Iterable[str]) -> list[Entry]:
-    """The map of the neck that ``names``, of either side, tell; empty without one."""
+def _find_neck(names: Iterable[str]) -> list[Entry]:
+    """The map of the neck in ``names``, of either side; empty without one."""
     names = list(names)
     for theirs, ours, entries in _NECKS:
         if any(name.startswith((_FUSION + theirs, ours)) for name in names):

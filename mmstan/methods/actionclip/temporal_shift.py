@@ -1,4 +1,4 @@
-"""An image tower whose blocks get some channels of the neighbouring frames."""
+"""An image tower whose blocks read some channels of the neighbouring frames."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from mmstan.registry import MODELS
 
 @MODELS.register_module()
 class TemporalShift(VideoBackbone):
-    """Before each block a part of the patches' channels comes from the next frame, and as many
-    from the previous one (TSM, in a transformer as ActionCLIP has it). Class tokens stay.
+    """In front of each block, some channels of the patches come from the next and previous frame.
 
-    No parameters; the shifted channels of the first and of the last frame are 0.
+    This is TSM, in a transformer as in ActionCLIP. Class tokens are not shifted. It has no
+    parameters. Channels that would come from beyond the first or last frame are 0.
 
     Args:
         tower: Config of an image tower.
-        shift_div: The part is one in ``shift_div``, to either side.
+        shift_div: One channel in ``shift_div`` is shifted in each direction.
 
     Example:
         >>> import torch
@@ -41,15 +41,17 @@ class TemporalShift(VideoBackbone):
 
     def forward(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> frame features (N, T, D)."""
-        x, last = self._shifted(clip), self.tower.blocks[-1]
+        x, last = self._run_to_last_block(clip), self.tower.blocks[-1]
         x = last(x) if self.tower.reads_patches else last.first_row(x)
         return self.tower.project(x).unflatten(0, (clip.shape[0], -1))
 
     def tokens(self, clip: Tensor) -> Tensor:
         """See :meth:`VideoBackbone.tokens`: the output of the tower's last block."""
-        return self.tower.blocks[-1](self._shifted(clip)).unflatten(0, (clip.shape[0], -1))
+        return self.tower.blocks[-1](self._run_to_last_block(clip)).unflatten(
+            0, (clip.shape[0], -1)
+        )
 
-    def _shifted(self, clip: Tensor) -> Tensor:
+    def _run_to_last_block(self, clip: Tensor) -> Tensor:
         """Clip -> the last block's input (N*T, 1 + L, C)."""
         x = self.tower.embed(clip_to_images(clip))
         for block in self.tower.blocks[:-1]:
@@ -57,7 +59,8 @@ class TemporalShift(VideoBackbone):
         return self._shift(x, clip.shape[2])
 
     def _shift(self, x: Tensor, t: int) -> Tensor:
-        """Tokens (N*T, 1 + L, C) -> same."""
+        """Shift the patches of tokens (N*T, 1 + L, C) in time -> same shape."""
+        # MMAction2's shift takes images of a ResNet: (N*T, C, h, w).
         patches = x[:, 1:].mT.unsqueeze(-1)  # (N*T, C, L, 1)
         patches = resnet_tsm.TemporalShift.shift(patches, t, self.shift_div)
         return torch.cat([x[:, :1], patches.squeeze(-1).mT], dim=1)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from mmstan.converters.hf_clip import layer
-from mmstan.converters.key_map import Entry, to_ours, to_theirs, with_prefixes
+from mmstan.converters.hf_clip import map_layer
+from mmstan.converters.key_map import Entry, add_prefixes, to_ours, to_theirs
 from mmstan.converters.openai_clip import BLOCK, TEXT, VISUAL
 from mmstan.converters.systems import register_converter
 
@@ -18,7 +18,7 @@ _PATCHES, _TUBES = 'clip.visual.conv1.weight', 'clip.visual.conv2.weight'
 
 SEQUENCE_TRANSFORMER = [
     Entry(_POSITIONS, 'neck.positions'),
-    *with_prefixes(BLOCK, theirs='transformerClip.resblocks.{i}.', ours='neck.blocks.{i}.'),
+    *add_prefixes(BLOCK, theirs='transformerClip.resblocks.{i}.', ours='neck.blocks.{i}.'),
 ]
 """``mmstan.SequenceTransformer``."""
 
@@ -31,10 +31,10 @@ SEQUENCE_LSTM = [
 _TIGHT = 'head.interaction.'
 TIGHT_TRANSFORMER = [
     Entry('cross.embeddings.position_embeddings.weight', f'{_TIGHT}positions'),
-    *with_prefixes(BLOCK, theirs='cross.transformer.resblocks.{i}.', ours=_TIGHT + 'blocks.{i}.'),
-    *layer('cross.pooler.ln_pool', f'{_TIGHT}norm'),
-    *layer('cross.pooler.dense', f'{_TIGHT}pool'),
-    *layer('similarity_dense', f'{_TIGHT}out'),
+    *add_prefixes(BLOCK, theirs='cross.transformer.resblocks.{i}.', ours=_TIGHT + 'blocks.{i}.'),
+    *map_layer('cross.pooler.ln_pool', f'{_TIGHT}norm'),
+    *map_layer('cross.pooler.dense', f'{_TIGHT}pool'),
+    *map_layer('similarity_dense', f'{_TIGHT}out'),
 ]
 """``mmstan.TightTransformer``."""
 
@@ -43,7 +43,7 @@ TUBE_PATCHES = [
     Entry(_SLICES[0], 'backbone.before.weight'),
     Entry(_SLICES[2], 'backbone.after.weight'),
 ]
-"""``mmstan.TubePatches``: a kernel over three frames, cut up; its middle slice is the tower's."""
+"""``mmstan.TubePatches``: a kernel over three frames, in slices; the middle one is the tower's."""
 
 
 def from_released(
@@ -51,72 +51,72 @@ def from_released(
 ) -> dict[str, Tensor]:
     """A released state dict under our names.
 
-    What nothing reads is dropped: seqLSTM's position table, tightTransf's logit scale, and with
-    patches over three frames those of one.
+    Tensors that are not read are dropped: seqLSTM's position table, tightTransf's logit scale, and
+    the patch embedding of one frame if there is one over three frames.
 
     Args:
         state: The released state dict.
-        text_tower: Where our model keeps its text tower.
+        text_tower: Prefix of our model's text tower.
 
     Raises:
         ValueError: Names every tensor that is missing or left over.
     """
-    state = without_unread(state)
+    state = drop_unread(state)
     if _TUBES in state:
-        slices = state.pop(_TUBES).unbind(2)  # of (C, 3, 3, p, p): colours, then frames
+        slices = state.pop(_TUBES).unbind(2)  # (C, 3 colours, 3 frames, p, p)
         state |= {name: x.contiguous() for name, x in zip(_SLICES, slices, strict=True)}
-    return to_ours(state, _with_tubes(state, text_tower))
+    return to_ours(state, _list_with_tubes(state, text_tower))
 
 
 def to_released(
     state: Mapping[str, Tensor], *, text_tower: str = 'text_tower.'
 ) -> dict[str, Tensor]:
     """Our state dict under the released names, the inverse of :func:`from_released`."""
-    theirs = to_theirs(state, _with_tubes(state, text_tower))
+    theirs = to_theirs(state, _list_with_tubes(state, text_tower))
     if _SLICES[0] in theirs:
         theirs[_TUBES] = torch.stack([theirs[name] for name in _SLICES], dim=2)
     # The patches of one frame stay, as in the released files.
     return {k: v for k, v in theirs.items() if k == _PATCHES or k not in _SLICES}
 
 
-def entries(names: Iterable[str], text_tower: str) -> list[Entry]:
-    """The map of a model: towers, scale, and the neck or tight transformer that ``names`` tell.
+def list_entries(names: Iterable[str], text_tower: str) -> list[Entry]:
+    """The map of a model: towers, scale, and the neck or tight transformer in ``names``.
 
     The names can be of either side.
     """
     names = list(names)
     neck = []
     scale = [_SCALE]
-    if _any_below(names, 'lstm_visual.', 'neck.lstm.'):
+    if _has_any_below(names, 'lstm_visual.', 'neck.lstm.'):
         neck = SEQUENCE_LSTM
-    elif _any_below(names, 'transformerClip.', 'neck.blocks.'):
+    elif _has_any_below(names, 'transformerClip.', 'neck.blocks.'):
         neck = SEQUENCE_TRANSFORMER
-    elif _any_below(names, 'cross.', f'{_TIGHT}blocks.'):
+    elif _has_any_below(names, 'cross.', f'{_TIGHT}blocks.'):
         neck, scale = TIGHT_TRANSFORMER, []
     return [
-        *with_prefixes(VISUAL, theirs='clip.visual.', ours='backbone.tower.visual.'),
-        *with_prefixes(TEXT, theirs='clip.', ours=f'{text_tower}text.'),
+        *add_prefixes(VISUAL, theirs='clip.visual.', ours='backbone.tower.visual.'),
+        *add_prefixes(TEXT, theirs='clip.', ours=f'{text_tower}text.'),
         *scale,
         *neck,
     ]
 
 
-def _with_tubes(names: Iterable[str], text_tower: str) -> list[Entry]:
-    """:func:`entries`, and the slices of patches over three frames where ``names`` have them."""
+def _list_with_tubes(names: Iterable[str], text_tower: str) -> list[Entry]:
+    """:func:`list_entries`, and the slices of patches over three frames if ``names`` have them."""
     names = list(names)
-    tubes = _any_below(names, f'{_TUBES}.', 'backbone.before.', 'backbone.after.')
-    return entries(names, text_tower) + (TUBE_PATCHES if tubes else [])
+    tubes = _has_any_below(names, f'{_TUBES}.', 'backbone.before.', 'backbone.after.')
+    return list_entries(names, text_tower) + (TUBE_PATCHES if tubes else [])
 
 
-def without_unread(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A released state dict without what its kind of model has and does not read."""
-    unread = {_POSITIONS} if _any_below(state, 'lstm_visual.') else set()
-    if _any_below(state, 'cross.'):
+def drop_unread(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A released state dict without the tensors that its kind of model does not read."""
+    unread = {_POSITIONS} if _has_any_below(state, 'lstm_visual.') else set()
+    if _has_any_below(state, 'cross.'):
         unread = {'clip.logit_scale'}
     return {name: tensor for name, tensor in state.items() if name not in unread}
 
 
-def _any_below(names: Iterable[str], *prefixes: str) -> bool:
+def _has_any_below(names: Iterable[str], *prefixes: str) -> bool:
     return any(name.startswith(prefixes) for name in names)
 
 

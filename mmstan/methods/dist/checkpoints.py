@@ -12,8 +12,8 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from mmstan.converters.hf_clip import layer
-from mmstan.converters.key_map import Entry, to_ours, to_theirs, with_prefixes
+from mmstan.converters.hf_clip import map_layer
+from mmstan.converters.key_map import Entry, to_ours, to_theirs, add_prefixes
 from mmstan.converters.openai_clip import TEXT, VISUAL
 
 _PREFIX = 'backbone.base_encoder.'
@@ -24,7 +24,7 @@ _LADDER_NET = {
     'integration_nets': 'spatial_nets',
     'adapooling_nets': 'final_temporal_nets',
 }
-"""Parts of ``dist_net`` -> their names in the older ``ladder_net``; the others are the same."""
+"""Part of ``dist_net`` -> its name in the older ``ladder_net``; other parts have one name."""
 
 _ONES = {
     r'temporal2integration_nets\.\d+\.cls_token': (2, 0),
@@ -32,37 +32,37 @@ _ONES = {
     r'adapooling_nets\.\d+\.positional_embedding': (1, 0),
     r'aggregated_(spatial_)?cls_token': (2, 0),
 }
-"""Dimensions of size 1 that the release has and we have not, leading and trailing ones."""
+"""Names of released tensors with dimensions of size 1 that ours lack: (leading, trailing)."""
 
 LAYER = [
-    *layer('input_linears.{i}', 'project'),
-    *layer('temporal_nets.{i}.ln', 'temporal_block.norm'),
-    *layer('temporal_nets.{i}.temporal_net.c_fc1', 'temporal_block.time'),
-    *layer('temporal_nets.{i}.temporal_net.c_fc2', 'temporal_block.space'),
-    *layer('integration2temporal_nets.{i}.linear_fuse', 'to_temporal.up.linear'),
+    *map_layer('input_linears.{i}', 'project'),
+    *map_layer('temporal_nets.{i}.ln', 'temporal_block.norm'),
+    *map_layer('temporal_nets.{i}.temporal_net.c_fc1', 'temporal_block.time'),
+    *map_layer('temporal_nets.{i}.temporal_net.c_fc2', 'temporal_block.space'),
+    *map_layer('integration2temporal_nets.{i}.linear_fuse', 'to_temporal.up.linear'),
     Entry('temporal2integration_nets.{i}.cls_token', 'to_integration.class_tokens.embedding'),
-    *layer('temporal2integration_nets.{i}.linear_fuse', 'to_integration.down.conv'),
-    *layer('integration_nets.{i}.ln', 'integration_block.norm'),
-    *layer('integration_nets.{i}.ffn.c_fc', 'integration_block.ffn.up'),
-    *layer('integration_nets.{i}.ffn.c_proj', 'integration_block.ffn.down'),
-    *layer('integration_nets.{i}.ln_temporal', 'integration_block.temporal_norm'),
-    *layer('integration_nets.{i}.temporal_ffn.c_fc1', 'integration_block.temporal_ffn.reduce'),
-    *layer('integration_nets.{i}.temporal_ffn.c_fc2', 'integration_block.temporal_ffn.conv'),
-    *layer('integration_nets.{i}.temporal_ffn.c_proj', 'integration_block.temporal_ffn.expand'),
+    *map_layer('temporal2integration_nets.{i}.linear_fuse', 'to_integration.down.conv'),
+    *map_layer('integration_nets.{i}.ln', 'integration_block.norm'),
+    *map_layer('integration_nets.{i}.ffn.c_fc', 'integration_block.ffn.up'),
+    *map_layer('integration_nets.{i}.ffn.c_proj', 'integration_block.ffn.down'),
+    *map_layer('integration_nets.{i}.ln_temporal', 'integration_block.temporal_norm'),
+    *map_layer('integration_nets.{i}.temporal_ffn.c_fc1', 'integration_block.temporal_ffn.reduce'),
+    *map_layer('integration_nets.{i}.temporal_ffn.c_fc2', 'integration_block.temporal_ffn.conv'),
+    *map_layer('integration_nets.{i}.temporal_ffn.c_proj', 'integration_block.temporal_ffn.expand'),
 ]
-"""What stands beside a tower block, below ``layers.{i}.`` here."""
+"""The branch's layer next to a tower block, below ``layers.{i}.`` in ours."""
 
 
-def _cross_attention(attn: str, norm: str, mlp: str, ours: str) -> list[Entry]:
-    return with_prefixes(
+def _list_cross_attention(attn: str, norm: str, mlp: str, ours: str) -> list[Entry]:
+    return add_prefixes(
         [
             Entry(f'{attn}.attn.in_proj_weight', 'attn.in_proj_weight'),
             Entry(f'{attn}.attn.in_proj_bias', 'attn.in_proj_bias'),
-            *layer(f'{attn}.attn.out_proj', 'attn.out_proj'),
-            *layer(f'{attn}.ln_1', 'norm'),
-            *layer(norm, 'mlp_norm'),
-            *layer(f'{mlp}.c_fc', 'mlp.up'),
-            *layer(f'{mlp}.c_proj', 'mlp.down'),
+            *map_layer(f'{attn}.attn.out_proj', 'attn.out_proj'),
+            *map_layer(f'{attn}.ln_1', 'norm'),
+            *map_layer(norm, 'mlp_norm'),
+            *map_layer(f'{mlp}.c_fc', 'mlp.up'),
+            *map_layer(f'{mlp}.c_proj', 'mlp.down'),
         ],
         theirs='adapooling_nets.{j}.',
         ours=f'pooling.blocks.{{j}}.{ours}.',
@@ -70,46 +70,46 @@ def _cross_attention(attn: str, norm: str, mlp: str, ours: str) -> list[Entry]:
 
 
 BRANCH = [
-    *layer('temporal_stem', 'stem'),
-    *with_prefixes(LAYER, theirs='', ours='layers.{i}.'),
+    *map_layer('temporal_stem', 'stem'),
+    *add_prefixes(LAYER, theirs='', ours='layers.{i}.'),
     Entry('adapooling_nets.{j}.positional_embedding', 'pooling.blocks.{j}.positions.embedding'),
-    *_cross_attention(
+    *_list_cross_attention(
         'spatial_transformer', 'ln_out_spat_cls_token', 'output_map_spatial_cls_token', 'space'
     ),
-    *_cross_attention(
+    *_list_cross_attention(
         'temporal_transformer', 'ln_out_temp_cls_token', 'output_map_cls_token', 'time'
     ),
     Entry('aggregated_cls_token', 'pooling.clip_token'),
     Entry('aggregated_spatial_cls_token', 'pooling.frame_token'),
-    *layer('proj_spatial_cls_token', 'cls_projection'),
-    *layer('ln_post', 'norm'),
+    *map_layer('proj_spatial_cls_token', 'cls_projection'),
+    *map_layer('ln_post', 'norm'),
     Entry('proj', 'projection.weight', 'transpose'),
 ]
-"""All that is trained, below ``dist_net.`` there."""
+"""All trained tensors, below ``dist_net.`` in the released file."""
 
 
 def from_released(
     state: Mapping[str, Any], *, text_tower: str = 'cls_head.texts.tower.'
 ) -> dict[str, Tensor]:
-    """A released state dict, or the file that it is the ``'model_state'`` of, under our names.
+    """A released state dict, or a file with it under ``'model_state'``, under our names.
 
-    ``logit_scale`` is dropped: the release does not train it, and ``TextHead`` takes it as an
-    argument. What it was is logged.
+    ``logit_scale`` is dropped and its value logged: the released code does not train it, and
+    ``TextHead`` takes it as an argument.
 
     Args:
         state: The released state dict, of either generation.
-        text_tower: Where our model keeps its text tower.
+        text_tower: Prefix of our model's text tower.
 
     Raises:
         ValueError: Names every tensor that is missing or left over.
     """
     state = {
-        _newer_name(name.removeprefix(_PREFIX)): tensor
+        _name_newer(name.removeprefix(_PREFIX)): tensor
         for name, tensor in state.get('model_state', state).items()
     }
     if (scale := state.pop('logit_scale', None)) is not None:
         print_log(f'logit_scale is dropped: TextHead(logit_scale={scale.exp():.4g})', 'current')
-    return to_ours(_reshaped(state, _without_ones), _entries(text_tower))
+    return to_ours(_reshape_differing(state, _strip_ones), _list_entries(text_tower))
 
 
 def to_released(
@@ -121,22 +121,22 @@ def to_released(
     logit_scale: float = 100.0,
 ) -> dict[str, Tensor]:
     """Our state dict under the released names, the inverse of :func:`from_released`."""
-    theirs = _reshaped(to_theirs(state, _entries(text_tower)), _with_ones)
+    theirs = _reshape_differing(to_theirs(state, _list_entries(text_tower)), _add_ones)
     theirs['logit_scale'] = torch.tensor(logit_scale).log()
-    name_of = _older_name if generation == 'ladder_net' else str
+    name_of = _name_older if generation == 'ladder_net' else str
     return {prefix + name_of(name): tensor for name, tensor in theirs.items()}
 
 
-def _entries(text_tower: str) -> list[Entry]:
+def _list_entries(text_tower: str) -> list[Entry]:
     return [
-        *with_prefixes(VISUAL, theirs='visual.', ours='backbone.tower.visual.'),
-        *with_prefixes(BRANCH, theirs='dist_net.', ours='backbone.branch.'),
-        *with_prefixes(TEXT, theirs='', ours=f'{text_tower}text.'),
+        *add_prefixes(VISUAL, theirs='visual.', ours='backbone.tower.visual.'),
+        *add_prefixes(BRANCH, theirs='dist_net.', ours='backbone.branch.'),
+        *add_prefixes(TEXT, theirs='', ours=f'{text_tower}text.'),
     ]
 
 
-def _newer_name(name: str) -> str:
-    """A name in ``ladder_net`` -> in ``dist_net``; others stay."""
+def _name_newer(name: str) -> str:
+    """A name in ``ladder_net`` -> its name in ``dist_net``; other names stay."""
     net, _, rest = name.partition('.')
     if net != 'ladder_net':
         return name
@@ -145,8 +145,8 @@ def _newer_name(name: str) -> str:
     return f'dist_net.{newer.get(part, part)}{dot}{rest}'
 
 
-def _older_name(name: str) -> str:
-    """The inverse of :func:`_newer_name`."""
+def _name_older(name: str) -> str:
+    """The inverse of :func:`_name_newer`."""
     net, _, rest = name.partition('.')
     if net != 'dist_net':
         return name
@@ -154,7 +154,7 @@ def _older_name(name: str) -> str:
     return f'ladder_net.{_LADDER_NET.get(part, part)}{dot}{rest}'
 
 
-def _reshaped(
+def _reshape_differing(
     state: Mapping[str, Tensor], change: Callable[[Tensor, int, int], Tensor]
 ) -> dict[str, Tensor]:
     """``state`` (released names) with ``change`` applied where shapes differ from ours."""
@@ -166,11 +166,11 @@ def _reshaped(
     return out
 
 
-def _without_ones(tensor: Tensor, leading: int, trailing: int) -> Tensor:
+def _strip_ones(tensor: Tensor, leading: int, trailing: int) -> Tensor:
     return tensor.reshape(tensor.shape[leading : tensor.ndim - trailing])
 
 
-def _with_ones(tensor: Tensor, leading: int, trailing: int) -> Tensor:
+def _add_ones(tensor: Tensor, leading: int, trailing: int) -> Tensor:
     return tensor.reshape((1,) * leading + tensor.shape + (1,) * trailing)
 
 

@@ -1,23 +1,23 @@
-"""What DiST's encoders share: its activation, its heads, its MLP."""
+"""Activation, number of heads and MLP, which DiST's encoders share."""
 
 from __future__ import annotations
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmstan.models.layers.attention import quick_gelu_mlp
+from mmstan.models.layers.attention import apply_quick_gelu_mlp
 
 
 def quick_gelu(x: Tensor) -> Tensor:
-    """``x sigmoid(1.702 x)``, of which the backward pass keeps one tensor and not two."""
+    """``x sigmoid(1.702 x)``, for whose backward pass one tensor is kept instead of two."""
     return F.silu(1.702 * x) / 1.702
 
 
-def heads_of(width: int) -> int:
-    """Attention heads, of 64 channels each.
+def count_heads(width: int) -> int:
+    """Number of attention heads of 64 channels each; 1 for a smaller width.
 
     Raises:
-        ValueError: ``width`` cannot be divided so.
+        ValueError: The number does not divide ``width``.
     """
     heads = max(1, width // 64)
     if width % heads:
@@ -40,4 +40,4 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., D) -> (..., D)."""
-        return quick_gelu_mlp(x, self.up, self.down)
+        return apply_quick_gelu_mlp(x, self.up, self.down)

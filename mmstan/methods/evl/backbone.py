@@ -5,6 +5,7 @@ Letters: N clips, T frames, L patches, C width of the tower, K layers of the dec
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
@@ -12,20 +13,22 @@ from torch import Tensor, nn
 
 from mmstan.methods.evl.decoder import DecoderLayer
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
+from mmstan.models.sizes import Sizes
 from mmstan.registry import MODELS
 
 
 @MODELS.register_module()
 class EVL(VideoBackbone):
-    """A query token that gathers, layer by layer, what the tower's last K blocks say of all frames.
+    """A query token that attends, layer by layer, to the outputs of the tower's last K blocks.
 
-    The tower is not modified, and frozen in the paper: then no gradient passes through it.
+    The tower's computation is not changed. In the paper the tower is frozen; then no gradient
+    passes through it.
 
     Args:
         tower: Config of an image tower.
-        layers: K, the number of tower blocks that are read, from the last ones.
+        layers: K, the number of last tower blocks that the decoder reads.
         num_frames: T, length of the time tables.
-        image_size: Pixels of a side of the frames, for which the tables of offsets are.
+        image_size: Pixels of a frame's side, which sets the size of the offset tables.
         heads: Attention heads of the decoder; the tower's by default.
         attention_width: Width of the decoder's queries, keys and values; C by default.
         dropout: Dropout in the decoder's MLPs.
@@ -44,6 +47,11 @@ class EVL(VideoBackbone):
         >>> backbone(torch.zeros(2, 3, 8, 32, 32)).shape
         torch.Size([2, 1, 64])
     """
+
+    unused_by_map = (
+        *VideoBackbone.unused_by_map,
+        r'query_token|(layers|norm)\..*',
+    )
 
     def __init__(
         self,
@@ -76,11 +84,22 @@ class EVL(VideoBackbone):
         )
         self.norm = nn.LayerNorm(c)
 
+    @classmethod
+    def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """See :meth:`VideoBackbone.narrowed`: the offset tables are for the image size."""
+        changed = super().narrowed(cfg, sizes)
+        return dict(changed, image_size=sizes.image_size) if sizes.image_size else changed
+
+    @classmethod
+    def narrow_width(cls, cfg: Mapping[str, Any], sizes: Sizes) -> int:
+        """See :meth:`VideoBackbone.narrow_width`: the query token is not projected."""
+        return sizes.width
+
     def forward(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> the query token after the last layer, normalised, (N, 1, C).
 
         Raises:
-            ValueError: The frames' grid of patches is not that of ``image_size``, or T is not
+            ValueError: ``image_size`` gives another grid of patches than the frames, or T is not
                 ``num_frames``.
         """
         images, n = clip_to_images(clip), clip.shape[0]
@@ -91,22 +110,23 @@ class EVL(VideoBackbone):
                 'image_size in the pipeline, or set it'
             )
         x = self.tower.embed(images)
+        # One query token a clip, (N, 1, C), carried through the decoder's layers.
         query = self.query_token.repeat(n, 1, 1)
         first = len(self.tower.blocks) - len(self.layers)
         for k, block in enumerate(self.tower.blocks):
             if k < first:
                 x = block(x)
                 continue
+            # The decoder reads the block's own queries and keys, which are computed once.
             update, *of_tokens = block.attend_with_queries_keys(x)
             x = block(x, update)
+            # Without the class token, frame by frame: (N, T, heads, L, C/heads).
             queries, keys = (y[:, :, 1:].unflatten(0, (n, -1)) for y in of_tokens)
             layer = cast(DecoderLayer, self.layers[k - first])
             query = layer(query, x.unflatten(0, (n, -1)), queries, keys)
         return self.norm(query)
 
     def tokens(self, clip: Tensor) -> Tensor:
-        """See :meth:`VideoBackbone.tokens`: the tower's, which the decoder does not change."""
-        x = self.tower.embed(clip_to_images(clip))
-        for block in self.tower.blocks:
-            x = block(x)
+        """See :meth:`VideoBackbone.tokens`: the tower's tokens, which the decoder only reads."""
+        x = self.tower.run_all_rows(self.tower.embed(clip_to_images(clip)))
         return x.unflatten(0, (clip.shape[0], -1))

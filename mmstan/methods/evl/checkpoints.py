@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmstan.converters.hf_clip import attention, layer
-from mmstan.converters.key_map import Entry, to_ours, to_theirs, with_prefixes
+from mmstan.converters.hf_clip import map_attention, map_layer
+from mmstan.converters.key_map import Entry, add_prefixes, to_ours, to_theirs
 from mmstan.converters.systems import register_converter
 
 _VISUAL = 'backbone.tower.visual.'
@@ -21,19 +21,19 @@ _UNREAD = re.compile(re.escape(_VISUAL) + r'(ln_post|proj)\b')
 
 DECODER = [
     Entry('decoder.cls_token', 'backbone.query_token'),
-    *with_prefixes(
+    *add_prefixes(
         [
             Entry('decoder.temporal_conv.{i}.weight', 'conv.weight'),
             Entry('decoder.temporal_conv.{i}.bias', 'conv.bias'),
             Entry('decoder.temporal_pos_embed.{i}', 'time_embedding'),
             Entry('decoder.cross_attention.{i}.w1', 'neighbours.previous'),
             Entry('decoder.cross_attention.{i}.w2', 'neighbours.next'),
-            *with_prefixes(
+            *add_prefixes(
                 [
-                    *layer('norm1', 'norm_query'),
-                    *layer('norm2', 'norm_mlp'),
-                    *layer('norm3', 'norm_frames'),
-                    *layer('attn.q_proj', 'attention.query'),
+                    *map_layer('norm1', 'norm_query'),
+                    *map_layer('norm2', 'norm_mlp'),
+                    *map_layer('norm3', 'norm_frames'),
+                    *map_layer('attn.q_proj', 'attention.query'),
                     *(
                         Entry(
                             (f'attn.k_proj.{kind}', f'attn.v_proj.{kind}'),
@@ -41,9 +41,9 @@ DECODER = [
                         )
                         for kind in ('weight', 'bias')
                     ),
-                    *layer('attn.out_proj', 'attention.out'),
-                    *layer('mlp.fc1', 'mlp.0'),
-                    *layer('mlp.fc2', 'mlp.3'),
+                    *map_layer('attn.out_proj', 'attention.out'),
+                    *map_layer('mlp.fc1', 'mlp.0'),
+                    *map_layer('mlp.fc2', 'mlp.3'),
                 ],
                 theirs='decoder.decoder_layers.{i}.',
                 ours='',
@@ -52,41 +52,41 @@ DECODER = [
         theirs='',
         ours='backbone.layers.{i}.',
     ),
-    *layer('proj.0', 'backbone.norm'),
-    *layer('proj.2', 'cls_head.fc_cls'),
+    *map_layer('proj.0', 'backbone.norm'),
+    *map_layer('proj.2', 'cls_head.fc_cls'),
 ]
-"""What every checkpoint has."""
+"""The decoder and the classifier, in every checkpoint."""
 
 TOWER = [
     Entry('backbone.cls_token', _VISUAL + 'class_embedding'),
     Entry('backbone.pos_embed', _POSITIONS),
     Entry('backbone.patch_embed.proj.weight', _PATCH),
-    *layer('backbone.ln_pre', _VISUAL + 'ln_pre'),
-    *with_prefixes(
+    *map_layer('backbone.ln_pre', _VISUAL + 'ln_pre'),
+    *add_prefixes(
         [
-            *attention('attn.', 'attn.'),
-            *layer('norm1', 'ln_1'),
-            *layer('norm2', 'ln_2'),
-            *layer('mlp.fc1', 'mlp.c_fc'),
-            *layer('mlp.fc2', 'mlp.c_proj'),
+            *map_attention('attn.', 'attn.'),
+            *map_layer('norm1', 'ln_1'),
+            *map_layer('norm2', 'ln_2'),
+            *map_layer('mlp.fc1', 'mlp.c_fc'),
+            *map_layer('mlp.fc2', 'mlp.c_proj'),
         ],
         theirs='backbone.blocks.{i}.',
         ours=_VISUAL + 'transformer.resblocks.{i}.',
     ),
 ]
-"""A tuned tower, without what the decoder does not read: the last norm and the projection."""
+"""A tuned tower, without the last norm and the projection, which the decoder does not read."""
 
 
 def from_released(state: Mapping[str, Any], *, text_tower: str = '') -> dict[str, Tensor]:
-    """A released state dict, or the file that it is the ``'model'`` of, under our names.
+    """A released state dict, or a file with it under ``'model'``, under our names.
 
-    A frozen tower is not in the files, nor are a tuned one's last norm and projection: our model
-    keeps those of its ``pretrained`` weights. The bias of a tuned patch embedding, which ours does
-    not have, goes into the positions of the patches, where it does the same.
+    The files contain no frozen tower, and of a tuned one neither the last norm nor the projection:
+    our model keeps its ``pretrained`` weights there. Our patch embedding has no bias: the bias of a
+    tuned one is added to the positions of the patches, with the same result.
 
     Args:
         state: The released state dict.
-        text_tower: Not read, there is none.
+        text_tower: Not read; the model has no text tower.
 
     Raises:
         ValueError: Names every tensor that is missing or left over.
@@ -98,6 +98,7 @@ def from_released(state: Mapping[str, Any], *, text_tower: str = '') -> dict[str
     if bias is None:
         raise ValueError(f'1 tensors missing: {_BIAS}')
     ours = to_ours(state, [*TOWER, *DECODER])
+    # Theirs is a linear layer on (3 colours, p, p) pixels: (C, 3 p p) -> (C, 3, p, p).
     pixels = ours[_PATCH].shape[1] // 3
     ours[_PATCH] = ours[_PATCH].unflatten(1, (3, round(pixels**0.5), -1))
     ours[_POSITIONS] = torch.cat([ours[_POSITIONS][:1], ours[_POSITIONS][1:] + bias])
@@ -105,7 +106,7 @@ def from_released(state: Mapping[str, Any], *, text_tower: str = '') -> dict[str
 
 
 def to_released(state: Mapping[str, Tensor], *, text_tower: str = '') -> dict[str, Tensor]:
-    """Our state dict under the released names, tower included where it is in ``state``."""
+    """Our state dict under the released names, with the tower if ``state`` has one."""
     state = {name: tensor for name, tensor in state.items() if not _UNREAD.match(name)}
     if not any(name.startswith(_VISUAL) for name in state):
         return to_theirs(state, DECODER)

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from mmstan.converters.hf_clip import layer
-from mmstan.converters.key_map import Entry, to_ours, to_theirs, with_prefixes
+from mmstan.converters.hf_clip import map_layer
+from mmstan.converters.key_map import Entry, add_prefixes, to_ours, to_theirs
 from mmstan.converters.openai_clip import VISUAL
 from mmstan.converters.systems import register_converter
 
-ADAPTER = [*layer('fc1', 'down'), *layer('conv', 'conv'), *layer('fc2', 'up')]
+ADAPTER = [*map_layer('fc1', 'down'), *map_layer('conv', 'conv'), *map_layer('fc2', 'up')]
 
 PLACES = {'adapter_pre_attn': 'attention', 'adapter_pre_mlp': 'mlp'}
-"""Their names of an adapter and ours, by the half of the block that it stands before."""
+"""Their name of an adapter -> ours, the half of the block behind the adapter."""
 
 _UNREAD = 'backbone.tower.visual.proj'
 
@@ -23,41 +23,41 @@ _UNREAD = 'backbone.tower.visual.proj'
 def from_released(state: Mapping[str, Tensor], *, text_tower: str = '') -> dict[str, Tensor]:
     """A released state dict under our names.
 
-    The projection, which ``features='clip'`` does not read, is not in the files: our model keeps
-    its tower's own.
+    The files do not contain the tower's projection, which ``features='clip'`` does not read: our
+    model keeps its own.
 
     Args:
         state: The released state dict.
-        text_tower: Not read, there is none.
+        text_tower: Not read; the model has no text tower.
 
     Raises:
         ValueError: Names every tensor that is missing or left over.
     """
-    ours = to_ours(state, _entries(state))
+    ours = to_ours(state, _list_entries(state))
     return {k: v.flatten(2) if _is_conv(k) else v for k, v in ours.items()}
 
 
 def to_released(state: Mapping[str, Tensor], *, text_tower: str = '') -> dict[str, Tensor]:
     """Our state dict under the released names, the inverse of :func:`from_released`."""
     state = {k: v[..., None, None] if _is_conv(k) else v for k, v in state.items() if k != _UNREAD}
-    return to_theirs(state, _entries(state))
+    return to_theirs(state, _list_entries(state))
 
 
-def _entries(names: Mapping[str, Tensor]) -> list[Entry]:
-    """The map of a model with the adapters that ``names``, of either side, tell."""
+def _list_entries(names: Mapping[str, Tensor]) -> list[Entry]:
+    """The map of a model with the adapters in ``names``, of either side."""
     entries = [
-        *with_prefixes(
+        *add_prefixes(
             [entry for entry in VISUAL if entry.ours != 'proj'],
             theirs='',
             ours='backbone.tower.visual.',
         ),
-        *layer('fc', 'cls_head.fc_cls'),
+        *map_layer('fc', 'cls_head.fc_cls'),
     ]
     for theirs, ours in PLACES.items():
         pattern = re.compile(rf'resblocks\.(\d+)\.{theirs}\.|adapters\.{ours}\.(\d+)\.')
         found = [match for name in names if (match := pattern.search(name))]
         for k in sorted({match[1] or match[2] for match in found}):  # not in every block
-            entries += with_prefixes(
+            entries += add_prefixes(
                 ADAPTER,
                 theirs=f'transformer.resblocks.{k}.{theirs}.',
                 ours=f'backbone.adapters.{ours}.{k}.',
@@ -66,7 +66,7 @@ def _entries(names: Mapping[str, Tensor]) -> list[Entry]:
 
 
 def _is_conv(name: str) -> bool:
-    """Whether this is a kernel: (hidden, 1, 3, 1, 1) there, (hidden, 1, 3) here."""
+    """Whether ``name`` is an adapter's kernel; theirs has two more dimensions of size 1."""
     return name.startswith('backbone.adapters.') and name.endswith('.conv.weight')
 
 

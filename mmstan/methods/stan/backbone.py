@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,33 +12,38 @@ from torch.utils.checkpoint import checkpoint
 
 from mmstan.methods.stan.branch import IntraFrame, Levels, STANBranch, call
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
+from mmstan.models.layers.time_table import TimeInterpolation
+from mmstan.models.sizes import Sizes
 from mmstan.registry import MODELS
+from mmstan.wording import check_choice
 
 
 @MODELS.register_module()
 class STAN(VideoBackbone):
-    """An image tower and a branch beside it that reads several of its levels.
+    """An image tower and a branch next to it that reads several of its levels.
 
-    The tower runs frame by frame and is never modified. Every layer of the branch takes the tokens
-    of one tower block, lets the frames see each other (cross-frame) and the patches of a frame
-    (intra-frame). The branch's class token is added to every frame's.
+    The tower runs frame by frame; its computation is never changed. A layer of the branch adds the
+    tokens of one tower block to its own (STAN Eq. 5-6), mixes patches across frames (cross-frame,
+    Eq. 8-9), then the tokens within a frame (intra-frame, Eq. 7). The branch's class token is added
+    to the class token of every frame, its patches to the patches (Mug-STAN Eq. 10).
 
     Args:
         tower: Config of an image tower.
-        levels: For each layer the tower block, counted from 1, whose output it reads: the last
-            four of twelve by default. Interval 2: ``(6, 8, 10, 12)``. ``None`` reads nothing
-            new: ``(12, None, None, None)`` is the posterior structure, ``(9, None, None, None)``
-            a single level (STAN, Tables 6 and 8).
+        levels: For each layer the tower block, counted from 1, whose output it reads; by default
+            the last four of twelve. Interval 2: ``(6, 8, 10, 12)``. A layer with ``None`` reads no
+            tower block: ``(12, None, None, None)`` is the posterior structure,
+            ``(9, None, None, None)`` a single level (STAN, Tables 6 and 8).
         cross_frame: Config of the cross-frame module, or None for none (Table 6).
-        intra_frame: ``'frame'``: a copy of a tower block on each frame. ``'joint'``: on all frames
-            at once, in place of both modules (Mug-STAN, Table V). ``'none'`` (Table 6).
-        networks: Branches in parallel, their results summed (Mug-STAN, Fig. 6).
-        max_frames: Length of the time table; T may be anything up to it.
-        time_interpolation: ``'linear'`` stretches the time table for more frames than it holds.
+        intra_frame: ``'frame'``: a copy of a tower block on each frame. ``'joint'``: the copy on
+            all frames at once, in place of both modules (Mug-STAN, Table V). ``'none'``: no copy
+            (STAN, Table 6).
+        networks: Number of parallel branches, whose results are added (Mug-STAN, Fig. 6).
+        max_frames: Length of the time table; T is at most this.
+        time_interpolation: ``'linear'`` stretches the time table for more frames.
         drop_path: Rate of the last layer; the rates rise linearly from 0.
-        dropout: Dropout after the positions (STAN Eq. 4; the release has none).
-        level_projection: A linear layer on the tokens that a layer adds (STAN Eq. 5-6; the release
-            has none). Starts as the identity.
+        dropout: Dropout after the positions (STAN Eq. 4; not in the released code).
+        level_projection: A linear layer on the tower's tokens before they are added (STAN Eq. 5-6;
+            not in the released code). It starts as the identity.
         checkpointing: Recompute blocks and layers in the backward pass, for long clips.
 
     Raises:
@@ -54,7 +59,7 @@ class STAN(VideoBackbone):
         intra_frame: IntraFrame = 'frame',
         networks: int = 1,
         max_frames: int = 64,
-        time_interpolation: Literal['linear'] | None = None,
+        time_interpolation: TimeInterpolation | None = None,
         drop_path: float = 0.1,
         dropout: float = 0.0,
         level_projection: bool = False,
@@ -84,8 +89,23 @@ class STAN(VideoBackbone):
         )
         self.checkpointing = checkpointing
 
+    @classmethod
+    def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """See :meth:`VideoBackbone.narrowed`: levels keep their distance from the last block."""
+        changed = super().narrowed(cfg, sizes)
+        if sizes.layers and 'levels' in cfg:
+            tower = cfg['tower']
+            depth = MODELS.get(tower['type']).depth(tower)
+            changed.update(levels=_shift_levels(cfg['levels'], depth, sizes.layers))
+        return changed
+
+    def layer_groups(self) -> dict[str, list[nn.Module]]:
+        """See :meth:`VideoBackbone.layer_groups`: adds the layers of the first branch."""
+        branch = cast(STANBranch, self.branches[0])
+        return {**super().layer_groups(), 'branch': list(branch.layers)}
+
     def init_weights(self) -> None:
-        """Load the tower's weights, then start the branches from its blocks."""
+        """Load the tower's weights, then copy its blocks into the branches."""
         super().init_weights()
         for branch in self.branches:
             cast(STANBranch, branch).copy_blocks(self.tower)
@@ -96,36 +116,41 @@ class STAN(VideoBackbone):
         return self.tower.project(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
     def tokens(self, clip: Tensor) -> Tensor:
-        """See :meth:`VideoBackbone.tokens`: tower plus branch, L + 1 a frame (Mug-STAN Eq. 10)."""
+        """See :meth:`VideoBackbone.tokens`: tower plus branch (Mug-STAN Eq. 10)."""
         return self._fuse(clip, only_cls=False)
 
     def _fuse(self, clip: Tensor, *, only_cls: bool) -> Tensor:
         """Clip -> tower plus branch: tokens (N, T, 1 + L, C), or class tokens (N, T, 1, C)."""
         images = clip_to_images(clip)
         tower, grid = self.tower, self.tower.grid(images)
+        # Tower block -> tokens (N, T, 1 + L, C), for the last block and the levels.
         outputs = self._run_tower(images, only_cls)
         outputs = {number: x.unflatten(0, (clip.shape[0], -1)) for number, x in outputs.items()}
+        # The branch starts from the tower's class embedding and positions, too (STAN Eq. 3-4).
         embedding = tower.class_embedding, tower.positions(grid)
         results = [
             branch(outputs, embedding, grid, only_cls=only_cls, run=self._run)
             for branch in self.branches
         ]
         x = outputs[len(tower.blocks)]
-        cls = x[:, :, :1] + sum(cls for cls, _ in results)[:, None]  # (N, T, 1, C)
+        # A branch has one class token a clip, (N, 1, C): it is added to every frame's.
+        cls = x[:, :, :1] + sum(result.cls for result in results)[:, None]  # (N, T, 1, C)
         if only_cls:
             return cls
-        return torch.cat([cls, x[:, :, 1:] + sum(patches for _, patches in results)], dim=2)
+        patches = x[:, :, 1:] + sum(result.patches for result in results)
+        return torch.cat([cls, patches], dim=2)
 
     def _run_tower(self, images: Tensor, only_cls: bool) -> dict[int, Tensor]:
-        """Images (N*T, 3, H, W) -> tokens after the last block and those that branches read.
+        """Images (N*T, 3, H, W) -> block number -> tokens, for the last block and the levels.
 
-        Of a last block that no branch reads only the class tokens are computed, if that will do.
+        With ``only_cls``, only the class tokens of a last block that no branch reads are computed.
         """
         blocks = self.tower.blocks
         x = self.tower.embed(images)
         outputs = {}
         for number, block in enumerate(blocks, start=1):
             is_last = number == len(blocks)
+            # The last block's patches are needed for a level, for tokens, or for CoCa's pooler.
             skip = is_last and only_cls and number not in self.levels
             x = self._run(block.first_row if skip else block, x)
             if is_last or number in self.levels:
@@ -135,7 +160,7 @@ class STAN(VideoBackbone):
     @property
     def _run(self) -> Callable[..., Any]:
         recompute = self.checkpointing and torch.is_grad_enabled()
-        # Reentrant checkpointing drops the gradients of blocks whose inputs need none.
+        # Reentrant checkpointing would lose the gradients of a block whose input needs none.
         return partial(checkpoint, use_reentrant=False) if recompute else call
 
 
@@ -155,11 +180,22 @@ def _check_levels(levels: Levels, depth: int) -> None:
 
 
 def _check_modules(cross_frame: Mapping[str, Any] | None, intra_frame: str) -> None:
-    if intra_frame not in ('frame', 'joint', 'none'):
-        raise ValueError(f"intra_frame='{intra_frame}': 'frame', 'joint' or 'none'")
+    check_choice('intra_frame', intra_frame, IntraFrame)
     if intra_frame == 'joint' and cross_frame is not None:
         raise ValueError(
             "intra_frame='joint' already sees all frames; it goes with cross_frame=None"
         )
     if intra_frame == 'none' and cross_frame is None:
         raise ValueError("intra_frame='none' and cross_frame=None leave the branch empty")
+
+
+def _shift_levels(levels: Sequence[int | None], depth: int, layers: int) -> tuple[int | None, ...]:
+    """Levels in ``depth`` blocks -> levels in ``layers`` blocks, at the same distance from the end.
+
+    >>> _shift_levels((9, 10, 11, 12), 12, 4), _shift_levels((3, 6, 9, 12), 12, 4)
+    ((1, 2, 3, 4), (1, 4))
+    >>> _shift_levels((9, None), 12, 4)
+    (1, None)
+    """
+    found = [level if level is None else max(1, level - depth + layers) for level in levels]
+    return tuple(x for i, x in enumerate(found) if x is None or x not in found[:i])

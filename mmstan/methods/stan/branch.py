@@ -11,10 +11,10 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmstan.methods.stan.layer import STANLayer
+from mmstan.methods.stan.layer import BranchTokens, STANLayer
+from mmstan.models.layers.time_table import TimeInterpolation, take_first_positions
 from mmstan.models.towers import BaseImageTower
 from mmstan.registry import MODELS
 
@@ -23,7 +23,7 @@ IntraFrame = Literal['frame', 'joint', 'none']
 
 
 def call(function: Callable[..., Any], *args: Any) -> Any:
-    """``function(*args)``."""
+    """Call ``function(*args)``."""
     return function(*args)
 
 
@@ -31,7 +31,7 @@ class STANBranch(nn.Module):
     """K layers, each fed by a level of the tower (STAN Eq. 3-6).
 
     Args:
-        tower: The tower that the branch reads; its blocks are copied, it is not kept.
+        tower: The tower that the branch reads. Its blocks are copied; no reference is kept.
         levels: For each layer the tower block (from 1) whose output it reads, or None.
         cross_frame: Config of the cross-frame modules, or None.
         intra_frame: ``'frame'``, ``'joint'`` or ``'none'``, see :class:`STAN`.
@@ -50,7 +50,7 @@ class STANBranch(nn.Module):
         cross_frame: Mapping[str, Any] | None,
         intra_frame: IntraFrame,
         max_frames: int,
-        time_interpolation: Literal['linear'] | None,
+        time_interpolation: TimeInterpolation | None,
         drop_path: float,
         dropout: float,
         level_projection: bool,
@@ -58,14 +58,18 @@ class STANBranch(nn.Module):
         super().__init__()
         c = tower.width
         self.levels = tuple(levels)
-        self.copied = copied_blocks(self.levels, len(tower.blocks))
+        self.copied = choose_copied_blocks(self.levels, len(tower.blocks))
         self.time_interpolation = time_interpolation
         self.time_embedding = nn.Parameter(torch.empty(max_frames, c))
-        nn.init.normal_(self.time_embedding)  # as released: the default of torch.nn.Embedding
+        nn.init.normal_(self.time_embedding)  # as released, by the default of torch.nn.Embedding
         self.dropout = nn.Dropout(dropout)
         projected = self.levels[1:] if level_projection else ()
         self.projections = nn.ModuleDict(
-            {str(k): _identity(c) for k, level in enumerate(projected, 1) if level is not None}
+            {
+                str(k): _build_identity(c)
+                for k, level in enumerate(projected, 1)
+                if level is not None
+            }
         )
         self.layers = nn.ModuleList()
         for rate, number in zip(np.linspace(0, drop_path, len(self.levels)), self.copied):
@@ -78,7 +82,7 @@ class STANBranch(nn.Module):
             self.layers.append(layer.requires_grad_(True))
 
     def copy_blocks(self, tower: BaseImageTower) -> None:
-        """Start every intra-frame module from the block of ``tower`` that it is a copy of."""
+        """Load the weights of blocks of ``tower`` into the intra-frame modules that copy them."""
         for layer, number in zip(self.layers, self.copied):
             if layer.block is not None:
                 cast(nn.Module, layer.block).load_state_dict(tower.blocks[number - 1].state_dict())
@@ -91,30 +95,33 @@ class STANBranch(nn.Module):
         *,
         only_cls: bool = False,
         run: Callable[..., Any] = call,
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> BranchTokens:
         """Tower tokens -> the branch's class token (N, 1, C) and patches (N, T, L, C).
 
         Args:
             outputs: Tokens (N, T, 1 + L, C) after each tower block in :attr:`levels`.
             embedding: The tower's class embedding (C) and position embeddings (1 + L, C).
             grid: Rows and columns of patches.
-            only_cls: Leave the last layer's patches out.
-            run: How a layer is called; activation checkpointing comes in here.
+            only_cls: Do not compute the last layer's patches.
+            run: Function that calls a layer; activation checkpointing is one.
         """
         cls, patches = self._start(outputs[cast(int, self.levels[0])], *embedding)
         for k, (layer, level) in enumerate(zip(self.layers, self.levels)):
-            if k > 0 and level is not None:  # STAN Eq. 5-6
+            if k > 0 and level is not None:  # STAN Eq. 5-6: add the tokens of the next level
                 x = outputs[level]
                 x = self.projections[str(k)](x) if str(k) in self.projections else x
+                # The clip's class token takes the mean of the frames' class tokens.
                 cls = cls + x[:, :, 0].mean(dim=1, keepdim=True)
                 patches = patches + x[:, :, 1:]
             is_last = k == len(self.layers) - 1
             cls, patches = run(layer, cls, patches, grid, only_cls and is_last)
-        return cls, patches
+        return BranchTokens(cls, patches)
 
     def _start(self, x: Tensor, cls_embedding: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Tower tokens (N, T, 1 + L, C) -> the first layer's input (STAN Eq. 3-4, as released)."""
+        # Eq. 3: half of (the frames' mean class token + the class token of the tower's input).
         cls = (x[:, :, 0].mean(dim=1, keepdim=True) + cls_embedding + positions[0]) / 2
+        # Eq. 4: space positions (L, C) in every frame, time positions (T, 1, C) on all its patches.
         patches = x[:, :, 1:] + positions[1:] + self.times(x.shape[1])[:, None]
         return self.dropout(cls), self.dropout(patches)
 
@@ -122,26 +129,19 @@ class STANBranch(nn.Module):
         """Time embeddings of ``t`` frames, (T, C).
 
         Raises:
-            ValueError: The table is shorter and no interpolation was asked for.
+            ValueError: The table is shorter, and ``time_interpolation`` is None.
         """
-        table = self.time_embedding
-        if t <= len(table):
-            return table[:t]
-        if self.time_interpolation is None:
-            raise ValueError(
-                f'{t} frames, but the time table holds max_frames={len(table)}; sample fewer, '
-                "raise max_frames, or stretch the table with time_interpolation='linear'"
-            )
-        return F.interpolate(table.T[None], size=t, mode='linear', align_corners=False)[0].T
+        return take_first_positions(self.time_embedding, t, interpolation=self.time_interpolation)
 
 
-def copied_blocks(levels: Levels, depth: int) -> tuple[int, ...]:
+def choose_copied_blocks(levels: Levels, depth: int) -> tuple[int, ...]:
     """Tower blocks (from 1) that the intra-frame modules start from.
 
-    A layer copies the block whose output it reads; one without a level, the next one. Where that
-    would pass the last block (posterior), the copies are those of the last K blocks.
+    A layer copies the block whose output it reads. A layer without a level copies the block after
+    the previous layer's. If the last layer's would be beyond the tower (posterior), all move back
+    by the same number of blocks, so that the last layer copies the last block.
 
-    >>> copied_blocks((6, 8, 10, 12), 12), copied_blocks((12, None, None, None), 12)
+    >>> choose_copied_blocks((6, 8, 10, 12), 12), choose_copied_blocks((12, None, None, None), 12)
     ((6, 8, 10, 12), (9, 10, 11, 12))
     """
     copied: list[int] = []
@@ -151,7 +151,8 @@ def copied_blocks(levels: Levels, depth: int) -> tuple[int, ...]:
     return tuple(number - beyond for number in copied)
 
 
-def _identity(width: int) -> nn.Linear:
+def _build_identity(width: int) -> nn.Linear:
+    """A linear layer C -> C without a bias that starts as the identity."""
     layer = nn.Linear(width, width, bias=False)
     nn.init.eye_(layer.weight)
     return layer

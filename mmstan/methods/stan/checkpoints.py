@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from mmstan.converters.hf_clip import BLOCK, TEXT, attention, layer
-from mmstan.converters.key_map import Entry, to_ours, to_theirs, with_prefixes
+from mmstan.converters.hf_clip import BLOCK, TEXT, map_attention, map_layer
+from mmstan.converters.key_map import Entry, add_prefixes, to_ours, to_theirs
 from mmstan.converters.systems import register_converter
 
 _BRANCH = 'branches.0.'
@@ -17,17 +17,17 @@ VIDEO = [
     Entry('class_embedding', 'tower.visual.class_embedding'),
     Entry('patch_embedding.weight', 'tower.visual.conv1.weight'),
     Entry('position_embedding.weight', 'tower.visual.positional_embedding'),
-    *layer('pre_layrnorm', 'tower.visual.ln_pre'),
-    *with_prefixes(BLOCK, theirs='layers.{i}.', ours='tower.visual.transformer.resblocks.{i}.'),
-    *layer('post_layernorm', 'tower.visual.ln_post'),
+    *map_layer('pre_layrnorm', 'tower.visual.ln_pre'),
+    *add_prefixes(BLOCK, theirs='layers.{i}.', ours='tower.visual.transformer.resblocks.{i}.'),
+    *map_layer('post_layernorm', 'tower.visual.ln_post'),
     Entry('visual_projection.weight', 'tower.visual.proj', 'transpose'),
     Entry('STAN_time_embed.weight', _BRANCH + 'time_embedding'),
-    *with_prefixes(BLOCK, theirs='STAN_S_layers.{i}.', ours=_BRANCH + 'layers.{i}.block.'),
-    *with_prefixes(
+    *add_prefixes(BLOCK, theirs='STAN_S_layers.{i}.', ours=_BRANCH + 'layers.{i}.block.'),
+    *add_prefixes(
         [
-            *layer('layer_norm1', 'norm'),
-            *attention('self_attn.', 'attn.'),
-            *layer('temporal_fc', 'temporal_fc'),
+            *map_layer('layer_norm1', 'norm'),
+            *map_attention('self_attn.', 'attn.'),
+            *map_layer('temporal_fc', 'temporal_fc'),
         ],
         theirs='STAN_T_layers.{i}.',
         ours=_BRANCH + 'layers.{i}.cross_frame.',
@@ -45,14 +45,14 @@ def from_released(
 ) -> dict[str, Tensor]:
     """A released state dict under our names.
 
-    Old files say ``timesFPN_`` where newer ones say ``STAN_``; position ids, which are a range,
-    are dropped. A file may hold the video encoder alone.
+    ``timesFPN_`` in old files is ``STAN_`` in newer ones. Position ids, which are a range, are
+    dropped. A file may contain the video encoder alone.
 
     Args:
         state: The released state dict.
         video: Prefix of its video encoder.
         text: Prefix of its text encoder.
-        text_tower: Where our model keeps its text tower: ``'text_tower.'`` in retrieval,
+        text_tower: Prefix of our model's text tower: ``'text_tower.'`` in retrieval,
             ``'cls_head.texts.tower.'`` in recognition.
 
     Raises:
@@ -64,7 +64,7 @@ def from_released(
         if not name.endswith('position_ids')
     }
     with_text = any(name.startswith(text) for name in state)
-    return to_ours(state, _entries(video, text if with_text else None, text_tower))
+    return to_ours(state, _list_entries(video, text if with_text else None, text_tower))
 
 
 def to_released(
@@ -76,14 +76,14 @@ def to_released(
 ) -> dict[str, Tensor]:
     """Our state dict under the released names, the inverse of :func:`from_released`."""
     with_text = any(name.startswith(text_tower) for name in state)
-    return to_theirs(state, _entries(video, text if with_text else None, text_tower))
+    return to_theirs(state, _list_entries(video, text if with_text else None, text_tower))
 
 
-def _entries(video: str, text: str | None, text_tower: str) -> list[Entry]:
-    """The map of a whole model, of the video encoder alone where ``text`` is None."""
-    entries = with_prefixes(VIDEO, theirs=video, ours='backbone.')
+def _list_entries(video: str, text: str | None, text_tower: str) -> list[Entry]:
+    """The map of a whole model; of the video encoder alone if ``text`` is None."""
+    entries = add_prefixes(VIDEO, theirs=video, ours='backbone.')
     if text is not None:
-        entries += with_prefixes(TEXT, theirs=text, ours=text_tower + 'text.')
+        entries += add_prefixes(TEXT, theirs=text, ours=text_tower + 'text.')
     return entries
 
 

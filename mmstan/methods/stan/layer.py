@@ -5,6 +5,8 @@ Letters: N clips, T frames, L patches, C width.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from timm.layers import DropPath
 from torch import Tensor, nn
@@ -13,15 +15,24 @@ from mmstan.models.cross_frame import CrossFrame
 from mmstan.models.towers import Block
 
 
+class BranchTokens(NamedTuple):
+    """Tokens in the branch: one class token a clip, and the patches of every frame."""
+
+    cls: Tensor
+    """The clip's class token, (N, 1, C)."""
+    patches: Tensor | None
+    """Patches (N, T, L, C); None where only the class token was asked for."""
+
+
 class STANLayer(nn.Module):
     """Cross-frame module, then intra-frame module, on a clip's class token and patches.
 
     Args:
         cross_frame: The cross-frame module (STAN Eq. 8 or 9), or None.
         block: The intra-frame module (STAN Eq. 7), a copy of a tower's block, or None.
-        joint: Let ``block`` see all frames at once (Mug-STAN Table V) instead of one by one.
-        drop_path: Probability with which the block's attention result is dropped, a frame at a
-            time, in training.
+        joint: Run ``block`` on all frames at once (Mug-STAN Table V) instead of frame by frame.
+        drop_path: Probability with which a frame's attention update in ``block`` is dropped in
+            training.
     """
 
     def __init__(
@@ -38,42 +49,49 @@ class STANLayer(nn.Module):
 
     def forward(
         self, cls: Tensor, patches: Tensor, grid: tuple[int, int], only_cls: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        """Class token (N, 1, C) and patches (N, T, L, C) -> the same, or no patches.
+    ) -> BranchTokens:
+        """Class token (N, 1, C) and patches (N, T, L, C) -> same, or without patches.
 
         Args:
             cls: The clip's class token.
             patches: The frames' patches.
             grid: Rows and columns of patches.
-            only_cls: Leave out what the class token does not need, the patches with it.
+            only_cls: Compute only the class token.
         """
         if self.cross_frame is not None:
-            patches = patches + self.cross_frame(patches, grid)
+            patches = patches + self.cross_frame(patches, grid)  # STAN Eq. 8 or 9
         if self.block is None:
-            return cls, None if only_cls else patches
+            return BranchTokens(cls, None if only_cls else patches)
+        # Keys and values are all tokens; with `only_cls` the class token is the only query.
         attend = self._attend_jointly if self.joint else self._attend_frame_by_frame
         cls_update, patch_update = attend(self.block, cls, patches, 1 if only_cls else None)
+        # The MLP acts on each token alone, so the clip's one class token passes it once.
         cls = cls + cls_update
         cls = cls + self.block.feed_forward(cls)
         if only_cls:
-            return cls, None
+            return BranchTokens(cls, None)
+        # All patches of the clip pass the MLP as one sequence, which is one large product.
         patches = (patches + patch_update).flatten(1, 2)  # (N, T*L, C)
         patches = patches + self.block.feed_forward(patches)
-        return cls, patches.view_as(patch_update)
+        return BranchTokens(cls, patches.view_as(patch_update))
 
     def _attend_frame_by_frame(
         self, block: Block, cls: Tensor, patches: Tensor, queries: int | None
     ) -> tuple[Tensor, Tensor]:
-        """Every frame's patches with the class token; its T results are averaged (STAN Eq. 7)."""
+        """Attention within a frame and to a copy of the class token (STAN Eq. 7).
+
+        The T updates of the copies are averaged.
+        """
         n, t = patches.shape[:2]
         x = torch.cat([cls[:, None].expand(-1, t, -1, -1), patches], dim=2)  # (N, T, 1+L, C)
+        # A frame is a sequence, (N*T, 1+L, C); drop_path drops frames, not clips.
         update = self.drop_path(block.attend(x.flatten(0, 1), queries)).unflatten(0, (n, t))
         return update[:, :, 0].mean(dim=1, keepdim=True), update[:, :, 1:]
 
     def _attend_jointly(
         self, block: Block, cls: Tensor, patches: Tensor, queries: int | None
     ) -> tuple[Tensor, Tensor]:
-        """All T*L patches of the clip with the class token."""
+        """Attention among the class token and all T*L patches of the clip."""
         x = torch.cat([cls, patches.flatten(1, 2)], dim=1)  # (N, 1+T*L, C)
         update = self.drop_path(block.attend(x, queries))
         return update[:, :1], update[:, 1:].reshape(x.shape[0], *patches.shape[1:-1], -1)

@@ -10,9 +10,11 @@ from mmstan.registry import MODELS
 
 @MODELS.register_module()
 class JointSpaceTime(SpaceTimeBackbone):
-    """Every token sees the tokens of all frames, in the tower's own blocks (CLIP-Joint).
+    """The tower's own blocks on the tokens of all frames at once (CLIP-Joint).
 
-    Only the time table is new: with one frame, and a time table of zeros, it is the tower.
+    Only the time table is new. With one frame and a time table of zeros, the backbone computes the
+    same as the tower.
+
     See :class:`SpaceTimeBackbone` for the arguments.
 
     Example:
@@ -25,7 +27,9 @@ class JointSpaceTime(SpaceTimeBackbone):
         torch.Size([2, 1, 16])
     """
 
-    def _block(self, k: int, x: Tensor, t: int, grid: tuple[int, int], only_cls: bool) -> Tensor:
+    def _run_block(
+        self, k: int, x: Tensor, t: int, grid: tuple[int, int], only_cls: bool
+    ) -> Tensor:
         block, drop = self.tower.blocks[k], self.drop_paths[k]
         rows = 1 if only_cls else x.shape[1]
         x = x[:, :rows] + drop(block.attend(x, rows))

@@ -17,13 +17,17 @@ from torch.utils.checkpoint import checkpoint
 from mmstan.methods.xclip.message_token import MessageToken
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
 from mmstan.registry import MODELS
+from mmstan.wording import check_choice
 
 # Of an `ImageTower`; MMPretrain's tower resizes its own when it is loaded.
 _POSITIONS = 'tower.visual.positional_embedding'
 
 
 class VisualContext(nn.Module):
-    """What a clip's patches tell the class names: projected, averaged over the frames.
+    """Visual context of the prompts: a clip's patches, averaged over the frames and projected.
+
+    The paper averages the tokens ``z_t`` over t; as released, the patches (without the class token)
+    are normalised and projected first.
 
     Args:
         width: C, the tower's width.
@@ -38,26 +42,28 @@ class VisualContext(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         """Patches (N, T, L, C) -> context (N, L, D)."""
-        return self.proj(self.norm(patches).mean(dim=1))  # linear, so the mean can come first
+        # The projection is linear, so it comes after the mean, on T times fewer rows.
+        return self.proj(self.norm(patches).mean(dim=1))
 
 
 @MODELS.register_module()
 class XCLIP(VideoBackbone):
     """An image tower whose frames exchange messages in every block.
 
-    A block attends to the tokens of a frame and to the frame's message, which has seen those of the
-    other frames (X-CLIP Eq. 5-9); the message itself is not carried on. With ``context`` the
-    patches of the last block are what :class:`PromptedTextHead` looks at.
+    Before each block, the messages of a clip's frames exchange information (X-CLIP Eq. 7). In the
+    block, a frame attends to its tokens and to its message (Eq. 8-9). The next block makes new
+    messages. With ``context`` the last block's patches become the visual context, which
+    :class:`PromptedTextHead` reads.
 
     Args:
         tower: Config of an image tower.
-        context: Give the visual context as well. False is the message token alone, the baseline of
-            STAN's Table 7.
-        drop_path: Rate of the last block; the rates rise linearly from 0. An update of a whole clip
-            is dropped: the messages' exchange, attention's, the MLP's.
+        context: Return the visual context as well. False leaves the message tokens alone, the
+            baseline of STAN's Table 7.
+        drop_path: Rate of the last block; the rates rise linearly from 0. The updates of whole
+            clips are dropped: of the messages' exchange, of attention, of the MLP.
         grid_interpolation: ``'bicubic'`` resizes the position table of a checkpoint that was
-            trained on another image size than the tower's. Towers do so themselves with
-            ``pretrained`` weights, and with frames of another size at run time.
+            trained on another image size than the tower's. For ``pretrained`` weights, and for
+            frames of another size at run time, the tower does so itself.
         checkpointing: Recompute blocks in the backward pass, for long clips.
 
     Example:
@@ -71,6 +77,8 @@ class XCLIP(VideoBackbone):
         (torch.Size([2, 8, 16]), torch.Size([2, 16, 16]))
     """
 
+    unused_by_map = (*VideoBackbone.unused_by_map, r'context\..*')
+
     def __init__(
         self,
         tower: dict[str, Any],
@@ -81,8 +89,7 @@ class XCLIP(VideoBackbone):
         checkpointing: bool = False,
     ) -> None:
         super().__init__(tower)
-        if grid_interpolation not in (None, 'bicubic'):
-            raise ValueError(f"grid_interpolation={grid_interpolation!r}: 'bicubic' or None")
+        check_choice('grid_interpolation', grid_interpolation, ('bicubic',), optional=True)
         width, heads = self.tower.width, self.tower.heads
         rates = [float(rate) for rate in np.linspace(0, drop_path, len(self.tower.blocks))]
         self.messages = nn.ModuleList(
@@ -92,7 +99,7 @@ class XCLIP(VideoBackbone):
         self.context = VisualContext(width, self.out_dim) if context else None
         self.grid_interpolation = grid_interpolation
         self.checkpointing = checkpointing
-        self.register_load_state_dict_pre_hook(_fit_positions)
+        self.register_load_state_dict_pre_hook(_resize_loaded_positions)
 
     def forward(self, clip: Tensor) -> Any:
         """Clip (N, 3, T, H, W) -> frames (N, T, D), or (frames, context (N, L, D))."""
@@ -104,7 +111,7 @@ class XCLIP(VideoBackbone):
         return frames, self.context(x[:, :, 1:])
 
     def tokens(self, clip: Tensor) -> Tensor:
-        """See :meth:`VideoBackbone.tokens`: the output of the last block, without messages."""
+        """See :meth:`VideoBackbone.tokens`: tokens after the last block, without messages."""
         return self._run(clip, only_cls=False)
 
     def _run(self, clip: Tensor, *, only_cls: bool) -> Tensor:
@@ -114,32 +121,38 @@ class XCLIP(VideoBackbone):
         for k in range(len(self.messages)):
             inputs = k, x, n, only_cls and k == last
             if self.checkpointing and torch.is_grad_enabled():
-                x = checkpoint(self._block, *inputs, use_reentrant=False)
+                x = checkpoint(self._run_block, *inputs, use_reentrant=False)
             else:
-                x = self._block(*inputs)
+                x = self._run_block(*inputs)
         return x.unflatten(0, (n, -1))
 
-    def _block(self, k: int, x: Tensor, n: int, only_cls: bool) -> Tensor:
-        """Tokens (N*T, 1 + L, C) -> those after block k, or class tokens (N*T, 1, C)."""
+    def _run_block(self, k: int, x: Tensor, n: int, only_cls: bool) -> Tensor:
+        """Tokens (N*T, 1 + L, C) -> tokens after block k, or class tokens (N*T, 1, C)."""
         block, drop = self.tower.blocks[k], self.drop_paths[k]
+        # Eq. 7: the messages, one a frame, exchange information across the frames.
         message = self.messages[k](x[:, 0].unflatten(0, (n, -1)))  # (N, T, C)
+        # Eq. 8, intra-frame attention: [z_t, m_t] + IFA(LN([z_t, m_t])), then m_t is left out.
         joined = torch.cat([x, message.flatten(0, 1)[:, None]], dim=1)  # (N*T, 1 + L + 1, C)
-        # To leave out the message's row alone would split the products, which costs more than it.
+        # The message's row is computed too: leaving out that one would split the products of
+        # queries, keys and values, which costs more than the row.
         update = block.attend(joined, queries=1) if only_cls else block.attend(joined)[:, :-1]
-        x = x[:, : update.shape[1]] + _by_clip(drop, update, n)
-        return x + _by_clip(drop, block.feed_forward(x), n)
+        x = x[:, : update.shape[1]] + _drop_by_clip(drop, update, n)
+        # Eq. 9: z_t + FFN(LN(z_t)).
+        return x + _drop_by_clip(drop, block.feed_forward(x), n)
 
 
-def _by_clip(drop: nn.Module, update: Tensor, n: int) -> Tensor:
-    """Drop the updates (N*T, S, C) of whole clips: a sample is a clip, not a frame."""
+def _drop_by_clip(drop: nn.Module, update: Tensor, n: int) -> Tensor:
+    """Drop the updates (N*T, S, C) of whole clips in training; a sample is a clip, not a frame."""
     return drop(update.unflatten(0, (n, -1))).flatten(0, 1)
 
 
-def _fit_positions(backbone: XCLIP, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
-    """Give a loaded position table (1 + L, C) the tower's grid, where that was asked for.
+def _resize_loaded_positions(
+    backbone: XCLIP, state: dict[str, Tensor], prefix: str, *_: Any
+) -> None:
+    """Resize a loaded position table (1 + L, C) to the tower's grid, with ``grid_interpolation``.
 
     Raises:
-        ValueError: The table is of another grid, and ``grid_interpolation`` is None.
+        ValueError: The table has another grid, and ``grid_interpolation`` is None.
     """
     own, name = dict(backbone.named_parameters()).get(_POSITIONS), prefix + _POSITIONS
     if own is None or name not in state or len(state[name]) == len(own):

@@ -11,65 +11,65 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from mmstan.converters import openai_clip
-from mmstan.converters.hf_clip import layer
-from mmstan.converters.key_map import Entry, to_ours, to_theirs, with_prefixes
+from mmstan.converters.hf_clip import map_layer
+from mmstan.converters.key_map import Entry, add_prefixes, to_ours, to_theirs
 from mmstan.converters.systems import register_converter
 
 MESSAGE = [
-    *layer('message_fc', 'fc'),
-    *layer('message_ln', 'norm'),
+    *map_layer('message_fc', 'fc'),
+    *map_layer('message_ln', 'norm'),
     Entry('message_attn.in_proj_weight', 'attn.in_proj_weight'),
     Entry('message_attn.in_proj_bias', 'attn.in_proj_bias'),
-    *layer('message_attn.out_proj', 'attn.out_proj'),
+    *map_layer('message_attn.out_proj', 'attn.out_proj'),
 ]
 """A block's message token."""
 
 PROMPTING = [
     Entry('prompts_generator.alpha', 'cls_head.prompting.alpha'),
-    *with_prefixes(
+    *add_prefixes(
         [
-            *layer('norm1', 'ln_1'),
-            *layer('norm3', 'ln_2'),
+            *map_layer('norm1', 'ln_1'),
+            *map_layer('norm3', 'ln_2'),
             Entry('cross_attn.q_proj.weight', 'query.weight'),
             Entry(('cross_attn.k_proj.weight', 'cross_attn.v_proj.weight'), 'key_value.weight'),
-            *layer('cross_attn.proj', 'out'),
-            *layer('mlp.0', 'up'),
-            *layer('mlp.3', 'down'),
+            *map_layer('cross_attn.proj', 'out'),
+            *map_layer('mlp.0', 'up'),
+            *map_layer('mlp.3', 'down'),
         ],
         theirs='prompts_generator.decoder.{i}.',
         ours='cls_head.prompting.layers.{i}.',
     ),
     Entry('logit_scale', 'cls_head.logit_scale'),
 ]
-"""The prompting, but for the norm of the visual context."""
+"""The prompting, without the norm of the visual context."""
 
 TABLE: dict[str, list[Entry]] = {
     'visual': [
-        *with_prefixes(openai_clip.VISUAL, theirs='visual.', ours='backbone.tower.visual.'),
-        *with_prefixes(
+        *add_prefixes(openai_clip.VISUAL, theirs='visual.', ours='backbone.tower.visual.'),
+        *add_prefixes(
             MESSAGE, theirs='visual.transformer.resblocks.{i}.', ours='backbone.messages.{i}.'
         ),
     ],
     'mit': [
         Entry('mit.positional_embedding', 'neck.positions'),
-        *with_prefixes(openai_clip.BLOCK, theirs='mit.resblocks.{i}.', ours='neck.blocks.{i}.'),
+        *add_prefixes(openai_clip.BLOCK, theirs='mit.resblocks.{i}.', ours='neck.blocks.{i}.'),
     ],
     'prompts': [
-        *layer('prompts_visual_ln', 'backbone.context.norm'),
+        *map_layer('prompts_visual_ln', 'backbone.context.norm'),
         Entry('prompts_visual_proj', 'backbone.context.proj.weight', 'transpose'),
-        *layer('prompts_generator.norm', 'cls_head.prompting.norm'),
+        *map_layer('prompts_generator.norm', 'cls_head.prompting.norm'),
         *PROMPTING,
     ],
-    'text': with_prefixes(openai_clip.TEXT, theirs='', ours='{text_tower}'),
+    'text': add_prefixes(openai_clip.TEXT, theirs='', ours='{text_tower}'),
 }
-"""The map, part by part; ``{text_tower}`` is where our model keeps its text tower."""
+"""The map, part by part; ``{text_tower}`` is the place of our model's text tower."""
 
 PARTS = tuple(TABLE)
 """Names of the parts."""
 
 
-# Beside the weights the files hold a yacs config, for which `load_file` would refuse them: it loads
-# tensors and plain values only. A dict takes its place; nothing of yacs is imported or run.
+# Next to the weights the files contain a yacs config. `load_file` loads tensors and plain values
+# only, and would refuse it. A dict takes its place; no code of yacs is imported or run.
 torch.serialization.add_safe_globals([(OrderedDict, 'yacs.config.CfgNode')])
 
 
@@ -79,19 +79,19 @@ def from_released(
     text_tower: str = 'cls_head.texts.tower.',
     parts: Collection[str] = PARTS,
 ) -> dict[str, Tensor]:
-    """A released state dict, or the file that it is the ``'model'`` of, under our names.
+    """A released state dict, or a file with it under ``'model'``, under our names.
 
     Args:
         state: The released state dict.
-        text_tower: Where our model keeps its text tower.
-        parts: Parts that our model has, of :data:`PARTS`; tensors of the others are dropped. The
-            message token alone (``XCLIP(context=False)``, ``MeanPool``, ``TextHead``) has
-            ``('visual', 'text')``; without prompts there is ``'mit'`` as well.
+        text_tower: Prefix of our model's text tower.
+        parts: Parts that our model has, of :data:`PARTS`; tensors of other parts are dropped. With
+            message tokens alone (``XCLIP(context=False)``, ``MeanPool``, ``TextHead``) these are
+            ``('visual', 'text')``; without prompts ``('visual', 'mit', 'text')``.
 
     Raises:
         ValueError: Names every tensor that is missing or left over, and unknown parts.
     """
-    return convert(state.get('model', state), TABLE, text_tower, parts)
+    return convert_parts(state.get('model', state), TABLE, text_tower, parts)
 
 
 def to_released(
@@ -101,18 +101,19 @@ def to_released(
     parts: Collection[str] = PARTS,
 ) -> dict[str, Tensor]:
     """Our state dict under the released names, the inverse of :func:`from_released`."""
-    return to_theirs(state, entries(TABLE, text_tower, parts))
+    return to_theirs(state, list_entries(TABLE, text_tower, parts))
 
 
-def convert(
+def convert_parts(
     state: Mapping[str, Tensor],
     table: Mapping[str, list[Entry]],
     text_tower: str,
     parts: Collection[str],
 ) -> dict[str, Tensor]:
-    """``parts`` of a released state dict under our names; the others are dropped and counted."""
-    kept = entries(table, text_tower, parts)
-    others = entries(table, text_tower, set(table) - set(parts))
+    """``parts`` of a released state dict under our names; other parts are dropped and counted."""
+    kept = list_entries(table, text_tower, parts)
+    others = list_entries(table, text_tower, set(table) - set(parts))
+    # A name up to its first number: `visual.transformer.resblocks.` drops all blocks.
     beginnings = tuple(name.split('{')[0] for entry in others for name in entry.sources)
     dropped = [name for name in state if name.startswith(beginnings)]
     if dropped:
@@ -121,7 +122,7 @@ def convert(
     return to_ours({k: v for k, v in state.items() if k not in set(dropped)}, kept)
 
 
-def entries(
+def list_entries(
     table: Mapping[str, list[Entry]], text_tower: str, parts: Collection[str]
 ) -> list[Entry]:
     """The map of ``parts``.

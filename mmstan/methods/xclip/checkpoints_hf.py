@@ -7,15 +7,15 @@ from collections.abc import Collection, Mapping
 from torch import Tensor
 
 from mmstan.converters import hf_clip
-from mmstan.converters.hf_clip import attention, layer
-from mmstan.converters.key_map import Entry, to_theirs, with_prefixes
+from mmstan.converters.hf_clip import map_attention, map_layer
+from mmstan.converters.key_map import Entry, add_prefixes, to_theirs
 from mmstan.converters.systems import register_converter
-from mmstan.methods.xclip.checkpoints import PARTS, PROMPTING, convert, entries
+from mmstan.methods.xclip.checkpoints import PARTS, PROMPTING, convert_parts, list_entries
 
 MESSAGE = [
-    *layer('message_fc', 'fc'),
-    *layer('message_ln', 'norm'),
-    *attention('message_attn.', 'attn.'),
+    *map_layer('message_fc', 'fc'),
+    *map_layer('message_ln', 'norm'),
+    *map_attention('message_attn.', 'attn.'),
 ]
 """A block's message token."""
 
@@ -28,25 +28,23 @@ TABLE: dict[str, list[Entry]] = {
         Entry(f'{_EMBEDDINGS}class_embedding', f'{_VISUAL}class_embedding'),
         Entry(f'{_EMBEDDINGS}patch_embedding.weight', f'{_VISUAL}conv1.weight'),
         Entry(f'{_EMBEDDINGS}position_embedding.weight', f'{_VISUAL}positional_embedding'),
-        *layer('vision_model.pre_layernorm', f'{_VISUAL}ln_pre'),
-        *with_prefixes(
-            hf_clip.BLOCK, theirs=_LAYERS, ours=f'{_VISUAL}transformer.resblocks.{{i}}.'
-        ),
-        *with_prefixes(MESSAGE, theirs=_LAYERS, ours='backbone.messages.{i}.'),
-        *layer('vision_model.post_layernorm', f'{_VISUAL}ln_post'),
+        *map_layer('vision_model.pre_layernorm', f'{_VISUAL}ln_pre'),
+        *add_prefixes(hf_clip.BLOCK, theirs=_LAYERS, ours=f'{_VISUAL}transformer.resblocks.{{i}}.'),
+        *add_prefixes(MESSAGE, theirs=_LAYERS, ours='backbone.messages.{i}.'),
+        *map_layer('vision_model.post_layernorm', f'{_VISUAL}ln_post'),
         Entry('visual_projection.weight', f'{_VISUAL}proj', 'transpose'),
     ],
     'mit': [
         Entry('mit.position_embedding', 'neck.positions'),
-        *with_prefixes(hf_clip.BLOCK, theirs='mit.encoder.layers.{i}.', ours='neck.blocks.{i}.'),
+        *add_prefixes(hf_clip.BLOCK, theirs='mit.encoder.layers.{i}.', ours='neck.blocks.{i}.'),
     ],
     'prompts': [
-        *layer('prompts_visual_layernorm', 'backbone.context.norm'),
+        *map_layer('prompts_visual_layernorm', 'backbone.context.norm'),
         Entry('prompts_visual_projection', 'backbone.context.proj.weight', 'transpose'),
-        *layer('prompts_generator.layernorm', 'cls_head.prompting.norm'),
+        *map_layer('prompts_generator.layernorm', 'cls_head.prompting.norm'),
         *PROMPTING,
     ],
-    'text': with_prefixes(hf_clip.TEXT, theirs='', ours='{text_tower}'),
+    'text': add_prefixes(hf_clip.TEXT, theirs='', ours='{text_tower}'),
 }
 """The map, part by part, as :data:`mmstan.methods.xclip.checkpoints.TABLE`."""
 
@@ -57,12 +55,12 @@ def from_released(
     text_tower: str = 'cls_head.texts.tower.',
     parts: Collection[str] = PARTS,
 ) -> dict[str, Tensor]:
-    """A state dict of Hugging Face's under our names; see :func:`xclip.from_released`.
+    """A Hugging Face state dict under our names; see :func:`xclip.from_released`.
 
     Position ids, which are a range, are dropped.
     """
     state = {name: x for name, x in state.items() if not name.endswith('position_ids')}
-    return convert(state, TABLE, text_tower, parts)
+    return convert_parts(state, TABLE, text_tower, parts)
 
 
 def to_released(
@@ -72,7 +70,7 @@ def to_released(
     parts: Collection[str] = PARTS,
 ) -> dict[str, Tensor]:
     """Our state dict under Hugging Face's names, the inverse of :func:`from_released`."""
-    return to_theirs(state, entries(TABLE, text_tower, parts))
+    return to_theirs(state, list_entries(TABLE, text_tower, parts))
 
 
 register_converter('xclip_hf', from_released, to_released)

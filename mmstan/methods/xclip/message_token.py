@@ -5,14 +5,15 @@ from __future__ import annotations
 from timm.layers import DropPath
 from torch import Tensor, nn
 
-from mmstan.models.layers.attention import apply_linear, input_projection, self_attention
+from mmstan.models.layers.attention import apply_linear, read_input_projection, self_attend
 
 
 class MessageToken(nn.Module):
     """A message of each frame to the others: ``m + attention over time(LN(m))``, ``m = fc(cls)``.
 
-    X-CLIP Eq. 5-6. ``fc`` reads the class token as it is, without a norm; attention knows no order
-    of the frames. Not zero-initialised: PyTorch's own initialisation, as released.
+    X-CLIP Eq. 7. ``fc`` reads the class token without a norm. The messages have no positions, so
+    attention does not depend on the order of the frames. Initialised by PyTorch's defaults, not at
+    zero, as released.
 
     Args:
         width: C, the tower's width.
@@ -35,9 +36,8 @@ class MessageToken(nn.Module):
 
     def forward(self, cls: Tensor) -> Tensor:
         """Class tokens of the frames (N, T, C) -> their messages (N, T, C)."""
-        message = self.fc(cls)
-        in_proj, heads = input_projection(self.attn), self.attn.num_heads
-        update = apply_linear(
-            self_attention(self.norm(message), in_proj, heads), self.attn.out_proj
-        )
+        message = self.fc(cls)  # m_t = Linear(z_t,0)
+        # M + CFA(LN(M)): cross-frame attention over the T messages of a clip.
+        in_proj, heads = read_input_projection(self.attn), self.attn.num_heads
+        update = apply_linear(self_attend(self.norm(message), in_proj, heads), self.attn.out_proj)
         return message + self.drop_path(update)

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
-import torch.nn.functional as F
-from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 from torch import Tensor, nn
 
+from mmstan.models.layers.time_table import TimeInterpolation, fit_time_table, stretch_loaded_table
 from mmstan.models.towers.block import OpenClipBlock
 from mmstan.registry import MODELS
+from mmstan.wording import check_choice
 
 
 @MODELS.register_module()
 class MultiFrameIntegration(BaseModule):
     """Frames -> a video: ``mean over t of (x + blocks(x + positions))``.
 
-    X-CLIP Eq. 3; the paper has no residual around the blocks, the released code has.
+    X-CLIP Eq. 6. The residual around the blocks is in the released code, not in the paper.
 
     Args:
         width: D, width of the frame features.
         num_frames: T, the length of the time table.
         heads: Attention heads, D / 64 as released.
         layers: Number of blocks.
-        time_interpolation: ``'linear'`` stretches the time table for clips of another T, and that
-            of a checkpoint of another T when it is loaded.
+        time_interpolation: ``'linear'`` stretches the time table for clips of another length, and
+            a checkpoint's table to ``num_frames`` when it is loaded.
 
     Example:
         >>> import torch
@@ -44,11 +44,10 @@ class MultiFrameIntegration(BaseModule):
         num_frames: int,
         heads: int,
         layers: int = 1,
-        time_interpolation: Literal['linear'] | None = None,
+        time_interpolation: TimeInterpolation | None = None,
     ) -> None:
         super().__init__()
-        if time_interpolation not in (None, 'linear'):
-            raise ValueError(f"time_interpolation={time_interpolation!r}: 'linear' or None")
+        check_choice('time_interpolation', time_interpolation, TimeInterpolation, optional=True)
         self.positions = nn.Parameter(torch.empty(1, num_frames, width))
         self.blocks = nn.ModuleList(
             OpenClipBlock(ResidualAttentionBlock(width, heads, act_layer=QuickGELU))
@@ -60,59 +59,39 @@ class MultiFrameIntegration(BaseModule):
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
-        self.register_load_state_dict_pre_hook(_fit_positions)
+        self.register_load_state_dict_pre_hook(_stretch_loaded)
 
     def forward(
         self, x: Tensor | tuple[Tensor, Tensor], data_samples: list[Any] | None = None
     ) -> tuple[Any, dict[str, Tensor]]:
         """Frame features (N, T, D) -> a video's (N, D), and no auxiliary loss.
 
-        With (frames, context) the context is handed on: (video, context).
+        From (frames, context) it gives (video, context): the context passes unchanged.
 
         Raises:
             ValueError: T is not ``num_frames``, and ``time_interpolation`` is None.
         """
         frames = x[0] if isinstance(x, tuple) else x
-        h = frames + self._times(frames.shape[1])
+        # MIT(H + e_temp), pre-norm blocks over the T frames.
+        h = frames + self._take_times(frames.shape[1])
         for block in self.blocks:
             h = block(h)
+        # AvgPool over the frames; the residual H is without the positions.
         video = (h + frames).mean(dim=1)  # (N, D)
         return (video, *x[1:]) if isinstance(x, tuple) else video, {}
 
-    def _times(self, t: int) -> Tensor:
-        """Time positions of ``t`` frames, (1, T, D)."""
-        own = self.positions.shape[1]
-        if t != own and self.time_interpolation is None:
-            raise ValueError(
-                f'clips of {t} frames, but num_frames={own}; make them agree, or stretch the time '
-                "table with time_interpolation='linear'"
-            )
-        return _stretch(self.positions, t)
+    def _take_times(self, t: int) -> Tensor:
+        """Time positions of ``t`` frames, (T, D)."""
+        return fit_time_table(self.positions[0], t, interpolation=self.time_interpolation)
 
 
-def _stretch(table: Tensor, t: int) -> Tensor:
-    """Time table (1, T', D) -> (1, ``t``, D)."""
-    if table.shape[1] == t:
-        return table
-    return F.interpolate(table.mT, size=t, mode='linear', align_corners=False).mT
-
-
-def _fit_positions(
+def _stretch_loaded(
     neck: MultiFrameIntegration, state: dict[str, Tensor], prefix: str, *_: Any
 ) -> None:
-    """Give a loaded time table ``num_frames`` positions, where that was asked for.
-
-    Raises:
-        ValueError: The table is of another T, and ``time_interpolation`` is None.
-    """
-    name, own = f'{prefix}positions', neck.positions.shape[1]
-    if name not in state or state[name].shape[1] == own:
-        return
-    theirs = state[name].shape[1]
-    if neck.time_interpolation is None:
-        raise ValueError(
-            f'{name} is of {theirs} frames, but num_frames={own}: set num_frames to the '
-            "checkpoint's, or stretch the table with time_interpolation='linear'"
-        )
-    state[name] = _stretch(state[name], own)
-    print_log(f'{name}: {theirs} frames -> {own}', 'current')
+    """Stretch a checkpoint's time table to ``num_frames``, before it is loaded."""
+    stretch_loaded_table(
+        state,
+        f'{prefix}positions',
+        neck.positions.shape[1],
+        interpolation=neck.time_interpolation,
+    )

@@ -1,39 +1,36 @@
-"""X-CLIP's head: recognition by the names of the classes, prompted by the video."""
+"""X-CLIP's head: recognition by class names that each video prompts."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from mmstan.methods.xclip.video_prompting import VideoPrompting
 from mmstan.models.heads.class_texts import ClassTexts
-from mmstan.models.heads.named_classes_head import NamedClassesHead
+from mmstan.models.heads.named_classes_head import HeadOptions, NamedClassesHead
 from mmstan.registry import MODELS
 
 
 @MODELS.register_module()
 class PromptedTextHead(NamedClassesHead):
-    """Scores of K classes: scaled cosine of a video and the names as it prompts them (X-CLIP).
+    """Scores of K classes: scaled cosine of a video and the class names it has prompted (X-CLIP).
 
     Args:
         class_names: The names, or a file of them (``.txt``, ``.csv``, ``.json``).
         text_tower: Config of a text tower, of the same joint space as the backbone's. Frozen
-            unless it says ``frozen=False``; its names are then encoded once.
+            unless it says ``frozen=False``; a frozen tower encodes the names once.
         layers: Layers of the prompting.
-        heads: Their attention heads, D / 64 by default.
-        alpha: What the factors on the prompts start from.
-        logit_scale: Factor on the cosine, 1 / temperature; its logarithm is a parameter, which
-            learns if the text tower does.
-        num_classes: K, to be checked against the names; their number by default.
-        average_clips: How the views of a video are averaged at test: of the softmax, or of the
-            scores.
-        label_smooth_eps: Label smoothing.
-        loss_cls: Config of the loss.
-        topk: Training accuracies that are logged; those above K are left out.
+        heads: Attention heads of a layer, D / 64 by default.
+        alpha: Initial value of the factors on the prompts.
+        logit_scale: Factor on the cosine, 1 / temperature. Its logarithm is a parameter, trained if
+            the text tower is.
+        options: ``num_classes``, ``average_clips``, ``label_smooth_eps``, ``loss_cls`` and
+            ``topk`` of :class:`NamedClassesHead`.
 
     Raises:
         ValueError: ``num_classes`` is not the number of names, or ``heads`` do not divide D.
@@ -48,13 +45,9 @@ class PromptedTextHead(NamedClassesHead):
         heads: int | None = None,
         alpha: float = 0.1,
         logit_scale: float = 100.0,
-        num_classes: int | None = None,
-        average_clips: Literal['prob', 'score'] = 'prob',
-        label_smooth_eps: float = 0.0,
-        loss_cls: dict[str, Any] | None = None,
-        topk: tuple[int, ...] = (1, 5),
+        **options: Unpack[HeadOptions],
     ) -> None:
-        # `tokens` leaves the sentences as the tower gives them: prompts are added to those.
+        # With `tokens` the sentences are not normalised: the prompts are added before the norm.
         texts = ClassTexts(
             class_names, dict(text_tower, frozen=text_tower.get('frozen', True)), tokens=True
         )
@@ -62,15 +55,7 @@ class PromptedTextHead(NamedClassesHead):
         heads = max(1, width // 64) if heads is None else heads
         if heads < 1 or width % heads:
             raise ValueError(f'heads={heads} must divide the joint space, {width} wide')
-        super().__init__(
-            class_names,
-            texts,
-            num_classes=num_classes,
-            average_clips=average_clips,
-            label_smooth_eps=label_smooth_eps,
-            loss_cls=loss_cls,
-            topk=topk,
-        )
+        super().__init__(class_names, texts, **options)
         self.prompting = VideoPrompting(width, heads=heads, layers=layers, alpha=alpha)
         self.logit_scale = nn.Parameter(
             torch.tensor(math.log(logit_scale)), requires_grad=not texts.tower.frozen
@@ -81,12 +66,13 @@ class PromptedTextHead(NamedClassesHead):
 
         Args:
             x: Features of any precision.
-            **kwargs: What MMAction2's recognizers pass along; not read.
+            **kwargs: Passed by MMAction2's recognizers; not read.
 
         Raises:
             ValueError: ``x`` is something else, or has another width than the text tower's.
         """
         video, context = self._check(x)
+        # exp(logit_scale) <v, c> / (|v| |c|), with the prompted names c of each video.
         return self.logit_scale.exp() * self.prompting(self.texts().sentence, video, context)
 
     def _check(self, x: Any) -> tuple[Tensor, Tensor]:

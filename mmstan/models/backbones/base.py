@@ -1,13 +1,15 @@
-"""What every video backbone shares: a clip is cut into frames, frames become features."""
+"""The contract of video backbones: a clip is cut into frames, frames become features."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 
+from mmstan.models.sizes import Sizes
 from mmstan.models.towers import BaseImageTower
 from mmstan.registry import MODELS
 
@@ -15,12 +17,25 @@ from mmstan.registry import MODELS
 class VideoBackbone(BaseModule, ABC):
     """Clip (N, 3, T, H, W) -> features (N, T', D'), not normalised.
 
+    To write a new one:
+
+    1. Build new layers in ``__init__`` from ``self.tower``, which the base class makes. Copies of
+       tower blocks are made in :meth:`init_weights`, when the tower has its weights.
+    2. Write :meth:`forward`, in the joint space where the method is defined there, and
+       :meth:`tokens`.
+    3. Set :attr:`out_dim` where the features are not in the joint space.
+    4. Name in :attr:`unused_by_map` the parameters that :meth:`tokens` does not read.
+    5. Override the class methods below where their defaults do not fit.
+
     Args:
         tower: Config of an image tower.
     """
 
     out_dim: int
     """Width D' of the features."""
+    unused_by_map: tuple[str, ...] = (r'tower\.visual\.proj',)
+    """Regular expressions of the full names of the parameters that get no gradient from a map of
+    the patches: :meth:`tokens` without the class tokens, normalised by the tower's last norm."""
 
     def __init__(self, tower: dict[str, Any]) -> None:
         super().__init__()
@@ -35,9 +50,32 @@ class VideoBackbone(BaseModule, ABC):
     def tokens(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> tokens (N, T, 1 + L, C), a frame's class token first."""
 
+    def layer_groups(self) -> dict[str, list[nn.Module]]:
+        """Name of a group of layers -> its layers, from the first to the last."""
+        return {'tower': list(self.tower.blocks)}
+
+    @classmethod
+    def tower_frames(cls, cfg: Mapping[str, Any], frames: int) -> int:
+        """Number of a clip's ``frames`` that the tower sees in the backbone of config ``cfg``."""
+        return frames
+
+    @classmethod
+    def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """The settings of the backbone's config ``cfg`` that change in its narrow form.
+
+        ``cfg['tower']`` is still as configured: the tower's own class changes it.
+        """
+        return dict(num_frames=sizes.frames) if sizes.frames and 'num_frames' in cfg else {}
+
+    @classmethod
+    def narrow_width(cls, cfg: Mapping[str, Any], sizes: Sizes) -> int:
+        """Width D' of the features in the narrow form of ``cfg``."""
+        tower: type[BaseImageTower] = MODELS.get(cfg['tower']['type'])
+        return tower.narrow_joint_dim(sizes)
+
 
 def clip_to_images(clip: Tensor) -> Tensor:
-    """Clip (N, 3, T, H, W) -> images (N*T, 3, H, W), the frames of a clip side by side.
+    """Clip (N, 3, T, H, W) -> images (N*T, 3, H, W), one clip's frames after another's.
 
     Raises:
         ValueError: The clip is not five-dimensional, as with ``FormatShape('NCHW')``.

@@ -10,7 +10,7 @@ from mmstan.registry import MODELS
 
 @MODELS.register_module()
 class FrameEncoder(VideoBackbone):
-    """CLIP on each frame: the baseline that every video model here is compared with.
+    """An image tower on each frame; every video model here is compared with this baseline.
 
     Args:
         tower: Config of an image tower.
@@ -31,7 +31,5 @@ class FrameEncoder(VideoBackbone):
 
     def tokens(self, clip: Tensor) -> Tensor:
         """See :meth:`VideoBackbone.tokens`: the output of the tower's last block."""
-        x = self.tower.embed(clip_to_images(clip))
-        for block in self.tower.blocks:
-            x = block(x)
+        x = self.tower.run_all_rows(self.tower.embed(clip_to_images(clip)))
         return x.unflatten(0, (clip.shape[0], -1))

@@ -6,7 +6,7 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 
 from mmstan.models.cross_frame.base import CrossFrame
-from mmstan.models.layers.attention import apply_linear, input_projection, self_attention
+from mmstan.models.layers.attention import apply_linear, read_input_projection, self_attend
 from mmstan.registry import MODELS
 
 
@@ -14,8 +14,8 @@ from mmstan.registry import MODELS
 class TemporalAttention(CrossFrame):
     """``temporal_fc(drop_path(attention over time(LN(patches))))`` (STAN Eq. 8, Mug-STAN Eq. 9).
 
-    Attention over the T tokens of one location. ``temporal_fc`` starts at zero, so that the frames
-    begin by not seeing each other.
+    A patch attends to the patches at its own location in all T frames. ``temporal_fc`` starts at
+    zero, so at the start no frame sees another one.
 
     Args:
         width: C, the tower's width.
@@ -35,8 +35,9 @@ class TemporalAttention(CrossFrame):
     def forward(self, patches: Tensor, grid: tuple[int, int]) -> Tensor:
         """See :meth:`CrossFrame.forward`."""
         n, t, locations, _ = patches.shape
+        # (N, T, L, C) -> (N*L, T, C): a sequence is one location over time.
         x = self.norm(patches).transpose(1, 2).reshape(n * locations, t, -1)
-        x = self_attention(x, input_projection(self.attn), self.attn.num_heads)
+        x = self_attend(x, read_input_projection(self.attn), self.attn.num_heads)
         x = apply_linear(x, self.attn.out_proj)
         x = apply_linear(self.drop_path(x), self.temporal_fc)
         return x.unflatten(0, (n, locations)).transpose(1, 2)  # (N, T, L, C), a view

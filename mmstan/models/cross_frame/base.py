@@ -1,4 +1,4 @@
-"""What a cross-frame module is."""
+"""The contract of cross-frame modules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 
 class CrossFrame(nn.Module, ABC):
-    """Lets the frames of a clip see each other; STAN adds its result to the patches.
+    """Module through which the frames of a clip see each other.
+
+    :class:`STANLayer` adds the result to the patches.
 
     Args:
         width: C, the tower's width.
@@ -22,4 +24,4 @@ class CrossFrame(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, patches: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Patches (N, T, L, C), in rows of ``grid`` = (h, w) -> their update, of that shape."""
+        """Patches (N, T, L, C), in rows of ``grid`` = (h, w) -> their update, same shape."""

@@ -34,6 +34,7 @@ class TemporalConv(CrossFrame):
     def forward(self, patches: Tensor, grid: tuple[int, int]) -> Tensor:
         """See :meth:`CrossFrame.forward`."""
         n, t, locations, _ = patches.shape
+        # (N, T, L, C/8) -> (N*L, C/8, T): 3x1x1 over (T, H, W) is a Conv1d at every location.
         x = self.down(patches).permute(0, 2, 3, 1).reshape(n * locations, -1, t)
         x = F.gelu(self.conv(x))
         x = x.unflatten(0, (n, locations)).permute(0, 3, 1, 2)  # (N, T, L, C/8)
@@ -44,7 +45,7 @@ class TemporalConv(CrossFrame):
 class DenseTemporalConv(CrossFrame):
     """A dense 3x3x3 convolution of C channels, then a linear layer that starts at zero.
 
-    What an early revision of STAN's released code computes, in place of Eq. 9.
+    An early revision of STAN's released code has it in place of Eq. 9.
 
     Args:
         width: C, the tower's width.

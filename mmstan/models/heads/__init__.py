@@ -1,5 +1,6 @@
 """Heads: features and texts -> scores and losses."""
 
+from mmstan.compat.moved import moved_names
 from mmstan.models.heads.class_names import read_class_names
 from mmstan.models.heads.class_texts import ClassTexts
 from mmstan.models.heads.named_classes_head import NamedClassesHead
@@ -15,3 +16,5 @@ __all__ = [
     'VerbNounHead',
     'read_class_names',
 ]
+
+__getattr__ = moved_names(__name__)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import itertools
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from mmengine.fileio import exists
+
+from mmstan.text_files import TextFile, has_control_characters, show
 
 _FORMATS = (
     'it holds one class name a line, in class order (.txt), or columns id,name (.csv), or '
     '{name: id} (.json)'
 )
+_HEADERS = {'class', 'class_name', 'classes', 'id', 'label', 'labels', 'name', 'names'}
+_IN_FRONT = re.compile(r'\W?(\d+)(\s*[,:;|\t]|[\W_])\s*\S.*', re.ASCII | re.DOTALL)
+_AT_END = re.compile(r'.*\S(\s*[,:;|\t]|[\W_])\s*(\d+)\W?', re.ASCII | re.DOTALL)
+_VIDEO = re.compile(r'.+\.\w{2,4}[\s,]+\d+\s*', re.ASCII)
+_ID = re.compile(r'\d{1,9}', re.ASCII)
 
 
 def read_class_names(source: str | Sequence[str]) -> list[str]:
@@ -19,53 +28,156 @@ def read_class_names(source: str | Sequence[str]) -> list[str]:
 
     Args:
         source: The names themselves, or a file of them: ``.txt`` (one name a line, MMAction2's
-            label maps), ``.csv`` (columns ``id`` and ``name``, X-CLIP's) or ``.json``
-            (``{name: id}``, Something-Something's).
+            label maps; blank lines before and after them are no matter), ``.csv`` (columns ``id``
+            and ``name``, X-CLIP's) or ``.json`` (``{name: id}``, Something-Something's).
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is of another form, the ids are not 0 to K - 1, a name is empty, or
-            each begins with its own number (``1 brush_hair``, as in a ``classInd.txt``).
+        ValueError: The file is of another form, the ids are not 0 to K - 1, a name is empty, is
+            there twice, or stands in quotation marks; or each has its own number in front or
+            behind (``1 brush_hair``, as in a ``classInd.txt``), or the first is a header.
     """
-    names = _from_file(Path(source)) if isinstance(source, str) else list(source)
-    empty = [i for i, name in enumerate(names) if not name.strip()]
-    if not names or empty:
-        where = f'classes {empty[:5]} have' if empty else 'there are'
-        raise ValueError(f'class_names={source!r}: {where} no name')
-    if _is_numbered(names):
-        raise ValueError(
-            f'class_names={source!r}: each name begins with its own number ({names[0]!r}), which '
-            'the text tower would read; remove the numbers (tools/data/class_names.py does, for '
-            'UCF101 and HMDB51)'
-        )
-    return names
+    if isinstance(source, str):
+        return _from_file(source)
+    _check_names(list(source), _Names(source))
+    return [name.strip() for name in source]
 
 
-def _is_numbered(names: Sequence[str]) -> bool:
-    """Whether each of several names begins with its own place, counted from 0 or from 1."""
-    parts = [name.split(maxsplit=1) for name in names]
-    places = ([str(i + start) for i in range(len(names))] for start in (0, 1))
-    numbered = [part[0] for part in parts if len(part) == 2]
-    return len(names) > 1 and numbered in places
+class _Names:
+    """Names in a config, whose places are their indices."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+
+    def error(self, problem: str, *, line: int | None = None) -> ValueError:
+        """As that of a :class:`TextFile`."""
+        place = '' if line is None else f', class {line}'
+        return ValueError(f'class_names={show(list(self.names))}{place}: {problem}')
 
 
-def _from_file(path: Path) -> list[str]:
-    if not path.is_file():
-        raise FileNotFoundError(f"class_names='{path}': there is no such file; {_FORMATS}")
-    text = path.read_text('utf-8-sig')  # spreadsheets put a byte order mark in front
-    if path.suffix not in ('.csv', '.json'):
-        return text.splitlines()
+def _from_file(source: str) -> list[str]:
+    if not exists(source) or Path(source).is_dir():
+        raise FileNotFoundError(f"class_names='{source}': there is no such file; {_FORMATS}")
+    file = TextFile('class_names', source)
+    kind = Path(source).suffix.lower()
+    if kind == '.json':
+        return _from_json(file)
+    if kind == '.csv':
+        rows = file.read_table('id', 'name')
+        ids = [_read_id(file, row.fields['id'], row.line) for row in rows]
+        return _order_names(file, [row.fields['name'] for row in rows], ids, [r.line for r in rows])
+    lines = file.read_lines()
+    if lines and lines[0].text.lstrip()[0] in '{[':
+        raise file.error(f'it looks like JSON; call it .json; {_FORMATS}', line=lines[0].number)
+    for i, (before, after) in enumerate(itertools.pairwise(lines)):
+        if after.number != before.number + 1:
+            raise file.error(
+                f'the line is blank: classes [{i + 1}] have no name; give one, or remove the line',
+                line=before.number + 1,
+            )
+    _check_names([line.text for line in lines], file, [line.number for line in lines])
+    return [line.text.strip() for line in lines]
+
+
+def _from_json(file: TextFile) -> list[str]:
+    data = file.read_json()
+    if not isinstance(data, dict):
+        raise file.error(f'it is another kind of file, with a {type(data).__name__}; {_FORMATS}')
+    lines = [file.line_of(name) or 1 for name in data]
     try:
-        if path.suffix == '.csv':
-            rows = csv.DictReader(io.StringIO(text, newline=''))
-            pairs = sorted((int(row['id']), row['name']) for row in rows)
-        else:
-            pairs = sorted((int(i), name) for name, i in json.loads(text).items())
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"class_names='{path}' is another kind of file; {_FORMATS}") from error
-    if [i for i, _ in pairs] != list(range(len(pairs))):
-        raise ValueError(f"class_names='{path}': the ids must be 0 to {len(pairs) - 1}, each once")
-    return [name for _, name in pairs]
+        ids = [_read_id(file, value, line) for value, line in zip(data.values(), lines)]
+    except ValueError:
+        if all(_ID.fullmatch(key) for key in data):
+            raise file.error(f'it holds {{id: name}}; turn it around: {_FORMATS}') from None
+        raise
+    return _order_names(file, [*data], ids, lines)
+
+
+def _read_id(file: TextFile, value: Any, line: int) -> int:
+    text = str(value).strip() if isinstance(value, (str, int)) else ''
+    if isinstance(value, bool) or not _ID.fullmatch(text):
+        raise file.error(
+            f'the id {show(value)} is not a whole number; it is another kind of file; {_FORMATS}',
+            line=line,
+        )
+    return int(text)
+
+
+def _order_names(
+    file: TextFile, names: Sequence[str], ids: Sequence[int], lines: Sequence[int]
+) -> list[str]:
+    """The names by their ids, which are 0 to K - 1."""
+    if sorted(ids) != list(range(len(ids))):
+        start = ', and seem to start at 1' if sorted(ids) == [*range(1, len(ids) + 1)] else ''
+        wrong = next(i for i, number in enumerate(ids) if number >= len(ids) or number in ids[:i])
+        raise file.error(
+            f'the ids must be 0 to {len(ids) - 1}, each once{start}; {ids[wrong]} of '
+            f'{show(names[wrong])} is the first that is not',
+            line=lines[wrong],
+        )
+    in_order = sorted(zip(ids, names, lines))
+    _check_names([name for _, name, _ in in_order], file, [line for *_, line in in_order])
+    return [name.strip() for _, name, _ in in_order]
+
+
+def _check_names(
+    names: Sequence[str], file: TextFile | _Names, lines: Sequence[int] | None = None
+) -> None:
+    """Raise ValueError for names that are none, or not of these classes."""
+    places = range(len(names)) if lines is None else lines
+    if not names:
+        raise file.error(f'there are no names; {_FORMATS}')
+    first: dict[str, int] = {}
+    for i, (name, place) in enumerate(zip(names, places)):
+        if not isinstance(name, str) or not name.strip() or has_control_characters(name):
+            raise file.error(f'classes [{i}] have no name, but {show(name)}', line=place)
+        name = name.strip()
+        if name in first:
+            raise file.error(
+                f'the name {show(name)} is also that of class {first[name]}; a name is of one '
+                'class: remove it or tell them apart',
+                line=place,
+            )
+        first[name] = i
+        if len(name) > 2 and name[0] == name[-1] == '"' and '"' not in name[1:-1].replace('""', ''):
+            raise file.error(f'{name} stands in quotation marks; remove them', line=place)
+        if name[-1] in ',;':
+            raise file.error(f'{show(name)} ends with {name[-1]!r}; remove it', line=place)
+    _check_header(names, file, places)
+    _check_numbers(names, file, places)
+
+
+def _check_header(names: Sequence[str], file: TextFile | _Names, places: Sequence[int]) -> None:
+    words = {word for word in re.split(r'[\s,;:|]+', names[0].strip().lower()) if word}
+    if len(names) > 1 and words <= _HEADERS:
+        raise file.error(
+            f'{show(names[0])} looks like a header, which would be the name of class 0; remove it, '
+            'or call the file .csv if it has columns',
+            line=places[0],
+        )
+
+
+def _check_numbers(names: Sequence[str], file: TextFile | _Names, places: Sequence[int]) -> None:
+    """Refuse names with their own numbers, which the text tower would read."""
+    if all(map(_VIDEO.fullmatch, names)):
+        raise file.error(f'{show(names[0])} is of a list of videos; {_FORMATS}', line=places[0])
+    for pattern, number, mark, side in ((_IN_FRONT, 1, 2, 'begins'), (_AT_END, 2, 1, 'ends')):
+        found = [pattern.fullmatch(name.strip()) for name in names]
+        matches = [match for match in found if match]
+        if len(names) < 2 or len(matches) < len(names):
+            continue
+        numbers = sorted(int(match[number]) for match in matches)
+        columns = all(match[mark].strip(' ') in {*',:;|\t'} for match in matches)
+        in_turn = any(numbers == [*range(start, start + len(names))] for start in (0, 1))
+        rest = {name.strip().rstrip('0123456789 ') for name in names}
+        needed = side == 'ends' and len(rest) < len(names)  # 'motion 0', 'motion 1'
+        if columns or (in_turn and not needed):
+            raise file.error(
+                f'each name {side} with its own number ({show(names[0].strip())}), which the text '
+                'tower would read; remove the numbers (tools/data/class_names.py does, for UCF101 '
+                'and HMDB51), or give columns id,name as .csv',
+                line=places[0],
+            )
 
 
 def class_index_names(lines: Sequence[str]) -> list[str]:
@@ -83,10 +195,12 @@ def class_index_names(lines: Sequence[str]) -> list[str]:
     ['brush hair', 'cartwheel']
     """
     pairs = [line.split(maxsplit=1) for line in lines if line.strip()]
-    if [pair[0] for pair in pairs] != [str(i + 1) for i in range(len(pairs))] or not all(
-        len(pair) == 2 for pair in pairs
-    ):
-        raise ValueError(f"lines={list(lines)[:2]}... must be '1 name', '2 name' and so on")
+    for i, pair in enumerate(pairs):
+        if len(pair) != 2 or pair[0] != str(i + 1):
+            raise ValueError(
+                f"{show(' '.join(pair))} comes in place of '{i + 1} name'; lines must be '1 name', "
+                "'2 name' and so on"
+            )
     return [name.strip().replace('_', ' ') for _, name in pairs]
 
 

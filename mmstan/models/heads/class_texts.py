@@ -20,26 +20,27 @@ _TEXTS_AT_ONCE = 256
 
 
 class ClassTexts(BaseModule):
-    """Features of K class names, computed once for as long as nothing can change them.
+    """Features of K class names, computed once and kept while nothing can change them.
 
-    They are kept while nothing in here learns, or while evaluating without gradients, and dropped
-    by ``train()``, ``eval()``, ``load_state_dict()`` and new names. The runner calls ``eval()``
-    after an EMA hook has swapped weights, so swapped weights are seen.
+    They are kept while no parameter in here learns, or while evaluating without gradients.
+    ``train()``, ``eval()``, ``load_state_dict()`` and new names drop them. The runner calls
+    ``eval()`` after an EMA hook has swapped weights, so features of the swapped weights are used.
 
     Args:
         class_names: The names, or a file of them (:func:`read_class_names`).
         text_tower: Config of a text tower.
-        templates: Sentences with a ``{}`` for the name. With several the normalised features are
+        templates: Sentences with a ``{}`` for the name. The normalised features of several ones are
             averaged (CLIP's prompt ensembling).
-        sample_template: Each training step takes one template at random. At test it is the scores
-            that are averaged (X-CLIP, Table 9): the mean feature is not normalised again.
-        context_vectors: Vectors before the sentence that are learned in the place of words (CoOp,
-            arXiv 2109.01134), also through a frozen tower; the same for all classes.
-        tokens: Keep every token's features and not only the whole name's.
+        sample_template: Each training step takes one template at random. At test the scores are
+            averaged (X-CLIP, Table 9): the mean feature is not normalised again.
+        context_vectors: Number of vectors before the sentence that are learned in the place of
+            words (CoOp, arXiv 2109.01134). All classes share them; they learn through a frozen
+            tower too.
+        tokens: Keep the features of every token, not only the whole name's.
 
     Raises:
-        ValueError: A template has no ``{}``, there are several where one is needed or one where
-            several are, or the context leaves no room for names.
+        ValueError: A template has no ``{}``, there are several where one is needed, there is one
+            where several are needed, or the context leaves no room for names.
     """
 
     def __init__(
@@ -68,13 +69,14 @@ class ClassTexts(BaseModule):
             self.context_embedding = nn.Parameter(torch.empty(context_vectors, self.tower.width))
             nn.init.normal_(self.context_embedding, std=0.02)  # CoOp's
         self.context_vectors = context_vectors
-        # Of the inner module: it sees what is loaded into the whole model, and `init_weights` too.
+        # The hook is on the inner module, which both `load_state_dict` of the whole model and
+        # `init_weights` of the tower load into.
         self.tower.text.register_load_state_dict_post_hook(self._drop)
         self.names = class_names
 
     @property
     def names(self) -> list[str]:
-        """The class names, in class order; assign others, or a file, to classify into those."""
+        """The class names, in class order. Assign other names, or a file, to change the classes."""
         return self._names
 
     @names.setter
@@ -83,7 +85,7 @@ class ClassTexts(BaseModule):
         context = 'x ' * self.context_vectors  # a token each, to be replaced
         texts = [f'{context}{t.format(name)}' for name in self._names for t in self.templates]
         ids = self.tower.tokenize(texts)
-        if not self.tower.has_class_token:  # causal: what follows the longest text is not read
+        if not self.tower.has_class_token:  # causal: rows after the longest text are not read
             ids = ids[:, : int(ids.argmax(dim=1).max()) + 1]
         self._ids = ids
         self._drop()
@@ -92,25 +94,28 @@ class ClassTexts(BaseModule):
         self._kept: dict[int | None, TextFeatures] = {}  # by the template that was drawn
 
     def train(self, mode: bool = True) -> Self:
-        """Drop what is kept: the mode changes when weights may have."""
+        """Drop the kept features: weights may have changed before a change of mode."""
         self._drop()
         return super().train(mode)
 
     def forward(self) -> TextFeatures:
-        """The classes as texts, float32: J tokens each, or their sentence alone, L2-normalised.
+        """Features of the K classes, float32.
 
-        With ``sample_template`` each call in training mode draws another template.
+        With ``tokens`` the J tokens of every class; else one L2-normalised sentence a class. With
+        ``sample_template`` each call in training mode draws a template again.
         """
         count, drawn = len(self.templates), None
         ids = self._ids
         if self.sample_template and self.training:
             drawn = int(torch.randint(count, ()))
             ids, count = ids[drawn::count], 1
+        # Nothing is kept while a step may change it: the features belong to that step's graph.
         learns = any(p.requires_grad for p in self.parameters())
         if learns and (self.training or torch.is_grad_enabled()):
             return self._encode(ids, count)
         kept, device = self._kept.get(drawn), self.tower.text.positional_embedding.device
         if kept is None or kept.sentence.device != device:
+            # Parts of whole classes: `_encode` averages over a class's templates.
             whole_classes = max(1, _TEXTS_AT_ONCE // count) * count
             with torch.no_grad(), torch.autocast(device.type, enabled=False):
                 parts = [self._encode(part, count) for part in ids.split(whole_classes)]
@@ -119,7 +124,7 @@ class ClassTexts(BaseModule):
         return kept
 
     def _encode(self, ids: Tensor, templates: int) -> TextFeatures:
-        """Features of the texts (M, J), each class's ``templates`` ones beside one another."""
+        """Features of texts (M, J); the ``templates`` texts of a class follow one another."""
         text = self._read(ids.to(self.tower.text.positional_embedding.device))
         if self.tokens:
             return TextFeatures(text.tokens.float(), text.sentence.float(), text.mask)
@@ -130,7 +135,7 @@ class ClassTexts(BaseModule):
         return TextFeatures(features[:, None], features, text.mask.new_ones(features.shape[0], 1))
 
     def _read(self, ids: Tensor) -> TextFeatures:
-        """Run the tower, the learned context in the place of the first words."""
+        """Run the tower, with the learned context in the place of the first words."""
         if not self.context_vectors:
             return self.tower(ids)
         x, attn_mask = self.tower.embed(ids)  # (M, J, C): start, context, sentence
@@ -144,7 +149,7 @@ class ClassTexts(BaseModule):
 def _check_templates(
     templates: Sequence[str], sample_template: bool, context_vectors: int, tokens: bool
 ) -> None:
-    """Raise ValueError for what the class's docstring names."""
+    """Raise the errors that the docstring of :class:`ClassTexts` names."""
     given = f'templates={list(templates)}'
     if not templates or not all('{}' in template for template in templates):
         raise ValueError(f"{given}: each needs a '{{}}' for the class name")

@@ -1,27 +1,37 @@
-"""What heads over the names of classes share."""
+"""The base of heads whose classes have names."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from mmaction.models.heads import BaseHead
 
 from mmstan.models.heads.class_texts import ClassTexts
 
 
+class HeadOptions(TypedDict, total=False):
+    """Options that every head over class names takes, see :class:`NamedClassesHead`."""
+
+    num_classes: int | None
+    average_clips: Literal['prob', 'score']
+    label_smooth_eps: float
+    loss_cls: dict[str, Any] | None
+    topk: tuple[int, ...]
+
+
 class NamedClassesHead(BaseHead):
-    """A head whose K classes are named, and may be named anew for zero-shot.
+    """A head whose K classes have names, which can be changed for zero-shot.
 
     Args:
-        class_names: The names, or the file of them, as they were given.
-        texts: What was made of them.
-        num_classes: K, to be checked against the names; their number by default.
-        average_clips: How the views of a video are averaged at test: of the softmax, or of the
-            scores.
+        class_names: The names, or a file of names, for the error message.
+        texts: Features of the names.
+        num_classes: K, checked against the number of names, which is the default.
+        average_clips: Whether the views of a video are averaged after the softmax (``'prob'``) or
+            before (``'score'``), at test.
         label_smooth_eps: Label smoothing.
-        loss_cls: Config of the loss.
-        topk: Training accuracies that are logged; those above K are left out.
+        loss_cls: Config of the loss; cross entropy by default.
+        topk: Accuracies that are logged in training; a k above K is left out.
 
     Raises:
         ValueError: ``num_classes`` is not the number of names.
@@ -32,11 +42,11 @@ class NamedClassesHead(BaseHead):
         class_names: str | Sequence[str],
         texts: ClassTexts,
         *,
-        num_classes: int | None,
-        average_clips: Literal['prob', 'score'],
-        label_smooth_eps: float,
-        loss_cls: dict[str, Any] | None,
-        topk: tuple[int, ...],
+        num_classes: int | None = None,
+        average_clips: Literal['prob', 'score'] = 'prob',
+        label_smooth_eps: float = 0.0,
+        loss_cls: dict[str, Any] | None = None,
+        topk: tuple[int, ...] = (1, 5),
     ) -> None:
         names = len(texts.names)
         if num_classes not in (None, names):
@@ -56,7 +66,7 @@ class NamedClassesHead(BaseHead):
 
     @property
     def class_names(self) -> list[str]:
-        """The class names, in class order; assign others, or a file, for zero-shot."""
+        """The class names, in class order. Assign other names, or a file, for zero-shot."""
         return self.texts.names
 
     @class_names.setter

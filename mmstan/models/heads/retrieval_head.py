@@ -13,18 +13,20 @@ from mmstan.models.features import TextFeatures, VideoFeatures
 from mmstan.models.interactions import Interaction
 from mmstan.models.losses.contrastive import contrastive_loss
 from mmstan.registry import MODELS
+from mmstan.wording import check_choice
 
 
 @MODELS.register_module()
 class RetrievalHead(BaseModule):
-    """Similarities of texts and videos, and the loss by which a matching pair beats the others.
+    """Similarities of texts and videos, and the contrastive loss of matching pairs.
 
     Args:
         interaction: Config of an interaction.
         scale: Factor on the similarities in training, 1 / temperature.
         trainable_scale: Learn the scale, as CLIP did (``logit_scale`` is its logarithm).
         max_scale: Bound of a trainable scale, 100 in CLIP.
-        reduction: The two directions add up (STAN), or count half each (CLIP, CLIP4Clip).
+        reduction: ``'sum'`` adds the losses of the two directions (STAN), ``'mean'`` halves each of
+            them first (CLIP, CLIP4Clip).
 
     Raises:
         ValueError: ``max_scale`` without ``trainable_scale``, or a scale that is out of range.
@@ -44,8 +46,7 @@ class RetrievalHead(BaseModule):
             raise ValueError(f'scale={scale} must be above 0 and at most max_scale={max_scale}')
         if max_scale is not None and not trainable_scale:
             raise ValueError(f'max_scale={max_scale} bounds a scale that trainable_scale=True sets')
-        if reduction not in ('sum', 'mean'):
-            raise ValueError(f"reduction={reduction!r} must be 'sum' or 'mean'")
+        check_choice('reduction', reduction, ('sum', 'mean'))
         self.interaction: Interaction = MODELS.build(interaction)
         self.reduction = reduction
         self.max_scale = max_scale
@@ -57,9 +58,9 @@ class RetrievalHead(BaseModule):
     def scale(self) -> float:
         """The factor on the similarities."""
         with torch.no_grad():
-            return float(self._scale())
+            return float(self._compute_scale())
 
-    def _scale(self) -> Tensor | float:
+    def _compute_scale(self) -> Tensor | float:
         return self.logit_scale.exp() if hasattr(self, 'logit_scale') else self._fixed
 
     def forward(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
@@ -67,22 +68,23 @@ class RetrievalHead(BaseModule):
         return self.interaction(text, video)
 
     def loss(self, text: TextFeatures, video: VideoFeatures) -> dict[str, Tensor]:
-        """Losses of n matching pairs a process; text i belongs to video i.
+        """Losses of a process's n matching pairs; text i belongs to video i.
 
         Raises:
-            ValueError: There are not as many texts as videos.
+            ValueError: The numbers of texts and videos differ.
         """
         if len(text.sentence) != len(video.frames):
             raise ValueError(
                 f'{len(text.sentence)} texts and {len(video.frames)} videos: in training each '
                 "sample has one caption; set pairs='expand' or 'random' in the data set"
             )
-        if self.max_scale is not None:  # here, since it follows every optimiser step
+        if self.max_scale is not None:  # here, since a loss follows every optimiser step
             with torch.no_grad():
                 self.logit_scale.clamp_(max=math.log(self.max_scale))
+        # Text i is right for video i: cross entropy over the rows, and over the columns.
         t2v, v2t = contrastive_loss(self.logits, text, video, reduction=self.reduction)
         return dict(loss_t2v=t2v, loss_v2t=v2t)
 
     def logits(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
         """Scaled similarities (A, B)."""
-        return self._scale() * self.interaction(text, video)
+        return self._compute_scale() * self.interaction(text, video)

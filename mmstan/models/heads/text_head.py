@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from typing_extensions import Unpack
 
 from mmstan.models.features import VideoFeatures
 from mmstan.models.heads.class_texts import ClassTexts
-from mmstan.models.heads.named_classes_head import NamedClassesHead
+from mmstan.models.heads.named_classes_head import HeadOptions, NamedClassesHead
 from mmstan.models.interactions import Interaction
 from mmstan.registry import MODELS
 
@@ -20,27 +21,23 @@ from mmstan.registry import MODELS
 class TextHead(NamedClassesHead):
     """Scores of K classes: scaled similarity of a video and the names of the classes.
 
-    The cosine with a video's feature; or, with an interaction, frames and names guide one another
-    (Mug-STAN Eq. 20), and no neck stands between the backbone and the head.
+    Without an interaction the similarity is the cosine of the video's and the name's features. With
+    an interaction, frames and names guide one another (Mug-STAN Eq. 20), and the model has no neck.
 
     Args:
         class_names: The names, or a file of them (``.txt``, ``.csv``, ``.json``).
         text_tower: Config of a text tower, of the same joint space as the backbone's.
         interaction: Config of an interaction between the names and the frames.
         templates: Sentences with a ``{}`` for the name; several are averaged.
-        sample_template: One template at random in each training step, the mean of their scores at
-            test (X-CLIP, Table 9).
-        context_vectors: Vectors before the name that are learned in the place of words (CoOp).
+        sample_template: One template at random in each training step, the mean of all templates'
+            scores at test (X-CLIP, Table 9).
+        context_vectors: Number of vectors before the name, learned in the place of words (CoOp).
         logit_scale: Factor on the similarity, 1 / temperature.
-        num_classes: K, to be checked against the names; their number by default.
-        average_clips: How the views of a video are averaged at test: of the softmax, or of the
-            scores.
-        label_smooth_eps: Label smoothing.
-        loss_cls: Config of the loss.
-        topk: Training accuracies that are logged; those above K are left out.
+        options: ``num_classes``, ``average_clips``, ``label_smooth_eps``, ``loss_cls`` and
+            ``topk`` of :class:`NamedClassesHead`.
 
     Raises:
-        ValueError: ``num_classes`` is not the number of names, options of the texts contradict
+        ValueError: ``num_classes`` is not the number of names, the options of the texts contradict
             each other or the interaction, or the interaction reads patches.
     """
 
@@ -54,11 +51,7 @@ class TextHead(NamedClassesHead):
         sample_template: bool = False,
         context_vectors: int = 0,
         logit_scale: float = 100.0,
-        num_classes: int | None = None,
-        average_clips: Literal['prob', 'score'] = 'prob',
-        label_smooth_eps: float = 0.0,
-        loss_cls: dict[str, Any] | None = None,
-        topk: tuple[int, ...] = (1, 5),
+        **options: Unpack[HeadOptions],
     ) -> None:
         built: Interaction | None = None if interaction is None else MODELS.build(interaction)
         tokens = built is not None and built.reads_text_tokens
@@ -75,15 +68,7 @@ class TextHead(NamedClassesHead):
             context_vectors=context_vectors,
             tokens=tokens,
         )
-        super().__init__(
-            class_names,
-            texts,
-            num_classes=num_classes,
-            average_clips=average_clips,
-            label_smooth_eps=label_smooth_eps,
-            loss_cls=loss_cls,
-            topk=topk,
-        )
+        super().__init__(class_names, texts, **options)
         if built is not None and built.reads_video_tokens:
             raise ValueError(f'interaction={interaction}: recognition has frames, but no patches')
         self.interaction = built
@@ -94,7 +79,7 @@ class TextHead(NamedClassesHead):
 
         Args:
             x: Features of any precision.
-            **kwargs: What MMAction2's recognizers pass along; not read.
+            **kwargs: Passed by MMAction2's recognizers; not read.
 
         Raises:
             ValueError: ``x`` has a time axis and there is no interaction, or the other way round;
@@ -109,7 +94,8 @@ class TextHead(NamedClassesHead):
                 "frame features (N, T, D) need neck=dict(type='mmstan.MeanPool') or an "
                 'interaction, and both towers the same joint space'
             )
-        texts = self.texts()  # K
+        texts = self.texts()  # K class names
+        # An interaction compares frames with names, (K, N); the recognizer wants (N, K).
         if self.interaction is not None:
             mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
             return self.logit_scale * self.interaction(texts, VideoFeatures(x, mask)).T

@@ -1,4 +1,4 @@
-"""Two answers to a video, its verb and its noun (EPIC-Kitchens)."""
+"""Recognition of a verb and a noun (EPIC-Kitchens)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ TASKS = ('verb', 'noun')
 class VerbNounHead(BaseModule):
     """A head for the V verbs and one for the N nouns, on the same features.
 
-    Their losses are added. An action is a verb and a noun, and its probability the product of
-    theirs, averaged over the views of a video. DiST does not say how one feature answers twice:
-    here it is compared with the names of the verbs and with those of the nouns, and nothing that
-    is learnt lies between.
+    The losses of the two heads are added. An action is a pair (verb, noun). Its probability is the
+    product of the verb's and the noun's probability, averaged over the views of a video.
+
+    DiST does not say how one feature gives both answers. Here the feature is compared with the
+    names of the verbs and with the names of the nouns, without a learned layer in between.
 
     Args:
         verb: Config of a head, such as ``mmstan.TextHead``.
-        noun: Config of another.
+        noun: Config of the head for the nouns.
     """
 
     def __init__(self, verb: dict[str, Any], noun: dict[str, Any]) -> None:
@@ -42,12 +43,12 @@ class VerbNounHead(BaseModule):
     def loss(
         self, feats: Any, data_samples: list[ActionDataSample], **kwargs: Any
     ) -> dict[str, Tensor]:
-        """``loss_verb``, ``loss_noun`` and what else the heads log, ``verb_top1_acc`` and so on.
+        """``loss_verb``, ``loss_noun`` and the accuracies that the heads log, as ``verb_top1_acc``.
 
         Args:
             feats: Features of the clips.
             data_samples: Their ``gt_label`` is (verb, noun).
-            **kwargs: What MMAction2's recognizers pass along.
+            **kwargs: Passed on by MMAction2's recognizers.
         """
         losses = {}
         for task, (name, scores) in enumerate(zip(TASKS, self(feats, **kwargs))):
@@ -61,18 +62,20 @@ class VerbNounHead(BaseModule):
     ) -> list[ActionDataSample]:
         """Add ``pred_score`` (V, N), the actions' probabilities, and ``pred_label`` (verb, noun).
 
-        The sums over nouns and over verbs are the probabilities of verbs and nouns.
+        Its sums over the nouns are the probabilities of the verbs, and the other way round.
 
         Args:
             feats: Features of the clips, the views of a video one after the other.
             data_samples: One a video.
-            **kwargs: What MMAction2's recognizers pass along.
+            **kwargs: Passed on by MMAction2's recognizers.
         """
         verb, noun = (
             F.softmax(scores.float(), dim=-1).unflatten(0, (len(data_samples), -1))
             for scores in self(feats, **kwargs)
         )
+        # p(v, n) = mean over the views s of p_s(v) p_s(n), which is not p(v) p(n) of the means.
         actions = torch.einsum('bsv,bsn->bvn', verb, noun) / verb.shape[1]  # s: views
+        # Row-major: entry v * N + n is the pair (v, n).
         best = actions.flatten(1).argmax(dim=1)
         labels = torch.stack([best // noun.shape[-1], best % noun.shape[-1]], dim=1)
         for sample, score, label in zip(data_samples, actions, labels):

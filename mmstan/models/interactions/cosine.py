@@ -7,26 +7,26 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mmstan.models.features import TextFeatures, VideoFeatures, l2_normalise, masked_mean
+from mmstan.models.features import TextFeatures, VideoFeatures, average_real_frames, l2_normalise
 from mmstan.models.interactions.base import Interaction
 from mmstan.registry import MODELS
+from mmstan.wording import check_choice
 
 
 @MODELS.register_module()
 class Cosine(Interaction):
-    """Mean pooling: cosine between the sentence and the mean of the frames.
+    """Mean pooling: the cosine of the sentence and the mean of the frames.
 
     Args:
         frames: ``'normalised'`` gives every frame the same weight in the mean (CLIP4Clip's meanP),
-            ``'raw'`` takes the mean of the features as they are (STAN's).
+            ``'raw'`` averages the features without normalising them (STAN).
     """
 
     reads_text_tokens = False
 
     def __init__(self, *, frames: Literal['normalised', 'raw'] = 'normalised') -> None:
         super().__init__()
-        if frames not in ('normalised', 'raw'):
-            raise ValueError(f"frames={frames!r} must be 'normalised' or 'raw'")
+        check_choice('frames', frames, ('normalised', 'raw'))
         self.frames = frames
 
     def forward(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
@@ -35,6 +35,6 @@ class Cosine(Interaction):
             return l2_normalise(text.sentence) @ self.pool(video).T
 
     def pool(self, video: VideoFeatures) -> Tensor:
-        """The videos as wholes (B, D), L2-normalised float32."""
+        """One feature a video (B, D), L2-normalised, float32."""
         frames = l2_normalise(video.frames) if self.frames == 'normalised' else video.frames.float()
-        return l2_normalise(masked_mean(frames, video.mask))
+        return l2_normalise(average_real_frames(frames, video.mask))

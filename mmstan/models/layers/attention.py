@@ -17,10 +17,10 @@ _HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_
 
 
 def is_plain(layer: nn.Module) -> bool:
-    """Whether ``layer`` does what its weight and bias say, so that a fused path may read them.
+    """Whether ``layer`` computes ``x W^T + b`` and no more, so that a fused path may read W and b.
 
     LoRA's wrappers, quantised and parametrised layers, layers with hooks and layers whose
-    ``forward`` was replaced do something else: call them.
+    ``forward`` was replaced compute something else: call them.
     """
     if type(layer) not in _PLAIN or 'forward' in vars(layer):
         return False
@@ -38,12 +38,12 @@ def apply_linear(x: Tensor, layer: nn.Module) -> Tensor:
     return linear(x, plain.weight, plain.bias)
 
 
-def input_projection(attn: nn.Module) -> tuple[Tensor, Tensor | None]:
+def read_input_projection(attn: nn.Module) -> tuple[Tensor, Tensor | None]:
     """Weight (3C, C) and bias (3C) of the queries, keys and values of ``attn``.
 
     Raises:
-        TypeError: ``attn`` is no ``nn.MultiheadAttention``, but a wrapper around one, whose own
-            weights would be left out.
+        TypeError: ``attn`` is not an ``nn.MultiheadAttention`` but, for example, a wrapper around
+            one; the wrapper's own weights would not be used.
     """
     if not isinstance(attn, nn.MultiheadAttention):
         raise TypeError(
@@ -55,19 +55,20 @@ def input_projection(attn: nn.Module) -> tuple[Tensor, Tensor | None]:
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """``F.linear``, which copies the bias into its result before it multiplies.
+    """``F.linear``; when compiled, the bias is added after the product.
 
-    Compiled, the bias is added by one of the passes over the result that there are anyway.
+    ``F.linear`` copies the bias into its result before it multiplies. The compiler adds the bias in
+    a pass over the result that it makes anyway.
     """
     if bias is None or not torch.compiler.is_compiling():
         return F.linear(x, weight, bias)
     return F.linear(x, weight) + bias
 
 
-def queries_keys_values(
+def project_queries_keys_values(
     x: Tensor, in_proj: tuple[Tensor, Tensor | None], heads: int, *, queries: int | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What multi-head self-attention compares and averages.
+    """Queries, keys and values of multi-head self-attention.
 
     Args:
         x: Normalised tokens (B, S, C).
@@ -81,9 +82,11 @@ def queries_keys_values(
     weight, bias = in_proj
     b, s, c = x.shape
     if queries is None:
+        # (B, S, 3C) -> (3, B, heads, S, C/heads), by one product.
         qkv = linear(x, weight, bias).view(b, s, 3, heads, c // heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         return q, k, v
+    # Queries of the first rows alone, keys and values of all: two products, none of unread rows.
     q_bias, kv_bias = (None, None) if bias is None else (bias[:c], bias[c:])
     q = linear(x[:, :queries], weight[:c], q_bias)
     q = q.view(b, queries, heads, c // heads).transpose(1, 2)
@@ -97,19 +100,20 @@ def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
-def self_attention(x: Tensor, in_proj: tuple[Tensor, Tensor | None], heads: int) -> Tensor:
+def self_attend(x: Tensor, in_proj: tuple[Tensor, Tensor | None], heads: int) -> Tensor:
     """Multi-head self-attention before its output projection, (B, S, C) -> same.
 
-    See :func:`queries_keys_values` for the arguments.
+    See :func:`project_queries_keys_values` for the arguments.
     """
-    return attention(*queries_keys_values(x, in_proj, heads))
+    return attention(*project_queries_keys_values(x, in_proj, heads))
 
 
-def quick_gelu_mlp(x: Tensor, up: nn.Module, down: nn.Module) -> Tensor:
+def apply_quick_gelu_mlp(x: Tensor, up: nn.Module, down: nn.Module) -> Tensor:
     """``down(q(up(x)))`` with QuickGELU ``q(h) = h sigmoid(1.702 h) = silu(1.702 h) / 1.702``.
 
-    The two factors go into the matrix products, where they cost nothing, so that one pass over the
-    wide activations is left of three. Layers that are not plain ones (:func:`is_plain`) are called.
+    The factors 1.702 and 1 / 1.702 are part of the matrix products, where they cost nothing: one
+    pass over the wide activations remains of three. Layers that are not plain (:func:`is_plain`)
+    are called.
 
     Args:
         x: Tokens (..., C).
@@ -126,6 +130,7 @@ def quick_gelu_mlp(x: Tensor, up: nn.Module, down: nn.Module) -> Tensor:
     if torch.compiler.is_compiling():  # the compiler merges the factors into its own passes
         h = F.silu(scale * linear(x, up.weight, up.bias))
         return F.linear(h, down.weight) / scale + down.bias
+    # h = 1.702 (x W^T + b), then down(silu(h)) / 1.702; the bias of `down` is not divided.
     h = torch.addmm(up.bias, x.flatten(0, -2), up.weight.T, beta=scale, alpha=scale)
     h = torch.addmm(down.bias, F.silu(h), down.weight.T, alpha=1 / scale)
     return h.unflatten(0, x.shape[:-1])

@@ -1,4 +1,4 @@
-"""A text tower's blocks over frames, and their weights."""
+"""Blocks of a text tower, over frames."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 
 class FrameBlocks(nn.ModuleList):
-    """Transformer blocks of CLIP's text tower, over frames that all see one another.
+    """Transformer blocks of CLIP's text tower, in which every frame sees every real frame.
 
-    LayerNorm's eps is 1e-12, as in CLIP4Clip and in what was built on it. Random weights are
-    ActionCLIP's: N(0, 0.02), biases 0.
+    LayerNorm's eps is 1e-12, as in CLIP4Clip and the codes built on it. Random weights are as in
+    ActionCLIP: N(0, 0.02), biases 0.
 
     Args:
         width: D.
@@ -34,9 +34,11 @@ class FrameBlocks(nn.ModuleList):
                 nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Frames (N, S, D), the real ones in ``mask`` (N, S) -> same; padding holds nothing."""
+        """Frames (N, S, D), real where ``mask`` (N, S) is True -> same; padding is undefined."""
         n, s, _ = x.shape
-        keys = mask | ~mask.any(dim=1, keepdim=True)  # kernels may make NaN of a row without keys
+        # Where all frames are padding, all are keys: some kernels give NaN for a row without keys.
+        keys = mask | ~mask.any(dim=1, keepdim=True)
+        # Added to the scores of every query: 0 for a real key, -inf for padding.
         bias = torch.zeros_like(keys, dtype=x.dtype).masked_fill_(~keys, -torch.inf)
         bias = bias[:, None, None].expand(n, self.heads, s, s).flatten(0, 1)  # (N * heads, S, S)
         for block in self:

@@ -1,4 +1,4 @@
-"""Tables with one learned vector a frame.
+"""Time tables: one learned vector a frame, stretched or refused for clips of another length.
 
 Letters: T frames, D width.
 """
@@ -40,42 +40,107 @@ class TimeTable(nn.Module):
         Raises:
             ValueError: The table has another length and no interpolation was asked for.
         """
-        if t == len(self.embedding):
-            return self.embedding
-        self.refuse_unless_interpolated(f'{t} sparse frames', t)
-        return stretched(self.embedding, t)
-
-    def refuse_unless_interpolated(self, what: str, t: int) -> None:
-        """Raise for a length ``t`` that only interpolation can serve."""
-        if self.interpolation is None:
-            raise ValueError(
-                f'{what}, but num_frames={len(self.embedding)}; sample that many, set '
-                f"num_frames={t}, or stretch the tables with time_interpolation='linear'"
-            )
-
-
-def stretched(table: Tensor, t: int) -> Tensor:
-    """A table (T, D) -> (t, D), linearly interpolated."""
-    return F.interpolate(table.T[None], size=t, mode='linear', align_corners=False)[0].T
+        return fit_time_table(
+            self.embedding, t, interpolation=self.interpolation, frames='sparse frames'
+        )
 
 
 def _stretch_loaded(module: TimeTable, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
-    """Fit a checkpoint's table to this one, before it is loaded."""
-    name, t = f'{prefix}embedding', len(module.embedding)
-    table = state.get(name)
-    if table is None or len(table) == t:
-        return
-    module.refuse_unless_interpolated(f'{name} of the checkpoint has {len(table)} frames', t)
-    state[name] = stretched(table, t).contiguous()
-    print_log(f'{name}: {len(table)} frames -> {t}, interpolated', 'current')
+    """Stretch a checkpoint's table to the module's length, before it is loaded."""
+    stretch_loaded_table(
+        state, f'{prefix}embedding', len(module.embedding), interpolation=module.interpolation
+    )
 
 
-def first_positions(positions: Tensor, t: int) -> Tensor:
-    """The positions of ``t`` frames, (t, D).
+def stretch_time_table(
+    table: Tensor, t: int, *, mode: Literal['linear', 'nearest'] = 'linear'
+) -> Tensor:
+    """A table (T, D) -> (t, D), interpolated over time.
+
+    >>> stretch_time_table(torch.tensor([[0.0], [4.0]]), 4).flatten()
+    tensor([0., 1., 3., 4.])
+    >>> stretch_time_table(torch.tensor([[0.0], [4.0]]), 4, mode='nearest').flatten()
+    tensor([0., 0., 4., 4.])
+    """
+    # F.interpolate refuses `align_corners` for the nearest neighbour, whatever its value.
+    corners = dict(align_corners=False) if mode == 'linear' else {}
+    return F.interpolate(table.T[None], size=t, mode=mode, **corners)[0].T
+
+
+def fit_time_table(
+    table: Tensor, t: int, *, interpolation: TimeInterpolation | None, frames: str = 'frames'
+) -> Tensor:
+    """Table (T, D) for clips of T frames -> table (t, D) for clips of ``t`` frames.
+
+    Args:
+        table: The table.
+        t: Frames of a clip.
+        interpolation: None refuses clips of another length.
+        frames: Word for the frames in the error message.
 
     Raises:
-        ValueError: There are fewer.
+        ValueError: T is not ``t``, and ``interpolation`` is None.
     """
-    if t > len(positions):
-        raise ValueError(f'{t} frames, but max_frames={len(positions)}; sample fewer, or raise it')
-    return positions[:t]
+    if t == len(table):
+        return table
+    if interpolation is None:
+        raise ValueError(_describe_wrong_length(f'{t} {frames}', t, len(table)))
+    return stretch_time_table(table, t)
+
+
+def stretch_loaded_table(
+    state: dict[str, Tensor], name: str, t: int, *, interpolation: TimeInterpolation | None
+) -> None:
+    """Give the table ``name`` (..., T, D) of a checkpoint ``t`` frames, before it is loaded.
+
+    Args:
+        state: The checkpoint's state dict; it is changed.
+        name: Key of the table, which may be missing.
+        t: Frames of the model's own table.
+        interpolation: None refuses a table of another length.
+
+    Raises:
+        ValueError: The table has another length, and ``interpolation`` is None.
+    """
+    table = state.get(name)
+    if table is None or table.shape[-2] == t:
+        return
+    theirs = table.shape[-2]
+    if interpolation is None:
+        raise ValueError(
+            _describe_wrong_length(f'{name} of the checkpoint has {theirs} frames', theirs, t)
+        )
+    # (..., T, D): all dimensions before T have size 1, as in X-CLIP's (1, T, D).
+    stretched = stretch_time_table(table.reshape(theirs, -1), t)
+    state[name] = stretched.reshape(*table.shape[:-2], t, -1).contiguous()
+    print_log(f'{name}: {theirs} frames -> {t}, interpolated', 'current')
+
+
+def _describe_wrong_length(found: str, t: int, own: int) -> str:
+    return (
+        f'{found}, but num_frames={own}; sample that many, set num_frames={t}, or stretch the '
+        "time table with time_interpolation='linear'"
+    )
+
+
+def take_first_positions(
+    positions: Tensor, t: int, *, interpolation: TimeInterpolation | None = None
+) -> Tensor:
+    """Positions (t, D) of the first ``t`` frames of a table (max_frames, D).
+
+    Args:
+        positions: The table.
+        t: Frames of a clip.
+        interpolation: ``'linear'`` stretches the table where ``t`` is more than ``max_frames``.
+
+    Raises:
+        ValueError: ``t`` is more than ``max_frames``, and ``interpolation`` is None.
+    """
+    if t <= len(positions):
+        return positions[:t]
+    if interpolation is None:
+        raise ValueError(
+            f'{t} frames, but max_frames={len(positions)}; sample fewer, raise it, or, where the '
+            "model has the option, stretch the time table with time_interpolation='linear'"
+        )
+    return stretch_time_table(positions, t)

@@ -23,19 +23,21 @@ def contrastive_loss(
 ) -> tuple[Tensor, Tensor]:
     """Cross entropy of texts over all videos, and of videos over all texts (InfoNCE).
 
-    Text i belongs to video i. Over W processes the candidates are those of all of them, and each
-    process scores the rows and columns of its own pairs only, 2 / W of the matrix. Gradients,
-    averaged over the processes as DDP does, are those of one process with the joined batch.
+    Text i belongs to video i. With W processes the candidates come from all processes. A process
+    scores only the rows and columns of its own pairs, 2 / W of the matrix. DDP averages gradients
+    over the processes; the average is the gradient of one process with the joined batch.
 
     Args:
         score: Texts and videos -> logits (A, B).
-        text: A named tuple of tensors, n rows each, as many in every process.
-        video: Likewise; None stays None.
-        reduction: The two directions add up (STAN), or count half each (CLIP, CLIP4Clip).
+        text: A named tuple of tensors with n rows each; n is the same in every process.
+        video: The same for the videos; None stays None.
+        reduction: ``'sum'`` adds the two directions (STAN), ``'mean'`` halves each first (CLIP,
+            CLIP4Clip).
 
     Returns:
-        Text-to-video and video-to-text loss, each the mean over this process's n.
+        Text-to-video and video-to-text loss, each the mean over this process's n pairs.
     """
+    # Row i of this process belongs to column first + i of the joined batch.
     first = get_rank() * text[0].shape[0]
     targets = torch.arange(first, first + text[0].shape[0], device=text[0].device)
     if get_world_size() == 1:
@@ -55,7 +57,7 @@ def gather(features: Features) -> Features:
 
 
 class _Gather(torch.autograd.Function):
-    """All gather whose backward pass gives a process the gradients of every process."""
+    """All-gather; its backward pass sums the gradients that all processes have for a row."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -68,6 +70,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        # Every process has a gradient for every row: sum them, and keep this process's rows.
         gradient = gradient.contiguous()
         dist.all_reduce(gradient)
         return gradient.chunk(get_world_size())[get_rank()]

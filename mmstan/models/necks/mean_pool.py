@@ -8,7 +8,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from mmstan.models.features import frame_mask, masked_mean
+from mmstan.models.features import average_real_frames, frame_mask
 from mmstan.registry import MODELS
 
 
@@ -22,6 +22,6 @@ class MeanPool(BaseModule):
     def forward(
         self, x: Tensor, data_samples: list[Any] | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """(N, T, D) -> (N, D) and no auxiliary loss, as MMAction2's recognizers want it."""
-        with torch.autocast(x.device.type, enabled=False):  # a mean, though by a matrix product
-            return masked_mean(x, frame_mask(x, data_samples)), {}
+        """(N, T, D) -> (N, D) and no auxiliary loss, the pair that MMAction2's recognizers take."""
+        with torch.autocast(x.device.type, enabled=False):  # the mean is a matrix product, float32
+            return average_real_frames(x, frame_mask(x, data_samples)), {}

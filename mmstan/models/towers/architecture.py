@@ -13,7 +13,8 @@ from typing import Any
 import open_clip
 from mmengine.logging import print_log
 
-from mmstan.models.towers.weights import is_torchscript
+from mmstan.compat.closed import is_torchscript
+from mmstan.models.sizes import Sizes
 
 # Architectures of open_clip that have no class token, or no tokens at all.
 _REFUSED = {
@@ -125,3 +126,24 @@ def _weights_use_quick_gelu(name: str, pretrained: str | None) -> bool:
             level=logging.WARNING,
         )
     return False
+
+
+def narrow_architecture(
+    model: str | Mapping[str, Any], pretrained: str | None, sizes: Sizes
+) -> dict[str, Any]:
+    """The explicit sizes of a narrow form, for the ``model`` argument of a tower.
+
+    Args:
+        model: The ``model`` argument of the tower that is narrowed.
+        pretrained: Its ``pretrained``, which tells the activation.
+        sizes: Sizes of the narrow form.
+    """
+    arch = find_architecture(model, pretrained)
+    vision = dict(arch.vision_cfg, width=sizes.width, head_width=sizes.width // sizes.heads)
+    for key in ('layers', 'image_size', 'patch_size'):
+        if getattr(sizes, key):  # or as it is; sizes of a text tower alone have none of these
+            vision[key] = getattr(sizes, key)
+    if vision.get('attentional_pool'):
+        vision['attn_pooler_heads'] = sizes.heads
+    text = dict(arch.text_cfg, width=sizes.width, heads=sizes.heads, layers=sizes.text_layers)
+    return dict(embed_dim=sizes.joint, vision_cfg=vision, text_cfg=text, quick_gelu=arch.quick_gelu)

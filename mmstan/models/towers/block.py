@@ -9,21 +9,28 @@ from torch import Tensor, nn
 
 from mmstan.models.layers.attention import (
     apply_linear,
+    apply_quick_gelu_mlp,
     attention,
-    input_projection,
-    queries_keys_values,
-    quick_gelu_mlp,
+    project_queries_keys_values,
+    read_input_projection,
 )
 
 
 class Block(nn.Module, ABC):
-    """``x + attend(x)``, then ``x + feed_forward(x)``, on tokens (B, S, C) for any S."""
+    """``x + attend(x)``, then ``x + feed_forward(x)``, on tokens (B, S, C) for any S.
+
+    Both halves are residual updates, with the norm in front. Methods call them one by one, so a
+    tower knows nothing of message tokens or adapters.
+    """
 
     @abstractmethod
     def queries_keys_values(
         self, x: Tensor, queries: int | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """What attention compares and averages, norm included: see :func:`queries_keys_values`."""
+        """Queries, keys and values (B, heads, S, C/heads), norm included.
+
+        See :func:`project_queries_keys_values`.
+        """
 
     @abstractmethod
     def project_out(self, x: Tensor) -> Tensor:
@@ -41,26 +48,27 @@ class Block(nn.Module, ABC):
         return self.project_out(attention(*self.queries_keys_values(x, queries)))
 
     def attend_with_queries_keys(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """``attend(x)``, and the queries and keys (B, heads, S, C/heads) that it is made of."""
+        """``attend(x)``, and its queries and keys (B, heads, S, C/heads)."""
         q, k, v = self.queries_keys_values(x)
         return self.project_out(attention(q, k, v)), q, k
 
     def forward(self, x: Tensor, update: Tensor | None = None) -> Tensor:
-        """(B, S, C) -> (B, S, C); ``update`` is ``attend(x)`` where that is known already."""
+        """(B, S, C) -> same. Give ``attend(x)`` as ``update`` if it has been computed already."""
         x = x + (self.attend(x) if update is None else update)
         return x + self.feed_forward(x)
 
     def first_row(self, x: Tensor) -> Tensor:
         """``self(x)[:, :1]`` without computing the other rows: (B, S, C) -> (B, 1, C)."""
+        # One query on all S keys and values; the MLP acts on each row alone.
         row = x[:, :1] + self.attend(x, queries=1)
         return row + self.feed_forward(row)
 
 
 class OpenClipBlock(Block):
-    """An open_clip block: its own layers under its own parameter names.
+    """An open_clip block, with open_clip's layers under open_clip's parameter names.
 
     Args:
-        block: The block that gives its layers away.
+        block: The block whose layers are taken over.
     """
 
     def __init__(self, block: ResidualAttentionBlock) -> None:
@@ -72,8 +80,10 @@ class OpenClipBlock(Block):
         self, x: Tensor, queries: int | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """See :meth:`Block.queries_keys_values`."""
-        in_proj = input_projection(self.attn)
-        return queries_keys_values(self.ln_1(x), in_proj, self.attn.num_heads, queries=queries)
+        in_proj = read_input_projection(self.attn)
+        return project_queries_keys_values(
+            self.ln_1(x), in_proj, self.attn.num_heads, queries=queries
+        )
 
     def project_out(self, x: Tensor) -> Tensor:
         """See :meth:`Block.project_out`."""
@@ -82,6 +92,7 @@ class OpenClipBlock(Block):
     def feed_forward(self, x: Tensor) -> Tensor:
         """See :meth:`Block.feed_forward`."""
         x = self.ln_2(x)
+        # open_clip runs QuickGELU as three passes over (B, S, 4C); the fused path makes one.
         if isinstance(self.mlp.gelu, QuickGELU):
-            return self.ls_2(quick_gelu_mlp(x, self.mlp.c_fc, self.mlp.c_proj))
+            return self.ls_2(apply_quick_gelu_mlp(x, self.mlp.c_fc, self.mlp.c_proj))
         return self.ls_2(self.mlp(x))

@@ -12,7 +12,7 @@ from mmstan.models.towers.weights import find_weights, load_part, read_weights
 
 
 def uses_quick_gelu(init_from: Mapping[str, Any] | None) -> bool:
-    """The activation of the text tower that ``init_from`` names; CLIP's without one."""
+    """Whether the text tower of ``init_from`` has QuickGELU; True, as in CLIP, without a tower."""
     return init_from is None or find_architecture(**init_from).quick_gelu
 
 
@@ -26,20 +26,22 @@ def init_from_text(
     """Copy the first positions and blocks of a text tower; the rest of ``module`` stays.
 
     Args:
-        module: Whose parameters are written.
+        module: Module whose parameters are written.
         init_from: ``dict(model=, pretrained=)`` of the text tower.
         tables: Parameters (rows, D) of ``module`` that take the first rows of the positions.
-        blocks: :class:`FrameBlocks` of ``module``, each of which takes the first blocks.
+        blocks: Names of :class:`FrameBlocks` in ``module``; each takes the first blocks.
 
     Raises:
-        ValueError: The text tower has fewer blocks or positions, or is of another width.
+        ValueError: The text tower has fewer blocks or positions, or another width.
     """
     path = find_weights(find_architecture(**init_from).name, init_from['pretrained'])
     weights = read_weights(path)
+    # Start from the module's own tensors: `load_part` wants a tensor for every name.
     copied = (*tables, *(f'{name}.' for name in blocks))
     own = {k: v for k, v in module.state_dict().items() if not k.startswith(copied)}
     if (positions := weights.get('text.positional_embedding')) is not None:
         own |= {name: positions[: len(module.get_parameter(name))] for name in tables}
+    # text.transformer.resblocks.{i}.* -> {name}.{i}.*
     for name in blocks:
         for i in range(len(module.get_submodule(name))):  # type: ignore[arg-type]
             theirs = f'text.transformer.resblocks.{i}.'

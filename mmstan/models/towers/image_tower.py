@@ -12,10 +12,11 @@ from open_clip.transformer import ResidualAttentionBlock
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
-from mmstan.models.towers.architecture import find_architecture
+from mmstan.models.sizes import Sizes
+from mmstan.models.towers.architecture import find_architecture, narrow_architecture
 from mmstan.models.towers.base import BaseImageTower
 from mmstan.models.towers.block import Block, OpenClipBlock
-from mmstan.models.towers.weights import find_weights, load_part, read_weights
+from mmstan.models.towers.weights import find_weights, load_part, read_weights, resize_table
 from mmstan.registry import MODELS
 
 
@@ -23,19 +24,20 @@ from mmstan.registry import MODELS
 class ImageTower(BaseImageTower):
     """The vision transformer of CLIP, CoCa or another open_clip model.
 
-    Parameters lie under ``visual.`` with open_clip's names, so the files of OpenAI and open_clip
-    load without a key map.
+    Parameters are under ``visual.`` with open_clip's names, so files of OpenAI and open_clip load
+    without a key map.
 
     Args:
         model: open_clip's name (``'ViT-B-16'``, ``'coca_ViT-B-32'``), or explicit sizes:
             ``dict(embed_dim=, vision_cfg=dict(image_size=, layers=, width=, patch_size=,
             head_width=), quick_gelu=)``.
         pretrained: A tag of open_clip (``'openai'``, ``'laion2b_s34b_b88k'``), a local file
-            (OpenAI's TorchScript, open_clip's, safetensors), or None for random weights. Read by
-            :meth:`init_weights`.
-        image_size: Pixels; the position table is interpolated to it when the weights are loaded.
-            The model's own by default. Frames of other sizes are interpolated for at run time.
-        frozen: No gradients, and evaluation mode even under ``model.train()``.
+            (OpenAI's TorchScript, open_clip's, safetensors), or None for random weights.
+            :meth:`init_weights` reads it.
+        image_size: Pixels of a side, the model's own by default. The position table is interpolated
+            to it when the weights are loaded, and at run time for frames of other sizes.
+        frozen: The parameters get no gradients, and the tower stays in evaluation mode under
+            ``model.train()``.
 
     Raises:
         ValueError: The model is unknown, or has no class token.
@@ -64,11 +66,12 @@ class ImageTower(BaseImageTower):
             vision_cfg['image_size'] = image_size
         self.model, self.pretrained = arch.name, pretrained
         self.visual = _build_vision_tower(arch.embed_dim, vision_cfg, quick_gelu=arch.quick_gelu)
+        # open_clip's blocks become ours, whose two halves can be called; parameter names stay.
         blocks = self.visual.transformer.resblocks
         if not all(isinstance(block, ResidualAttentionBlock) for block in blocks):
             raise ValueError(
                 f"model='{arch.name}' is refused: its blocks are not plain pre-norm ones "
-                '(ViT-B-16, ViT-L-14, coca_ViT-B-32 and their like are)'
+                '(ViT-B-16, ViT-L-14, coca_ViT-B-32 and the like are)'
             )
         self.visual.transformer.resblocks = nn.ModuleList(map(OpenClipBlock, blocks))
         self.width = self.visual.transformer.width
@@ -79,15 +82,27 @@ class ImageTower(BaseImageTower):
         print_log(f'image tower {arch.name}: {activation}, weights {pretrained}', logger='current')
         self.freeze()
 
+    @classmethod
+    def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """The settings of the config ``cfg`` that change in its narrow form."""
+        model = narrow_architecture(cfg['model'], cfg.get('pretrained'), sizes)
+        return dict(model=model, pretrained=sizes.pretrained)
+
+    @classmethod
+    def depth(cls, cfg: Mapping[str, Any]) -> int:
+        """See :meth:`BaseImageTower.depth`."""
+        return int(find_architecture(cfg['model'], cfg.get('pretrained')).vision_cfg['layers'])
+
     def init_weights(self) -> None:
-        """Load ``pretrained``, all tensors of the image tower or an error."""
+        """Load all tensors of the image tower from ``pretrained``; a missing one is an error."""
+        self.has_weights = True
         if self.pretrained is None:
             return
         path = find_weights(self.model, self.pretrained)
         state = read_weights(path)
         table = state.get('visual.positional_embedding')
         if table is not None and len(table) != len(self.visual.positional_embedding):
-            resize_pos_embed(state, self)
+            resize_table(resize_pos_embed, state, self, path)
             grid = 'x'.join(map(str, self.visual.grid_size))
             print_log(f'{path}: {len(table) - 1} patch positions -> {grid}', 'current')
         load_part(self.visual, state, prefix='visual.', source=str(path))
@@ -123,9 +138,10 @@ class ImageTower(BaseImageTower):
         return self.visual.ln_pre(tokens)
 
     def pool(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, S, C) -> what is projected: the class token first, then the others.
+        """Tokens (B, S, C) -> the tokens before the projection.
 
-        CLIP: the normalised tokens, (B, S, C). CoCa: its attention pooler's queries, (B, Q, D).
+        CLIP: all tokens after the last norm, (B, S, C). CoCa: the Q outputs of its attention
+        pooler after the last norm, (B, Q, D). :meth:`project` takes the first one.
         """
         if self.visual.attn_pool is not None:
             tokens = self.visual.attn_pool(tokens)
@@ -133,17 +149,19 @@ class ImageTower(BaseImageTower):
 
     def project(self, tokens: Tensor) -> Tensor:
         """See :meth:`BaseImageTower.project`."""
+        # CLIP projects the class token alone: its norm need not see the patches.
         pooled = self.pool(tokens if self.reads_patches else tokens[:, :1])
         return pooled[:, 0] @ self.visual.proj
 
     def project_tokens(self, tokens: Tensor) -> Tensor:
         """See :meth:`BaseImageTower.project_tokens`.
 
-        For CoCa a token goes through the pooler's value path: what the pooler gives, for whatever
-        query, when it sees that token alone.
+        For CoCa a token goes through the pooler's value path. This is the pooler's output, for any
+        query, on a sequence of that token alone.
         """
         pooler = self.visual.attn_pool
         if pooler is not None:
+            # Softmax over one key is 1, so attention is out_proj(W_v ln_k(token) + b_v).
             attn, d = pooler.attn, pooler.attn.embed_dim
             weight = (
                 attn.in_proj_weight[2 * d :] if attn._qkv_same_embed_dim else attn.v_proj_weight

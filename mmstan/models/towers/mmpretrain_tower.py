@@ -8,17 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmstan.models.layers.attention import is_plain, queries_keys_values
+from mmstan.models.layers.attention import is_plain, project_queries_keys_values
+from mmstan.models.sizes import Sizes
 from mmstan.models.towers.base import BaseImageTower
 from mmstan.models.towers.block import Block
 from mmstan.registry import MODELS
 
 
 class MMPretrainBlock(Block):
-    """A block of MMPretrain's ``VisionTransformer``: its own layers and parameter names.
+    """A block of MMPretrain's ``VisionTransformer``, with its layers and parameter names.
 
     Args:
-        layer: The ``TransformerEncoderLayer`` that gives its layers away.
+        layer: The ``TransformerEncoderLayer`` whose layers are taken over.
     """
 
     def __init__(self, layer: Any) -> None:
@@ -34,7 +35,7 @@ class MMPretrainBlock(Block):
         """See :meth:`Block.queries_keys_values`."""
         qkv, heads, x = self.attn.qkv, self.attn.num_heads, self.ln1(x)
         if is_plain(qkv):
-            return queries_keys_values(x, (qkv.weight, qkv.bias), heads, queries=queries)
+            return project_queries_keys_values(x, (qkv.weight, qkv.bias), heads, queries=queries)
         q, k, v = qkv(x).unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)
         return q[:, :, :queries], k, v
 
@@ -45,6 +46,7 @@ class MMPretrainBlock(Block):
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """See :meth:`Block.feed_forward`."""
+        # MMPretrain's FFN adds `identity`; a zero leaves the update alone.
         return self.ffn(self.ln2(x), identity=torch.zeros((), dtype=x.dtype, device=x.device))
 
 
@@ -52,13 +54,15 @@ class MMPretrainBlock(Block):
 class MMPretrainImageTower(BaseImageTower):
     """MMPretrain's ``VisionTransformer`` behind the contract of an image tower.
 
-    There is no joint space: D is the width, and :meth:`project` the final norm on the class token.
-    Weights come as in MMPretrain, ``vit=dict(..., init_cfg=dict(type='Pretrained', ...))``.
+    There is no joint space: D is the width, and :meth:`project` is the last norm on the class
+    token. Weights are configured as in MMPretrain, ``vit=dict(..., init_cfg=dict(
+    type='Pretrained', ...))``.
 
     Args:
         vit: Arguments of ``mmpretrain.VisionTransformer`` (``arch``, ``img_size``,
             ``patch_size``, ``init_cfg``, ...).
-        frozen: No gradients, and evaluation mode even under ``model.train()``.
+        frozen: The parameters get no gradients, and the tower stays in evaluation mode under
+            ``model.train()``.
     """
 
     reads_patches = False
@@ -76,6 +80,24 @@ class MMPretrainImageTower(BaseImageTower):
         self.width = self.joint_dim = self.visual.embed_dims
         self.heads = heads
         self.freeze()
+
+    @classmethod
+    def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """See :meth:`ImageTower.narrowed`; depth and patches stay the config's."""
+        width = sizes.width
+        narrow = dict(embed_dims=width, num_heads=sizes.heads, feedforward_channels=4 * width)
+        arch = {**_find_sizes(cfg['vit']['arch']), **narrow}
+        return dict(vit=dict(cfg['vit'], arch=arch, init_cfg=None))
+
+    @classmethod
+    def narrow_joint_dim(cls, sizes: Sizes) -> int:
+        """There is no joint space: D is the width."""
+        return sizes.width
+
+    @classmethod
+    def depth(cls, cfg: Mapping[str, Any]) -> int:
+        """See :meth:`BaseImageTower.depth`."""
+        return int(_find_sizes(cfg['vit']['arch'])['num_layers'])
 
     @property
     def blocks(self) -> Sequence[Block]:
@@ -115,3 +137,10 @@ class MMPretrainImageTower(BaseImageTower):
     def project_tokens(self, tokens: Tensor) -> Tensor:
         """See :meth:`BaseImageTower.project_tokens`."""
         return self.visual.ln1(tokens) if self.visual.final_norm else tokens
+
+
+def _find_sizes(arch: str | dict[str, Any]) -> dict[str, Any]:
+    """Sizes of an architecture, which MMPretrain may have under a name."""
+    from mmpretrain.models.backbones import VisionTransformer  # here: it takes seconds
+
+    return VisionTransformer.arch_zoo[arch] if isinstance(arch, str) else arch

@@ -13,9 +13,10 @@ from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
 from mmstan.models.features import TextFeatures
-from mmstan.models.towers.architecture import find_architecture
+from mmstan.models.sizes import Sizes
+from mmstan.models.towers.architecture import find_architecture, narrow_architecture
 from mmstan.models.towers.base import Tower
-from mmstan.models.towers.weights import find_weights, load_part, read_weights
+from mmstan.models.towers.weights import find_weights, load_part, read_weights, resize_table
 from mmstan.registry import MODELS
 
 
@@ -23,13 +24,14 @@ from mmstan.registry import MODELS
 class TextTower(Tower):
     """The text transformer of CLIP, CoCa or another open_clip model.
 
-    Parameters lie under ``text.`` with open_clip's names.
+    Parameters are under ``text.`` with open_clip's names.
 
     Args:
         model: open_clip's name, or explicit sizes: ``dict(embed_dim=, text_cfg=dict(
             context_length=, vocab_size=, width=, heads=, layers=), quick_gelu=)``.
         pretrained: As for :class:`ImageTower`.
-        frozen: No gradients, and evaluation mode even under ``model.train()``.
+        frozen: The parameters get no gradients, and the tower stays in evaluation mode under
+            ``model.train()``.
     """
 
     def __init__(
@@ -51,21 +53,28 @@ class TextTower(Tower):
         print_log(f'text tower {arch.name}: {activation}, weights {pretrained}', logger='current')
         self.freeze()
 
+    @classmethod
+    def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
+        """The settings of the config ``cfg`` that change in its narrow form."""
+        model = narrow_architecture(cfg['model'], cfg.get('pretrained'), sizes)
+        return dict(model=model, pretrained=sizes.pretrained)
+
     def init_weights(self) -> None:
-        """Load ``pretrained``, all tensors of the text tower or an error."""
+        """Load all tensors of the text tower from ``pretrained``; a missing one is an error."""
+        self.has_weights = True
         if self.pretrained is None:
             return
         path = find_weights(self.model, self.pretrained)
         state = read_weights(path)
         table = state.get('text.positional_embedding')
         if table is not None and table.shape[1] == self.width and len(table) != self.text.num_pos:
-            resize_text_pos_embed(state, self)
+            resize_table(resize_text_pos_embed, state, self, path)
             print_log(f'{path}: {len(table)} text positions -> {self.text.num_pos}', 'current')
         load_part(self.text, state, prefix='text.', source=str(path))
 
     @property
     def has_class_token(self) -> bool:
-        """Whether a class token stands for the sentence (CoCa), not the end-of-text token."""
+        """Whether a class token (CoCa), not the end-of-text token, is the sentence."""
         return self.text.cls_emb is not None
 
     def tokenize(self, texts: Sequence[str], length: int | None = None) -> Tensor:
@@ -101,14 +110,14 @@ class TextTower(Tower):
         With CoCa J is the context length, and its class token follows the J tokens: J + 1.
 
         Raises:
-            ValueError: J is more than the context length, or with CoCa another one.
+            ValueError: J is more than the context length, or, with CoCa, not the context length.
         """
         return self.encode(*self.embed(ids), ids)
 
     def embed(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Token ids (M, J) -> the first block's input (M, J, C) and its attention mask.
 
-        They are for :meth:`encode`: rows learned in the place of words (CoOp) can be put in before.
+        Both go to :meth:`encode`. In between, learned vectors can replace rows of words (CoOp).
         """
         length = ids.shape[1]
         if length > self.context_length or (self.has_class_token and length < self.context_length):
@@ -117,16 +126,19 @@ class TextTower(Tower):
                 f'token ids (M, {length}): {self.model} takes {allowed} {self.context_length} '
                 'tokens; `tokenize` makes them'
             )
-        return self.text._embeds(ids)  # open_clip's; it has no public name
+        return self.text._embeds(ids)  # open_clip's, which has no public name
 
     def encode(self, x: Tensor, attn_mask: Tensor, ids: Tensor) -> TextFeatures:
-        """The first block's input (M, J, C) -> :class:`TextFeatures`; ``ids`` say where it ends."""
+        """The first block's input (M, J, C) -> :class:`TextFeatures`; ``ids`` give its end."""
         text = self.text
+        # The causal mask of the context length, cut to the J tokens that there are.
         x = text.transformer(x, attn_mask=attn_mask[..., : x.shape[1], : x.shape[1]])
         tokens = text.ln_final(x) @ text.text_projection  # (M, J, D)
         last = ids.argmax(dim=1)  # end of text has the highest id; argmax takes the first of them
+        # True up to the first end of text, which is the sentence: (M, J).
         mask = torch.arange(ids.shape[1], device=ids.device) <= last[:, None]
         if self.has_class_token:
+            # CoCa's class token comes last and is always real.
             mask = torch.cat([mask, mask.new_ones(mask.shape[0], 1)], dim=1)
             return TextFeatures(tokens, tokens[:, -1], mask)
         return TextFeatures(

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import socket
-import warnings
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import open_clip
-import torch
 from huggingface_hub import constants as hub
-from open_clip.factory import load_state_dict
 from open_clip.model import convert_to_custom_text_state_dict
 from torch import Tensor, nn
 
+from mmstan.compat.closed import read_file
+from mmstan.compat.misfits import find_problems, list_problems
+from mmstan.compat.state_dicts import find_state_dict, unwrap_name
 
-def is_torchscript(path: Path) -> bool:
-    """Whether a file is a TorchScript archive, the format in which OpenAI distributes CLIP."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any('/code/' in name for name in archive.namelist())
+_SIZES = ('input_resolution', 'context_length', 'vocab_size')  # numbers in OpenAI's archives
 
 
 def find_weights(model: str, pretrained: str) -> Path:
@@ -114,54 +108,49 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         ValueError: The file is damaged, or none of these.
     """
+    found = find_state_dict(read_file(path), str(path))
+    state = {
+        unwrap_name(name): value
+        for name, value in found.items()
+        if isinstance(value, Tensor) and name not in _SIZES
+    }
+    state = convert_to_custom_text_state_dict(state)
+    for name in ('visual.positional_embedding', 'text.positional_embedding'):
+        if name in state and state[name].ndim != 2:
+            raise ValueError(f"'{path}': {name} has {state[name].ndim} dimensions instead of 2")
+    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+
+
+def resize_table(
+    resize: Callable[[dict[str, Tensor], nn.Module], None],
+    state: dict[str, Tensor],
+    tower: nn.Module,
+    source: Path,
+) -> None:
+    """Interpolate a position table for ``tower`` with a function of open_clip.
+
+    Raises:
+        ValueError: The table is of no square grid.
+    """
     try:
-        state = convert_to_custom_text_state_dict(_read(path))
-        return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
-    except Exception as error:  # each format has errors of its own
-        raise ValueError(
-            f"'{path}' cannot be read as weights ({type(error).__name__}): it is damaged, or not "
-            "a TorchScript archive of OpenAI's, nor a checkpoint of tensors of open_clip's (.pt, "
-            '.bin, .safetensors)'
-        ) from error
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    if not is_torchscript(path):
-        return dict(load_state_dict(str(path)))
-    with warnings.catch_warnings():  # PyTorch gives TorchScript up, OpenAI's files stay
-        warnings.filterwarnings('ignore', '`torch.jit.load`', FutureWarning)
-        state = dict(torch.jit.load(str(path), map_location='cpu').state_dict())
-    for key in ('input_resolution', 'context_length', 'vocab_size'):
-        state.pop(key, None)
-    return state
+        resize(state, tower)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"'{source}': its positions cannot be interpolated ({reason})") from error
 
 
 def load_part(module: nn.Module, state: dict[str, Tensor], *, prefix: str, source: str) -> None:
     """Load the tensors under ``prefix`` into ``module``, strictly.
 
     Raises:
-        ValueError: Tensors are missing, left over or of another shape; counts and names them.
+        ValueError: Tensors are missing, left over, of another shape or not finite; counts and
+            names them.
     """
     part = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
-    own = module.state_dict()
-    shared = own.keys() & part.keys()
-    wrong = [
-        f'{len(names)} {what}: {_some(names)}'
-        for what, names in (
-            ('missing', own.keys() - part.keys()),
-            ('left over', part.keys() - own.keys()),
-            ('of another shape', {k for k in shared if own[k].shape != part[k].shape}),
-        )
-        if names
-    ]
-    if wrong:
+    problems = find_problems(module, module.state_dict(), part)
+    if problems:
         raise ValueError(
-            f"'{source}' does not fit the tower's '{prefix}*' tensors; {'; '.join(wrong)}; set "
-            'model to the architecture that the weights are of'
+            f"'{source}' does not fit the tower's '{prefix}*' tensors; {list_problems(problems)}; "
+            'set model to the architecture that the weights are of'
         )
     module.load_state_dict(part)
-
-
-def _some(names: set[str]) -> str:
-    first = sorted(names)[:5]
-    return ', '.join(first) + (', ...' if len(names) > len(first) else '')

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmstan.config.checks import missing_data
+from mmstan.config.checks import find_missing_data
 from mmstan.datasets.moving_shapes.pairs import is_unseen, pair_lines, pair_names, write_pairs
 from mmstan.datasets.moving_shapes.render import plan_clips
 from mmstan.datasets.moving_shapes.scenes import CLASS_NAMES, MOTIONS, SHAPES
@@ -87,9 +87,9 @@ def test_tool_writes_what_the_config_reads(
     (tmp_path / 'data/moving_shapes').mkdir(parents=True)
     (tmp_path / 'data/moving_shapes/small').symlink_to(tmp_path / 'tiny')
     monkeypatch.chdir(tmp_path)
-    assert not list(missing_data(cfg, ('train', 'val', 'test')))
+    assert not list(find_missing_data(cfg, ('train', 'val', 'test')))
     splits = split_configs(cfg)
     assert len(splits) == 3
     for split in splits.values():
-        assert not list(missing_data(split, ('test',)))
+        assert not list(find_missing_data(split, ('test',)))
         assert split.model.cls_head.class_names.endswith('pairs/unseen_classes.txt')

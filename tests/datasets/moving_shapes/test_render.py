@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from mmaction.datasets import VideoDataset, VideoTextDataset
 
+from mmstan.datasets.moving_shapes import render as rendering
 from mmstan.datasets.moving_shapes.render import CLASS_NAMES, SIZES, TASKS, generate, plan_clips
 from mmstan.datasets.moving_shapes.scenes import (
     ALL_EVENTS,
@@ -67,13 +68,11 @@ def test_second_motion_of_a_pair_is_the_first_backwards(pair: int) -> None:
 
 
 def test_backwards_holds_after_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mmstan.datasets.moving_shapes import render as moving_shapes
-
     clip = plan_clips('recognition', 'tiny', 'train', 0)[0]
     frames = clip.frames()
     for name, order in (('a', 1), ('b', -1)):
         monkeypatch.setattr(type(clip), 'frames', lambda self, order=order: frames[::order])
-        moving_shapes._encode(tmp_path, type(clip)(f'{name}.mp4', clip.seed, clip.events))
+        rendering._encode(tmp_path, type(clip)(f'{name}.mp4', clip.seed, clip.events))
     with open_video(tmp_path / 'a.mp4') as a, open_video(tmp_path / 'b.mp4') as b:
         np.testing.assert_array_equal(a.read(range(16)), b.read(range(15, -1, -1)))
         assert np.abs(np.stack(a.read(range(16))).astype(int) - frames).mean() < 4
@@ -146,9 +145,9 @@ def test_misaligned_videos_show_two_thirds_else_and_captions_tell_what_is_not_th
 def test_other_processes_make_the_same_bytes(
     moving_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr('mmstan.datasets.moving_shapes._CLIPS_PER_WORKER', 1)
+    monkeypatch.setattr(rendering, '_CLIPS_PER_WORKER', 1)
     generate(tmp_path, size='tiny', workers=2)
-    files = [path.relative_to(moving_shapes) for path in moving_shapes.rglob('*') if path.is_file()]
+    files = [path.relative_to(moving_shapes) for path in moving_shapes.rglob('[!.]*.*')]
     clips = sum(sum(numbers) for numbers in SIZES['tiny'].values())
     assert len(files) == clips + 6 + 5 + 5  # with the annotations of the three tasks
     _, different, unread = filecmp.cmpfiles(moving_shapes, tmp_path / 'tiny', files, shallow=False)
@@ -158,7 +157,7 @@ def test_other_processes_make_the_same_bytes(
 def test_finished_is_left_alone_and_interrupted_goes_on(tmp_path: Path) -> None:
     def make(seed: int) -> dict[Path, int]:
         generate(tmp_path, size='tiny', seed=seed, tasks=['retrieval'], workers=1)
-        return {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*') if path.is_file()}
+        return {path: path.stat().st_mtime_ns for path in tmp_path.rglob('[!.]*.*')}
 
     before = make(seed=0)
     assert make(seed=0) == before

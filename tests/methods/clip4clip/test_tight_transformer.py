@@ -72,15 +72,17 @@ def test_tiled_equals_whole(interaction: TightTransformer, monkeypatch: pytest.M
 
     monkeypatch.setattr(TightTransformer, '_score', counted)
     for elements in (2**30, 6 * 5 * 4 * WIDTH):  # everything, and at most 6 pairs
-        tiled = tight_transformer.tiled
+        score_in_tiles = tight_transformer.score_in_tiles
         monkeypatch.setattr(
             tight_transformer,
-            'tiled',
-            lambda *args, n=elements, f=tiled, **kwargs: f(*args, **dict(kwargs, elements=n)),
+            'score_in_tiles',
+            lambda *args, n=elements, f=score_in_tiles, **kwargs: f(
+                *args, **dict(kwargs, elements=n)
+            ),
         )
         scores = interaction(text, video)
         results.append([scores, *torch.autograd.grad(scores.square().sum(), inputs)])
-        monkeypatch.setattr(tight_transformer, 'tiled', tiled)
+        monkeypatch.setattr(tight_transformer, 'score_in_tiles', score_in_tiles)
     assert sizes[0] == 35 and 1 < max(sizes[2:]) <= 6  # once forward, once for the gradients
     for whole, ours in zip(*results):
         torch.testing.assert_close(ours, whole, atol=1e-5, rtol=1e-4)

@@ -10,7 +10,7 @@ from mmstan.methods.dist.temporal import JointAttention, TAdaConv
 
 def test_tadaconv_calibrates_the_weights_of_every_frame() -> None:
     block, x = TAdaConv(8), torch.randn(2, 8, 4, 5, 5)
-    factors = block.factors(x)  # (N, d, S)
+    factors = block.compute_factors(x)  # (N, d, S)
     frames = [
         F.conv2d(
             x[n, :, s][None],
@@ -24,7 +24,7 @@ def test_tadaconv_calibrates_the_weights_of_every_frame() -> None:
     expected = torch.cat(frames).unflatten(0, (2, 4)).transpose(1, 2)
     torch.testing.assert_close(block.update(x), expected)
     block.init_calibration()
-    assert torch.equal(block.factors(x), torch.ones(2, 8, 4))
+    assert torch.equal(block.compute_factors(x), torch.ones(2, 8, 4))
 
 
 @pytest.mark.parametrize('gamma', [1, 2, 4])

@@ -132,8 +132,8 @@ def test_the_convolution_over_time_is_no_identity_at_the_start() -> None:
     backbone = EVL(TOWER, layers=1, num_frames=3, image_size=32)
     layer, x = backbone.layers[0], torch.randn(2, 3, 17, 32)
     q, k = torch.randn(2, 2, 3, 2, 16, 16)
-    assert_equal(layer.across_frames(x, q, k), x + layer.conv(x))  # the rest starts at zero
-    assert (layer.across_frames(x, q, k) - x).abs().max() > 0.1
+    assert_equal(layer.mix_frames(x, q, k), x + layer.conv(x))  # the rest starts at zero
+    assert (layer.mix_frames(x, q, k) - x).abs().max() > 0.1
     assert not backbone.query_token.any()
 
 

@@ -9,7 +9,7 @@ from helpers.tiny_towers import COCA_TOWER, SMALL, TOWER, VIT_TOWER
 from torch import Tensor
 
 from mmstan.methods.stan import STAN
-from mmstan.methods.stan.branch import copied_blocks
+from mmstan.methods.stan.branch import choose_copied_blocks
 from mmstan.models import FrameEncoder, MeanPool
 
 CONV = dict(type='mmstan.TemporalConv')
@@ -191,7 +191,7 @@ def test_copies_start_from_the_loaded_tower_and_learn_beside_a_frozen_one() -> N
     ],
 )
 def test_copied_blocks(levels: tuple, depth: int, copies: tuple) -> None:
-    assert copied_blocks(levels, depth) == copies
+    assert choose_copied_blocks(levels, depth) == copies
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_copied_blocks(levels: tuple, depth: int, copies: tuple) -> None:
         (dict(levels=(4, None, None, None, None)), 'more layers than the tower has blocks'),
         (dict(intra_frame='joint'), 'goes with cross_frame=None'),
         (dict(intra_frame='none', cross_frame=None), 'leave the branch empty'),
-        (dict(intra_frame='both'), "'frame', 'joint' or 'none'"),
+        (dict(intra_frame='both'), "must be one of 'frame', 'joint', 'none'"),
         (dict(levels=(4, None), level_projection=True), 'adds no second level'),
         (dict(networks=0), 'networks=0'),
     ],

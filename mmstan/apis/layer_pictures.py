@@ -1,0 +1,103 @@
+"""What the layers of a model make of videos, printed and drawn."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.runner import Runner
+from torch import Tensor
+from tqdm import tqdm
+
+from mmstan.apis.load import build_runner, load_weights
+from mmstan.config.checks import check_config
+from mmstan.models.backbones import VideoBackbone
+from mmstan.visualization import (
+    collect_layer_tokens,
+    draw_activations,
+    draw_cka,
+    group_layers,
+    keep_same_frames,
+    map_activations,
+    pair_layers,
+)
+from mmstan.wording import markdown_table
+
+
+class Layers:
+    """The layers of a config's model, and the videos of its test set."""
+
+    def __init__(self, cfg: Config, extra: dict[str, str]) -> None:
+        check_config(cfg, splits=('test',))
+        self.model: Any = build_runner(cfg).model.eval()
+        self.backbone: Any = getattr(self.model, 'backbone', None)
+        if not isinstance(self.backbone, VideoBackbone):
+            raise ValueError(
+                f'{cfg.filename}: backbone {type(self.backbone).__name__} is none of mmstan, whose '
+                'tokens are known'
+            )
+        load_weights(self.model, cfg)
+        self.dataset: Any = Runner.build_dataloader(cfg.test_dataloader).dataset
+        self.groups = group_layers(self.backbone, extra)
+
+    def sample(self, index: int) -> dict[str, Any]:
+        """A video of the test set, packed.
+
+        Raises:
+            ValueError: There is no such video.
+        """
+        if not 0 <= index < len(self.dataset):
+            raise ValueError(f'video {index} must be 0 to {len(self.dataset) - 1}')
+        return self.dataset[index]
+
+    def tokens(self, sample: dict[str, Any]) -> dict[str, list[Tensor]]:
+        """Group -> what each of its layers gives for the first view, (1, T', L, C)."""
+        first = dict(sample, inputs=sample['inputs'][:1])
+        batch = self.model.data_preprocessor(pseudo_collate([first]), False)
+        return collect_layer_tokens(self.backbone, batch['inputs'][0], self.groups)
+
+
+def show_cka(layers: Layers, *, videos: int, patches: int, path: Path) -> None:
+    """Draw and print the CKA of all layers, on the same patches of every video."""
+    chosen = np.linspace(0, len(layers.dataset) - 1, min(videos, len(layers.dataset))).astype(int)
+    generator = torch.Generator().manual_seed(0)
+    rows = defaultdict(list)
+    for index in tqdm(chosen.tolist(), desc='videos', disable=None):
+        tokens = layers.tokens(layers.sample(index))
+        if len(tokens) > 1:
+            del tokens['output']  # another sight of the last layers
+        places = None
+        for name, group in keep_same_frames(tokens).items():
+            for number, x in enumerate(group):
+                x = x[0].flatten(0, 1)  # (T*L, C)
+                if places is None:
+                    places = torch.randperm(len(x), generator=generator)[: patches // len(chosen)]
+                rows[name, number].append(x[places].float().cpu())
+    features = defaultdict(list)
+    for (name, _), parts in rows.items():
+        features[name].append(torch.cat(parts))
+    matrix = draw_cka(path, features)
+    print(format_layers(pair_layers(matrix, {name: len(x) for name, x in features.items()})))
+
+
+def format_layers(lines: dict[str, np.ndarray]) -> str:
+    """Markdown: a row for each layer, a column for each two groups."""
+    depth = max(map(len, lines.values()), default=0)
+    rows = [[str(i + 1), *(f'{line[i]:.3f}' for line in lines.values())] for i in range(depth)]
+    return markdown_table(['layer', *lines], rows) if lines else ''
+
+
+def show_activations(layers: Layers, index: int, path: Path) -> None:
+    """Draw the last activations of each group in a video."""
+    sample = layers.sample(index)
+    frames = sample['inputs'][0].permute(1, 2, 3, 0).numpy()  # (3, T, H, W) -> (T, H, W, 3)
+    grid = layers.backbone.tower.grid(sample['inputs'])
+    tokens = layers.tokens(sample)
+    maps = {name: map_activations(group[-1][0], grid) for name, group in tokens.items()}
+    title = str(sample['data_samples'].get('filename', index))
+    draw_activations(path, frames, maps, title=title)

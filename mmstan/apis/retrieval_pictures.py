@@ -1,0 +1,95 @@
+"""What a retrieval model does on its test set, printed and drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from open_clip.tokenizer import SimpleTokenizer
+
+from mmstan.apis.test_set import TestSet
+from mmstan.evaluation import text_to_video_ranks
+from mmstan.methods.mug import Mug
+from mmstan.models.features import TextFeatures, VideoFeatures
+from mmstan.visualization import (
+    Hit,
+    compare_own_frames,
+    draw_misalignment,
+    draw_mug_weights,
+    draw_retrieved,
+    format_misalignment,
+    measure_alignment,
+)
+
+_FRAMES_SHOWN = 12
+
+
+def show_found(data: TestSet, query: str, truth: int | None, top: int, path: Path) -> None:
+    """Print and draw the best videos, and the true one."""
+    with torch.no_grad():
+        text = data.model.encode_texts([query])
+    scores = torch.cat([block for _, block in data.scores(text)])[0].cpu()
+    order = scores.argsort(descending=True, stable=True).tolist()
+    chosen = order[:top]
+    if truth is not None and truth not in chosen:
+        chosen = [*chosen, truth]
+    hits = []
+    for video in chosen:
+        frames = data.frames(video, most=_FRAMES_SHOWN)
+        rank, score = order.index(video) + 1, float(scores[video])
+        hits.append(Hit(frames, data.names[video], rank, score, truth=video == truth))
+        marked = '  ground truth' if video == truth else ''
+        print(f'{rank:>5}. {data.names[video]}  {score:.4f}{marked}')
+    draw_retrieved(path, query, hits)
+
+
+def show_pair(data: TestSet, index: int, path: Path) -> None:
+    """Draw Mug's weights of a caption and its video."""
+    caption, video = data.caption(index)
+    interaction = data.model.head.interaction
+    if not isinstance(interaction, Mug) or (interaction.text, interaction.video) != (
+        'tokens',
+        'frames',
+    ):
+        raise ValueError(
+            f'--pair {index}: {type(interaction).__name__} does not weigh words and frames; take a '
+            "config with the interaction 'mmstan.Mug' of tokens and frames"
+        )
+    text = TextFeatures(*(x[index : index + 1] for x in data.gallery.text))
+    one = slice(video, video + 1)
+    features = VideoFeatures(data.gallery.video.frames[one], data.gallery.video.mask[one])
+    w, u = (x[0, 0].numpy() for x in interaction.weights(text, features))
+    words = read_tokens(data.model.text_tower, caption, data.model.text_length)
+    real = text.mask[0].numpy()
+    score = float(interaction(text, features))
+    title = f'{data.names[video]}, similarity {score:.3f}: {caption}'
+    shown = u[features.mask[0].numpy()]
+    draw_mug_weights(path, data.frames(video), shown, words, w[real], title=title)
+    print(title)
+    print('frames:', ' '.join(f'{weight:.3f}' for weight in shown))
+    print('words: ', ' '.join(f'{a}={b:.3f}' for a, b in zip(words, w[real])))
+
+
+def read_tokens(tower: Any, caption: str, length: int | None) -> list[str]:
+    """The tokens of a caption as they can be read, from its start to its end of text."""
+    ids = tower.tokenize([caption], length)[0]
+    ids = ids[: int(ids.argmax()) + 1].tolist()
+    tokenizer = SimpleTokenizer()
+    words = [tokenizer.decode([token]).strip() for token in ids]
+    return [*words, 'class token'] if tower.has_class_token else words
+
+
+def report_misalignment(data: TestSet, path: Path) -> None:
+    """Print and draw how many captions are about how much of their videos."""
+    text, video, owners = data.gallery
+    ranks = text_to_video_ranks(data.scores(text), owners)
+    own = compare_own_frames(text.sentence, video, owners)
+    alignments = {
+        'literally': measure_alignment(own, offset=0.0),
+        'mean of mismatched pairs': measure_alignment(own, offset=own.mismatched),
+    }
+    draw_misalignment(path, own, alignments, ranks)
+    first = 100 * (ranks <= 1).double().mean()
+    print(f'{len(ranks)} captions, {len(video.mask)} videos, R@1 {first:.1f}')
+    print(format_misalignment(alignments, ranks))

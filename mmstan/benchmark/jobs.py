@@ -1,0 +1,131 @@
+"""What is measured: a config, read once, and how; and mean pooling, which it is compared with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mmstan.benchmark.cost import Settings
+from mmstan.benchmark.learning import CONFIGS
+from mmstan.benchmark.view import find_view_size
+from mmstan.config.narrow import find_backbone
+from mmstan.config.paths import default_work_dir
+from mmstan.config.sources import read_own_sources
+
+
+@dataclass(frozen=True)
+class System:
+    """What the benchmark asks of a config.
+
+    Attributes:
+        config: The file.
+        cfg: Its content.
+        name: The file below ``configs``, without its suffix.
+        kind: ``'recognition'`` or ``'retrieval'``.
+        tower: Name of the image tower.
+        digest: Of the content and of the user's modules that the config imports.
+    """
+
+    config: str
+    cfg: Config = field(repr=False, compare=False)
+    name: str
+    kind: str
+    tower: str
+    digest: str
+
+    def view_of_tower(self, settings: Settings) -> tuple[int, int]:
+        """Frames of a view that the tower sees, and their pixels of a side."""
+        frames, size = find_view_size(self.cfg, frames=settings.frames, size=settings.size)
+        backbone = self.cfg.model.get('backbone') or {}
+        return find_backbone(self.cfg.model).tower_frames(backbone, frames), size
+
+
+def read_system(config: str) -> System:
+    """Read a config as it is now."""
+    cfg = Config.fromfile(config)
+    backbone = cfg.model.get('backbone') or {}
+    tower = backbone.get('tower', {})
+    name = tower.get('model', tower.get('type', backbone.get('type')))
+    text = ''.join([repr(cfg.to_dict()), *read_own_sources(cfg)])
+    return System(
+        config=config,
+        cfg=cfg,
+        name=str(Path(default_work_dir(config)).relative_to('work_dirs')),
+        kind='recognition' if 'cls_head' in cfg.model else 'retrieval',
+        tower=name if isinstance(name, str) else 'explicit sizes',
+        digest=hashlib.sha256(text.encode()).hexdigest()[:16],
+    )
+
+
+@dataclass(frozen=True)
+class Job:
+    """A config that is measured, and how. The config is read once.
+
+    Attributes:
+        config: The file.
+        settings: How it is measured.
+        known: What was read of the config already.
+    """
+
+    config: str
+    settings: Settings
+    known: System | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def system(self) -> System:
+        """The config's facts, as they were when they were first asked for."""
+        return self.known or read_system(self.config)
+
+    @property
+    def name(self) -> str:
+        """The config below ``configs``, without its suffix."""
+        return self.system.name
+
+    @cached_property
+    def view_of_tower(self) -> tuple[int, int]:
+        """Frames of a view that the tower sees, and their pixels of a side."""
+        return self.system.view_of_tower(self.settings)
+
+
+@cache
+def mean_pooling() -> dict[tuple[str, str], System]:
+    """CLIP mean pooling's config for each kind of model and tower."""
+    paths = sorted(map(str, (CONFIGS / 'baselines/clip_mean').glob('*.py')), reverse=True)
+    systems = [read_system(path) for path in paths]
+    return {(x.kind, x.tower): x for x in systems}  # k400 takes the place of ssv2
+
+
+def find_reference(job: Job) -> Job | None:
+    """CLIP mean pooling of the job's tower on as many frames of the same size, if there is one."""
+    system = mean_pooling().get((job.system.kind, job.system.tower))
+    if system is None:
+        return None
+    mean = Job(system.config, job.settings, system)
+    if mean.view_of_tower == job.view_of_tower:
+        return mean
+    frames, size = job.view_of_tower
+    return Job(system.config, replace(job.settings, frames=frames, size=size), system)
+
+
+def add_references(configs: Sequence[str], settings: Settings) -> list[Job]:
+    """The configs, with CLIP mean pooling of their towers before them, and none twice.
+
+    Raises:
+        ValueError: Two files have the same name.
+    """
+    jobs = [Job(config, settings) for config in configs]
+    means = [mean for mean in map(find_reference, jobs) if mean is not None]
+    found: dict[tuple[str, Settings], Job] = {}
+    for job in [*means, *jobs]:
+        first = found.setdefault((job.name, job.settings), job)
+        if Path(first.config).resolve() != Path(job.config).resolve():
+            raise ValueError(
+                f"{first.config} and {job.config} are both '{job.name}' in the table; rename one, "
+                'or put it in a folder below configs'
+            )
+    return list(found.values())

@@ -1,0 +1,78 @@
+"""Frames, multiply-adds and parameters of every config, for the metafiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmstan.benchmark.measure import count_parameters
+from mmstan.benchmark.model_zoo import list_metafiles, read_metafile, write_metafile
+from mmstan.benchmark.view import (
+    build,
+    count_view,
+    find_view_size,
+    use_stand_ins,
+    without_computing,
+)
+from mmstan.config.narrow import find_backbone
+from mmstan.config.walk import find
+
+
+def count_figures(config: Path) -> dict[str, Any]:
+    """``Metadata`` of a config: one view of its test, nominal multiply-adds, all parameters."""
+    cfg = Config.fromfile(config)
+    init_default_scope(cfg.get('default_scope', 'mmaction'))
+    cfg.pop('test_pipeline', None)  # what is tested is in the loader
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    size = find(pipeline, 'crop_size') or find(pipeline, 'scale')[0]  # the toy is not cropped
+    frames, size = find_view_size(cfg, size=size)
+    use_stand_ins(cfg, classes=400)
+    model = build(cfg)
+    with without_computing(model):
+        nominal, _ = count_view(model, torch.empty(1, 3, frames, size, size))
+    every, trained = count_parameters(model)
+    in_tower = find_backbone(cfg.model).tower_frames(cfg.model.backbone, frames)
+    return {
+        'Frames': frames if in_tower == frames else f'{in_tower} + {frames}',
+        'GMACs': round(nominal.total / 1e9, 2),
+        'Parameters': round(every / 1e6, 2),
+        'Trained': round(trained / 1e6, 2),
+    }
+
+
+def add_figures(root: Path, patterns: Sequence[str] = ()) -> None:
+    """Give each config of the metafiles' folders its entry and its figures.
+
+    Args:
+        root: The checkout.
+        patterns: Configs below ``root`` that are counted again; others only where figures are
+            missing.
+    """
+    again = {path for pattern in patterns for path in root.glob(pattern)}
+    for metafile in list_metafiles(root):
+        content = read_metafile(metafile)
+        entries = {entry['Config']: entry for entry in content['Models']}
+        collection = content['Collections'][0]['Name']
+        for config in sorted(metafile.parent.rglob('*.py')):
+            name = config.relative_to(root).as_posix()
+            entry = entries.setdefault(name, _make_entry(name, collection))
+            if 'Metadata' not in entry or config in again:
+                entry['Metadata'] = count_figures(config)
+        content['Models'] = [_order_keys(entry) for entry in entries.values()]
+        write_metafile(metafile, content)
+
+
+def _make_entry(config: str, collection: str) -> dict[str, Any]:
+    """The entry of a config; ``configs/baselines/wti/msrvtt_b32.py`` is ``wti_msrvtt_b32``."""
+    parts = [part for part in Path(config).with_suffix('').parts[1:] if part != 'baselines']
+    return {'Name': '_'.join(parts), 'Config': config, 'In Collection': collection}
+
+
+def _order_keys(entry: dict[str, Any]) -> dict[str, Any]:
+    keys = ('Name', 'Config', 'In Collection', 'Metadata', 'Reported', 'Measured')
+    return {key: entry[key] for key in sorted(entry, key=keys.index)}

@@ -1,0 +1,161 @@
+"""The tables of ``configs/<method>/README.md``, made of the metafile next to each.
+
+A metafile is what MMAction2's ``metafile.yml`` is, with three fields more for a model:
+
+* ``Metadata``: frames, multiply-adds and parameters, written by :mod:`.model_figures`.
+* ``Reported``: a list of what papers print, ``{Source: 'STAN, Table 4', Figures: {top-1: 84.2}}``.
+* ``Measured``: the same for what was measured here, the source being how.
+
+A column of the tables is a line in :data:`COLUMNS`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from mmstan.benchmark.table import KINDS, Row, read_csv
+from mmstan.wording import markdown_table
+
+BEGIN, END = '<!-- of metafile.yml -->', '<!-- end -->'
+TOY = 'docs/benchmark/systems.csv'
+"""Where what each system learns on Moving Shapes is kept."""
+LEGEND = f"""\
+GMACs: multiply-adds of one view with every token in every layer, attention included. Parameters in
+millions: all, and those that learn. Reported: by the paper that is named. Toy: trained on Moving
+Shapes with narrow towers, from `{TOY}`. Nothing has been trained on the papers' data here."""
+
+Model = Mapping[str, Any]
+Cell = Callable[[Model, Mapping[str, Row]], str]
+
+
+def _show_metadata(key: str) -> Cell:
+    def cell(model: Model, toy: Mapping[str, Row]) -> str:
+        value = model.get('Metadata', {}).get(key, '-')
+        return f'{value:.2f}' if isinstance(value, float) else str(value)
+
+    return cell
+
+
+def _link_config(model: Model, toy: Mapping[str, Row]) -> str:
+    return f'[`{PurePosixPath(model["Config"]).stem}`]({_cut_method(model)})'
+
+
+def _show_reported(model: Model, toy: Mapping[str, Row]) -> str:
+    return _join_figures(model.get('Reported', [])) or '-'
+
+
+def _show_measured(model: Model, toy: Mapping[str, Row]) -> str:
+    figures = _join_figures(model.get('Measured', []))
+    row = toy.get(str(PurePosixPath(model['Config']).relative_to('configs').with_suffix('')))
+    if row is not None and row.score is not None:
+        deviation = '' if row.deviation is None else f' ± {row.deviation:.1f}'
+        figures += f'{"; " if figures else ""}toy {KINDS[row.kind]} {row.score:.1f}{deviation}'
+    return figures or 'not measured'
+
+
+def _join_figures(entries: list[dict[str, Any]]) -> str:
+    return '; '.join(
+        f'{", ".join(f"{name} {value}" for name, value in entry["Figures"].items())} '
+        f'({entry["Source"]})'
+        for entry in entries
+    )
+
+
+COLUMNS: dict[str, tuple[str, Cell]] = {
+    'config': ('l', _link_config),
+    'frames': ('r', _show_metadata('Frames')),
+    'GMACs': ('r', _show_metadata('GMACs')),
+    'parameters': ('r', _show_metadata('Parameters')),
+    'trained': ('r', _show_metadata('Trained')),
+    'reported': ('l', _show_reported),
+    'measured here': ('l', _show_measured),
+}
+"""Title of a column -> how it is aligned, and its cell for a model."""
+
+
+def list_metafiles(root: Path) -> list[Path]:
+    """The metafiles that ``model-index.yml`` lists."""
+    index = yaml.safe_load((root / 'model-index.yml').read_text('utf-8'))
+    return [root / name for name in index['Import']]
+
+
+def read_metafile(path: Path) -> dict[str, Any]:
+    """The content of a metafile."""
+    content: dict[str, Any] = yaml.safe_load(path.read_text('utf-8'))
+    return content
+
+
+class _Dumper(yaml.SafeDumper):
+    """Indents the items of a list, which PyYAML does not do by itself."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
+def write_metafile(path: Path, content: dict[str, Any]) -> None:
+    """Write a metafile, its models in the order of their tables."""
+    content['Models'].sort(key=lambda model: (_find_group(model), _split_numbers(model['Config'])))
+    options: dict[str, Any] = dict(sort_keys=False, allow_unicode=True, width=1000)
+    collections, models = (
+        yaml.dump({key: content[key]}, Dumper=_Dumper, **options)
+        for key in ('Collections', 'Models')
+    )
+    path.write_text(f'{collections}\n{models}', 'utf-8')
+
+
+def _split_numbers(text: str) -> list[str | int]:
+    """What sorts ``8shot`` before ``16shot``."""
+    return [int(part) if part.isdigit() else part for part in re.split(r'(\d+)', text)]
+
+
+def _cut_method(model: Model) -> PurePosixPath:
+    """The path of a config below its method's folder, ``ablations/k400_b16_dropout.py``."""
+    parts = PurePosixPath(model['Config']).parts
+    return PurePosixPath(*parts[3 if parts[1] == 'baselines' else 2 :])
+
+
+def _find_group(model: Model) -> str:
+    """The folder below the method's, ``''`` for the configs of the method itself."""
+    parent = _cut_method(model).parent
+    return '' if parent == PurePosixPath() else str(parent)
+
+
+def render_tables(models: list[dict[str, Any]], toy: Mapping[str, Row]) -> str:
+    """A table for each folder of configs, and what its columns are."""
+    parts = []
+    for group, rows in groupby(models, _find_group):
+        if group:
+            parts.append(f'### {group.replace("_", "-").capitalize()}')
+        cells = [[cell(model, toy) for _, cell in COLUMNS.values()] for model in rows]
+        align = ''.join(align for align, _ in COLUMNS.values())
+        parts.append(markdown_table(list(COLUMNS), cells, align=align))
+    return '\n\n'.join([*parts, LEGEND])
+
+
+def render_readmes(root: Path) -> dict[Path, str]:
+    """The READMEs next to the metafiles, as they should be.
+
+    Raises:
+        ValueError: A README has not one place for its tables.
+    """
+    toy = {row.system: row for row in read_csv(root / TOY)}
+    return {
+        path.with_name('README.md'): _put_between(
+            path.with_name('README.md'), render_tables(read_metafile(path)['Models'], toy)
+        )
+        for path in list_metafiles(root)
+    }
+
+
+def _put_between(readme: Path, text: str) -> str:
+    before, begin, rest = readme.read_text('utf-8').partition(f'{BEGIN}\n')
+    _, end, after = rest.partition(END)
+    if not begin or not end or BEGIN in after:
+        raise ValueError(f'{readme}: write the lines {BEGIN} and {END} once, the tables go between')
+    return f'{before}{begin}\n{text}\n\n{end}{after}'

@@ -1,0 +1,248 @@
+"""The names that a pickle may use, and what is built for each.
+
+Nothing that a name stands for in Python reaches the pickle: it gets a :class:`Name`, and a call of
+that is one of the functions here.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+from torch.serialization import get_safe_globals
+
+from mmstan.compat.closed.budget import Budget, Refused
+from mmstan.compat.closed.tensors import DTYPES, STORAGE_DTYPES, StorageType, rebuild_tensor
+
+Build = Callable[..., Any]
+_STATISTICS = ('min', 'max', 'current', 'mean')
+_DTYPE = re.compile(r'[<>=|]?([?bBhHiIlLqQefd]|[biufc]\d\d?)')
+
+
+class Name:
+    """What a pickle gets for a name.
+
+    Args:
+        name: In full.
+        build: Called with the budget and the pickle's arguments where the pickle calls the name.
+        cls: The class that it is the name of, if any.
+    """
+
+    def __init__(self, name: str, build: Build, cls: type | None = None) -> None:
+        self.name, self.build, self.cls = name, build, cls
+
+
+class Owner:
+    """An object of a class that a file brings along (TorchScript): its state and nothing else."""
+
+    def __init__(self) -> None:
+        self.state: Any = None
+
+
+def plain_key(key: Any) -> Any:
+    """``key``, if it may be a key of a dict or a member of a set: its hash must be quick.
+
+    Raises:
+        UnpicklingError: It is another object.
+    """
+    parts = key if isinstance(key, tuple) else (key,)
+    if all(x is None or isinstance(x, (str, bytes, int, float, np.generic)) for x in parts):
+        return key
+    raise pickle.UnpicklingError(f'it has a {type(key).__name__} as a key')
+
+
+def build_dict(budget: Budget, items: Any = ()) -> dict[Any, Any]:
+    """``dict`` and ``Counter`` of a mapping or of pairs."""
+    items = list(items.items() if isinstance(items, Mapping) else items)
+    budget.spend(64 * len(items), 'a dict')
+    return {plain_key(key): value for key, value in items}
+
+
+def build_ordered_dict(budget: Budget, items: Any = ()) -> OrderedDict[Any, Any]:
+    """``OrderedDict``, as state dicts are."""
+    return OrderedDict(build_dict(budget, items))
+
+
+def build_set(budget: Budget, items: Any = ()) -> set[Any]:
+    """``set`` of a list."""
+    budget.spend(64 * len(items), 'a set')
+    return {plain_key(item) for item in items}
+
+
+def build_bytes(budget: Budget, data: Any = b'', encoding: str = 'latin1') -> bytes:
+    """``_codecs.encode`` and ``bytearray``: bytes, which old pickles write as text."""
+    if not isinstance(data, (bytes, bytearray, str)) or encoding not in ('latin1', 'latin-1'):
+        raise pickle.UnpicklingError(f'it makes bytes of a {type(data).__name__}')
+    budget.spend(len(data), 'bytes')
+    return data.encode('latin1') if isinstance(data, str) else bytes(data)
+
+
+def build_dtype(budget: Budget, code: Any, *_: Any) -> np.dtype:
+    """``numpy.dtype`` of numbers."""
+    if not isinstance(code, str) or not _DTYPE.fullmatch(code):
+        raise Refused(f'numpy.dtype({code!r})')
+    return np.dtype(code, False, True)
+
+
+def build_number(budget: Budget, dtype: Any, data: Any = b'') -> Any:
+    """A NumPy number."""
+    data = build_bytes(budget, data)
+    if not isinstance(dtype, np.dtype) or dtype.itemsize != len(data):
+        raise pickle.UnpicklingError(f'it holds a number of type {dtype} in {len(data)} bytes')
+    return np.frombuffer(data, dtype)[0]
+
+
+def build_array(budget: Budget, *_: Any) -> np.ndarray:
+    """A NumPy array, which :func:`give_state` fills."""
+    budget.spend(0, 'an array')
+    return np.empty(0)
+
+
+def build_history(budget: Budget) -> HistoryBuffer:
+    """A log of MMEngine, which :func:`give_state` fills."""
+    return HistoryBuffer.__new__(HistoryBuffer)
+
+
+def history_method(budget: Budget, owner: Any, name: Any) -> Callable[..., Any]:
+    """Answer for ``builtins.getattr``: HistoryBuffer's four statistics."""
+    if isinstance(owner, Name) and owner.cls is HistoryBuffer and name in _STATISTICS:
+        return getattr(HistoryBuffer, name)
+    shown = owner.name if isinstance(owner, Name) else type(owner).__name__
+    raise Refused(f'getattr({shown}, {name!r})')
+
+
+def build_same(budget: Budget, value: Any, *_: Any) -> Any:
+    """The first argument: a ``Parameter`` is read as its tensor, a typed list as a list."""
+    return value
+
+
+def build_from_type(budget: Budget, function: Any, kind: Any, arguments: Any, state: Any) -> Any:
+    """A tensor with attributes, which are dropped."""
+    if not isinstance(function, Name):
+        raise pickle.UnpicklingError('it holds a tensor that nothing builds')
+    return function.build(budget, *arguments)
+
+
+def refuse_call(budget: Budget, *_: Any) -> Any:
+    """A class that is named but not built: a file says with it what its tensors were."""
+    raise Refused('torch.Tensor()')
+
+
+def _known_names() -> dict[str, Any]:
+    names: dict[str, Any] = {f'torch.{name}': dtype for name, dtype in DTYPES.items()}
+    for kind, dtype in STORAGE_DTYPES.items():
+        for module in ('torch', 'torch.storage', 'torch.cuda'):
+            names[f'{module}.{kind}Storage'] = StorageType(DTYPES[dtype])
+    builders: dict[str, Build] = {
+        'torch._utils._rebuild_tensor': rebuild_tensor,
+        'torch._utils._rebuild_tensor_v2': rebuild_tensor,
+        'torch._utils._rebuild_tensor_v3': rebuild_tensor,
+        'torch._utils._rebuild_parameter': build_same,
+        'torch._utils._rebuild_parameter_with_state': build_same,
+        'torch._tensor._rebuild_from_type_v2': build_from_type,
+        'torch.jit._pickle.restore_type_tag': build_same,
+        'torch.Size': lambda budget, size: torch.Size(size),
+        'torch.device': lambda budget, *where: torch.device(*where),
+        'torch.Tensor': refuse_call,
+        'torch.nn.parameter.Parameter': refuse_call,
+        '_codecs.encode': build_bytes,
+        'collections.defaultdict': lambda budget, *_: {},
+        'collections.Counter': build_dict,
+        'numpy.ndarray': build_array,
+        'numpy.dtype': build_dtype,
+    }
+    for kind in ('int', 'double', 'bool', 'tensor'):
+        builders[f'torch.jit._pickle.build_{kind}list'] = build_same
+    for module in ('builtins', '__builtin__'):  # the second is Python 2's
+        builders[f'{module}.set'] = build_set
+        builders[f'{module}.frozenset'] = lambda *x: frozenset(build_set(*x))
+        builders[f'{module}.dict'] = builders[f'{module}.list'] = build_same
+        builders[f'{module}.bytearray'] = build_bytes
+        builders[f'{module}.complex'] = lambda budget, *parts: complex(*parts)
+        builders[f'{module}.getattr'] = history_method
+    for core in ('numpy.core.multiarray', 'numpy._core.multiarray'):  # NumPy 1, NumPy 2
+        builders[f'{core}._reconstruct'] = build_array
+        builders[f'{core}.scalar'] = build_number
+    names |= {name: Name(name, build) for name, build in builders.items()}
+    names['collections.OrderedDict'] = Name('OrderedDict', build_ordered_dict, OrderedDict)
+    history = 'mmengine.logging.history_buffer.HistoryBuffer'
+    names[history] = Name(history, build_history, HistoryBuffer)
+    return names
+
+
+KNOWN = _known_names()
+"""What a pickle may name."""
+
+
+def names_of_user() -> Iterator[tuple[str, Name]]:
+    """What this process allowed with ``torch.serialization.add_safe_globals``."""
+    for item in get_safe_globals():
+        call, name = item if isinstance(item, tuple) else (item, None)
+        name = name or f'{call.__module__}.{call.__qualname__}'
+        cls = call if isinstance(call, type) else None
+        yield name, Name(name, _call_of_user(call), cls)
+
+
+def _call_of_user(call: Callable[..., Any]) -> Build:
+    return lambda budget, *arguments: call(*arguments)
+
+
+def give_state(target: Any, state: Any) -> None:
+    """What a pickle's ``BUILD`` does, for the objects that are built here.
+
+    Raises:
+        UnpicklingError: The object takes no state, or not this one.
+    """
+    fits = False
+    if isinstance(target, Owner):
+        target.state, fits = state, True
+    elif isinstance(target, OrderedDict):  # a state dict has versions of its modules
+        if isinstance(state, Mapping) and isinstance(state.get('_metadata'), Mapping):
+            target._metadata = state['_metadata']  # type: ignore[attr-defined]
+        fits = True
+    elif isinstance(target, HistoryBuffer):
+        fits = _fill_history(target, state)
+    elif isinstance(target, np.dtype):
+        fits = isinstance(state, tuple) and all(x is None for x in state[2:5])
+        if fits:
+            cast(Any, target).__setstate__(state)
+    elif isinstance(target, np.ndarray):
+        fits = isinstance(state, tuple) and len(state) == 5
+        if fits:
+            _fill_array(target, *state)
+    elif type(target) in get_safe_globals():
+        target.__dict__.update(state)
+        fits = True
+    if not fits:
+        raise pickle.UnpicklingError(f'it gives a {type(target).__name__} a state')
+
+
+def _fill_history(target: HistoryBuffer, state: Any) -> bool:
+    arrays = ('_log_history', '_count_history')
+    if not isinstance(state, dict) or not all(
+        isinstance(state.get(name), np.ndarray) for name in arrays
+    ):
+        return False
+    target._set_default_statistics()
+    target.max_length = int(state.get('max_length', 1000000))
+    for name in arrays:
+        setattr(target, name, state[name])
+    return True
+
+
+def _fill_array(
+    array: np.ndarray, version: Any, shape: Any, dtype: Any, fortran: Any, data: Any
+) -> None:
+    data = data.encode('latin1') if isinstance(data, str) else data
+    if not isinstance(dtype, np.dtype) or not isinstance(data, (bytes, bytearray)):
+        raise pickle.UnpicklingError('it holds an array of objects')
+    if math.prod(shape) * dtype.itemsize != len(data):
+        raise pickle.UnpicklingError(f'it holds an array of shape {shape} in {len(data)} bytes')
+    cast(Any, array).__setstate__((version, shape, dtype, fortran, data))

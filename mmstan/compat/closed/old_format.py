@@ -1,0 +1,80 @@
+"""torch's format before 1.6: pickles in a row, then the bytes of the storages."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from typing import Any
+
+from mmstan.compat.closed.budget import Budget
+from mmstan.compat.closed.names import Name
+from mmstan.compat.closed.tensors import Storage, StorageType, allocate
+from mmstan.compat.closed.unpickler import ClosedUnpickler, load_no_storage
+
+MAGIC = 0x1950A86A20F9469CFC6C
+"""The first pickle of a file."""
+
+
+def read_old_format(file: Any, budget: Budget, device: str | None = None) -> Any:
+    """Read a file whose size ``budget`` knows.
+
+    Raises:
+        Exception: It is no such file, is damaged, or declares more than it holds.
+    """
+    storages: dict[str, Storage] = {}
+
+    def load_storage(pid: Any) -> Storage:
+        what, kind, key, _, elements, *view = pid
+        if what != 'storage' or not isinstance(kind, StorageType) or any(view):
+            raise pickle.UnpicklingError('it holds a storage of no type')
+        if key not in storages:
+            size = elements * kind.dtype.itemsize
+            budget.spend(size, 'a storage')
+            storages[key] = Storage(allocate(size), kind.dtype)
+        return storages[key]
+
+    content = _read_pickles(file, budget, load_storage)
+    keys = ClosedUnpickler(file, budget, load_no_storage).load()
+    if not isinstance(keys, list) or set(keys) != set(storages):
+        raise ValueError('its storages are not the ones that its tensors view')
+    for key in keys:
+        _fill(file, storages[key])
+    if device is None:
+        return content
+    # Tensors view their storage from the start, so that they are made again where it is moved.
+    storages = {key: x._replace(data=x.data.to(device)) for key, x in storages.items()}
+    file.seek(0)
+    return _read_pickles(file, Budget(budget.size), load_storage)
+
+
+def _read_pickles(file: Any, budget: Budget, load_storage: Any) -> Any:
+    """The contents, which follow a magic number, a version and a description of the machine."""
+    first = ClosedUnpickler(file, budget, load_no_storage).load()
+    if first != MAGIC:
+        raise ValueError(f'it is a pickle of a {type(first).__name__}, not written by torch.save')
+    for _ in ('version', 'machine'):
+        ClosedUnpickler(file, budget, load_no_storage).load()
+    return ClosedUnpickler(file, budget, load_storage).load()
+
+
+def _fill(file: Any, storage: Storage) -> None:
+    """Read the number of elements and the bytes of a storage."""
+    elements, size = int.from_bytes(file.read(8), 'little', signed=True), len(storage.data)
+    data = file.read(size)
+    if elements * storage.dtype.itemsize != size or len(data) != size:
+        raise ValueError('it is cut off')
+    storage.data.numpy()[:] = memoryview(data)
+
+
+def _load_nested(budget: Budget, data: Any) -> Storage:
+    if not isinstance(data, bytes):
+        raise pickle.UnpicklingError('it holds a storage without bytes')
+    budget.spend(len(data), 'a storage')
+    storage = read_old_format(io.BytesIO(data), Budget(len(data)))
+    if not isinstance(storage, Storage):
+        raise pickle.UnpicklingError('it holds a storage that is none')
+    return storage
+
+
+load_nested = Name('torch.storage._load_from_bytes', _load_nested)
+"""A storage in a plain pickle: torch writes a file of its old format for it."""

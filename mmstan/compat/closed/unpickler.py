@@ -1,0 +1,171 @@
+"""A pickle machine that builds tensors, plain values and logs, and runs nothing of a file.
+
+A pickle is a program: it names functions and has them called. Here a name is one of
+:data:`~mmstan.compat.closed.names.KNOWN`, or the file is refused.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from mmstan.compat.closed.budget import Budget, Refused
+from mmstan.compat.closed.names import KNOWN, Name, Owner, give_state, names_of_user, plain_key
+from mmstan.compat.closed.tensors import Storage
+
+MOST_STEPS = 10_000_000
+"""Operations of one pickle. Each makes one small object at most."""
+
+
+def load_no_storage(pid: Any) -> Storage:
+    """Answer for persistent ids in a pickle that has no storages."""
+    raise pickle.UnpicklingError('it holds tensors without their numbers')
+
+
+_python: Any = pickle._Unpickler  # type: ignore[attr-defined]
+
+
+class ClosedUnpickler(_python):
+    """Python's unpickler with a closed list of names, and bounds.
+
+    It is the one written in Python: its memo is a dict, where the one in C makes an array as long
+    as the largest number in the file says.
+
+    Args:
+        file: Where the pickle is read from.
+        budget: What may be made of it.
+        load_storage: Gives the storage that a persistent id means.
+        names: Further names, which this format alone knows.
+    """
+
+    dispatch = dict(_python.dispatch)
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        budget: Budget,
+        load_storage: Callable[[Any], Storage],
+        names: dict[str, Name] | None = None,
+    ) -> None:
+        super().__init__(file, encoding='latin1')
+        self.budget, self.load_storage = budget, load_storage
+        self.names = dict(names_of_user()) | KNOWN | (names or {})
+
+    def load(self) -> Any:
+        """Run the program; as in Python's own, with a count of its steps.
+
+        Raises:
+            Refused: It uses a name that is not on the list.
+            Exception: Whatever its operations raise on what is no pickle.
+        """
+        self._unframer = pickle._Unframer(self._file_read, self._file_readline)  # type: ignore[attr-defined]
+        self.read, self.readinto = self._unframer.read, self._unframer.readinto
+        self.readline = self._unframer.readline
+        self.metastack: list[Any] = []
+        self.stack: list[Any] = []
+        self.append, self.proto = self.stack.append, 0
+        try:
+            for _ in range(MOST_STEPS):
+                code = self.read(1)
+                if not code:
+                    raise EOFError('it is cut off')
+                self.dispatch[code[0]](self)
+        except pickle._Stop as stop:  # type: ignore[attr-defined]
+            return stop.value
+        raise pickle.UnpicklingError(f'it has more than {MOST_STEPS:,} operations')
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Look a name up in the list; nothing is imported."""
+        known = self.names.get(f'{module}.{name}')
+        if known is None and module.startswith('__torch__'):  # a class of a TorchScript archive
+            return Name(f'{module}.{name}', lambda budget, *_: Owner(), Owner)
+        if known is None:
+            raise Refused(f'{module}.{name}')
+        return known
+
+    def persistent_load(self, pid: Any) -> Storage:
+        """The storage that a persistent id means."""
+        return self.load_storage(pid)
+
+    def load_reduce(self) -> None:
+        """Call the name below the arguments."""
+        arguments, known = self.stack.pop(), self.stack[-1]
+        if not isinstance(known, Name):
+            raise Refused(f'a call of a {type(known).__name__}')
+        self.budget.spend(0, known.name)
+        self.stack[-1] = known.build(self.budget, *arguments)
+
+    dispatch[pickle.REDUCE[0]] = dispatch[pickle.NEWOBJ[0]] = load_reduce
+
+    def load_build(self) -> None:
+        """Give the object below the state."""
+        state = self.stack.pop()
+        give_state(self.stack[-1], state)
+
+    dispatch[pickle.BUILD[0]] = load_build
+
+    def _below(self, kind: type) -> Any:
+        """The object that is about to be filled, which must be of this kind."""
+        if not isinstance(self.stack[-1], kind):
+            raise pickle.UnpicklingError(f'it fills a {type(self.stack[-1]).__name__}')
+        return self.stack[-1]
+
+    def load_dict(self) -> None:
+        """A dict of the items above the mark."""
+        items = self.pop_mark()
+        self.append({plain_key(key): value for key, value in zip(items[::2], items[1::2])})
+
+    dispatch[pickle.DICT[0]] = load_dict
+
+    def load_setitem(self) -> None:
+        """An item for the dict below."""
+        value, key = self.stack.pop(), self.stack.pop()
+        self._below(dict)[plain_key(key)] = value
+
+    dispatch[pickle.SETITEM[0]] = load_setitem
+
+    def load_setitems(self) -> None:
+        """Items for the dict below the mark."""
+        items = self.pop_mark()
+        pairs = zip(items[::2], items[1::2])
+        self._below(dict).update({plain_key(key): value for key, value in pairs})
+
+    dispatch[pickle.SETITEMS[0]] = load_setitems
+
+    def load_append(self) -> None:
+        """A value for the list below."""
+        value = self.stack.pop()
+        self._below(list).append(value)
+
+    dispatch[pickle.APPEND[0]] = load_append
+
+    def load_appends(self) -> None:
+        """Values for the list below the mark."""
+        items = self.pop_mark()
+        self._below(list).extend(items)
+
+    dispatch[pickle.APPENDS[0]] = load_appends
+
+    def load_additems(self) -> None:
+        """Members for the set below the mark."""
+        items = self.pop_mark()
+        self._below(set).update(plain_key(item) for item in items)
+
+    dispatch[pickle.ADDITEMS[0]] = load_additems
+
+    def load_frozenset(self) -> None:
+        """A set of the values above the mark."""
+        self.append(frozenset(plain_key(item) for item in self.pop_mark()))
+
+    dispatch[pickle.FROZENSET[0]] = load_frozenset
+
+    def refuse_operation(self) -> None:
+        """Old instances, extensions, buffers: nothing that holds weights has them."""
+        raise Refused('an operation that weights do not need')
+
+    for _code in (
+        pickle.INST, pickle.OBJ, pickle.NEWOBJ_EX, pickle.EXT1, pickle.EXT2, pickle.EXT4,
+        pickle.BYTEARRAY8, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER,
+    ):  # fmt: skip
+        dispatch[_code[0]] = refuse_operation

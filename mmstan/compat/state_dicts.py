@@ -1,0 +1,219 @@
+"""From what a checkpoint holds to a state dict that a model takes whole.
+
+"Theirs" is the checkpoint, "own" the model.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from mmstan.compat.misfits import Problems, compare, find_problems, list_problems
+from mmstan.wording import name_a_few
+
+WRAPPERS = (
+    'state_dict', 'model_state_dict', 'model_state', 'model', 'module',
+    'ema_state_dict', 'state_dict_ema', 'model_ema', 'ema',
+)  # fmt: skip
+"""Keys under which a state dict lies. MMEngine's ``state_dict`` is the averaged one already."""
+
+_WRAPPING_MODULES = ('module', '_orig_mod')  # of DDP and averaged models, of torch.compile
+_OF_AVERAGED_MODELS = ('steps', 'n_averaged')  # counters beside `module.*`
+
+Hint = Callable[[Mapping[str, Any], Collection[str], str], str | None]
+HINTS: list[Hint] = []
+"""(theirs, own names, file) -> whose names these are and what to type, or None."""
+
+
+def find_state_dict(content: Any, source: str) -> dict[str, Any]:
+    """The state dict in a checkpoint, whatever it is wrapped in.
+
+    Args:
+        content: What was read from the file.
+        source: Name of the file.
+
+    Raises:
+        ValueError: There is none.
+    """
+    for _ in WRAPPERS:
+        if not isinstance(content, Mapping):
+            kind = type(content).__name__
+            raise ValueError(f'checkpoint {source} holds a {kind} where a dict of tensors belongs')
+        below = next((key for key in WRAPPERS if _is_wrapper(content, key)), None)
+        if below is None:
+            break
+        content = content[below]
+    if not any(isinstance(value, Tensor) for value in content.values()):
+        names = name_a_few(content) or 'nothing'
+        raise ValueError(f'checkpoint {source} holds no tensors, but {names}')
+    return {str(key): value for key, value in content.items()}
+
+
+def _is_wrapper(content: Mapping[Any, Any], key: str) -> bool:
+    # A `state_dict` that is a list is an error of its own; a tensor may be called `model`.
+    return key in content and (key == 'state_dict' or isinstance(content[key], Mapping))
+
+
+def is_ours(model: nn.Module) -> bool:
+    """Whether a model has parts of mmstan."""
+    kinds = {type(module) for module in model.modules()}
+    return any(base.__module__.startswith('mmstan.') for kind in kinds for base in kind.__mro__)
+
+
+def fit_state(
+    model: nn.Module,
+    theirs: Mapping[str, Any],
+    *,
+    source: str,
+    allow_missing: Sequence[str] | None = None,
+) -> OrderedDict[str, Any]:
+    """A state dict that has every tensor of ``model`` and no other.
+
+    Prefixes that wrappers leave (``module.``, ``_orig_mod.``) are taken off. What modules do to a
+    state dict before they load it (interpolated tables) is done.
+
+    Args:
+        model: The model. It is not changed, but for frozen towers that the checkpoint lacks: these
+            read their pretrained weights.
+        theirs: State dict of the checkpoint.
+        source: Name of the file.
+        allow_missing: Patterns (``'neck.*'``) of names that need not fit: the model keeps its own
+            tensors, and theirs are not read. None where nothing may be missing at all.
+
+    Raises:
+        ValueError: In one line, how many tensors are missing, left over, of another shape or type,
+            or not finite, and the first names; or no tensor fits at all.
+    """
+    own = model.state_dict()
+    state = _rename(theirs, own)
+    _run_pre_hooks(model, own, state, source, allow_missing or ())
+    problems = find_problems(model, own, state)
+    misfits = {name for names in problems.values() for name in names}
+    fits = (own.keys() & state.keys()) - misfits
+    towers = _frozen_towers(model, problems.get('missing', {}))
+    allowed = {name for name in misfits if _matches(name, allow_missing or ())}
+    allowed |= {name for names in towers.values() for name in names}
+    wrong = {what: names for what, names in problems.items() if names.keys() - allowed}
+    if wrong or not fits:
+        raise ValueError(_describe(model, theirs, source, fits, wrong or problems, allow_missing))
+    if allowed:
+        _say_what_is_kept(f'{source}: {len(fits)} of {len(own)} tensors fit', problems, towers)
+    for tower in towers:
+        tower.init_weights()  # `own` views its tensors
+    kept = {name: own[name] if name in misfits else state.get(name, own[name]) for name in own}
+    return OrderedDict(kept)
+
+
+def _frozen_towers(model: nn.Module, missing: Iterable[str]) -> dict[Any, list[str]]:
+    """Towers that are as their pretrained file has them, and what of them is missing.
+
+    Released checkpoints of methods that train beside a frozen tower do without it.
+    """
+    found: dict[Any, list[str]] = {}
+    for prefix, module in model.named_modules():
+        frozen = getattr(module, 'frozen', False) and getattr(module, 'pretrained', None)
+        names = [name for name in missing if name.startswith(f'{prefix}.')]
+        if frozen and names:
+            found[module] = names
+    return found
+
+
+def _say_what_is_kept(
+    beginning: str, problems: Problems, towers: Mapping[Any, Sequence[str]]
+) -> None:
+    pretrained = {name for names in towers.values() for name in names}
+    rest = {
+        what: {name: why for name, why in names.items() if name not in pretrained}
+        for what, names in problems.items()
+    }
+    rest = {what: names for what, names in rest.items() if names}
+    if pretrained:
+        files = ' and '.join(sorted({str(tower.pretrained) for tower in towers}))
+        beginning += f'; {len(pretrained)} of frozen towers are read from {files}'
+    if rest:
+        beginning += (
+            f'; as allow_missing says, the model keeps its own of the others: {list_problems(rest)}'
+        )
+    print_log(beginning, 'current', logging.WARNING)
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _rename(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> OrderedDict[str, Any]:
+    """``theirs`` under the own names, from which wrappers make it differ."""
+    unwrapped = {unwrap_name(name): name for name in own}
+    averaged = all(name.startswith('module.') or name in _OF_AVERAGED_MODELS for name in theirs)
+    state: OrderedDict[str, Any] = OrderedDict()
+    for name, value in theirs.items():
+        if averaged and name in _OF_AVERAGED_MODELS and name not in own:
+            continue
+        bare = unwrap_name(name)
+        candidates = (name, bare, bare.removeprefix('model.'))
+        new = next((unwrapped.get(x, x) for x in candidates if x in own or x in unwrapped), bare)
+        # Two of theirs for one own: the second stays, and is left over.
+        state[name if new in state or (new != name and new in theirs) else new] = value
+    return state
+
+
+def unwrap_name(name: str) -> str:
+    """The name of a tensor without what DDP, averaged models and torch.compile put into it.
+
+    >>> unwrap_name('module.backbone._orig_mod.tower')
+    'backbone.tower'
+    """
+    return '.'.join(part for part in name.split('.') if part not in _WRAPPING_MODULES)
+
+
+def _run_pre_hooks(
+    model: nn.Module,
+    own: Mapping[str, Any],
+    state: OrderedDict[str, Any],
+    source: str,
+    allow_missing: Sequence[str],
+) -> None:
+    """Let modules fit tables of another length, as ``load_state_dict`` will do again."""
+    for name, module in model.named_modules():
+        prefix = f'{name}.' if name else ''
+        for hook in module._load_state_dict_pre_hooks.values():
+            try:
+                hook(state, prefix, {}, True, [], [], [])
+            except Exception as error:  # a value may be anything
+                tables = [x for x in state if x.startswith(prefix) and _matches(x, allow_missing)]
+                if not tables:
+                    reason = ' '.join(str(error).split())
+                    raise ValueError(f'checkpoint {source} does not fit: {reason}') from error
+                for table in tables:
+                    if compare(own.get(table), state[table], finite=False):
+                        del state[table]
+
+
+def _describe(
+    model: nn.Module,
+    theirs: Mapping[str, Any],
+    source: str,
+    fits: Collection[str],
+    problems: Problems,
+    allow_missing: Sequence[str] | None,
+) -> str:
+    """The error, in one line."""
+    own = model.state_dict()
+    found = (hint(theirs, own.keys(), source) for hint in HINTS)
+    advice = next((text for text in found if text is not None), None)
+    if advice is None:
+        advice = 'take the config that it was trained with'
+        if allow_missing is not None and fits:
+            parts = sorted({name.split('.')[0] for x in problems.values() for name in x})
+            patterns = ', '.join(f"'{part}.*'" for part in parts)
+            advice += f', or say what need not fit: allow_missing=[{patterns}]'
+    return (
+        f'checkpoint {source} does not fit the {type(model).__name__}, {len(fits)} of {len(own)} '
+        f'tensors do; {list_problems(problems)}; {advice}'
+    )

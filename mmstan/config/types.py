@@ -1,0 +1,130 @@
+"""The classes that a config names, and the arguments that they take."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import mmengine.registry
+from mmengine.config import Config
+from mmengine.registry import DefaultScope, Registry
+
+from mmstan.config.walk import walk
+from mmstan.registry import known_classes, type_name
+
+# What configs name by `type`. MMAction2's registry of functions cannot be looked into: it names a
+# module that does not exist.
+_KINDS = (
+    'DATA_SAMPLERS', 'DATASETS', 'EVALUATOR', 'HOOKS', 'LOG_PROCESSORS', 'LOOPS', 'METRICS',
+    'MODEL_WRAPPERS', 'MODELS', 'OPTIM_WRAPPER_CONSTRUCTORS', 'OPTIM_WRAPPERS', 'OPTIMIZERS',
+    'PARAM_SCHEDULERS', 'TASK_UTILS', 'TRANSFORMS', 'VISBACKENDS', 'VISUALIZERS',
+    'WEIGHT_INITIALIZERS',
+)  # fmt: skip
+
+Callables = list[Callable[..., Any]]
+
+
+def name_types(cfg: Config) -> None:
+    """Write the classes of ours in a pure-Python config by their names, ``'mmstan.STAN'``."""
+    for node in walk(cfg._cfg_dict):
+        if 'type' in node and not isinstance(node['type'], str):
+            name = type_name(node['type'])
+            node['type'] = name if name in known_classes() else node['type']
+    if not cfg.get('default_scope'):
+        cfg.default_scope = 'mmaction'  # where the names are found
+
+
+def find_classes(kind: Any, scope: str | None = 'mmaction') -> Callables:
+    """The classes that ``type=kind`` may stand for; several registries may have one of a name."""
+    if not isinstance(kind, str):
+        return [kind] if callable(kind) else []
+    name = type_name(kind)
+    if name in known_classes():
+        return [known_classes()[name]]
+    found: Callables = []
+    for registry in _registries(scope or 'mmengine'):
+        cls = registry.get(kind)
+        if cls is not None and cls not in found:
+            found.append(cls)
+    return found
+
+
+def names_beside(kind: str, scope: str | None = 'mmaction') -> list[str]:
+    """The names, without their scope, in the registries that know ``kind``."""
+    if type_name(kind) in known_classes():
+        return [name.removeprefix('mmstan.') for name in known_classes()]
+    names: list[str] = []
+    for registry in _registries(scope or 'mmengine'):
+        place: Registry | None = registry if registry.get(kind) is not None else None
+        while place is not None:
+            names += place.module_dict
+            place = place.parent
+    return names
+
+
+def _registries(scope: str) -> Iterator[Registry]:
+    with DefaultScope.overwrite_default_scope(scope):
+        for kind in _KINDS:
+            root: Registry = getattr(mmengine.registry, kind)
+            with root.switch_scope_and_registry(scope) as registry:
+                yield registry
+
+
+class Arguments(NamedTuple):
+    """What a class takes by name, and whether it may take more than these."""
+
+    names: frozenset[str]
+    more: bool
+
+
+@functools.cache
+def find_arguments(cls: Callable[..., Any]) -> Arguments:
+    """The arguments of ``cls(...)``, through ``**kwargs`` to its bases."""
+    if inspect.isclass(cls):
+        inits = [vars(base)['__init__'] for base in cls.__mro__[:-1] if '__init__' in vars(base)]
+    else:
+        inits = [cls]
+    names: set[str] = set()
+    for init in inits:
+        parameters = list(inspect.signature(init).parameters.values())
+        parameters = parameters[1:] if inspect.isclass(cls) else parameters  # without self
+        names |= {p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+        rest = [p.name for p in parameters if p.kind == p.VAR_KEYWORD]
+        if not rest:
+            return Arguments(frozenset(names), False)
+        read = _read_from_rest(init, rest[0])
+        if read is None:
+            return Arguments(frozenset(names), True)
+        names |= read
+    return Arguments(frozenset(names), False)
+
+
+def _read_from_rest(init: Callable[..., Any], rest: str) -> set[str] | None:
+    """Keys that ``init`` takes out of its ``**rest``; None if more than its bases see the rest."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(init)))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    keys: set[str] = set()
+    understood = 0
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        if isinstance(node.func, ast.Attribute) and _is_name(node.func.value, rest):
+            if not (node.args and isinstance(node.args[0], ast.Constant)):
+                return None
+            keys.add(str(node.args[0].value))  # kwargs.pop('key', ...)
+            understood += 1
+        handed_on = any(k.arg is None and _is_name(k.value, rest) for k in node.keywords)
+        if handed_on and ast.unparse(node.func).endswith('.__init__'):
+            understood += 1
+    uses = sum(_is_name(node, rest) for node in ast.walk(tree))
+    return keys if uses == understood else None
+
+
+def _is_name(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name

@@ -1,0 +1,44 @@
+"""Are these the samples of that time?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+
+from mmstan.datasets.reliable import wrapped
+
+
+def fingerprint(dataset: Any) -> str:
+    """32 hexadecimal digits of all samples in their order: files, labels, captions, ...
+
+    File names count without the folder in ``data_prefix``, so that data may move. Wrappers of
+    MMEngine and PyTorch are looked through; of other data sets only the length counts.
+    """
+    digest = hashlib.sha256()
+    _add(digest, dataset)
+    return digest.hexdigest()[:32]
+
+
+def _add(digest: Any, dataset: Any) -> None:
+    digest.update(f'{type(dataset).__name__} {len(dataset)}\n'.encode())
+    for part in wrapped(dataset):
+        _add(digest, part)
+    if not isinstance(dataset, BaseDataset):
+        return
+    folders = tuple(f for f in dict(dataset.data_prefix or {}).values() if isinstance(f, str) and f)
+    for index in range(len(dataset)):
+        sample = dataset.get_data_info(index)
+        for key, value in sample.items():
+            if isinstance(value, str) and value.startswith(folders):
+                folder = max((f for f in folders if value.startswith(f)), key=len)
+                sample[key] = value[len(folder) :].lstrip('/')
+        digest.update(json.dumps(sample, sort_keys=True, default=_describe).encode())
+
+
+def _describe(value: Any) -> Any:
+    """What JSON has no form for: arrays by their values, others by their type."""
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else type(value).__name__

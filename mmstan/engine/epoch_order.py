@@ -1,0 +1,83 @@
+"""What an epoch consists of, and where a checkpoint's place lies in another one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Order = dict[str, Any]
+"""``batches`` an epoch, and what they depend on: seed, samples (count), fingerprint, batch_size,
+world_size. Older checkpoints lack some."""
+
+
+@dataclass
+class Place:
+    """Where a run goes on.
+
+    Attributes:
+        iteration: Iterations of the run so far, in epochs of this run's length.
+        seen: Batches of the epoch that are passed over.
+        message: What differs from the checkpoint and what follows from it; None if nothing does.
+    """
+
+    iteration: int
+    seen: int
+    message: str | None = None
+
+
+def find_place(saved: Order, now: Order, *, epoch: int, iteration: int) -> Place:
+    """Where a checkpoint of ``epoch`` finished epochs and ``iteration`` iterations goes on.
+
+    In mid-epoch only where the batches are those of the checkpoint; else the epoch begins again. An
+    epoch whose last batch was seen is over, whatever its length.
+
+    Args:
+        saved: The order of the checkpoint; empty if another training loop wrote it.
+        now: The order of this run.
+        epoch: Finished epochs.
+        iteration: Iterations so far, in epochs of the checkpoint's length.
+    """
+    batches, length = now['batches'], saved.get('batches')
+    changes = _name_changes(saved, now)
+    if length is None:
+        return _without_order(now, epoch, iteration)
+    seen = iteration - epoch * length
+    over = seen == length
+    stays = length == batches and (over or not seen or not changes)
+    if stays and not changes:
+        return Place(iteration, seen)
+    since = (
+        'the batches are not those of the checkpoint'
+        if length == batches
+        else f'an epoch has {batches} iterations, and had {length} when the checkpoint was written'
+    )
+    goes_on = (
+        f'training goes on behind epoch {epoch + over}'
+        if over or not seen
+        else f'epoch {epoch + 1} begins again, of which {seen} of {length} iterations were done'
+    )
+    message = f'{since} ({changes or "drop_last or the sampler changed"}): {goes_on}'
+    if stays:
+        return Place(iteration, seen, message)
+    return Place((epoch + over) * batches, batches if over else 0, message)
+
+
+def _without_order(now: Order, epoch: int, iteration: int) -> Place:
+    batches = now['batches']
+    if iteration == epoch * batches:
+        return Place(iteration, 0)
+    message = (
+        f'the checkpoint, of {epoch} epochs and {iteration} iterations, does not say how long an '
+        f'epoch was (another training loop wrote it), and one has {batches} iterations: '
+        f'epoch {epoch + 1} begins with its first'
+    )
+    return Place(epoch * batches, 0, message)
+
+
+def _name_changes(saved: Order, now: Order) -> str:
+    """``batch_size 8 -> 4, other samples``."""
+    keys = [k for k in now if k != 'batches' and saved.get(k, now[k]) != now[k]]
+    named = [f'{key} {saved[key]} -> {now[key]}' for key in keys if key != 'fingerprint']
+    if 'fingerprint' in keys and 'samples' not in keys:
+        named.append('the annotations have other samples, or the same in another order')
+    return ', '.join(named)

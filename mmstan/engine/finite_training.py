@@ -1,0 +1,212 @@
+"""Training ends where its numbers end: at a loss, gradient or weight that is NaN or infinite."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.dist import all_gather_object, all_reduce, get_world_size, is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.runner import Runner
+from torch import Tensor
+
+from mmstan.registry import HOOKS
+from mmstan.wording import name_a_few
+
+_SHOWN = 8
+_LEAST_SCALE = 2.0**-14  # after thirty halvings from 2 ** 16 it is not the scale that is too large
+
+
+@HOOKS.register_module()
+class FiniteTraining(Hook):
+    """Stops at the first loss, gradient or weight that is no number, and writes none of it.
+
+    * A loss that is NaN or infinite, on any process, stops all of them behind its iteration.
+    * So does the norm of the gradients, unless a loss scaler looks at them: that leaves out updates
+      with infinite gradients by itself. A scale that has sunk below 2 ** -14 stops it then.
+    * Weights are looked at after each epoch and before a checkpoint is written.
+
+    ``FloatingPointError`` names batch, videos, learning rate, gradient norm and the last
+    checkpoint. :class:`EpochTrainLoop` registers this hook.
+    """
+
+    priority = 'VERY_HIGH'  # before the logger and whoever writes a checkpoint
+
+    def __init__(self) -> None:
+        self._norms: dict[str, Tensor] = {}  # optimiser -> norm of its gradients at its last step
+        self._finite: dict[str, float] = {}  # the last of these norms that was a number
+        self._handles: list[Any] = []
+
+    def before_train(self, runner: Runner) -> None:
+        """Look at the gradients before each step, where clipping does not."""
+        for name, wrapper in _wrappers(runner.optim_wrapper):
+            if getattr(wrapper, 'clip_func', None) is torch.nn.utils.clip_grad_norm_:
+                continue
+
+            def note(optimizer: Any, args: Any, kwargs: Any, name: str = name) -> None:
+                self._norms[name] = _gradient_norm(optimizer)
+
+            self._handles.append(wrapper.optimizer.register_step_pre_hook(note))
+
+    def after_train(self, runner: Runner) -> None:
+        """Look at gradients no more."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Stop at a loss or gradient that is no number."""
+        found = self._find(runner, outputs or {})
+        if get_world_size() > 1:
+            someone = torch.tensor(float(found is not None))
+            all_reduce(someone, 'max')
+            if not someone:
+                return
+        elif found is None:
+            return
+        # A loss of one process makes the gradients of all processes NaN: it is the cause.
+        everyone = [x for x in all_gather_object(found and (*found, sample_names(data_batch))) if x]
+        first = min(rank for rank, _, _ in everyone)
+        reason = next(reason for rank, reason, _ in everyone if rank == first)
+        names = [name for rank, _, own in everyone if rank == first for name in own]
+        batches = f'batch {batch_idx + 1} of {len(runner.train_dataloader)}'
+        where = f'iteration {runner.iter + 1} (epoch {runner.epoch + 1}, {batches})'
+        if is_main_process():
+            runner.logger.error(f'{where}: {reason}; the videos: {", ".join(names)}')
+        raise FloatingPointError(
+            f'{where}: {reason}; {self._rates(runner)}; {_listed(names)}. '
+            f'{_last_checkpoint(runner)} {_advice(runner)}'
+        )
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Stop before weights that are no numbers are written or tested."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self._check_weights(runner, dict(model.named_parameters()))
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Write no checkpoint of such weights, which may be an average (EMA) or the best."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        state = checkpoint.get('state_dict', {})
+        self._check_weights(
+            runner, {k: state[k] for k, _ in model.named_parameters() if k in state}
+        )
+
+    def _find(self, runner: Runner, outputs: Mapping[str, Any]) -> tuple[int, str] | None:
+        """What is no number: 0 and a loss, or 1 and a gradient."""
+        losses = {name: _number(x) for name, x in outputs.items() if 'loss' in name}
+        bad = [f'{name}={x}' for name, x in losses.items() if not math.isfinite(x)]
+        if bad:
+            return 0, f'the loss is not a number: {", ".join(bad)}'
+        for name, wrapper in _wrappers(runner.optim_wrapper):
+            scaler = getattr(wrapper, 'loss_scaler', None)
+            norm = self._norm(runner, name, wrapper)
+            if norm is not None and math.isfinite(norm):
+                self._finite[name] = norm
+            if scaler is not None and scaler.is_enabled():
+                scale = scaler.get_scale()
+                if scale < _LEAST_SCALE:
+                    return 1, (
+                        f'the loss scale has sunk to {scale:g}: the gradients are NaN or infinite '
+                        'at any scale, and no update is made'
+                    )
+            elif norm is not None and not math.isfinite(norm):
+                return 1, f'the loss is {losses.get("loss", "?")}, but the gradient norm is {norm}'
+        return None
+
+    def _norm(self, runner: Runner, name: str, wrapper: OptimWrapper) -> float | None:
+        """The norm of the gradients at the last step, before they were clipped."""
+        if name in self._norms:
+            return float(self._norms[name])
+        clipped = getattr(wrapper, 'grad_name', None)
+        buffer = runner.message_hub.log_scalars.get(f'train/{clipped}')
+        return None if buffer is None else float(buffer.current())
+
+    def _rates(self, runner: Runner) -> str:
+        """Learning rates and gradient norms, one of each for most models."""
+        said = []
+        for name, wrapper in _wrappers(runner.optim_wrapper):
+            norm = self._norm(runner, name, wrapper)
+            rates = {group['lr'] for group in wrapper.optimizer.param_groups}
+            rate = ' and '.join(f'{x:g}' for x in sorted({min(rates), max(rates)}))
+            known = 'not known' if norm is None else f'{norm:g}'
+            if name in self._finite and self._finite[name] != norm:
+                known += f' ({self._finite[name]:g} an update before)'
+            said.append(f'learning rate {rate}, gradient norm {known}')
+        return ', '.join(said)
+
+    def _check_weights(self, runner: Runner, weights: Mapping[str, Tensor]) -> None:
+        floats = {k: _local(x) for k, x in weights.items() if x.is_floating_point()}
+        if not floats:
+            return
+        finite = torch.stack([x.isfinite().all().cpu() for x in floats.values()]).tolist()
+        bad = [name for name, good in zip(floats, finite) if not good]
+        if bad:
+            raise FloatingPointError(
+                f'after iteration {runner.iter}: {len(bad)} of {len(floats)} weights are NaN or '
+                f'infinite ({name_a_few(bad)}), and are not written to a checkpoint; '
+                f'{self._rates(runner)}. {_last_checkpoint(runner)} {_advice(runner)}'
+            )
+
+
+def sample_names(data_batch: Any) -> list[str]:
+    """The files of a batch, or the names of its videos, as far as its samples have them."""
+    samples = data_batch.get('data_samples') if isinstance(data_batch, Mapping) else None
+    infos = [getattr(sample, 'metainfo', {}) for sample in samples or ()]
+    names = [info.get('filename') or info.get('video_id') for info in infos]
+    return [str(name) for name in names if name is not None]
+
+
+def _wrappers(wrapper: Any) -> Iterator[tuple[str, OptimWrapper]]:
+    if isinstance(wrapper, OptimWrapperDict):
+        yield from wrapper.items()
+    else:
+        yield '', wrapper
+
+
+def _number(x: Any) -> float:
+    return float(x.detach() if isinstance(x, Tensor) else x)
+
+
+def _gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:
+    parameters = [p for group in optimizer.param_groups for p in group['params']]
+    gradients = [_local(p.grad) for p in parameters if p.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients).detach()
+
+
+def _local(x: Tensor) -> Tensor:
+    """The part of a sharded tensor that this process has; others as they are."""
+    return x.to_local() if hasattr(x, 'to_local') else x
+
+
+def _listed(names: Sequence[str]) -> str:
+    if not names:
+        return "its files are not known (PackActionInputs(meta_keys=('filename', ...)) names them)"
+    return f'its files: {name_a_few(names, _SHOWN)}'
+
+
+def _last_checkpoint(runner: Runner) -> str:
+    path = runner.message_hub.runtime_info.get('last_ckpt')
+    if path:
+        return f'The last checkpoint is {path}.'
+    start = runner._load_from
+    return f'No checkpoint was written yet{f", the run started from {start}" if start else ""}.'
+
+
+def _advice(runner: Runner) -> str:
+    wrappers = [wrapper for _, wrapper in _wrappers(runner.optim_wrapper)]
+    ideas = ['a lower optim_wrapper.optimizer.lr', 'a longer warm-up']
+    if not all(wrapper.clip_grad_kwargs for wrapper in wrappers):
+        ideas.append('optim_wrapper.clip_grad=dict(max_norm=1)')
+    if any(getattr(wrapper, 'cast_dtype', None) == torch.float16 for wrapper in wrappers):
+        ideas.append('--amp bfloat16')
+    return f'Try {", ".join(ideas)}, and look at these videos'

@@ -1,0 +1,132 @@
+"""The schedule of a resumed run: as this config's fresh run has it at the same place."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from typing import Any
+
+from mmengine.optim import OptimWrapperDict, _ParamScheduler
+from mmengine.runner import Runner
+
+State = dict[str, Any]
+# What of a scheduler's state says where it is; the rest are its settings.
+_PROGRESS = ('_global_step', 'last_step', '_last_value', 'optimizer', 'verbose')
+
+
+def _schedulers(runner: Runner) -> list[_ParamScheduler]:
+    found = runner.param_schedulers or []
+    return [s for part in found.values() for s in part] if isinstance(found, dict) else list(found)
+
+
+def _groups(runner: Runner) -> list[State]:
+    """The groups of all optimisers, and MMEngine's base settings, which the log shows."""
+    wrapper = runner.optim_wrapper
+    parts = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+    return [group for part in parts for group in part.param_groups]
+
+
+def saved_states(checkpoint: dict[str, Any]) -> list[State]:
+    """The states of the schedulers in a checkpoint, in the order of :class:`FreshSchedule`."""
+    found = checkpoint.get('param_schedulers') or []
+    return [s for part in found.values() for s in part] if isinstance(found, dict) else list(found)
+
+
+class FreshSchedule:
+    """Optimiser groups and schedulers of a run before its first step.
+
+    MMEngine takes rates, ends and milestones of a resumed run from the checkpoint. They are counted
+    in iterations of the epochs of that time, and of the settings of that time. This object is made
+    before the checkpoint is read; :meth:`move_to` runs this config's schedule to where the run is.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._groups = [
+            {key: deepcopy(value) for key, value in group.items() if key != 'params'}
+            for group in _groups(runner)
+        ]
+        self._states = [_copy_state(scheduler) for scheduler in _schedulers(runner)]
+
+    def find_changes(self, runner: Runner, saved: Sequence[State]) -> list[str]:
+        """What differs from the checkpoint, each as ``name old -> new``; none: nothing does."""
+        changes = list(self._changed_groups(runner))
+        if len(saved) != len(self._states):
+            changes.append(f'schedulers {len(saved)} -> {len(self._states)}')
+        for scheduler, old, new in zip(_schedulers(runner), saved, self._states):
+            if getattr(scheduler, 'need_val_args', False):
+                continue  # moves by what validation gave; its settings are not compared
+            changes.extend(_changed_settings(type(scheduler).__name__, old, new))
+        return list(dict.fromkeys(changes))
+
+    def _changed_groups(self, runner: Runner) -> Iterator[str]:
+        """Hyperparameters that no scheduler moves, and the values that schedulers start from."""
+        moved = {scheduler.param_name for scheduler in _schedulers(runner)}
+        moved |= {'betas', 'name'} if 'momentum' in moved else {'name'}
+        for now, fresh in zip(_groups(runner), self._groups):
+            for key in fresh.keys() & now.keys() - moved:
+                if not isinstance(fresh[key], (bool, str)) and now[key] != fresh[key]:
+                    yield f'{key.removeprefix("initial_")} {now[key]} -> {fresh[key]}'
+
+    def move_to(self, runner: Runner, *, epoch: int, iteration: int, epoch_length: int) -> None:
+        """Give groups and schedulers the values of a fresh run at ``epoch`` and ``iteration``.
+
+        Args:
+            runner: The runner whose checkpoint is loaded.
+            epoch: Finished epochs.
+            iteration: Finished iterations, those of the current epoch included.
+            epoch_length: Iterations of an epoch.
+
+        Raises:
+            ValueError: A scheduler moves by the results of validation, which are not known.
+        """
+        schedulers = _schedulers(runner)
+        for group, values in zip(_groups(runner), self._groups):
+            group.update(deepcopy(values))
+        for scheduler, state in zip(schedulers, self._states):
+            _refuse_plateau(scheduler, epoch_length)
+            vars(scheduler).clear()
+            vars(scheduler).update(deepcopy({**state, 'optimizer': None}))
+            scheduler.optimizer = state['optimizer']
+        with warnings.catch_warnings():
+            # This optimiser has not stepped yet; the run's has.
+            warnings.filterwarnings('ignore', 'Detected call of `scheduler.step', UserWarning)
+            # In the order of training: the rounding is the same, to the last digit.
+            for number in range(1, iteration + 1):
+                _step(schedulers, by_epoch=False)
+                if number % epoch_length == 0 and number // epoch_length <= epoch:
+                    _step(schedulers, by_epoch=True)
+
+
+def at_other_step(saved: Sequence[State], *, epoch: int, iteration: int) -> bool:
+    """Whether a scheduler of the checkpoint has taken other steps than these many."""
+    return any(s['_global_step'] != (epoch if s['by_epoch'] else iteration) for s in saved)
+
+
+def _copy_state(scheduler: _ParamScheduler) -> State:
+    return {**deepcopy(scheduler.state_dict()), 'optimizer': scheduler.optimizer}
+
+
+def _changed_settings(name: str, old: State, new: State) -> Iterator[str]:
+    for key in sorted(old.keys() | new.keys()):
+        before, now = old.get(key), new.get(key)
+        if key in _PROGRESS or callable(before) or callable(now) or before == now:
+            continue
+        if key == 'base_values':
+            before, now = before and before[-1], now and now[-1]
+        yield f'{name}.{key.lstrip("_")} {before} -> {now}'
+
+
+def _refuse_plateau(scheduler: _ParamScheduler, epoch_length: int) -> None:
+    if getattr(scheduler, 'need_val_args', False):
+        raise ValueError(
+            f'{type(scheduler).__name__} moves by the results of validation, so that the schedule '
+            f'cannot be computed for epochs of {epoch_length} iterations: resume with batch size, '
+            f'processes, data and schedule of the checkpoint'
+        )
+
+
+def _step(schedulers: Sequence[_ParamScheduler], *, by_epoch: bool) -> None:
+    for scheduler in schedulers:
+        if scheduler.by_epoch == by_epoch:
+            scheduler.step()

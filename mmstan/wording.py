@@ -1,0 +1,67 @@
+"""Words for messages and tables: a few names of many, choices, counts, rows of markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, get_args
+
+
+def name_a_few(names: Iterable[Any], most: int = 5) -> str:
+    """The first names, and how many more there are.
+
+    >>> name_a_few('abc'), name_a_few('abcd', most=2)
+    ('a, b, c', 'a, b, and 2 more')
+    """
+    every = [str(name) for name in names]
+    more = f', and {len(every) - most} more' if len(every) > most else ''
+    return ', '.join(every[:most]) + more
+
+
+def count_things(count: int, thing: str) -> str:
+    """A number and its noun.
+
+    >>> count_things(1, 'thread'), count_things(2, 'thread')
+    ('1 thread', '2 threads')
+    """
+    return f'{count} {thing}{"" if count == 1 else "s"}'
+
+
+def check_choice(name: str, value: Any, allowed: Any, *, optional: bool = False) -> None:
+    """Raise unless an argument has one of its allowed values.
+
+    Args:
+        name: Name of the argument.
+        value: What it was given.
+        allowed: The choices: a sequence, or a ``Literal``.
+        optional: Whether None is allowed too.
+
+    Raises:
+        ValueError: ``value`` is none of them.
+    """
+    choices = get_args(allowed) or tuple(allowed)
+    if value in choices or (optional and value is None):
+        return
+    listed = ', '.join(map(repr, (*choices, None) if optional else choices))
+    raise ValueError(f'{name}={value!r} must be one of {listed}')
+
+
+def markdown_row(cells: Iterable[Any]) -> str:
+    """One row of a markdown table.
+
+    >>> markdown_row(['a', 1])
+    '| a | 1 |'
+    """
+    return f'| {" | ".join(map(str, cells))} |'
+
+
+def markdown_table(head: Sequence[Any], rows: Iterable[Iterable[Any]], *, align: str = '') -> str:
+    """A markdown table.
+
+    Args:
+        head: Titles of the columns.
+        rows: Cells, row by row.
+        align: A letter a column: ``'l'``, or ``'r'`` for numbers; all ``'l'`` by default.
+    """
+    marks = {'l': '---', 'r': '---:'}
+    rule = ''.join(f'|{marks[letter]}' for letter in align or 'l' * len(head)) + '|'
+    return '\n'.join([markdown_row(head), rule, *map(markdown_row, rows)])
