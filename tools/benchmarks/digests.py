@@ -82,7 +82,9 @@ def print_flops(checkout: Path) -> None:
                 runpy.run_path(script, run_name='__main__')
         except (Exception, SystemExit) as error:  # the message is compared too
             printed.write(f'{type(error).__name__}: {error}')
-        lines = [x for x in printed.getvalue().splitlines() if ' - mmengine - ' not in x]  # no dates
+        lines = [
+            x for x in printed.getvalue().splitlines() if ' - mmengine - ' not in x
+        ]  # no dates
         print(f'flops  {config}  {digest(chr(10).join(lines))}', flush=True)
 
 
