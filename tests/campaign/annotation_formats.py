@@ -37,6 +37,7 @@ from campaign.annotation_texts import (
     labelled,
     lines_of,
     name_of,
+    numbered_names,
     pairs_of,
     quoted,
 )
@@ -136,17 +137,11 @@ FORMATS = [
     Format(
         'list of labels',
         'list.txt',
-        as_lines(*(f'{name} {i % 3}' for i, name in enumerate(VIDEOS))),
+        numbered_names(),
         read_list,
         labelled,
     ),
-    Format(
-        'labels and classes',
-        'train.txt',
-        as_lines(*(f'{name} {i}' for i, name in enumerate(VIDEOS))),
-        read_labels,
-        refer_labels,
-    ),
+    Format('labels and classes', 'train.txt', numbered_names(), read_labels, refer_labels),
     Format(
         "captions of one's own",
         'captions.json',

@@ -165,3 +165,7 @@ def as_lines(*lines: str) -> bytes:
 
 def quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if {*text} & {*',"'} else text
+
+
+def numbered_names() -> bytes:
+    return as_lines(*(f'{name} {i}' for i, name in enumerate(VIDEOS)))

@@ -6,7 +6,6 @@ WORD = b'X\xe8\x03\x00\x00' + b'w' * 1000
 HOSTILE = {
     'a command': b'cos\nsystem\n(S"true"\ntR.',
     'code': b'c__builtin__\neval\n(S"1"\ntR.',
-    'nested tuples': b'(' * 100_000 + b't' * 100_000 + b'.',
     'an index of the memo': b'Nr\xff\xff\xff\x7f(.',
     'a number of 2 GB': SCALAR % b"'V2000000000'" + b'tR.',
     'a state of 2 GB': SCALAR % b"'i8'" + b'(I3\nS"|"\nNNNI2000000000\nI1\nI0\ntbtR.',
