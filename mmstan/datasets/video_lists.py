@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mmstan.datasets.annotation_files import open_annotations
 from mmstan.datasets.video_files import VIDEO_EXTENSIONS, split_extension
-from mmstan.text_files import show
+from mmstan.wording import show
 
 _NUMBER = re.compile(r'[+-]?\d+(\.\d*)?', re.ASCII)
 _LABEL = re.compile(r'-?\d{1,9}', re.ASCII)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import unicodedata
 from collections.abc import Callable
@@ -33,10 +32,14 @@ from campaign.annotation_texts import (
     NAMES,
     TEXTS,
     VIDEOS,
+    as_json,
+    as_lines,
     labelled,
     lines_of,
     name_of,
+    numbered_names,
     pairs_of,
+    quoted,
 )
 from mmengine.config import Config
 
@@ -128,35 +131,17 @@ def read_classes(path: Path, videos: Path) -> list[str]:
 # --- the forms ---
 
 
-def as_json(content: Any) -> bytes:
-    return (json.dumps(content, indent=1, ensure_ascii=False) + '\n').encode()
-
-
-def as_lines(*lines: str) -> bytes:
-    return '\n'.join([*lines, '']).encode()
-
-
-def quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"' if {*text} & {*',"'} else text
-
-
 MSRVTT_DATA = [dict(video_id=v, caption=t) for t in TEXTS[:3:2] for v in IDS]
 TIMES = '00:00:01.50,00:01:02.25'
 FORMATS = [
     Format(
         'list of labels',
         'list.txt',
-        as_lines(*(f'{name} {i % 3}' for i, name in enumerate(VIDEOS))),
+        numbered_names(),
         read_list,
         labelled,
     ),
-    Format(
-        'labels and classes',
-        'train.txt',
-        as_lines(*(f'{name} {i}' for i, name in enumerate(VIDEOS))),
-        read_labels,
-        refer_labels,
-    ),
+    Format('labels and classes', 'train.txt', numbered_names(), read_labels, refer_labels),
     Format(
         "captions of one's own",
         'captions.json',

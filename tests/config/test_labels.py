@@ -90,10 +90,22 @@ def test_lists_in_wrappers(tmp_path: Path) -> None:
 
 def test_classes_without_a_video_are_pointed_out(tmp_path: Path) -> None:
     MMLogger.get_instance('labels', log_file=tmp_path / 'log')
-    path = write(tmp_path / 'list.txt', [0, 2])
-    check_labels(config(HEADS['number'], val=videos(path)), ('val',))
-    expected = f'{path}: videos of 2 of the 4 classes of model.cls_head; none of class 1, 3'
-    assert expected in (tmp_path / 'log').read_text()
+    train, val = write(tmp_path / 'train.txt', [0, 2]), write(tmp_path / 'val.txt', [0, 1, 2, 3])
+    cfg = config(HEADS['number'], train=videos(train), val=videos(val))
+    check_labels(cfg, ('train', 'val'))
+    log = (tmp_path / 'log').read_text()
+    assert f'{train} has no video of 2 of the 4 classes of model.cls_head: 1, 3' in log
+    assert f'{val} has what training has not: 2 of the 4 classes of model.cls_head: 1, 3' in log
+
+
+@pytest.mark.parametrize(('labels', 'refused'), [([1, 2], True), ([1], False), ([1, 3], False)])
+def test_few_videos_without_class_0(labels: list[int], refused: bool, tmp_path: Path) -> None:
+    cfg = config(HEADS['number'], val=videos(write(tmp_path / 'list.txt', labels)))
+    if refused:
+        with pytest.raises(ValueError, match='no video of class 0: they start at 1'):
+            check_labels(cfg, ('val',))
+    else:
+        check_labels(cfg, ('val',))
 
 
 @pytest.mark.parametrize(

@@ -383,7 +383,7 @@ READERS = {
             '{"video0.mp4": ["a", "b"], "video1.mp4": "c", "video0.mp4": ["b", "d"]}',
             {'video0.mp4': ['a', 'b', 'd'], 'video1.mp4': ['c']},
         ),
-        ('own.json', '{"caf\u00e9.mp4": ["a"], "cafe\u0301.mp4": "b"}', {'café.mp4': ['a', 'b']}),
+        ('own.json', '{"café.mp4": ["a"], "cafe\u0301.mp4": "b"}', {'café.mp4': ['a', 'b']}),
         ('own.json', '{" video0.mp4 ": [" a ", "b", ""]}', {'video0.mp4': ['a', 'b']}),
         ('test.csv', HEADED_ROW + '"a man, who sings"\r\n', {'video0': ['a man, who sings']}),
         ('test.csv', HEADED_ROW + 'he says "hi"\n,,,\n', {'video0': ['he says "hi"']}),
