@@ -11,11 +11,12 @@ import csv
 import io
 import json
 import re
-import reprlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from mmengine.fileio import get
+
+from mmstan.wording import show
 
 _MARKS = {  # UTF-32 first: its mark begins as that of UTF-16 does
     codecs.BOM_UTF32_LE: 'UTF-32',
@@ -133,7 +134,7 @@ class TextFile:
 
     def _split_rows(self, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         """Rows that are not blank and the lines where they begin."""
-        text = io.StringIO(self.read_text(), newline='')
+        text = io.StringIO('\n'.join(split_lines(self.read_text())))
         rows = csv.reader(text, delimiter=delimiter, strict=True, skipinitialspace=True)
         line = 1
         try:
@@ -243,15 +244,3 @@ def _refuse_constant(name: str) -> Any:
 def has_control_characters(text: str) -> bool:
     """Whether ``text`` has characters that no text has, such as NUL or half a surrogate pair."""
     return bool(_CONTROL.search(text))
-
-
-class _Short(reprlib.Repr):
-    """A value in an error message: one line, not long."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxstring, self.maxother, self.maxlevel = 100, 60, 2
-
-
-show = _Short().repr
-"""``repr`` of a value, shortened to fit a message."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
@@ -65,3 +66,15 @@ def markdown_table(head: Sequence[Any], rows: Iterable[Iterable[Any]], *, align:
     marks = {'l': '---', 'r': '---:'}
     rule = ''.join(f'|{marks[letter]}' for letter in align or 'l' * len(head)) + '|'
     return '\n'.join([markdown_row(head), rule, *map(markdown_row, rows)])
+
+
+class _Short(reprlib.Repr):
+    """A value in an error message: one line, not long."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring, self.maxother, self.maxlevel = 100, 60, 2
+
+
+show = _Short().repr
+"""``repr`` of a value, shortened to fit a message."""

@@ -1,11 +1,13 @@
-"""Released checkpoints -> ours, and back: ``python tools/convert_checkpoint.py stan IN OUT``."""
+"""Convert released checkpoints, or back: ``python tools/convert_checkpoint.py stan IN OUT``."""
 
 from __future__ import annotations
 
 import argparse
 import inspect
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -15,6 +17,7 @@ import mmstan.methods  # noqa: F401  (every method registers its checkpoints)
 from mmstan.compat.closed import read_file
 from mmstan.compat.state_dicts import find_state_dict
 from mmstan.converters import CONVERTERS
+from mmstan.converters.systems import Convert
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,11 +26,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('system', choices=sorted(CONVERTERS))
     parser.add_argument('source', type=Path, help='.pth, .pt, .bin, .bin.N or .safetensors')
     parser.add_argument('target', type=Path, help='.pth or .safetensors')
-    parser.add_argument('--reverse', action='store_true', help='from ours to the released names')
+    parser.add_argument(
+        '--reverse', action='store_true', help="from mmstan's names to the released ones"
+    )
     parser.add_argument(
         '--text-tower',
-        help="where our model keeps its text tower: 'text_tower.' (retrieval) or "
-        "'cls_head.texts.tower.' (recognition); by default what the system is mostly used for",
+        help="prefix of the text tower in mmstan's model: 'text_tower.' (retrieval) or "
+        "'cls_head.texts.tower.' (recognition); default: the system's most common task",
     )
     parser.add_argument(
         '--parts', nargs='+', help='convert only these parts, where the system has a choice (xclip)'
@@ -35,13 +40,20 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read(path: Path) -> dict[str, Tensor]:
-    """The state dict of a checkpoint; code in it is never run."""
-    return find_state_dict(read_file(path), str(path))
+def convert_file(path: Path, convert: Convert, **options: Any) -> dict[str, Tensor]:
+    """Convert the state dict of a checkpoint; code in the file is never run."""
+    content = read_file(path)
+    try:
+        return convert(find_state_dict(content, str(path)), **options)
+    except ValueError:
+        # A file of several state dicts, such as ActionCLIP's, is for the converter to take apart.
+        with suppress(Exception):
+            return convert(content, **options)
+        raise
 
 
 def write(state: dict[str, Tensor], path: Path) -> None:
-    """Write a checkpoint; a file that is there is whole."""
+    """Write a checkpoint under a temporary name, then rename it: ``path`` is never half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f'{path.name}.tmp')
     if path.suffix == '.safetensors':
@@ -62,7 +74,7 @@ def main() -> None:
     if other:
         sys.exit(f'error: {args.system} has no choice of {", ".join(other)}')
     try:
-        state = convert(read(args.source), **options)
+        state = convert_file(args.source, convert, **options)
         write(state, args.target)
     except (ValueError, OSError) as error:
         text = str(error)

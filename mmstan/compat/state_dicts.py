@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mmstan.compat.misfits import Problems, compare, find_problems, list_problems
 from mmstan.wording import name_a_few
 
 WRAPPERS = (
@@ -79,7 +79,8 @@ def fit_state(
     state dict before they load it (interpolated tables) is done.
 
     Args:
-        model: The model; it is not changed.
+        model: The model. It is not changed, but for frozen towers that the checkpoint lacks: these
+            read their pretrained weights.
         theirs: State dict of the checkpoint.
         source: Name of the file.
         allow_missing: Patterns (``'neck.*'``) of names that need not fit: the model keeps its own
@@ -95,21 +96,51 @@ def fit_state(
     problems = find_problems(model, own, state)
     misfits = {name for names in problems.values() for name in names}
     fits = (own.keys() & state.keys()) - misfits
-    if not fits:
-        raise ValueError(_describe(model, theirs, source, fits, problems, allow_missing))
+    towers = _frozen_towers(model, problems.get('missing', {}))
     allowed = {name for name in misfits if _matches(name, allow_missing or ())}
+    allowed |= {name for names in towers.values() for name in names}
     wrong = {what: names for what, names in problems.items() if names.keys() - allowed}
-    if wrong:
-        raise ValueError(_describe(model, theirs, source, fits, wrong, allow_missing))
+    if wrong or not fits:
+        raise ValueError(_describe(model, theirs, source, fits, wrong or problems, allow_missing))
     if allowed:
-        print_log(
-            f'{source}: {len(fits)} of {len(own)} tensors fit; as allow_missing '
-            f'says, the model keeps its own of the others: {list_problems(problems)}',
-            'current',
-            logging.WARNING,
-        )
+        _say_what_is_kept(f'{source}: {len(fits)} of {len(own)} tensors fit', problems, towers)
+    for tower in towers:
+        tower.init_weights()  # `own` views its tensors
     kept = {name: own[name] if name in misfits else state.get(name, own[name]) for name in own}
     return OrderedDict(kept)
+
+
+def _frozen_towers(model: nn.Module, missing: Iterable[str]) -> dict[Any, list[str]]:
+    """Towers that are as their pretrained file has them, and what of them is missing.
+
+    Released checkpoints of methods that train beside a frozen tower do without it.
+    """
+    found: dict[Any, list[str]] = {}
+    for prefix, module in model.named_modules():
+        frozen = getattr(module, 'frozen', False) and getattr(module, 'pretrained', None)
+        names = [name for name in missing if name.startswith(f'{prefix}.')]
+        if frozen and names:
+            found[module] = names
+    return found
+
+
+def _say_what_is_kept(
+    beginning: str, problems: Problems, towers: Mapping[Any, Sequence[str]]
+) -> None:
+    pretrained = {name for names in towers.values() for name in names}
+    rest = {
+        what: {name: why for name, why in names.items() if name not in pretrained}
+        for what, names in problems.items()
+    }
+    rest = {what: names for what, names in rest.items() if names}
+    if pretrained:
+        files = ' and '.join(sorted({str(tower.pretrained) for tower in towers}))
+        beginning += f'; {len(pretrained)} of frozen towers are read from {files}'
+    if rest:
+        beginning += (
+            f'; as allow_missing says, the model keeps its own of the others: {list_problems(rest)}'
+        )
+    print_log(beginning, 'current', logging.WARNING)
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
@@ -160,69 +191,8 @@ def _run_pre_hooks(
                     reason = ' '.join(str(error).split())
                     raise ValueError(f'checkpoint {source} does not fit: {reason}') from error
                 for table in tables:
-                    if _compare(own.get(table), state[table], finite=False):
+                    if compare(own.get(table), state[table], finite=False):
                         del state[table]
-
-
-Problems = dict[str, dict[str, str]]
-"""What is wrong -> name -> details."""
-
-
-def find_problems(model: nn.Module, own: Mapping[str, Any], state: Mapping[str, Any]) -> Problems:
-    """What of ``state`` does not fit ``own``, the state dict of ``model``."""
-    # MMEngine, too, does without these counters of batch norm, which old checkpoints lack.
-    missing = [k for k in own if k not in state and not k.endswith('num_batches_tracked')]
-    problems: Problems = {
-        'missing': dict.fromkeys(missing, ''),
-        'left over': dict.fromkeys((k for k in state if k not in own), ''),
-        'of another shape': {},
-        'of another type': {},
-        'with NaN or infinity': {},
-    }
-    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    for name in (name for name in own if name in state):
-        found = _compare(own[name], state[name], finite=name in parameters)
-        if found is not None:
-            problems[found[0]][name] = found[1]
-    return {what: names for what, names in problems.items() if names}
-
-
-def _compare(own: Any, theirs: Any, *, finite: bool) -> tuple[str, str] | None:
-    """What is wrong with a tensor, and the details."""
-    if not isinstance(own, Tensor):
-        return None  # the extra state of a module
-    if not isinstance(theirs, Tensor):
-        return 'of another type', f' (a {type(theirs).__name__})'
-    if own.shape != theirs.shape:
-        return 'of another shape', f' ({_sizes(theirs)} for {_sizes(own)})'
-    if own.is_floating_point() != theirs.is_floating_point() or theirs.is_complex():
-        return 'of another type', f' ({_dtype(theirs)} for {_dtype(own)})'
-    if finite and not _is_finite(theirs):
-        return 'with NaN or infinity', ''
-    return None
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    if tensor.is_meta:
-        return True
-    tensor = tensor.float() if tensor.dtype.itemsize == 1 else tensor  # no test of 8-bit floats
-    return bool(torch.isfinite(tensor).all())
-
-
-def _sizes(tensor: Tensor) -> str:
-    return 'x'.join(map(str, tensor.shape)) or 'a number'
-
-
-def _dtype(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix('torch.')
-
-
-def list_problems(problems: Problems) -> str:
-    """Counts and first names, in one line."""
-    return '; '.join(
-        f'{len(names)} {what}: {name_a_few(f"{name}{why}" for name, why in sorted(names.items()))}'
-        for what, names in problems.items()
-    )
 
 
 def _describe(

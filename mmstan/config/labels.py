@@ -18,6 +18,7 @@ from mmstan.datasets.video_lists import read_video_list
 from mmstan.models.heads.class_names import read_class_names
 from mmstan.registry import DATASETS
 from mmstan.text_files import TextFile
+from mmstan.wording import name_a_few
 
 
 class Classes(NamedTuple):
@@ -39,8 +40,8 @@ def check_labels(cfg: Config, splits: Sequence[str]) -> None:
     """Compare the labels of lists, the names of classes and the classes of heads.
 
     Lists of ``VideoDataset`` and ``EpicKitchens`` are read, also in wrappers; heads are
-    ``model.cls_head`` and, of two answers, ``verb`` and ``noun`` in it. A label that no video of a
-    split has is warned of.
+    ``model.cls_head`` and, of two answers, ``verb`` and ``noun`` in it. Classes without a video,
+    and classes of a validation that training never sees, are warned of.
 
     Args:
         cfg: A config whose annotations and files of class names are there.
@@ -51,15 +52,21 @@ def check_labels(cfg: Config, splits: Sequence[str]) -> None:
             numbers of names and of classes differ.
     """
     tasks = count_classes(cfg)
+    trained: list[set[int]] = []
     for split in splits if tasks else ():
         loader = f'{split}_dataloader'
         dataset = (cfg.get(loader) or {}).get('dataset')
         lists = list(_read_lists(dataset, f'{loader}.dataset', tasks))
-        for task, classes in enumerate(tasks):
+        for task, classes in enumerate(tasks if lists else ()):
             for read in lists:
                 _check_range(read, task, classes)
-            if lists:
-                _check_cover(lists, task, classes)
+            seen = {label for read in lists for label in read.first_lines[task]}
+            _check_start(lists, task, classes, seen)
+            _point_out(lists, classes, {*range(classes.number)} - seen, 'has no video of')
+            if split == 'train':
+                trained.append(seen)
+            elif trained:
+                _point_out(lists, classes, seen - trained[task], 'has what training has not:')
 
 
 def count_classes(cfg: Config) -> list[Classes]:
@@ -145,24 +152,26 @@ def _check_range(read: LabelList, task: int, classes: Classes) -> None:
     )
 
 
-def _check_cover(lists: Sequence[LabelList], task: int, classes: Classes) -> None:
-    """Refuse a split whose labels begin at 1, and point out classes without a video."""
-    seen = {label for read in lists for label in read.first_lines[task]}
-    multi_class = any(read.multi_class for read in lists)
-    if not multi_class and len(seen) > 1 and seen == {*range(1, max(seen) + 1)}:
-        read = lists[0]
-        raise read.file.error(
+def _check_start(lists: Sequence[LabelList], task: int, classes: Classes, seen: set[int]) -> None:
+    """Refuse a split with videos of many classes from 1 on, and none of class 0."""
+    several = any(read.multi_class for read in lists)
+    counted = len(seen) > 1 and seen == {*range(1, max(seen) + 1)}
+    if counted and not several and 2 * len(seen) >= classes.number:
+        raise lists[0].file.error(
             f'labels from 1 to {max(seen)}, {classes.number} classes ({classes.where}), and no '
             'video of class 0: they start at 1? Subtract 1 from each; or, if class 0 has no '
             'videos on purpose, put its name last',
-            line=min(read.first_lines[task].values()),
+            line=min(lists[0].first_lines[task].values()),
         )
-    absent = sorted({*range(classes.number)} - seen)
-    if absent:
+
+
+def _point_out(
+    lists: Sequence[LabelList], classes: Classes, labels: set[int], problem: str
+) -> None:
+    if labels:
         print_log(
-            f'{", ".join(read.file.path for read in lists)}: videos of {len(seen)} of the '
-            f'{classes.number} classes of {classes.where}; none of class '
-            f'{", ".join(map(str, absent[:5]))}{", ..." if len(absent) > 5 else ""}',
+            f'{name_a_few(read.file.path for read in lists)} {problem} {len(labels)} of the '
+            f'{classes.number} classes of {classes.where}: {name_a_few(sorted(labels))}',
             logger='current',
             level=logging.WARNING,
         )

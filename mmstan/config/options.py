@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.utils import import_modules_from_strings
 
 from mmstan.config.places import DEFAULT_HOOKS, META, keys_at
@@ -33,6 +33,7 @@ def merge_options(cfg: Config, options: Options | None) -> None:
     _check_variables(cfg, options)
     for key, value in options.items():
         _check_option(cfg, options, key, value)
+        _open_nones(cfg._cfg_dict, key.split('.'))
     for hook in {key.split('.')[1] for key in options if key.startswith('default_hooks.')}:
         if hook in DEFAULT_HOOKS and hook not in (cfg.get('default_hooks') or {}):
             kept = {f'default_hooks.{hook}.{k}': v for k, v in DEFAULT_HOOKS[hook].items()}
@@ -82,10 +83,22 @@ def _check_option(cfg: Config, options: Options, key: str, value: Any) -> None:
             if part not in node:
                 _check_new_key(cfg, options, key, place, node)
             node = node.get(part, {})
+            node = {} if node is None and place else node
         else:
             node = _entry(key, place, node, part)
         place = (*place, part)
     _check_value(cfg, key, node, value)
+
+
+def _open_nones(node: Any, parts: list[str]) -> None:
+    """Make dicts of the parts that are None, for their settings."""
+    for depth, part in enumerate(parts[:-1]):
+        place: Any = int(part) if isinstance(node, list) else part
+        if isinstance(node, dict) and part not in node:
+            return
+        if depth and node[place] is None:
+            node[place] = ConfigDict()
+        node = node[place]
 
 
 def _entry(key: str, place: tuple[str, ...], node: Any, part: str) -> Any:

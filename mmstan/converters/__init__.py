@@ -2,7 +2,7 @@
 
 from mmstan.converters import (
     recognition,  # noqa: F401  (registers itself: our own two forms)
-    whose_names,  # noqa: F401  (tells the loader whose names a file has)
+    whose_names,  # noqa: F401  (gives the loader its hint about foreign files)
 )
 from mmstan.converters.systems import CONVERTERS, Converter, register_converter
 

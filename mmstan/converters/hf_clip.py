@@ -1,4 +1,4 @@
-"""Names of Hugging Face's CLIP, in which STAN's checkpoints are written, and open_clip's."""
+"""Hugging Face's names of CLIP, which STAN's checkpoints have, and open_clip's names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from mmstan.converters.key_map import Entry, add_prefixes
 
 
 def map_attention(theirs: str, ours: str) -> list[Entry]:
-    """Query, key and value apart <-> stacked; the output projection."""
+    """Entries of an attention: separate queries, keys and values <-> stacked; the output layer."""
     return [
         Entry(tuple(f'{theirs}{part}_proj.{kind}' for part in 'qkv'), f'{ours}in_proj_{kind}')
         for kind in ('weight', 'bias')
@@ -14,7 +14,7 @@ def map_attention(theirs: str, ours: str) -> list[Entry]:
 
 
 def map_layer(theirs: str, ours: str) -> list[Entry]:
-    """Weight and bias."""
+    """Entries of a layer's weight and bias."""
     return [Entry(f'{theirs}.{kind}', f'{ours}.{kind}') for kind in ('weight', 'bias')]
 
 

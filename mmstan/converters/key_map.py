@@ -1,7 +1,7 @@
-"""One declarative name map a source: foreign state dicts -> ours, and back.
+"""One declarative name map for each source: foreign state dicts -> ours, and back.
 
-A map is a list of :class:`Entry`. ``{i}``, ``{j}`` in a name stand for numbers and mean the same
-number on both sides.
+A map is a list of :class:`Entry`. ``{i}`` and ``{j}`` in a name are placeholders of numbers, the
+same number on both sides.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class KeysDiffer(ValueError):
     """A state dict has other names than a map.
 
     Args:
-        message: Counts and names them.
-        alike: Names that both have, as a share of all names.
+        message: Counts and names the differences.
+        alike: Share of all names that both have.
     """
 
     def __init__(self, message: str, alike: float) -> None:
@@ -35,9 +35,10 @@ class Entry:
     """Names that mean the same tensor.
 
     Attributes:
-        theirs: Name in the foreign file; several where ours is theirs stacked along dimension 0.
+        theirs: Name in the foreign file; several names if our tensor is theirs stacked along
+            dimension 0.
         ours: Name in mmstan.
-        op: ``'transpose'`` where one is the other transposed.
+        op: ``'transpose'`` if one tensor is the other transposed.
     """
 
     theirs: str | tuple[str, ...]
@@ -106,12 +107,13 @@ def _apply(op: str, tensor: Tensor) -> Tensor:
 
 
 def _refuse_difference(state: Mapping[str, Tensor], templates: Sequence[str]) -> None:
-    """Raise unless ``state`` has exactly the names that ``templates`` stand for.
+    """Raise unless ``state`` has exactly the names that ``templates`` match.
 
-    How many layers there are is read from ``state``: all of a layer's tensors must be there.
+    The numbers of layers are read from ``state``; a layer must have all of its tensors.
     """
     layers: dict[str, list[dict[str, str]]] = {}
     for template in templates:
+        # Templates with the same beginning belong to the same layers.
         found = layers.setdefault(template.split('{')[0], [])
         found += [numbers for numbers in _find_matches(template, state) if numbers not in found]
     expected = {

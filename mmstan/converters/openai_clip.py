@@ -1,7 +1,7 @@
-"""Names of OpenAI's CLIP, in which most released video models are written, and ours.
+"""OpenAI's names of CLIP, which most released video models have, and ours.
 
-They differ in their prefixes alone: the towers' parameters have open_clip's names, which are
-OpenAI's, but CLIP has its text tower at top level.
+Only their prefixes differ: the towers' parameters have open_clip's names, which are OpenAI's, but
+CLIP has its text tower at top level.
 """
 
 from __future__ import annotations
@@ -40,4 +40,4 @@ TEXT = [
     *map_layer('ln_final', 'ln_final'),
     Entry('text_projection', 'text_projection'),
 ]
-"""A text tower, at top level there, below ``text.`` here."""
+"""A text tower, at top level in theirs, below ``text.`` in ours."""

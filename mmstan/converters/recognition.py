@@ -22,16 +22,16 @@ _OTHERS = [  # prefixes in retrieval and in recognition
 def from_released(
     state: Mapping[str, Tensor], *, text_tower: str = 'text_tower.'
 ) -> dict[str, Tensor]:
-    """A ``VideoTextModel``'s state dict as that of a ``Recognizer3D`` with a ``TextHead``.
+    """State dict of a ``VideoTextModel`` -> of a ``Recognizer3D`` with a ``TextHead``.
 
-    A learned scale is left out: ``TextHead`` takes it as an argument. What it was is logged.
+    A learned scale is left out and its value logged: ``TextHead`` takes it as an argument.
 
     Args:
         state: The state dict of the retrieval model.
-        text_tower: Where the retrieval model keeps its text tower.
+        text_tower: Prefix of the retrieval model's text tower.
 
     Raises:
-        ValueError: There is no text tower, or tensors that a retrieval model does not have.
+        ValueError: There is no text tower, or there are tensors that no retrieval model has.
     """
     if _SCALE in state:
         scale = float(state[_SCALE].exp())
@@ -43,13 +43,13 @@ def from_released(
 def to_released(
     state: Mapping[str, Tensor], *, text_tower: str = 'text_tower.'
 ) -> dict[str, Tensor]:
-    """The other way round, for retrieval that starts from a recognition model."""
+    """The inverse of :func:`from_released`, for retrieval that starts from a recognition model."""
     pairs = [(_TEXT_TOWER, text_tower), *((ours, theirs) for theirs, ours in _OTHERS)]
     return _rename(state, pairs)
 
 
 def _rename(state: Mapping[str, Tensor], prefixes: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
-    """``state`` with new prefixes in the place of old ones; the text tower's comes first."""
+    """Replace old prefixes of names by new ones; the first pair is the text tower's."""
     renamed = {
         new + name.removeprefix(old): tensor
         for name, tensor in state.items()

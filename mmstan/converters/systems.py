@@ -27,7 +27,7 @@ def register_converter(name: str, from_released: Convert, to_released: Convert) 
     """Add a system.
 
     Args:
-        name: What ``tools/convert_checkpoint.py`` calls it.
+        name: Name of the system in ``tools/convert_checkpoint.py``.
         from_released: A released state dict -> ours.
         to_released: Our state dict -> the released names.
 

@@ -1,4 +1,4 @@
-"""Whose names a checkpoint has that does not fit, and what to type then."""
+"""Find the system of a checkpoint that does not fit, and the command that converts it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _BESIDE = ('logit_scale', 'input_resolution', 'context_length', 'vocab_size')
 
 
 class Match(NamedTuple):
-    """How well the names of a converter are those of a checkpoint."""
+    """Agreement of a converter's names with a checkpoint's names."""
 
     alike: float
-    """Share of the names, above 1 where all are."""
+    """Share of the names that agree; above 1 if all do."""
     arguments: tuple[str, ...]
-    """What the command needs, from the system's name on, without the files."""
+    """The command's arguments from the system's name on, without the files."""
 
 
 def name_converter(theirs: Mapping[str, Any], own: Collection[str], source: str) -> str | None:
-    """The sentence that says with which command ``theirs`` becomes a checkpoint of ours.
+    """A sentence with the command that converts ``theirs``; None if no system has its names.
 
     Args:
         theirs: A state dict that does not fit.
@@ -61,20 +61,20 @@ def _match(
     convert: Convert,
     arguments: tuple[str, ...],
 ) -> Match:
-    """How well the names of one direction of a converter are those of ``theirs``."""
+    """Compare the names of ``theirs`` with one direction of a converter."""
     place = inspect.signature(convert).parameters['text_tower'].default
-    if place in _TEXT_TOWERS and arguments[0] != 'recognition':  # there it is the source's place
+    if place in _TEXT_TOWERS and arguments[0] != 'recognition':  # there it is the source's prefix
         here = next((x for x in _TEXT_TOWERS if any(n.startswith(x) for n in own)), place)
         arguments += () if here == place else ('--text-tower', here)
         place = here
     try:
         converted = convert(theirs, text_tower=place)
     except KeysDiffer as error:
-        # A file of this system that is not whole; ours, read backwards, says nothing.
+        # An incomplete file of this system; in reverse, an incomplete file of ours is no evidence.
         return Match(0 if '--reverse' in arguments else error.alike, arguments)
-    except Exception:  # names and values of another system make any step of a map fail
+    except Exception:  # other names and values can make any step of a map fail
         return Match(0, arguments)
-    # Ours are known to our own converters too: converting must lead closer to the model.
+    # A file of ours may fit a map as well: converting must bring the names closer to the model's.
     before, after = len(theirs.keys() & set(own)), len(converted.keys() & set(own))
     if after < before or (after == before and '--reverse' in arguments):
         return Match(0, arguments)
@@ -82,7 +82,7 @@ def _match(
 
 
 def _is_clip(theirs: Mapping[str, Any]) -> bool:
-    """Whether these are CLIP's tensors under OpenAI's or open_clip's names, and no more."""
+    """Whether these are CLIP's tensors under OpenAI's or open_clip's names, and no others."""
     custom = ('visual.', 'text.', 'text_decoder.', *_BESIDE)  # open_clip's, with CoCa's
     if any(name.startswith('text.') for name in theirs):
         return all(name.startswith(custom) for name in theirs)
@@ -94,7 +94,7 @@ def _is_clip(theirs: Mapping[str, Any]) -> bool:
 
 
 def _drop_numbers(value: Any) -> Any:
-    """A tensor without its numbers, but for a single number."""
+    """A tensor on the meta device, which has a shape and no numbers; a single number stays."""
     if isinstance(value, Tensor) and value.numel() > 1:
         return torch.empty_like(value, device='meta')
     return value

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from mmengine.fileio import exists
 from mmengine.utils import is_abs
 
-from mmstan.text_files import Repeated, Row, TextFile, has_control_characters, show
+from mmstan.text_files import Repeated, Row, TextFile, has_control_characters
+from mmstan.wording import show
 
 _T = TypeVar('_T')
 

@@ -12,7 +12,8 @@ from mmstan.datasets.annotation_files import check_inside, open_annotations, rea
 from mmstan.datasets.reliable import ReliableSamples
 from mmstan.datasets.video_files import VideoFiles
 from mmstan.registry import DATASETS
-from mmstan.text_files import Row, TextFile, show
+from mmstan.text_files import Row, TextFile
+from mmstan.wording import show
 
 _COLUMNS = ('start_timestamp', 'stop_timestamp', 'verb_class', 'noun_class')
 

@@ -89,6 +89,13 @@ def _make_number(kind: _NumberType, data: bytes | str) -> int | float:
     return number
 
 
+def _make_bytes(text: str, encoding: str) -> bytes:
+    """How Python 3 writes bytes for Python 2."""
+    if encoding != 'latin1':
+        raise pickle.UnpicklingError(f'it has bytes in {encoding[:20]!r}')
+    return text.encode(encoding)
+
+
 def _make_dict(pairs: Iterable[tuple[Any, Any]] = ()) -> dict[Any, Any]:
     return {_check_key(key): value for key, value in pairs}
 
@@ -109,6 +116,7 @@ def _check_key(key: Any) -> Any:
 
 
 _ALLOWED = {
+    ('_codecs', 'encode'): _make_bytes,
     ('builtins', 'list'): _make_list,
     ('builtins', 'dict'): _make_dict,
     ('collections', 'OrderedDict'): _make_dict,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mmstan.datasets.annotation_files import open_annotations
 from mmstan.datasets.video_files import VIDEO_EXTENSIONS, split_extension
-from mmstan.text_files import show
+from mmstan.wording import show
 
 _NUMBER = re.compile(r'[+-]?\d+(\.\d*)?', re.ASCII)
 _LABEL = re.compile(r'-?\d{1,9}', re.ASCII)
@@ -67,17 +67,17 @@ def parse_line(
     if delimiter == ' ' and not multi_class and _is_plain(path, label):
         return path, (int(label),)
     separator = r'[ \t]+' if not delimiter.strip() else rf'\s*{re.escape(delimiter)}\s*'
-    text, labels = text.strip(), ''
+    text = text.strip()
     if multi_class:
         match = re.fullmatch(rf'(.+?)((?:{separator}{_LABEL.pattern})*)', text, re.ASCII)
     else:
         match = re.fullmatch(rf'(.+){separator}(\S+)', text)
-    path, labels = match.groups() if match else (text, '')
-    numbers = re.split(separator, labels.strip()) if multi_class and labels else [labels]
+    path, labels = (match[1].strip(), match[2]) if match else (text, '')
+    numbers = [n for n in re.split(separator, labels) if n.strip()] if multi_class else [labels]
     wanted = _find_fault(path, numbers, delimiter, multi_class)
     if wanted:
         raise ValueError(f"{show(text)} must be 'path label': {wanted}")
-    return _unquote(path), tuple(int(number) for number in numbers if number)
+    return _unquote(path), tuple(map(int, numbers))
 
 
 def _is_plain(path: str, label: str) -> bool:
@@ -94,15 +94,15 @@ def _find_fault(path: str, labels: list[str], delimiter: str, multi_class: bool)
     commas = 'write a blank between path and label in place of the comma'
     if re.search(r'[,;]\s*\d*$', path) and delimiter == ' ':
         return commas
-    if multi_class and not any(labels):
+    if multi_class and not labels:
         return '' if split_extension(path)[1].lower() in VIDEO_EXTENSIONS else 'it has no labels'
     if not labels[0]:
         return 'it has no label'
     for label in labels:
         if not _LABEL.fullmatch(label):
-            if ',' in label and delimiter == ' ':
+            if re.search('[,;]', label) and delimiter == ' ':
                 return commas
-            whole = ' (write it without a point)' if _NUMBER.fullmatch(label) else ''
+            whole = ' (write it without a point)' if re.fullmatch(r'\d+\.0*', label) else ''
             return f'the label {show(label)} is not a whole number{whole}'
         if int(label) < 0:
             return f'the label {label} is less than 0, and classes are 0 to K - 1'

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmstan.engine.schedule import FreshSchedule, at_other_step, saved_states
 from mmstan.registry import HOOKS
+
+_ADDRESS = re.compile(r'(\S+:)?\w+://\S+')
 
 
 def is_truncated(path: str | Path) -> bool:
@@ -36,7 +39,7 @@ def mend_last_checkpoint(work_dir: str | Path) -> None:
     if not pointer.exists():
         return
     named = pointer.read_bytes().decode('utf-8', 'replace').strip().replace('\0', '\ufffd')
-    if '://' in named or (named and not is_truncated(named)):
+    if _ADDRESS.fullmatch(named) or (named and not is_truncated(named)):
         return
     if os.path.isfile(named):
         why = f'{named} was not written to its end'

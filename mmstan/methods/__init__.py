@@ -1,7 +1,7 @@
 """Methods: one room a paper, with its backbone, neck, head, interaction and checkpoint map.
 
-A room is a sub-package. It is found by itself: importing :mod:`mmstan.methods` imports every one,
-which registers its classes and the names of its released checkpoints.
+A room is a sub-package. Importing :mod:`mmstan.methods` finds and imports every one, which
+registers its classes and the names of its released checkpoints.
 """
 
 import importlib

@@ -64,6 +64,7 @@ def frame_mask(x: Tensor, data_samples: Sequence[Any] | None = None) -> Tensor:
             f'features {tuple(x.shape)} of {len(masks)} samples with frame_mask: one clip a sample '
             'is taken; set num_clips=1 and one crop in the pipeline'
         )
+    # Rows without a mask stay True: all frames of such a sample are real.
     for row, mask in zip(everything, masks):
         if mask is None:
             continue

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import pickle
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,10 +32,13 @@ from campaign.annotation_texts import (
     NAMES,
     TEXTS,
     VIDEOS,
+    as_json,
+    as_lines,
     labelled,
     lines_of,
     name_of,
     pairs_of,
+    quoted,
 )
 from mmengine.config import Config
 
@@ -94,7 +97,7 @@ def read_list(path: Path, videos: Path) -> Any:
     samples = [dataset.get_data_info(i) for i in range(len(dataset))]
     found = []
     for sample in samples:
-        name = name_of(sample['filename'].removeprefix(f'{videos}/'))
+        name = unicodedata.normalize('NFC', sample['filename'].removeprefix(f'{videos}/'))
         assert name not in VIDEOS or Path(sample['filename']).exists(), 'spelled as on disk'
         found.append((name, sample['label']))
     return found
@@ -125,18 +128,6 @@ def read_classes(path: Path, videos: Path) -> list[str]:
 
 
 # --- the forms ---
-
-
-def as_json(content: Any) -> bytes:
-    return (json.dumps(content, indent=1, ensure_ascii=False) + '\n').encode()
-
-
-def as_lines(*lines: str) -> bytes:
-    return '\n'.join([*lines, '']).encode()
-
-
-def quoted(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"' if {*text} & {*',"'} else text
 
 
 MSRVTT_DATA = [dict(video_id=v, caption=t) for t in TEXTS[:3:2] for v in IDS]

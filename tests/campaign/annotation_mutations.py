@@ -9,7 +9,9 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any
 
-from campaign.annotation_formats import Format, as_json
+from campaign.annotation_formats import Format
+from campaign.annotation_texts import as_json
+from helpers.hostile_pickles import HOSTILE
 
 Mutation = Callable[[bytes, random.Random], bytes]
 
@@ -105,7 +107,7 @@ def huge_field(data: bytes, rng: random.Random) -> bytes:
     )
 
 
-_NAME = re.compile(rb'(my clips/|caf\xc3\xa9/|x/)?v[_ ][\w\xc3\xbc]+(\.mp4)?')
+_NAME = re.compile(rb'(my clips/|[c]af\xc3\xa9/|x/)?v[_ ][\w\xc3\xbc]+(\.mp4)?')
 _ESCAPES = ['../../etc/passwd', '/etc/passwd', 'a/../../b.mp4', '..', 's3://other/a.mp4']
 
 
@@ -203,27 +205,8 @@ def pickle_step(data: bytes, rng: random.Random) -> bytes:
 
 
 def pickle_hostile(data: bytes, rng: random.Random) -> bytes:
-    return rng.choice(HOSTILE)
+    return rng.choice(list(HOSTILE.values()))
 
-
-_TYPE = b'cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(S%b\nI0\nI1\ntR'
-HOSTILE = [
-    b'cos\nsystem\n(S"true"\ntR.',
-    b'c__builtin__\neval\n(S"1"\ntR.',
-    b'N' + b'r\xff\xff\xff\x7f' + b'.',  # an index of the memo
-    b'cnumpy.core.multiarray\nscalar\n(' + _TYPE % b"'V2000000000'" + b'tR.',
-    b'cnumpy.core.multiarray\nscalar\n('
-    + _TYPE % b"'i8'"
-    + b'(I3\nS"|"\nNNNI2000000000\nI1\nI0\ntbtR.',
-    b'\x80\x05\x96\x00\x00\x00\x00\x02\x00\x00\x00.',  # an empty byte array of 8 GB
-    b'\x80\x04X\xff\xff\xff\x7f.',
-    b'(' * 100_000 + b't' * 100_000 + b'.',
-    b')' + b'\x85' * 300_000 + b'q\x00}h\x00Ns.',  # nested tuples as a key
-    b']q\x00h\x00a.',  # a list in itself
-    b'}q\x00X\x01\x00\x00\x00a' + b'](' + b'](' + b'X\x00\x00\x00\x00q\x01' + b'h\x01' * 3000 + b'e'
-    b'q\x02' + b'h\x02' * 3000 + b'e' + b's.',
-    b'}(X\x01\x00\x00\x00a](X\xe8\x03\x00\x00' + b'w' * 1000 + b'q\x01' + b'h\x01' * 40000 + b'eu.',
-]
 
 ANY: list[Mutation] = [flip, flip, insert, insert, cut, drop]
 TEXT: list[Mutation] = [

@@ -197,7 +197,7 @@ def refer_index(data: bytes) -> Any:
 
 def refer_labels(data: bytes) -> Any:
     labels = {label for _, label in labelled(data, inside=False)}
-    if max(labels) >= len(NAMES) or (len(labels) > 1 and labels == {*range(1, max(labels) + 1)}):
+    if max(labels) >= len(NAMES) or (len(labels) > 2 and labels == {*range(1, max(labels) + 1)}):
         raise ValueError('labels')
     return 'classes'
 

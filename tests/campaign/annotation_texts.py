@@ -57,10 +57,10 @@ def labelled(data: bytes, *, inside: bool = True) -> list[tuple[str, int]]:
     """``path label`` a line, the path below a folder."""
     found = []
     for line in lines_of(data):
-        match = re.match(r'^[ \t]*(.*\S)[ \t]+([0-9]{1,9})$', line.strip())
-        if not match or match[1][-1] in ',;' or re.search(r'\s[-+]?\d+(\.\d*)?$', match[1]):
+        match = re.match(r'^[ \t]*(.*[^ \t])[ \t]+([0-9]{1,9})$', line.strip())
+        path = match[1].strip() if match else ''
+        if not match or path[-1] in ',;' or re.search(r'[ \t][-+]?\d+(\.\d*)?$', path):
             raise ValueError(line)
-        path = match[1]
         if len(path) > 2 and path[0] == path[-1] and path[0] in '\'"':
             path = path[1:-1]
         if inside and (path.startswith('/') or '://' in path[:9] or climbs(path)):
@@ -88,26 +88,34 @@ def table_of(data: bytes, columns: list[str]) -> list[dict[str, str]]:
 
 
 def split_table(text: str, delimiter: str) -> list[list[str]]:
-    rows, row, field, state = [], [], '', 'start'
+    """A character after the other: at the start of a field, in it, in quotation marks or after."""
+    rows: list[list[str]] = []
+    row: list[str] = []
+    field: list[str] = []
+    state = 'start'
     for c in text.replace('\r\n', '\n').replace('\r', '\n') + '\n':
         if state == 'start' and c == '"':
             state = 'quoted'
         elif state == 'start' and c == ' ':
             continue
+        elif state == 'quoted' and c == '"':
+            state = 'closed'
         elif state == 'quoted':
-            field, state = (field, 'closed') if c == '"' else (field + c, state)
+            field.append(c)
         elif state == 'closed' and c == '"':
-            field, state = field + c, 'quoted'
+            field.append(c)
+            state = 'quoted'
         elif c in (delimiter, '\n'):
-            row.append(field)
-            field, state = '', 'start'
+            row.append(''.join(field))
+            field, state = [], 'start'
             if c == '\n':
                 rows.append(row)
                 row = []
         elif state == 'closed':
             raise ValueError('after a quotation mark')
         else:
-            field, state = field + c, 'open'
+            field.append(c)
+            state = 'open'
     if state == 'quoted':
         raise ValueError('open')
     return rows
@@ -142,3 +150,18 @@ def texts_of(value: Any) -> list[str]:
     if type(value) is not list:
         raise ValueError('no captions')
     return [plain(text) for text in value]
+
+
+# --- writing ---
+
+
+def as_json(content: Any) -> bytes:
+    return (json.dumps(content, indent=1, ensure_ascii=False) + '\n').encode()
+
+
+def as_lines(*lines: str) -> bytes:
+    return '\n'.join([*lines, '']).encode()
+
+
+def quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if {*text} & {*',"'} else text

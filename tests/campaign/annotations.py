@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from campaign.annotation_formats import FORMATS, Format, as_json
+from campaign.annotation_formats import FORMATS, Format
 from campaign.annotation_mutations import KEEPS_MEANING, mutate
-from campaign.annotation_texts import IDS, VIDEOS
+from campaign.annotation_texts import IDS, VIDEOS, as_json
 from campaign.figures import Figures
 
 _SECONDS, _MEMORY = 10, 1 << 30

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.tiny_models import WORDS
+from helpers.tiny_models import WORDS, reference
 from helpers.tiny_runs import stock_runner
 from helpers.tiny_towers import TOWER
 from helpers.weight_files import HOSTILE, wrong_for
@@ -190,6 +190,25 @@ def test_tables_that_modules_stretch_fit() -> None:
         fit_state(strict, three.state_dict(), source='a.pth')
     kept = fit_state(strict, three.state_dict(), source='a.pth', allow_missing=['positions'])
     assert torch.equal(kept['positions'], strict.positions)
+
+
+def test_a_frozen_tower_that_is_left_out_is_read_from_its_own_file(
+    tmp_path: Path, said: list[str]
+) -> None:
+    weights = reference(WORDS).state_dict()
+    torch.save(weights, tmp_path / 'clip.pt')
+    tower = dict(type='mmstan.ImageTower', model=WORDS, pretrained=str(tmp_path / 'clip.pt'))
+    state = STAN(tower, levels=(2, 3)).state_dict()
+    part = {name: value for name, value in state.items() if not name.startswith('tower.')}
+    model = STAN(dict(tower, frozen=True), levels=(2, 3))
+    fitted = fit_state(model, part, source='a.pth')
+    for name, value in fitted.items():
+        expected = weights[name[6:]] if name.startswith('tower.') else state[name]
+        assert torch.equal(value, expected), name
+    count = len(state) - len(part)
+    assert f'{count} of frozen towers are read from {tmp_path}/clip.pt' in said[-1]
+    with pytest.raises(ValueError, match=f'; {count} missing: tower'):  # it may have been trained
+        fit_state(STAN(tower, levels=(2, 3)), part, source='a.pth')
 
 
 # --- MMEngine's and MMAction2's doors ---

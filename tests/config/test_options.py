@@ -137,6 +137,16 @@ def test_settings_that_are_taken(options: list[str]) -> None:
         assert node == value
 
 
+def test_settings_of_what_is_none() -> None:
+    cfg = load()
+    cfg.optim_wrapper.clip_grad = None
+    merge_options(cfg, read('optim_wrapper.clip_grad.max_norm=1'))
+    assert cfg.optim_wrapper.clip_grad == dict(max_norm=1)
+    cfg.val_dataloader = None  # --no-validate
+    with pytest.raises(ValueError, match=r"val_dataloader is None, which has no 'batch_size'"):
+        merge_options(cfg, read('val_dataloader.batch_size=2'))
+
+
 def test_documented_options_of_retrieval() -> None:
     cfg = load('stan/msrvtt_b32')
     norm = ['test_evaluator.qb_norm.k=1', 'test_evaluator.qb_norm.beta=20']

@@ -58,6 +58,20 @@ def test_nothing_whole(tmp_path: Path):
     assert find_latest_checkpoint(str(tmp_path)) is None
 
 
+@pytest.mark.parametrize(
+    'content', [b'\xff\x00\xfe' * 99, b'gone.pth\n', b'version https://a b', b'/']
+)
+def test_a_pointer_that_names_no_file_is_named_itself(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    said: list[str] = []
+    monkeypatch.setattr('mmstan.engine.prepare_resume.print_log', lambda x, **_: said.append(x))
+    (tmp_path / 'last_checkpoint').write_bytes(content)
+    mend_last_checkpoint(tmp_path)
+    assert find_latest_checkpoint(str(tmp_path)) is None
+    assert len(said) == 1 and said[0].startswith(f'{tmp_path}/last_checkpoint names no file (')
+
+
 def test_settings_that_cannot_be_resumed_exactly_are_named(tmp_path: Path):
     cfg = make_config(tmp_path, stop_at=0)
     cfg.optim_wrapper.accumulative_counts = 2

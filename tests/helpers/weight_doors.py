@@ -69,6 +69,7 @@ class Doors:
             cfg = stock_config(folder / name)
             cfg.model = dict(model, data_preprocessor=cfg.model.data_preprocessor)
             cfg.default_hooks = dict(checkpoint=dict(type='CheckpointHook', interval=-1))
+            cfg.custom_hooks = [dict(type='mmstan.PrepareResume')]
             if name == 'retrieval':
                 cfg.test_dataloader.dataset.type = 'CaptionedClips'
                 cfg.test_cfg = dict(type='mmstan.RetrievalTestLoop')
@@ -115,8 +116,8 @@ class Doors:
 
     @contextlib.contextmanager
     def placed(self, file: Path, name: str) -> Iterator[None]:
-        """``file`` under a name in the retrieval model's work dir."""
-        target = self.folder / 'retrieval' / name
+        """``file`` under a name in a work dir."""
+        target = self.folder / name
         target.parent.mkdir(exist_ok=True)
         target.unlink(missing_ok=True)
         if file.is_file():
@@ -124,8 +125,12 @@ class Doors:
         yield
 
     def cache(self, file: Path) -> None:
-        with self.placed(file, 'features.pth'):
+        with self.placed(file, 'retrieval/features.pth'):
             self.command('retrieve', 'retrieval', '--query', 'a clip')
+
+    def pointer(self, file: Path) -> None:
+        with self.placed(file, 'recognition/last_checkpoint'):
+            self.command('train', 'recognition', '--resume')
 
 
 _scripts: dict[str, Any] = {}
@@ -152,5 +157,5 @@ DOORS: dict[str, Callable[[Doors, Path], Any]] = {
     'init_recognizer': Doors.recognizer,
 }
 """Doors at which a wrong file is an error."""
-ALL_DOORS = {**DOORS, 'features.pth': Doors.cache}
-"""And the one at which it is made again."""
+ALL_DOORS = {**DOORS, 'features.pth': Doors.cache, 'last_checkpoint': Doors.pointer}
+"""And those at which it is said, and the run goes on."""

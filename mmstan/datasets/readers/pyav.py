@@ -114,14 +114,25 @@ class PyAVReader(VideoReader):
         self._pictures = kept if bytes_kept <= _KEEP_BYTES else None
 
     def _decode(self, wanted: list[int]) -> list[np.ndarray]:
-        if self._pictures is not None:
-            return [self._to_rgb(self._pictures[index]) for index in wanted]
-        frames = self._decode_groups(wanted) if not self._counts else {}
-        if len(frames) < len(wanted):
-            frames = self._decode_from_start(wanted)
+        frames: dict[int, np.ndarray] = {}
+        for decode in (self._decode_groups, self._decode_from_start):
+            if not self._counts and len(frames) < len(wanted):
+                frames = decode(wanted)
+        if self._counts:
+            return self._take_in_order(wanted)
         missing = [index for index in wanted if index not in frames]
         if missing:
             raise self.broken(f'frame {missing[0]} of {self.num_frames} cannot be decoded')
+        return [frames[index] for index in wanted]
+
+    def _take_in_order(self, wanted: list[int]) -> list[np.ndarray]:
+        """Frames by their number in the order in which they are decoded."""
+        pictures = self._frames() if self._pictures is None else self._pictures
+        frames = {
+            number: self._to_rgb(picture)
+            for number, picture in enumerate(islice(pictures, wanted[-1] + 1))
+            if number in wanted
+        }
         return [frames[index] for index in wanted]
 
     def _decode_groups(self, wanted: list[int]) -> dict[int, np.ndarray]:
@@ -140,7 +151,7 @@ class PyAVReader(VideoReader):
                     return {}
                 for frame in pictures:
                     if frame.pts is None or (last is not None and frame.pts <= last):
-                        self._counts = True  # the container's time stamps are guesses
+                        self._count_instead()
                         return {}
                     last = frame.pts
                     if last in numbers:
@@ -148,13 +159,14 @@ class PyAVReader(VideoReader):
         return frames
 
     def _decode_from_start(self, wanted: list[int]) -> dict[int, np.ndarray]:
-        """The plain way, for time stamps that mislead and pictures that are never shown."""
+        """The plain way; the frame on display takes the place of those that are never shown."""
         frames: dict[int, np.ndarray] = {}
         last, on_display = -1, None
         for frame in self._frames():
-            index = last + 1
-            if not self._counts and frame.pts is not None:
-                index = bisect_right(self._display, frame.pts) - 1
+            index = last if frame.pts is None else bisect_right(self._display, frame.pts) - 1
+            if index <= last:
+                self._count_instead()
+                return {}
             frames.update(self._hold(on_display, last, min(index, last + 1 + _MAX_HIDDEN), wanted))
             if index > wanted[-1]:
                 return frames
@@ -168,6 +180,15 @@ class PyAVReader(VideoReader):
         if frame is None:
             return {}
         return {index: self._to_rgb(frame) for index in wanted if first <= index < end}
+
+    def _count_instead(self) -> None:
+        """Go by the frames' order, since their time stamps turned out to be guesses."""
+        before = self.num_frames
+        self._count_pictures()
+        if self.num_frames != before:
+            counted, self.num_frames, self._pictures = self.num_frames, before, None
+            raise self.broken(f'is damaged: {before} packets, but {counted} frames')
+        self._counts = True
 
     def is_turned(self) -> bool:
         """Whether the first frame is stored otherwise than it is shown, by its display matrix."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from mmstan.datasets.annotation_files import check_id, open_annotations
 from mmstan.datasets.video_text.base import VideoTextDataset
 from mmstan.registry import DATASETS
-from mmstan.text_files import show
+from mmstan.wording import show
 
 _COLUMNS = 6  # clip id, start and end as aligned, start and end as extracted, sentence
 

@@ -14,7 +14,7 @@ from mmstan.datasets.annotation_files import (
 from mmstan.datasets.plain_pickles import read_pickle
 from mmstan.datasets.video_text.base import VideoTextDataset
 from mmstan.registry import DATASETS
-from mmstan.text_files import show
+from mmstan.wording import show
 
 
 @DATASETS.register_module()
@@ -79,6 +79,11 @@ class MSRVTT(VideoTextDataset):
                 for row in rows:
                     captions[read_video_id(file, row)].append(row.fields['sentence'])
                 return captions
+        if self.video_list and not self.ann_file:
+            raise ValueError(
+                f"ann_file='' must name a file, since video_list={self.video_list!r} has no column "
+                'sentence: give MSRVTT_data.json or MSR_VTT.json'
+            )
         of_json = _read_json_captions(self.ann_file)
         return _choose(of_json, self.caption_index) if self.caption_index else of_json
 
@@ -109,7 +114,5 @@ def _choose(captions: Mapping[str, Sequence[str]], path: str) -> Mapping[str, Se
             )
         chosen[video] = [texts[number]]
     if not chosen:
-        raise file.error(
-            f'it chooses of no video of ann_file, such as {next(iter(captions), None)}'
-        )
+        raise file.error(f'it has none of the videos of ann_file, {show(list(captions))}')
     return chosen

@@ -6,7 +6,7 @@ from mmstan.datasets.annotation_files import check_captions, check_kind, open_an
 from mmstan.datasets.plain_pickles import read_pickle
 from mmstan.datasets.video_text.base import VideoTextDataset
 from mmstan.registry import DATASETS
-from mmstan.text_files import show
+from mmstan.wording import show
 
 
 @DATASETS.register_module()

@@ -1,6 +1,6 @@
-"""ActionCLIP's checkpoints <-> ours: CLIP, and what stands over the frames.
+"""ActionCLIP's checkpoints <-> ours: CLIP, and the neck over the frames.
 
-A file has CLIP's state dict as ``'model_state_dict'`` and that of what stands over the frames as
+A file has CLIP's state dict under ``'model_state_dict'`` and the neck's state dict under
 ``'fusion_model_state_dict'``. The names are from the released code, not from a released file.
 """
 
@@ -37,7 +37,7 @@ SEQUENCE_TRANSFORMER = [
 SEQUENCE_CONV = [Entry('shift.weight', 'neck.conv.weight')]
 """``mmstan.SequenceConv``."""
 
-# What the names of either side begin with; with the last two the positions are not read.
+# Beginnings of their names and of ours; the last two necks do not read the positions.
 _NECKS = [
     ('transformer.resblocks.', 'neck.blocks.', SEQUENCE_TRANSFORMER),
     ('lstm_visual.', 'neck.lstm.', SEQUENCE_LSTM),
@@ -50,14 +50,14 @@ def from_released(
 ) -> dict[str, Tensor]:
     """A released file under our names.
 
-    Blocks with a shift (``tsm``) become those of ``mmstan.TemporalShift``. Dropped are the table of
-    positions where no transformer reads it, and, below ``cls_head.``, CLIP's learned scale: the
-    released test takes 100, which is ``TextHead``'s. ``Transf_cls`` and ``joint`` are not built:
-    their tensors are left over.
+    Blocks with a shift (``tsm``) become blocks of ``mmstan.TemporalShift``. The table of positions
+    is dropped if no transformer reads it. In recognition (below ``cls_head.``) CLIP's learned scale
+    is dropped: the released test takes 100, ``TextHead``'s default. ``Transf_cls`` and ``joint``
+    are not built, so their tensors are left over.
 
     Args:
         state: The file; or names such as ``'model_state_dict.visual.proj'`` and their tensors.
-        text_tower: Where our model keeps its text tower.
+        text_tower: Prefix of our model's text tower.
 
     Raises:
         ValueError: Names every tensor that is missing or left over.
@@ -89,13 +89,13 @@ def to_released(
 ) -> dict[str, Tensor]:
     """Our state dict under names that :func:`from_released` takes, and its inverse.
 
-    The names have the file's two state dicts in front. What our models do not have gets a tensor
-    that does nothing: a scale of 100, a table of positions that is not read.
+    The names begin with the name of one of the file's two state dicts. Tensors that our models lack
+    get values without an effect: a scale of 100, a table of positions that is not read.
 
     Args:
         state: Our state dict.
-        text_tower: Where it has its text tower.
-        shift: Name the blocks as in a model with a shift; our names do not tell.
+        text_tower: Prefix of its text tower.
+        shift: Name the blocks as in a model with a shift, which our names do not show.
 
     Raises:
         ValueError: Names every tensor that is missing or left over.
@@ -111,7 +111,7 @@ def to_released(
 
 
 def _list_entries(names: Iterable[str], text_tower: str) -> list[Entry]:
-    """The map of a model with the neck that ``names``, of either side, tell."""
+    """The map of a model with the neck in ``names``, of either side."""
     names = list(names)
     scale = [] if text_tower.startswith('cls_head.') else [Entry(_SCALE, 'head.logit_scale')]
     return [
@@ -123,7 +123,7 @@ def _list_entries(names: Iterable[str], text_tower: str) -> list[Entry]:
 
 
 def _find_neck(names: Iterable[str]) -> list[Entry]:
-    """The map of the neck that ``names``, of either side, tell; empty without one."""
+    """The map of the neck in ``names``, of either side; empty without one."""
     names = list(names)
     for theirs, ours, entries in _NECKS:
         if any(name.startswith((_FUSION + theirs, ours)) for name in names):

@@ -17,8 +17,8 @@ class SequenceConv(BaseModule):
     """A convolution over three frames, channel by channel, with a residual around it (Conv1D).
 
     It starts as a shift: a quarter of the channels reads the previous frame, half of them the same
-    one, a quarter the next (ActionCLIP). The released code mixes time and channels up before it
-    convolves, which is mended here.
+    frame, a quarter the next one (ActionCLIP). The released code confuses time and channels before
+    the convolution; here they are in their right places.
 
     Args:
         width: D, width of the joint space.
@@ -45,5 +45,5 @@ class SequenceConv(BaseModule):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Frame features (N, T, D) -> same, 0 at padded frames, and no auxiliary loss."""
         padding = ~frame_mask(x, data_samples)[:, :, None]
-        x = x.masked_fill(padding, 0)  # as before the first frame and after the last
+        x = x.masked_fill(padding, 0)  # zeros, as in front of the first frame and behind the last
         return (x + self.conv(x.mT).mT).masked_fill(padding, 0), {}

@@ -1,4 +1,4 @@
-"""An image tower whose blocks get some channels of the neighbouring frames."""
+"""An image tower whose blocks read some channels of the neighbouring frames."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from mmstan.registry import MODELS
 
 @MODELS.register_module()
 class TemporalShift(VideoBackbone):
-    """Before each block a part of the patches' channels comes from the next frame, and as many
-    from the previous one (TSM, in a transformer as ActionCLIP has it). Class tokens stay.
+    """In front of each block, some channels of the patches come from the next and previous frame.
 
-    No parameters; the shifted channels of the first and of the last frame are 0.
+    This is TSM, in a transformer as in ActionCLIP. Class tokens are not shifted. It has no
+    parameters. Channels that would come from beyond the first or last frame are 0.
 
     Args:
         tower: Config of an image tower.
-        shift_div: The part is one in ``shift_div``, to either side.
+        shift_div: One channel in ``shift_div`` is shifted in each direction.
 
     Example:
         >>> import torch
@@ -59,7 +59,8 @@ class TemporalShift(VideoBackbone):
         return self._shift(x, clip.shape[2])
 
     def _shift(self, x: Tensor, t: int) -> Tensor:
-        """Tokens (N*T, 1 + L, C) -> same."""
+        """Shift the patches of tokens (N*T, 1 + L, C) in time -> same shape."""
+        # MMAction2's shift takes images of a ResNet: (N*T, C, h, w).
         patches = x[:, 1:].mT.unsqueeze(-1)  # (N*T, C, L, 1)
         patches = resnet_tsm.TemporalShift.shift(patches, t, self.shift_div)
         return torch.cat([x[:, :1], patches.squeeze(-1).mT], dim=1)

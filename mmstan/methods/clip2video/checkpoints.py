@@ -27,15 +27,15 @@ def from_released(
 ) -> dict[str, Tensor]:
     """A released state dict under our names; see :func:`clip4clip.from_released`.
 
-    The temporal alignment block, half of the released score, is not built: it is left out, and the
-    log counts its tensors.
+    The temporal alignment block, half of the released score, is not built: its tensors are left
+    out, and the log counts them.
     """
     kept = {name: tensor for name, tensor in state.items() if not name.startswith(_ALIGNMENT)}
     if len(kept) < len(state):
         print_log(
             f'{len(state) - len(kept)} tensors of the temporal alignment block left out', 'current'
         )
-    if not any(name.startswith('frame2t_') for name in kept):  # raw differences: nobody reads it
+    if not any(name.startswith('frame2t_') for name in kept):  # raw differences: it is not read
         kept = {name: tensor for name, tensor in kept.items() if 'trans_layernorm' not in name}
     return to_ours(kept, _list_entries(kept, text_tower))
 
@@ -48,7 +48,7 @@ def to_released(
 
 
 def _list_entries(names: Iterable[str], text_tower: str) -> list[Entry]:
-    """CLIP4Clip's map, and the block in the form that ``names``, of either side, tell."""
+    """CLIP4Clip's map, and the block in the form that is in ``names``, of either side."""
     names = list(names)
     block = [_TYPES]
     if any(name.startswith(('frame2t_attention.', 'neck.difference_blocks.')) for name in names):

@@ -22,24 +22,24 @@ Difference = Literal['attention', 'linear', 'raw']
 class TemporalDifference(BaseModule):
     """Temporal difference block, TDB (CLIP2Video Section 3.2).
 
-    The differences of neighbouring frames stand between the frames, and blocks see both::
+    The differences of neighbouring frames are put between the frames, and blocks read both::
 
         d_t = 2 sigmoid(LN(block(x_{t+1} - x_t + P_{t+1}))) - 1
         h   = blocks([x_1, d_1, x_2, d_2, ... x_T] + positions + types)
         out_t = x_t + h at x_t
 
-    d_t has the position of x_t in the second line, as released. A difference is real where both of
-    its frames are; the released code takes the mask of the first one, and in a batch of clips of
-    different lengths that of another clip.
+    In the second line d_t has the position of x_t, as released. A difference is real if both of its
+    frames are. The released code takes the mask of the first frame, and in a batch of clips of
+    different lengths the mask of another clip.
 
     Args:
         width: D, width of the joint space.
         heads: Attention heads.
         layers: Number of blocks over frames and differences.
-        difference: What is made of x_{t+1} - x_t: ``'attention'`` as above; ``'linear'`` a matrix
-            in the place of position and block; ``'raw'`` nothing. Released as ``sigmoid_selfA``,
+        difference: Transform of x_{t+1} - x_t: ``'attention'`` as above; ``'linear'`` with a matrix
+            in place of position and block; ``'raw'`` without any. Released as ``sigmoid_selfA``,
             ``sigmoid_mlp`` and ``default``.
-        max_frames: Positions; a clip may have as many frames at most.
+        max_frames: Number of positions, the most frames of a clip.
         init_from: ``dict(model=, pretrained=)`` of a text tower of width ``width``, whose first
             blocks and positions :meth:`init_weights` copies. None leaves random weights.
 
@@ -96,27 +96,31 @@ class TemporalDifference(BaseModule):
             ValueError: T is more than ``max_frames``.
         """
         mask = frame_mask(x, data_samples)
+        # A difference is real if both of its frames are.
         both = mask[:, 1:] & mask[:, :-1]  # (N, T - 1)
         tokens = self.interleave(x, self.differences(x, both))
         h = self.blocks(tokens, _alternate(mask[..., None], both[..., None])[..., 0])
+        # Rows 0, 2, 4, ... are the frames.
         return (x + h[:, ::2]).masked_fill(~mask[:, :, None], 0), {}
 
     def differences(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Frames (N, T, D) -> differences (N, T - 1, D), of which ``mask`` tells the real ones."""
+        """Frames (N, T, D) -> differences (N, T - 1, D), real where ``mask`` (N, T - 1) is True."""
         d = x[:, 1:] - x[:, :-1]
-        if self.difference == 'raw' or not d.shape[1]:  # attention wants a token at least
+        if self.difference == 'raw' or not d.shape[1]:  # attention needs at least one token
             return d
         if self.difference == 'attention':
             positions = take_first_positions(self.positions, x.shape[1])
             d = self.difference_blocks(d + positions[1:], mask)
         else:
             d = self.projection(d)
+        # Into (-1, 1), the range of a difference.
         return 2 * self.difference_norm(d).sigmoid() - 1
 
     def interleave(self, x: Tensor, d: Tensor) -> Tensor:
         """Frames (N, T, D) and differences (N, T - 1, D) -> the blocks' input (N, 2T - 1, D)."""
         positions = take_first_positions(self.positions, x.shape[1])
         of_difference, of_frame = self.type_embeddings
+        # Difference t has the position of frame t, and a type of its own.
         return _alternate(x + positions + of_frame, d + positions[:-1] + of_difference)
 
 

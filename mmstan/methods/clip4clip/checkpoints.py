@@ -43,7 +43,7 @@ TUBE_PATCHES = [
     Entry(_SLICES[0], 'backbone.before.weight'),
     Entry(_SLICES[2], 'backbone.after.weight'),
 ]
-"""``mmstan.TubePatches``: a kernel over three frames, cut up; its middle slice is the tower's."""
+"""``mmstan.TubePatches``: a kernel over three frames, in slices; the middle one is the tower's."""
 
 
 def from_released(
@@ -51,19 +51,19 @@ def from_released(
 ) -> dict[str, Tensor]:
     """A released state dict under our names.
 
-    What nothing reads is dropped: seqLSTM's position table, tightTransf's logit scale, and with
-    patches over three frames those of one.
+    Tensors that are not read are dropped: seqLSTM's position table, tightTransf's logit scale, and
+    the patch embedding of one frame if there is one over three frames.
 
     Args:
         state: The released state dict.
-        text_tower: Where our model keeps its text tower.
+        text_tower: Prefix of our model's text tower.
 
     Raises:
         ValueError: Names every tensor that is missing or left over.
     """
     state = drop_unread(state)
     if _TUBES in state:
-        slices = state.pop(_TUBES).unbind(2)  # of (C, 3, 3, p, p): colours, then frames
+        slices = state.pop(_TUBES).unbind(2)  # (C, 3 colours, 3 frames, p, p)
         state |= {name: x.contiguous() for name, x in zip(_SLICES, slices, strict=True)}
     return to_ours(state, _list_with_tubes(state, text_tower))
 
@@ -80,7 +80,7 @@ def to_released(
 
 
 def list_entries(names: Iterable[str], text_tower: str) -> list[Entry]:
-    """The map of a model: towers, scale, and the neck or tight transformer that ``names`` tell.
+    """The map of a model: towers, scale, and the neck or tight transformer in ``names``.
 
     The names can be of either side.
     """
@@ -102,14 +102,14 @@ def list_entries(names: Iterable[str], text_tower: str) -> list[Entry]:
 
 
 def _list_with_tubes(names: Iterable[str], text_tower: str) -> list[Entry]:
-    """:func:`entries`, and the slices of patches over three frames where ``names`` have them."""
+    """:func:`list_entries`, and the slices of patches over three frames if ``names`` have them."""
     names = list(names)
     tubes = _has_any_below(names, f'{_TUBES}.', 'backbone.before.', 'backbone.after.')
     return list_entries(names, text_tower) + (TUBE_PATCHES if tubes else [])
 
 
 def drop_unread(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A released state dict without what its kind of model has and does not read."""
+    """A released state dict without the tensors that its kind of model does not read."""
     unread = {_POSITIONS} if _has_any_below(state, 'lstm_visual.') else set()
     if _has_any_below(state, 'cross.'):
         unread = {'clip.logit_scale'}

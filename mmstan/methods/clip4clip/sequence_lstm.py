@@ -34,9 +34,9 @@ class SequenceLSTM(BaseModule):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Frame features (N, T, D) -> same, 0 at padded frames, and no auxiliary loss."""
         mask = frame_mask(x, data_samples)
-        # Real frames first, in their order: what comes after them cannot reach them.
+        # Real frames first, in their order: padding behind them cannot change them.
         order = mask.int().argsort(dim=1, descending=True, stable=True)
         order = order[:, :, None].expand_as(x)
         h, _ = self.lstm(x.gather(1, order))
-        h = h.new_zeros(h.shape).scatter(1, order, h)  # back to their places
+        h = h.new_zeros(h.shape).scatter(1, order, h)  # back into the frames' order
         return (x + h).masked_fill(~mask[:, :, None], 0), {}

@@ -19,13 +19,13 @@ from mmstan.registry import MODELS
 class SequenceTransformer(BaseModule):
     """Transformer blocks over the frames, with a residual around all of them (seqTransf).
 
-    ``x + blocks(x + positions)``, where a frame sees all real frames of its clip.
+    ``x + blocks(x + positions)``, in which a frame attends to all real frames of its clip.
 
     Args:
         width: D, width of the joint space.
         heads: Attention heads.
         layers: Number of blocks; 4 in CLIP4Clip, 6 in ActionCLIP.
-        max_frames: Positions; a clip may have as many frames at most.
+        max_frames: Number of positions, the most frames of a clip.
         init_from: ``dict(model=, pretrained=)`` of a text tower whose first blocks and positions
             :meth:`init_weights` copies, as CLIP4Clip does; its text width must be ``width``. None
             leaves random weights, as ActionCLIP does.

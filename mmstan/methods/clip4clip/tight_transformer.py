@@ -24,16 +24,16 @@ class TightTransformer(Interaction):
         h = blocks([sentence, x_1, ... x_T] + positions)
         score = out(quick_gelu(pool(LN(h_0))))
 
-    of the features as they are, not normalised; no cosine, so that a head gives it scale 1. It
-    costs A * B passes over 1 + T tokens, computed in tiles (:func:`score_in_tiles`).
+    The features are not normalised. The score is not a cosine, so the head's scale is 1. The cost
+    is A * B passes over 1 + T tokens, computed in tiles (:func:`score_in_tiles`).
 
     Args:
         width: D, width of the joint space.
         heads: Attention heads.
         layers: Number of blocks.
-        max_frames: Positions of frames; the sentence has one more.
-        dropout: Of the blocks' input. Drawn once for a text or video, not for every pair it is in,
-            so that a tile can be computed again for its gradients.
+        max_frames: Number of positions of frames; the sentence has one more.
+        dropout: Dropout of the blocks' input. It is drawn once for a text or video, not for every
+            pair, so that the backward pass can compute a tile again.
         init_from: ``dict(model=, pretrained=)`` of a text tower of width ``width``, whose first
             blocks and positions :meth:`init_weights` copies. None leaves random weights.
     """
@@ -77,8 +77,9 @@ class TightTransformer(Interaction):
             ValueError: T is more than ``max_frames``.
         """
         t = video.frames.shape[1]
-        times = take_first_positions(self.positions[1:], t)  # the sentence has the one before
+        times = take_first_positions(self.positions[1:], t)  # position 0 is the sentence's
         with torch.autocast(text.sentence.device.type, enabled=False):
+            # Dropout here, outside of the tiles: these are computed twice in training.
             sentences = self.dropout(text.sentence.float() + self.positions[0])
             frames = self.dropout(video.frames.float() + times)
             widest = 4 * sentences.shape[-1]  # the MLPs' hidden layer
@@ -89,6 +90,7 @@ class TightTransformer(Interaction):
     def _score(self, sentences: Tensor, frames: Tensor, mask: Tensor) -> Tensor:
         """A tile: sentences (a, D), frames (b, T, D) and their mask (b, T) -> scores (a, b)."""
         a, b = sentences.shape[0], frames.shape[0]
+        # Every pair is a sequence of its own, [sentence, x_1, ... x_T].
         pairs = torch.cat(
             [
                 sentences[:, None, None].expand(a, b, 1, -1),
@@ -96,6 +98,7 @@ class TightTransformer(Interaction):
             ],
             dim=2,
         ).flatten(0, 1)  # (a * b, 1 + T, D)
+        # The sentence is always real: (b, 1 + T), repeated for each of the a texts.
         seen = torch.cat([mask.new_ones(b, 1), mask], dim=1).repeat(a, 1)
-        first = self.blocks(pairs, seen)[:, 0]
+        first = self.blocks(pairs, seen)[:, 0]  # h_0, the sentence's row, (a * b, D)
         return self.out(self.activation(self.pool(self.norm(first)))).unflatten(0, (a, b))[..., 0]

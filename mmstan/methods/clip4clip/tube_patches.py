@@ -14,11 +14,12 @@ from mmstan.registry import MODELS
 
 @MODELS.register_module()
 class TubePatches(VideoBackbone):
-    """An image tower on each frame, whose patches take in the same place of the frames beside.
+    """An image tower whose patch embedding spans a frame and the frames next to it.
 
-    A convolution over time, height and width in place of the tower's patch embedding: its middle
-    slice is that embedding, the two others are new and start at zero, so that it all starts as the
-    tower alone. Before the first frame and after the last one there are zeros.
+    A convolution over time, height and width takes the place of the tower's patch embedding. Its
+    middle slice is the tower's embedding. The two other slices are new and start at zero, so at the
+    start the backbone computes the same as the tower. Frames before the first and after the last
+    one are zeros.
 
     Args:
         tower: Config of an image tower.
@@ -55,6 +56,7 @@ class TubePatches(VideoBackbone):
     def embed(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> the first block's input (N*T, 1 + L, C)."""
         images, tower = clip_to_images(clip), self.tower
+        # Convolution over three frames as the sum of three 2D ones, of frame t - 1, t and t + 1.
         frames = F.pad(clip, (0, 0, 0, 0, 1, 1)).transpose(1, 2)  # (N, T + 2, 3, H, W)
         before, after = frames[:, :-2].flatten(0, 1), frames[:, 2:].flatten(0, 1)
         update = (self.before(before) + self.after(after)).flatten(2)  # (N*T, C, L)

@@ -6,7 +6,7 @@ from mmstan.wording import check_choice
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,31 +20,44 @@ from mmstan.models.sizes import Sizes
 from mmstan.registry import MODELS
 
 
+class Encoded(NamedTuple):
+    """The last outputs of DiST's three encoders."""
+
+    x: Tensor
+    """Tokens of the tower, (N, T, 1 + L, C)."""
+    z: Tensor | None
+    """Output of the temporal encoder, (N, d, g*T, h, w)."""
+    tokens: Tensor | None
+    """Tokens of the integration branch, ``y + y_hat``, (N, T, 1 + L, D)."""
+
+
 @MODELS.register_module()
 class DiST(VideoBackbone):
-    """A frozen image tower, a light temporal encoder beside it, and a branch that integrates both.
+    """A frozen image tower, a light temporal encoder, and a branch that integrates both.
 
-    The tower sees every gamma-th frame, the temporal encoder all of them. The tower runs without a
-    graph, so a training step neither goes back through it nor keeps its activations; only what the
-    branch reads of a block stays. The result is one feature a clip, (N, D): no neck.
+    The tower sees every gamma-th frame, the temporal encoder all frames. The tower runs without a
+    graph: a training step computes no gradients of it and keeps, of its activations, only the
+    outputs of the blocks, which the branch reads. The result is one feature a clip, (N, D), so no
+    neck follows.
 
     Args:
         tower: Config of an image tower with ``frozen=True``.
-        gamma: Frames of the temporal encoder for each of the tower's: the clip has gamma * T.
-        num_frames: T, the tower's frames: the length of the class token and position tables.
-        width: Channels of the integration branch, multiples of 64 best.
+        gamma: Frames of the temporal encoder for each frame of the tower: the clip has gamma * T.
+        num_frames: T, the tower's frames, which is the length of the tables of class tokens and
+            positions.
+        width: Channels of the integration branch, best a multiple of 64.
         temporal_width: Channels of the temporal encoder.
         pooling_layers: Blocks of the adaptive pooling: 2 for Something-Something, 4 for Kinetics.
-        temporal_block: The temporal encoder's block (DiST Table 1c); None for no such encoder.
+        temporal_block: The temporal encoder's block (DiST Table 1c); None for no temporal encoder.
         integration: Whether there is an integration branch (Table 1a).
-        integration_to_temporal: How integrated features reach the temporal encoder (Table 2b);
-            None: they do not (Table 1b).
-        temporal_to_integration: How the temporal encoder's reach the branch (Table 2a); None: they
-            do not, and their mean joins the clip's feature.
-        frame_features: Give the frozen tower's features of the T frames too, as a second value
+        integration_to_temporal: Upsampling of the features that the branch sends to the temporal
+            encoder (Table 2b); None sends none (Table 1b).
+        temporal_to_integration: Downsampling of the features that the temporal encoder sends to the
+            branch (Table 2a); None sends none, and their mean is added to the clip's feature.
+        frame_features: Return the frozen tower's features of the T frames as a second value
             (N, T, D), for ``mmstan.FusedTextHead`` (zero-shot).
-        tower_dtype: ``'bfloat16'`` runs the tower, and nothing else, in that precision.
-        time_interpolation: ``'linear'`` stretches the tables for clips and checkpoints of other T.
+        tower_dtype: ``'bfloat16'`` runs the tower alone in that precision.
+        time_interpolation: ``'linear'`` stretches the tables for clips and checkpoints of another T.
 
     Raises:
         ValueError: The tower is not frozen, or options contradict each other.
@@ -114,14 +127,14 @@ class DiST(VideoBackbone):
 
     @classmethod
     def narrowed(cls, cfg: Mapping[str, Any], sizes: Sizes) -> dict[str, Any]:
-        """See :meth:`VideoBackbone.narrowed`: both encoders beside the tower become narrow too."""
+        """See :meth:`VideoBackbone.narrowed`: both other encoders become narrow, too."""
         changed: dict[str, Any] = dict(width=sizes.width, temporal_width=sizes.width // 2)
         if sizes.frames:
             changed.update(num_frames=cls.tower_frames(cfg, sizes.frames))
         return changed
 
     def layer_groups(self) -> dict[str, list[nn.Module]]:
-        """See :meth:`VideoBackbone.layer_groups`: groups of both encoders, where they are built."""
+        """See :meth:`VideoBackbone.layer_groups`: adds the two other encoders, if they are built."""
         groups = super().layer_groups()
         layers = [cast(DiSTLayer, layer) for layer in self.branch.layers]
         for name, blocks in (
@@ -133,40 +146,44 @@ class DiST(VideoBackbone):
         return groups
 
     def forward(self, clip: Tensor) -> Any:
-        """Clip (N, 3, g*T, H, W) -> its feature (N, D); with ``frame_features`` (that, (N, T, D)).
+        """Clip (N, 3, g*T, H, W) -> feature (N, D); with ``frame_features`` also frames (N, T, D).
 
         Raises:
-            ValueError: The number of frames is no multiple of gamma, or T not ``num_frames``.
+            ValueError: The number of frames is no multiple of gamma, or T is not ``num_frames``.
         """
         x, z, tokens = self._encode(clip)
         video = self.branch.summarise(x, z, tokens)
         if not self.frame_features:
             return video
+        # The tower's own projection of each frame, as plain CLIP would give it.
         frames = self._run_frozen(self.tower.project, x.flatten(0, 1)).to(video.dtype)
         return video, frames.unflatten(0, x.shape[:2])
 
     def tokens(self, clip: Tensor) -> Tensor:
-        """The T sparse frames' tokens before the pooling, (N, T, 1 + L, ``width``).
+        """Tokens of the T sparse frames before the pooling, (N, T, 1 + L, ``width``).
 
-        Without an integration branch the tower's own, (N, T, 1 + L, C).
+        Without an integration branch, the tower's tokens, (N, T, 1 + L, C).
         """
         x, _, tokens = self._encode(clip)
         return x if tokens is None else tokens
 
-    def _encode(self, clip: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Clip -> last tokens of the tower, last output of the temporal encoder, pooled tokens."""
+    def _encode(self, clip: Tensor) -> Encoded:
+        """Run the three encoders side by side on a clip (N, 3, g*T, H, W)."""
         images = self._take_sparse_images(clip)
         n, grid = clip.shape[0], self.tower.grid(images)
-        x, y, y_hat = self._run_frozen(self.tower.embed, images), None, None
-        z = self.branch.start(clip)
+        # Letters as in the paper: x tower, z temporal encoder, y and y_hat integration branch.
+        x, z = self._run_frozen(self.tower.embed, images), self.branch.start(clip)
+        y = y_hat = None
         for block, layer in zip(self.tower.blocks, self.branch.layers):
-            x = self._run_frozen(block, x)  # the previous block's dies here, unless a gradient needs it
+            # The previous block's output is freed here, unless a gradient needs it.
+            x = self._run_frozen(block, x)
             z, y, y_hat = layer(x.unflatten(0, (n, -1)), z, y, grid)
+        # The last integration block with a residual around it, which the others do not have.
         tokens = None if y is None or y_hat is None else y + y_hat
-        return x.unflatten(0, (n, -1)), z, tokens
+        return Encoded(x.unflatten(0, (n, -1)), z, tokens)
 
     def _take_sparse_images(self, clip: Tensor) -> Tensor:
-        """Clip (N, 3, g*T, H, W) -> frames 0, g, 2g, ... side by side, (N*T, 3, H, W)."""
+        """Clip (N, 3, g*T, H, W) -> its frames 0, g, 2g, ... as images (N*T, 3, H, W)."""
         if clip.ndim == 5 and clip.shape[2] % self.gamma:
             raise ValueError(
                 f'a clip of {clip.shape[2]} frames, which is no multiple of gamma={self.gamma}; '
@@ -175,7 +192,7 @@ class DiST(VideoBackbone):
         return clip_to_images(clip[:, :, :: self.gamma] if clip.ndim == 5 else clip)
 
     def _run_frozen(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """``function(x)`` of the tower, without a graph and in its own precision.
+        """Call ``function(x)`` of the tower without a graph, in the tower's precision.
 
         No ``inference_mode``: its tensors could not be saved for the branch's backward pass.
         """

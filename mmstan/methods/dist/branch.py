@@ -9,7 +9,7 @@ from __future__ import annotations
 from mmstan.wording import check_choice
 
 from dataclasses import dataclass, fields
-from typing import cast, get_args
+from typing import NamedTuple, cast, get_args
 
 import torch
 from mmengine.logging import print_log
@@ -24,7 +24,7 @@ from mmstan.models.towers import BaseImageTower
 
 @dataclass(frozen=True, kw_only=True)
 class BranchOptions:
-    """What :class:`DiST` says about its branch.
+    """Options of :class:`DiST` for its branch.
 
     Raises:
         ValueError: A value is unknown, or options contradict each other.
@@ -64,14 +64,26 @@ class BranchOptions:
             )
 
 
+class LayerOutput(NamedTuple):
+    """Outputs of a :class:`DiSTLayer`; None for an encoder that is not built."""
+
+    z: Tensor | None
+    """Output of the temporal encoder, (N, d, g*T, h, w)."""
+    y: Tensor | None
+    """Output of the integration block, (N, T, 1 + L, D)."""
+    y_hat: Tensor | None
+    """Input of the integration block, (N, T, 1 + L, D)."""
+
+
 class DiSTLayer(nn.Module):
-    """The branch's layer beside one tower block (DiST Eq. 3-6).
+    """The branch's layer next to one tower block (DiST Eq. 3-6).
 
     Args:
         options: See :class:`BranchOptions`.
         tower_width: C.
-        is_last: Nothing reads what the integration branch would give to the temporal encoder: that
-            interaction keeps its place in checkpoints, is not run, and not trained.
+        is_last: In the last layer, no later block reads the temporal encoder. The interaction from
+            the integration branch to it keeps its place in checkpoints, but is neither run nor
+            trained.
     """
 
     def __init__(self, options: BranchOptions, tower_width: int, *, is_last: bool) -> None:
@@ -97,39 +109,38 @@ class DiSTLayer(nn.Module):
 
     def forward(
         self, x: Tensor, z: Tensor | None, y: Tensor | None, grid: tuple[int, int]
-    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    ) -> LayerOutput:
         """One step of both encoders.
 
         Args:
-            x: Tokens (N, T, 1 + L, C) of the tower's block.
-            z: The temporal encoder's (N, d, g*T, h, w), None where there is none.
-            y: The previous integration block's (N, T, 1 + L, D), None before the first layer.
+            x: Output of the tower's block (N, T, 1 + L, C).
+            z: Previous output of the temporal encoder (N, d, g*T, h, w), None without one.
+            y: Output of the previous integration block (N, T, 1 + L, D), None in the first layer.
             grid: Rows and columns of patches.
-
-        Returns:
-            The next ``z`` and ``y``, and the integration block's input.
         """
         if self.temporal_block is not None:
-            z = self.temporal_block(z)
+            z = self.temporal_block(z)  # DiST Eq. 3
         if self.project is None or self.integration_block is None:
-            return z, None, None
+            return LayerOutput(z, None, None)
+        # The tower's tokens in D channels, plus the previous integration block's output.
         m = self.project(x.to(self.project.weight.dtype))
         m = m if y is None else m + y
-        y_hat = m if self.to_integration is None else m + self.to_integration(z)  # DiST Eq. 5
+        # DiST Eq. 5: g dense frames of the temporal encoder become one sparse frame.
+        y_hat = m if self.to_integration is None else m + self.to_integration(z)
         if self.to_temporal is not None and not self.is_last:
-            z = z + self.to_temporal(m, grid)  # DiST Eq. 6
-        return z, self.integration_block(y_hat), y_hat
+            z = z + self.to_temporal(m, grid)  # DiST Eq. 6: one sparse frame becomes g dense ones
+        return LayerOutput(z, self.integration_block(y_hat), y_hat)  # DiST Eq. 4
 
 
 class DiSTBranch(nn.Module):
-    """All that DiST trains.
+    """All trained layers of DiST.
 
-    Where the integration branch does not read the temporal encoder (DiST Tables 1a and 1b), the
-    mean of that encoder's last output joins the feature through a linear layer; the paper does not
-    tell how it is used.
+    If the integration branch does not read the temporal encoder (DiST Tables 1a and 1b), the mean
+    of the encoder's last output is added to the clip's feature through a linear layer. The paper
+    does not say how it is used there.
 
     Args:
-        tower: The tower that the branch reads; it is not kept.
+        tower: The tower that the branch reads; no reference is kept.
         options: See :class:`BranchOptions`.
     """
 
@@ -137,6 +148,7 @@ class DiSTBranch(nn.Module):
         super().__init__()
         o, c, depth = options, tower.width, len(tower.blocks)
         ph, pw = tower.patch_size
+        # Frames -> (N, d, g*T, h, w): a kernel of 5 frames and one patch, stride one patch.
         self.stem = None
         if o.temporal_block is not None:
             self.stem = nn.Conv3d(
@@ -154,6 +166,7 @@ class DiSTBranch(nn.Module):
                 time_interpolation=o.time_interpolation,
             )
         self.cls_projection = nn.Linear(c, o.width)
+        # Only for ablations in which the branch does not read the temporal encoder.
         self.temporal_projection = None
         if o.temporal_block is not None and o.temporal_to_integration is None:
             self.temporal_projection = nn.Linear(o.temporal_width, o.width)
@@ -165,12 +178,13 @@ class DiSTBranch(nn.Module):
             print_log(f'DiST: {frozen} parameters of the last layer are unread, frozen', 'current')
 
     def _initialise(self) -> None:
-        """As released: truncated normal weights, no bias, nothing at zero (TAdaConv's aside)."""
+        """As released: truncated normal weights, zero biases; of weights only TAdaConv's are zero."""
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv3d | nn.ConvTranspose3d):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+        # After the loop above, which has filled TAdaConv's weights as well.
         for module in self.modules():
             if isinstance(module, TAdaConv):
                 module.init_calibration()
@@ -186,10 +200,11 @@ class DiSTBranch(nn.Module):
         """The clip's feature in the joint space, (N, E) (DiST Eq. 7).
 
         Args:
-            x: Tokens (N, T, 1 + L, C) of the tower's last block; its class tokens are read.
-            z: The temporal encoder's last output (N, d, g*T, h, w).
-            tokens: The integration branch's tokens (N, T, 1 + L, D).
+            x: Tokens (N, T, 1 + L, C) of the tower's last block; the class tokens are read.
+            z: Last output of the temporal encoder (N, d, g*T, h, w).
+            tokens: Tokens of the integration branch (N, T, 1 + L, D).
         """
+        # The tower's mean class token, the pooled tokens, and, in ablations, the mean of z.
         cls = x[:, :, 0].mean(dim=1).to(self.cls_projection.weight.dtype)
         v = self.cls_projection(cls)
         if self.pooling is not None:

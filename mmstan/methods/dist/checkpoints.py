@@ -24,7 +24,7 @@ _LADDER_NET = {
     'integration_nets': 'spatial_nets',
     'adapooling_nets': 'final_temporal_nets',
 }
-"""Parts of ``dist_net`` -> their names in the older ``ladder_net``; the others are the same."""
+"""Part of ``dist_net`` -> its name in the older ``ladder_net``; other parts have one name."""
 
 _ONES = {
     r'temporal2integration_nets\.\d+\.cls_token': (2, 0),
@@ -32,7 +32,7 @@ _ONES = {
     r'adapooling_nets\.\d+\.positional_embedding': (1, 0),
     r'aggregated_(spatial_)?cls_token': (2, 0),
 }
-"""Dimensions of size 1 that the release has and we have not, leading and trailing ones."""
+"""Names of released tensors with dimensions of size 1 that ours lack: (leading, trailing)."""
 
 LAYER = [
     *map_layer('input_linears.{i}', 'project'),
@@ -50,7 +50,7 @@ LAYER = [
     *map_layer('integration_nets.{i}.temporal_ffn.c_fc2', 'integration_block.temporal_ffn.conv'),
     *map_layer('integration_nets.{i}.temporal_ffn.c_proj', 'integration_block.temporal_ffn.expand'),
 ]
-"""What stands beside a tower block, below ``layers.{i}.`` here."""
+"""The branch's layer next to a tower block, below ``layers.{i}.`` in ours."""
 
 
 def _list_cross_attention(attn: str, norm: str, mlp: str, ours: str) -> list[Entry]:
@@ -85,20 +85,20 @@ BRANCH = [
     *map_layer('ln_post', 'norm'),
     Entry('proj', 'projection.weight', 'transpose'),
 ]
-"""All that is trained, below ``dist_net.`` there."""
+"""All trained tensors, below ``dist_net.`` in the released file."""
 
 
 def from_released(
     state: Mapping[str, Any], *, text_tower: str = 'cls_head.texts.tower.'
 ) -> dict[str, Tensor]:
-    """A released state dict, or the file that it is the ``'model_state'`` of, under our names.
+    """A released state dict, or a file with it under ``'model_state'``, under our names.
 
-    ``logit_scale`` is dropped: the release does not train it, and ``TextHead`` takes it as an
-    argument. What it was is logged.
+    ``logit_scale`` is dropped and its value logged: the released code does not train it, and
+    ``TextHead`` takes it as an argument.
 
     Args:
         state: The released state dict, of either generation.
-        text_tower: Where our model keeps its text tower.
+        text_tower: Prefix of our model's text tower.
 
     Raises:
         ValueError: Names every tensor that is missing or left over.
@@ -136,7 +136,7 @@ def _list_entries(text_tower: str) -> list[Entry]:
 
 
 def _name_newer(name: str) -> str:
-    """A name in ``ladder_net`` -> in ``dist_net``; others stay."""
+    """A name in ``ladder_net`` -> its name in ``dist_net``; other names stay."""
     net, _, rest = name.partition('.')
     if net != 'ladder_net':
         return name

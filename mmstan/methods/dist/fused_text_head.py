@@ -1,4 +1,4 @@
-"""The scores of a video model and of plain CLIP, averaged, for classes that it has not seen."""
+"""Average of the scores of a video model and of plain CLIP, for zero-shot tests."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from mmstan.registry import MODELS
 
 @MODELS.register_module()
 class FusedTextHead(TextHead):
-    """:class:`TextHead` for a backbone that also gives its frozen tower's frames.
+    """:class:`TextHead` for a backbone that also returns its frozen tower's frame features.
 
-    The scores of the video are averaged with the mean of those of the frames (DiST's released
-    code, for zero-shot tests; its paper does not tell). It has no weights, so a checkpoint that was
-    trained with ``TextHead`` fits. Takes the arguments of ``TextHead`` and
+    The scores of the video are averaged with the mean of the frames' scores, as DiST's released
+    code does in zero-shot tests; the paper does not mention it. The head adds no weights, so a
+    checkpoint that was trained with ``TextHead`` fits. Takes the arguments of ``TextHead`` and
 
     Args:
         frame_weight: Share of the frames' scores.
-        kwargs: Of :class:`TextHead`.
+        kwargs: Arguments of :class:`TextHead`.
 
     Raises:
         ValueError: ``frame_weight`` is not in [0, 1].
@@ -36,7 +36,7 @@ class FusedTextHead(TextHead):
         """Video features (N, D) with frame features (N, T, D) -> scores (N, K), float32.
 
         Raises:
-            ValueError: ``x`` is not a pair, or a part of another shape.
+            ValueError: ``x`` is not a pair, or a part of it has another shape.
         """
         if not isinstance(x, (tuple, list)) or len(x) != 2:
             raise ValueError(

@@ -13,9 +13,9 @@ from mmstan.models.layers.time_table import TimeInterpolation, TimeTable
 
 
 class TemporalFFN(nn.Module):
-    """D -> D/4, a convolution over three frames, QuickGELU, D/4 -> D, at every token's place.
+    """D -> D/4, a convolution over three frames, QuickGELU, D/4 -> D, for every token of a frame.
 
-    DiST Eq. 4's ``TConv``; the reduction before it is the release's.
+    The convolution is ``TConv`` of DiST Eq. 4; the reduction in front is in the released code only.
 
     Args:
         width: D, a multiple of 4.
@@ -29,6 +29,7 @@ class TemporalFFN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, T, S, D) -> same."""
+        # As images of T x S pixels, so a kernel of (3, 1, 1) convolves over time.
         h = self.reduce(x).movedim(-1, 1)[..., None]  # (N, D/4, T, S, 1)
         return self.expand(quick_gelu(self.conv(h))[..., 0].movedim(1, -1))
 
@@ -53,9 +54,9 @@ class IntegrationBlock(nn.Module):
 
 
 class QueryBlock(nn.Module):
-    """A query token reads a sequence, then passes an MLP; both are added to it.
+    """A query token attends to a sequence, then passes an MLP, both with a residual.
 
-    Query and sequence share one norm, as released.
+    Query and sequence share one norm, as in the released code.
 
     Args:
         width: D.
@@ -76,12 +77,12 @@ class QueryBlock(nn.Module):
 
 
 class PoolingBlock(nn.Module):
-    """A token of every frame reads that frame; the clip's token reads those tokens.
+    """The token of a frame attends to the frame; the token of the clip to the frames' tokens.
 
     Args:
         width: D.
         num_frames: T, the number of positions.
-        time_interpolation: Of the positions, see :class:`TimeTable`.
+        time_interpolation: Interpolation of the positions, see :class:`TimeTable`.
     """
 
     def __init__(
@@ -93,20 +94,21 @@ class PoolingBlock(nn.Module):
         self.time = QueryBlock(width)
 
     def forward(self, clip: Tensor, frames: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Clip token (N, 1, D), frame tokens (N, T, D), tokens (N, T, S, D) -> the first two."""
+        """Clip token (N, 1, D), frame tokens (N, T, D), tokens (N, T, S, D) -> clip and frame tokens."""
         n, t = tokens.shape[:2]
+        # Space: N*T queries, each on the S tokens of its own frame. Time: one query on T tokens.
         frames = self.space(frames.reshape(n * t, 1, -1), tokens.flatten(0, 1)).view(n, t, -1)
         return self.time(clip, frames + self.positions(t)), frames
 
 
 class AdaptivePooling(nn.Module):
-    """Tokens of a clip -> one, through a stack of pooling blocks (``AdaPooling``, DiST Eq. 7).
+    """Tokens of a clip -> one token, by a stack of pooling blocks (``AdaPooling``, DiST Eq. 7).
 
     Args:
         width: D.
-        layers: Blocks: 2 for Something-Something, 4 for Kinetics as released.
+        layers: Number of blocks; as released 2 for Something-Something, 4 for Kinetics.
         num_frames: T, the number of positions.
-        time_interpolation: Of the positions, see :class:`TimeTable`.
+        time_interpolation: Interpolation of the positions, see :class:`TimeTable`.
     """
 
     def __init__(
@@ -130,7 +132,7 @@ class AdaptivePooling(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """(N, T, S, D) -> (N, D)."""
         n, t = tokens.shape[:2]
-        # Copies: the counter of multiply-adds stumbles over views of a parameter.
+        # Copies and not views of the parameters, which the counter of multiply-adds cannot follow.
         clip, frames = self.clip_token.repeat(n, 1, 1), self.frame_token.repeat(n, t, 1)
         for block in self.blocks:
             clip, frames = block(clip, frames, tokens)

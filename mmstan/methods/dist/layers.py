@@ -1,4 +1,4 @@
-"""What DiST's encoders share: its activation, its heads, its MLP."""
+"""Activation, number of heads and MLP, which DiST's encoders share."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from mmstan.models.layers.attention import apply_quick_gelu_mlp
 
 
 def quick_gelu(x: Tensor) -> Tensor:
-    """``x sigmoid(1.702 x)``, of which the backward pass keeps one tensor and not two."""
+    """``x sigmoid(1.702 x)``, for whose backward pass one tensor is kept instead of two."""
     return F.silu(1.702 * x) / 1.702
 
 
 def count_heads(width: int) -> int:
-    """Attention heads, of 64 channels each.
+    """Number of attention heads of 64 channels each; 1 for a smaller width.
 
     Raises:
-        ValueError: ``width`` cannot be divided so.
+        ValueError: The number does not divide ``width``.
     """
     heads = max(1, width // 64)
     if width % heads:

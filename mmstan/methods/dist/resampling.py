@@ -32,6 +32,7 @@ class _LinearThenStretch(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         """Patches (N, T, h, w, D) -> (N, d, g*T, h, w)."""
+        # The linear layer comes first, on g times fewer frames: (N, d, T, h, w).
         u = self.linear(patches).movedim(-1, 1)
         if self.mode == 'nearest':
             return u.repeat_interleave(self.gamma, dim=2)
@@ -53,7 +54,7 @@ class _Deconv(nn.Module):
 
 
 class _StridedConv(nn.Module):
-    """A convolution over the g dense frames of a sparse one."""
+    """A convolution over the g dense frames of each sparse frame."""
 
     def __init__(self, temporal_width: int, width: int, gamma: int) -> None:
         super().__init__()
@@ -66,7 +67,7 @@ class _StridedConv(nn.Module):
 
 
 class _PoolThenLinear(nn.Module):
-    """The mean or the maximum of the g dense frames of a sparse one, then a linear layer."""
+    """Mean or maximum of the g dense frames of each sparse frame, then a linear layer."""
 
     def __init__(
         self, temporal_width: int, width: int, gamma: int, *, pool: Literal['mean', 'amax']
@@ -77,6 +78,7 @@ class _PoolThenLinear(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """(N, d, g*T, h, w) -> patches (N, T, h, w, D)."""
+        # (N, d, T, g, h, w): the g dense frames of every sparse one.
         groups = z.unflatten(2, (-1, self.gamma))
         pooled = groups.mean(dim=3) if self.pool == 'mean' else groups.amax(dim=3)
         return self.linear(pooled.movedim(1, -1))
@@ -87,14 +89,14 @@ UPSAMPLING: dict[str, Callable[[int, int, int], nn.Module]] = {
     'trilinear': partial(_LinearThenStretch, mode='trilinear'),
     'deconv': _Deconv,
 }
-"""Name -> what is made with D, d, g (DiST Table 2b)."""
+"""Name -> module, built from D, d, g (DiST Table 2b)."""
 
 DOWNSAMPLING: dict[str, Callable[[int, int, int], nn.Module]] = {
     'conv': _StridedConv,
     'avg': partial(_PoolThenLinear, pool='mean'),
     'max': partial(_PoolThenLinear, pool='amax'),
 }
-"""Name -> what is made with d, D, g (DiST Table 2a)."""
+"""Name -> module, built from d, D, g (DiST Table 2a)."""
 
 
 class ToTemporal(nn.Module):
@@ -104,7 +106,7 @@ class ToTemporal(nn.Module):
         width: D.
         temporal_width: d.
         gamma: g.
-        upsampling: How g frames are made of one.
+        upsampling: Method by which one frame becomes g.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class ToTemporal(nn.Module):
 
     def forward(self, m: Tensor, grid: tuple[int, int]) -> Tensor:
         """Tokens (N, T, 1 + L, D) of ``grid`` = (h, w) patches -> (N, d, g*T, h, w)."""
+        # Without the class token, which has no location: (N, T, h, w, D).
         return self.up(m[:, :, 1:].unflatten(2, grid))
 
 
@@ -125,9 +128,9 @@ class ToIntegration(nn.Module):
         temporal_width: d.
         width: D.
         gamma: g.
-        downsampling: How one frame is made of g.
+        downsampling: Method by which g frames become one.
         num_frames: T, the number of class tokens.
-        time_interpolation: Of the class tokens, see :class:`TimeTable`.
+        time_interpolation: Interpolation of the class tokens, see :class:`TimeTable`.
     """
 
     def __init__(
@@ -148,5 +151,6 @@ class ToIntegration(nn.Module):
         """(N, d, g*T, h, w) -> tokens (N, T, 1 + L, D)."""
         patches = self.down(z).flatten(2, 3)  # (N, T, L, D)
         n, t = patches.shape[:2]
+        # The temporal encoder has no class token: a learned one takes its place, one a frame.
         cls = self.class_tokens(t)[:, None].to(patches.dtype).expand(n, t, 1, -1)
         return torch.cat([cls, patches], dim=2)

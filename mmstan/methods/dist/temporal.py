@@ -1,7 +1,7 @@
 """Blocks of DiST's temporal encoder (DiST Table 1c).
 
-Letters: N clips, S dense frames, h x w patches, d temporal width. Tensors are (N, d, S, h, w), in
-memory channels last, so that nothing is copied for the norms.
+Letters: N clips, S dense frames, h x w patches, d temporal width. Tensors are (N, d, S, h, w) with
+channels last in memory, so the norms need no copy.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ class _TemporalBlock(nn.Module, ABC):
 
     @abstractmethod
     def update(self, z: Tensor) -> Tensor:
-        """Normalised (N, d, S, h, w) -> the update, of that shape."""
+        """Normalised (N, d, S, h, w) -> the update, same shape."""
 
     def forward(self, z: Tensor) -> Tensor:
         """(N, d, S, h, w) -> same."""
+        # The norm is over channels: last in memory already, so this is a view both ways.
         normed = self.norm(z.movedim(1, -1)).movedim(-1, 1)
         return quick_gelu(z + self.update(normed))
 
@@ -71,9 +72,10 @@ class C3D(_TemporalBlock):
 class TAdaConv(_TemporalBlock):
     """A convolution over space whose weights are calibrated for each frame (arXiv 2110.06178).
 
-    A factor for each of its input channels, which is the same as that factor on the input. It comes
-    from the frame's and the clip's means through two convolutions over time. Their norm is over
-    channels where the paper's is over the batch, so that clips of a batch do not meet.
+    The calibration is a factor for each input channel of the weights; the same factor on the input
+    has the same result. The factors are computed from the means of the frame and of the clip by two
+    convolutions over time. The norm between these is over channels; the paper's is over the batch,
+    in which the clips of a batch would depend on each other.
 
     Args:
         width: d, a multiple of 4.
@@ -88,12 +90,13 @@ class TAdaConv(_TemporalBlock):
         self.expand = nn.Conv1d(width // 4, width, 3, padding=1, bias=False)
 
     def init_calibration(self) -> None:
-        """Start every factor at 1, as the paper does."""
+        """Start every factor at 1, as in the paper."""
         nn.init.zeros_(self.expand.weight)
 
     def compute_factors(self, z: Tensor) -> Tensor:
         """(N, d, S, h, w) -> factors (N, d, S)."""
         frames = z.mean(dim=(3, 4))  # (N, d, S)
+        # The clip's mean (N, d) is added to every frame's mean, then squeezed to d/4 channels.
         x = self.squeeze(frames + self.clip(frames.mean(dim=2))[..., None])
         return 1 + self.expand(self.squeezed_norm(x.mT).relu().mT)
 
@@ -105,8 +108,8 @@ class TAdaConv(_TemporalBlock):
 class JointAttention(_TemporalBlock):
     """Attention over all S h w tokens of a clip.
 
-    The paper tells no more than its cost (165.0 G in all), which is that of one head of d/4
-    channels. Positions are what the stem and the integrated features bring.
+    The paper gives only its cost (165.0 G in all), which one head of d/4 channels has. There are no
+    further positions: the stem and the integrated features contain positions.
 
     Args:
         width: d, a multiple of 4.
@@ -129,4 +132,4 @@ TEMPORAL_BLOCKS: dict[str, Callable[[int], nn.Module]] = {
     'tadaconv': TAdaConv,
     'joint': JointAttention,
 }
-"""Name -> block, made with its width."""
+"""Name -> block, built from its width."""

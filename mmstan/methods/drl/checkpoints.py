@@ -37,9 +37,9 @@ def _list_entries(names: Iterable[str], text_tower: str) -> list[Entry]:
 
 
 def _list_weight_nets(names: Iterable[str]) -> list[Entry]:
-    """The map of both networks, as deep as ``names``, of either side, tell.
+    """The map of both networks; their depth is read from ``names``, of either side.
 
-    A network of one layer is no sequence in the released files, and its name has no number.
+    In the released files a network of one layer is not a sequence: its name has no number.
     """
     layers = [match[1] for name in names if (match := _WEIGHT_NET.fullmatch(name))]
     if not layers:
@@ -48,7 +48,7 @@ def _list_weight_nets(names: Iterable[str]) -> list[Entry]:
     return [
         entry
         for side in ('text', 'video')
-        for i in range(0, last + 1, 2)  # ReLUs are in between
+        for i in range(0, last + 1, 2)  # odd numbers are ReLUs
         for entry in map_layer(
             f'{side}_weight_fc.{i}' if last else f'{side}_weight_fc',
             f'head.interaction.{side}_net.{i}',

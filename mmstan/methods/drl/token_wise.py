@@ -1,4 +1,4 @@
-"""Token-wise interactions of DRL: every token and every frame seeks its best partner."""
+"""Token-wise interactions of DRL: every token is compared with its best frame, and vice versa."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmstan.models.layers.tiles import score_in_tiles
 from mmstan.registry import MODELS
 from mmstan.wording import check_choice
 
-_MASKED = -4.0  # added to a cosine, which is -1 or more, so that padding is nobody's best partner
+_MASKED = -4.0  # added to a cosine (-1 to 1), so padding is below every real one
 
 
 @MODELS.register_module()
@@ -24,7 +24,7 @@ class TokenWise(Interaction):
 
         similarity = (mean_j max_t S_jt + mean_t max_j S_jt) / 2
 
-    over what is real; 0 where nothing is. Computed in tiles (:func:`score_in_tiles`).
+    over real tokens and frames; 0 if there is none. Computed in tiles (:func:`score_in_tiles`).
     """
 
     def forward(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
@@ -32,11 +32,11 @@ class TokenWise(Interaction):
         return compare_token_wise(text, video, self.text_weights(text), self.video_weights(video))
 
     def text_weights(self, text: TextFeatures) -> Tensor:
-        """How much each token counts, (A, J): all real ones the same."""
+        """Weight of each token, (A, J): the same for all real ones."""
         return _weigh_evenly(text.mask)
 
     def video_weights(self, video: VideoFeatures) -> Tensor:
-        """How much each frame counts, (B, T): all real ones the same."""
+        """Weight of each frame, (B, T): the same for all real ones."""
         return _weigh_evenly(video.mask)
 
 
@@ -47,9 +47,10 @@ class WeightedTokenWise(Interaction):
     With S (J, T) the cosines of tokens W and frames V, and two small networks g, h::
 
         similarity = (sum_j w_j max_t S_jt + sum_t u_t max_j S_jt) / 2
-        w = softmax_j g(W), u = softmax_t h(V)      of the features as they are, not normalised
+        w = softmax_j g(W), u = softmax_t h(V)
 
-    over what is real; 0 where nothing is. Computed in tiles (:func:`score_in_tiles`).
+    over real tokens and frames; 0 if there is none. The networks read the features without
+    normalisation. Computed in tiles (:func:`score_in_tiles`).
 
     Args:
         dim: D, width of the joint space.
@@ -66,16 +67,16 @@ class WeightedTokenWise(Interaction):
         return compare_token_wise(text, video, self.text_weights(text), self.video_weights(video))
 
     def text_weights(self, text: TextFeatures) -> Tensor:
-        """How much each token counts, w (A, J): sums to 1, and is 0 at padding."""
+        """Weight w of each token, (A, J): sums to 1, and is 0 at padding."""
         return weigh_features(self.text_net, text.tokens, text.mask)
 
     def video_weights(self, video: VideoFeatures) -> Tensor:
-        """How much each frame counts, u (B, T): sums to 1, and is 0 at padding."""
+        """Weight u of each frame, (B, T): sums to 1, and is 0 at padding."""
         return weigh_features(self.video_net, video.frames, video.mask)
 
 
 def build_weight_net(dim: int, layers: int) -> nn.Sequential:
-    """(..., D) -> (..., 1)."""
+    """A network of ``layers`` linear layers with ReLU in between: (..., D) -> (..., 1)."""
     hidden = [m for _ in range(layers - 1) for m in (nn.Linear(dim, dim), nn.ReLU())]
     net = nn.Sequential(*hidden, nn.Linear(dim, 1))
     for layer in net:
@@ -86,6 +87,7 @@ def build_weight_net(dim: int, layers: int) -> nn.Sequential:
 
 
 def _weigh_evenly(mask: Tensor) -> Tensor:
+    """Mask (M, K) -> weights (M, K): 1 / n for each of a row's n real ones."""
     return mask / mask.sum(dim=1, keepdim=True).clamp(min=1)
 
 
@@ -93,7 +95,7 @@ def weigh_features(net: nn.Module, features: Tensor, mask: Tensor) -> Tensor:
     """Softmax of ``net`` over the real ones: features (M, K, D), mask (M, K) -> (M, K)."""
     with torch.autocast(features.device.type, enabled=False):
         scores = net(features.float()).squeeze(-1)
-    # Not -inf: where all is padding, a softmax of nothing else is NaN.
+    # Not -inf: the softmax of a row that is all padding would be NaN.
     scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
     return scores.softmax(dim=1) * mask
 
@@ -111,11 +113,13 @@ def compare_token_wise(text: TextFeatures, video: VideoFeatures, w: Tensor, u: T
 def _compare_tile(
     tokens: Tensor, token_mask: Tensor, w: Tensor, frames: Tensor, frame_mask: Tensor, u: Tensor
 ) -> Tensor:
-    """Similarities (a, b) of unit tokens (a, J, D) and unit frames (b, T, D)."""
+    """One tile: unit tokens (a, J, D) and unit frames (b, T, D) -> similarities (a, b)."""
+    # Every token with every frame, by one product of (a*J, D) and (D, b*T).
     s = tokens.flatten(0, 1) @ frames.flatten(0, 1).T
     s = s.unflatten(0, tokens.shape[:2]).unflatten(2, frames.shape[:2])  # (a, J, b, T)
     no_token = torch.where(token_mask, 0.0, _MASKED)[:, :, None, None]
     no_frame = torch.where(frame_mask, 0.0, _MASKED)
+    # max_t S for every token, max_j S for every frame, among the real ones.
     best_frame = (s + no_frame).amax(dim=3)  # (a, J, b)
     best_token = (s + no_token).amax(dim=1)  # (a, b, T)
     return ((w[:, :, None] * best_frame).sum(dim=1) + (u * best_token).sum(dim=2)) / 2

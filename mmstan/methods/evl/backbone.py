@@ -19,15 +19,16 @@ from mmstan.registry import MODELS
 
 @MODELS.register_module()
 class EVL(VideoBackbone):
-    """A query token that gathers, layer by layer, what the tower's last K blocks say of all frames.
+    """A query token that attends, layer by layer, to the outputs of the tower's last K blocks.
 
-    The tower is not modified, and frozen in the paper: then no gradient passes through it.
+    The tower's computation is not changed. In the paper the tower is frozen; then no gradient
+    passes through it.
 
     Args:
         tower: Config of an image tower.
-        layers: K, the number of tower blocks that are read, from the last ones.
+        layers: K, the number of last tower blocks that the decoder reads.
         num_frames: T, length of the time tables.
-        image_size: Pixels of a side of the frames, for which the tables of offsets are.
+        image_size: Pixels of a frame's side, which sets the size of the offset tables.
         heads: Attention heads of the decoder; the tower's by default.
         attention_width: Width of the decoder's queries, keys and values; C by default.
         dropout: Dropout in the decoder's MLPs.
@@ -98,7 +99,7 @@ class EVL(VideoBackbone):
         """Clip (N, 3, T, H, W) -> the query token after the last layer, normalised, (N, 1, C).
 
         Raises:
-            ValueError: The frames' grid of patches is not that of ``image_size``, or T is not
+            ValueError: ``image_size`` gives another grid of patches than the frames, or T is not
                 ``num_frames``.
         """
         images, n = clip_to_images(clip), clip.shape[0]
@@ -109,20 +110,23 @@ class EVL(VideoBackbone):
                 'image_size in the pipeline, or set it'
             )
         x = self.tower.embed(images)
+        # One query token a clip, (N, 1, C), carried through the decoder's layers.
         query = self.query_token.repeat(n, 1, 1)
         first = len(self.tower.blocks) - len(self.layers)
         for k, block in enumerate(self.tower.blocks):
             if k < first:
                 x = block(x)
                 continue
+            # The decoder reads the block's own queries and keys, which are computed once.
             update, *of_tokens = block.attend_with_queries_keys(x)
             x = block(x, update)
+            # Without the class token, frame by frame: (N, T, heads, L, C/heads).
             queries, keys = (y[:, :, 1:].unflatten(0, (n, -1)) for y in of_tokens)
             layer = cast(DecoderLayer, self.layers[k - first])
             query = layer(query, x.unflatten(0, (n, -1)), queries, keys)
         return self.norm(query)
 
     def tokens(self, clip: Tensor) -> Tensor:
-        """See :meth:`VideoBackbone.tokens`: the tower's, which the decoder does not change."""
+        """See :meth:`VideoBackbone.tokens`: the tower's tokens, which the decoder only reads."""
         x = self.tower.run_all_rows(self.tower.embed(clip_to_images(clip)))
         return x.unflatten(0, (clip.shape[0], -1))

@@ -55,7 +55,7 @@ DECODER = [
     *map_layer('proj.0', 'backbone.norm'),
     *map_layer('proj.2', 'cls_head.fc_cls'),
 ]
-"""What every checkpoint has."""
+"""The decoder and the classifier, in every checkpoint."""
 
 TOWER = [
     Entry('backbone.cls_token', _VISUAL + 'class_embedding'),
@@ -74,19 +74,19 @@ TOWER = [
         ours=_VISUAL + 'transformer.resblocks.{i}.',
     ),
 ]
-"""A tuned tower, without what the decoder does not read: the last norm and the projection."""
+"""A tuned tower, without the last norm and the projection, which the decoder does not read."""
 
 
 def from_released(state: Mapping[str, Any], *, text_tower: str = '') -> dict[str, Tensor]:
-    """A released state dict, or the file that it is the ``'model'`` of, under our names.
+    """A released state dict, or a file with it under ``'model'``, under our names.
 
-    A frozen tower is not in the files, nor are a tuned one's last norm and projection: our model
-    keeps those of its ``pretrained`` weights. The bias of a tuned patch embedding, which ours does
-    not have, goes into the positions of the patches, where it does the same.
+    The files contain no frozen tower, and of a tuned one neither the last norm nor the projection:
+    our model keeps its ``pretrained`` weights there. Our patch embedding has no bias: the bias of a
+    tuned one is added to the positions of the patches, with the same result.
 
     Args:
         state: The released state dict.
-        text_tower: Not read, there is none.
+        text_tower: Not read; the model has no text tower.
 
     Raises:
         ValueError: Names every tensor that is missing or left over.
@@ -98,6 +98,7 @@ def from_released(state: Mapping[str, Any], *, text_tower: str = '') -> dict[str
     if bias is None:
         raise ValueError(f'1 tensors missing: {_BIAS}')
     ours = to_ours(state, [*TOWER, *DECODER])
+    # Theirs is a linear layer on (3 colours, p, p) pixels: (C, 3 p p) -> (C, 3, p, p).
     pixels = ours[_PATCH].shape[1] // 3
     ours[_PATCH] = ours[_PATCH].unflatten(1, (3, round(pixels**0.5), -1))
     ours[_POSITIONS] = torch.cat([ours[_POSITIONS][:1], ours[_POSITIONS][1:] + bias])
@@ -105,7 +106,7 @@ def from_released(state: Mapping[str, Any], *, text_tower: str = '') -> dict[str
 
 
 def to_released(state: Mapping[str, Tensor], *, text_tower: str = '') -> dict[str, Tensor]:
-    """Our state dict under the released names, tower included where it is in ``state``."""
+    """Our state dict under the released names, with the tower if ``state`` has one."""
     state = {name: tensor for name, tensor in state.items() if not _UNREAD.match(name)}
     if not any(name.startswith(_VISUAL) for name in state):
         return to_theirs(state, DECODER)

@@ -1,4 +1,4 @@
-"""A layer of EVL's decoder, and what it does to the frames before it looks at them.
+"""A layer of EVL's decoder, and the temporal modules on the frames that it attends to.
 
 Letters: N clips, T frames, L patches, C width of the tower.
 """
@@ -14,12 +14,12 @@ from mmstan.models.layers.depthwise_conv import DepthwiseTemporalConv
 
 
 class DecoderLayer(nn.Module):
-    """The query token sees all tokens of a tower block, after these have seen the frames beside.
+    """The query token attends to all tokens of a tower block, mixed with the frames next to them.
 
     Args:
         width: C, the tower's width.
         heads: Heads of the decoder's attention.
-        attention_width: Width of its queries, keys and values.
+        attention_width: Width of the decoder's queries, keys and values.
         num_frames: T, length of the time table.
         grid: Rows and columns of patches.
         dropout: Dropout in the MLP.
@@ -56,14 +56,17 @@ class DecoderLayer(nn.Module):
             query: The query token.
             x: Output of a tower block (N, T, 1 + L, C).
             queries: That block's queries of the patches (N, T, heads, L, C/heads).
-            keys: And its keys.
+            keys: That block's keys, same shape.
         """
+        # Pre-norm cross-attention on all T * (1 + L) tokens of the clip, then an MLP.
         frames = self.norm_frames(self.mix_frames(x, queries, keys))
         query = query + self.attention(self.norm_query(query), frames.flatten(1, 2))
         return query + self.mlp(self.norm_mlp(query))
 
     def mix_frames(self, x: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
-        """The block's tokens (N, T, 1 + L, C) with what is different in the frames beside.
+        """The block's tokens (N, T, 1 + L, C) with features of the frames next to each.
+
+        Three residual updates: a convolution over time, time positions, the neighbours' offsets.
 
         Raises:
             ValueError: T is not ``num_frames``.
@@ -74,12 +77,18 @@ class DecoderLayer(nn.Module):
                 'or set it'
             )
         x = x + self.conv(x)
+        # (T, 1, C): one vector a frame for all its tokens.
         x = x + self.time_embedding[:, None].to(x.dtype)
-        return x + F.pad(self.neighbours(queries, keys), (0, 0, 1, 0))  # 0 for the class token
+        # Patches alone have neighbours; the class token gets 0.
+        return x + F.pad(self.neighbours(queries, keys), (0, 0, 1, 0))
 
 
 class NeighbourAttention(nn.Module):
-    """Where a patch's like has gone in the frames beside, as a sum of learned offset vectors.
+    """Attention of a patch to the previous and the next frame, as mean learned offset vectors.
+
+    The weights come from the tower's queries and keys. A value is a learned vector for the offset
+    (rows, columns) between the patch and the attended one, so the result shows where the content of
+    the patch moves.
 
     Args:
         width: C, the tower's width.
@@ -89,7 +98,7 @@ class NeighbourAttention(nn.Module):
     def __init__(self, width: int, *, grid: tuple[int, int]) -> None:
         super().__init__()
         self.grid = rows, columns = grid
-        # A vector for each (rows, columns) by which the patch in the other frame lies elsewhere.
+        # One vector for each offset (rows, columns): -(rows - 1) to rows - 1, columns likewise.
         self.previous = nn.Parameter(torch.zeros((2 * rows - 1) * (2 * columns - 1), width))
         self.next = nn.Parameter(torch.zeros_like(self.previous))
 
@@ -98,15 +107,17 @@ class NeighbourAttention(nn.Module):
 
         Args:
             queries: (N, T, heads, L, C/heads).
-            keys: The same.
+            keys: Same shape.
         """
+        # Frame t attends to t - 1 and to t + 1.
         before = self._gather(queries[:, 1:], keys[:, :-1], self.previous)  # (N, T - 1, L, C)
         after = self._gather(queries[:, :-1], keys[:, 1:], self.next)
-        # The first frame has none before it, the last none after it.
+        # The first frame has no previous one and the last no next one: their terms are 0.
         return F.pad(before, (0, 0, 0, 0, 1, 0)) + F.pad(after, (0, 0, 0, 0, 0, 1))
 
     def _gather(self, q: Tensor, k: Tensor, table: Tensor) -> Tensor:
-        """Attention (N, T', heads, L, C/heads), averaged over heads -> mean offset vector."""
+        """Queries and keys (N, T', heads, L, C/heads) -> mean offset vectors (N, T', L, C)."""
+        # The plain softmax attention of the block, but its weights are needed themselves.
         weights = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
         weights = weights.softmax(dim=-1).mean(dim=2).to(table.dtype)  # (N, T', L, L)
         return average_offsets(weights.flatten(0, 1), table, self.grid).unflatten(
@@ -115,10 +126,10 @@ class NeighbourAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Multi-head attention whose queries, keys and values may have a width of their own.
+    """Multi-head cross-attention; queries, keys and values may have another width than the tokens.
 
     Args:
-        width: C, of what comes in and goes out.
+        width: C, width of the inputs and the output.
         heads: Number of heads.
         attention_width: Width of queries, keys and values, a multiple of ``heads``.
     """
@@ -142,15 +153,16 @@ class CrossAttention(nn.Module):
 
 
 def average_offsets(weights: Tensor, table: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Vectors of the places that each patch looks to, relative to its own, weighted and summed.
+    """Sum over keys of attention weight times the learned vector of the offset query - key.
 
-    The table is read in place: the offsets to a patch at ``(r, c)`` are its rows from r and columns
-    from c on, over keys from the last to the first. A copy for each pair of patches would be
-    (L, L, C), which takes several times as long.
+    ``out[b, q] = sum_k weights[b, q, k] table[offset(q - k)]``. For a query at ``(r, c)`` the
+    vectors are the window of the table that starts at row r and column c, with the keys in reverse
+    order. So the table is read in place. A copy for each pair of patches would be (L, L, C) and
+    take several times as long.
 
     Args:
-        weights: Of queries and keys (B, L, L).
-        table: A vector for each offset, query's place minus key's, rows before columns,
+        weights: Attention weights (B, L, L), queries before keys.
+        table: A vector for each offset of location, query minus key, row by row,
             ((2 rows - 1)(2 columns - 1), C).
         grid: Rows and columns of patches, whose product is L.
 
@@ -163,8 +175,11 @@ def average_offsets(weights: Tensor, table: Tensor, grid: tuple[int, int]) -> Te
     tensor([1., 1., 4.])
     """
     rows, columns = grid
+    # (2 rows - 1, 2 columns - 1, C): entry (rows - 1, columns - 1) is the offset (0, 0).
     table = table.unflatten(0, (2 * rows - 1, 2 * columns - 1))
+    # Keys from the last to the first, since the table rises with query - key.
     weights = weights.flip(-1).unflatten(1, grid).permute(2, 1, 0, 3)  # (columns, rows, B, L)
+    # One product for each column c of queries: all rows at once, as overlapping windows.
     sums = []
     for c in range(columns):
         offsets = table[:, c : c + columns].contiguous().unfold(0, rows, 1)

@@ -14,16 +14,16 @@ from mmstan.registry import MODELS
 
 @MODELS.register_module()
 class HunyuanLike(Interaction):
-    """WTI whose weights come from words and frames that have seen their own kind. Approximate.
+    """WTI with self-attention among the words, and among the frames, for the weights. Approximate.
 
-    HunYuan_tvr's formula is not public. What is told of it, an aggregation layer (self-attention
-    and MLP) on either side, stands before the weights of :class:`WeightedTokenWise`, with one
-    linear layer each::
+    HunYuan_tvr's formula is not public. The paper describes an aggregation layer (self-attention
+    and MLP) on either side. Here that layer is put in front of the weight networks of
+    :class:`WeightedTokenWise`, which have one linear layer each::
 
         w = softmax_j g(block(W)), u = softmax_t h(block'(V))
 
     The clip and phrase levels, label denoising and the triplet loss are not built. The blocks start
-    as identities, and so the whole as weighted token-wise interaction.
+    as identities, so at the start this is the weighted token-wise interaction.
 
     Args:
         dim: D, width of the joint space.
@@ -35,6 +35,7 @@ class HunyuanLike(Interaction):
         self.text_blocks = FrameBlocks(dim, heads=heads, layers=1)
         self.video_blocks = FrameBlocks(dim, heads=heads, layers=1)
         self.text_net, self.video_net = build_weight_net(dim, 1), build_weight_net(dim, 1)
+        # Zero output layers: attention and MLP add nothing yet.
         for blocks in (self.text_blocks, self.video_blocks):
             for name in ('0.attn.out_proj.weight', '0.mlp.c_proj.weight'):
                 nn.init.zeros_(blocks.get_parameter(name))
@@ -45,11 +46,11 @@ class HunyuanLike(Interaction):
         return compare_token_wise(text, video, w, u)
 
     def text_weights(self, text: TextFeatures) -> Tensor:
-        """How much each token counts, w (A, J): sums to 1, and is 0 at padding."""
+        """Weight w of each token, (A, J): sums to 1, and is 0 at padding."""
         return _weigh_seen(self.text_blocks, self.text_net, text.tokens, text.mask)
 
     def video_weights(self, video: VideoFeatures) -> Tensor:
-        """How much each frame counts, u (B, T): sums to 1, and is 0 at padding."""
+        """Weight u of each frame, (B, T): sums to 1, and is 0 at padding."""
         return _weigh_seen(self.video_blocks, self.video_net, video.frames, video.mask)
 
 

@@ -24,8 +24,8 @@ Features = Literal['frames', 'clip']
 class Adapter(nn.Module):
     """``up(conv(down(x)))``: C -> hidden, three frames a channel, hidden -> C.
 
-    As released: the paper's formula has an activation before ``up``. The convolution starts at
-    zero, and so does the result.
+    As in the released code; the paper's formula has an activation before ``up``. The convolution
+    starts at zero, so the result is zero at the start.
 
     Args:
         width: C, the tower's width.
@@ -41,32 +41,32 @@ class Adapter(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Tokens (N, T, 1 + L, C) -> their update, of that shape, 0 for the class token."""
-        # The class token goes through `down` as well, since a view without it would be copied.
+        """Tokens (N, T, 1 + L, C) -> their update, same shape, 0 for the class token."""
+        # The class token passes `down` as well: a linear layer would copy a view without it.
         patches = self.conv(self.down(x)[:, :, 1:])
         return F.pad(self.up(patches), (0, 0, 1, 0))
 
 
 @MODELS.register_module()
 class STAdapter(VideoBackbone):
-    """An image tower with adapters in its blocks, through which the frames see each other.
+    """An image tower with adapters in its blocks, which mix patches across frames.
 
-    Patches alone go through them; the class token sees what they did in the block's attention.
-    It all starts as the tower alone. In the released recipe the tower is frozen and the adapters
-    learn, so that no gradient is computed before the first one.
+    Only patches pass the adapters; the class token attends to the patches in the blocks. At the
+    start the backbone computes the same as the tower. In the released recipe the tower is frozen
+    and the adapters learn, so no gradient is computed below the first adapter.
 
     Args:
         tower: Config of an image tower.
         hidden: Width of the adapters.
-        layers: How many of the last blocks have adapters; all of them by default.
-        before: Halves of a block that an adapter stands before. ``('mlp',)`` is the release's
-            12 x 384 (Kinetics), ``('attention', 'mlp')`` its 24 x 384 (Something-Something).
+        layers: Number of last blocks that have adapters; all blocks by default.
+        before: Halves of a block with an adapter in front. ``('mlp',)`` is 12 x 384 of the released
+            code (Kinetics), ``('attention', 'mlp')`` 24 x 384 (Something-Something).
         features: ``'frames'``: each frame in the joint space, (N, T, D). ``'clip'``: the mean of
             the class tokens, normalised and not projected, (N, 1, C), as in the release.
 
     Raises:
-        ValueError: ``layers``, ``before`` or ``features`` is none of these, or ``'clip'`` is asked
-            of a tower that has no class token to normalise alone (CoCa).
+        ValueError: ``layers``, ``before`` or ``features`` is none of these, or ``features='clip'``
+            with a tower whose class token cannot be normalised alone (CoCa).
 
     Example:
         >>> import torch
@@ -132,7 +132,7 @@ class STAdapter(VideoBackbone):
 
     def _normalise(self, cls: Tensor) -> Tensor:
         """The tower's last norm, without a projection: (N, 1, C) -> same."""
-        # A tower that has no joint space projects by its norm alone.
+        # A tower without a joint space (MMPretrain's) has no `pool`: its projection is the norm.
         return getattr(self.tower, 'pool', self.tower.project_tokens)(cls)
 
     def _run(self, clip: Tensor, *, only_cls: bool) -> Tensor:
@@ -140,7 +140,9 @@ class STAdapter(VideoBackbone):
         x = self.tower.embed(clip_to_images(clip))
         n, last = clip.shape[0], len(self.tower.blocks) - 1
         for k, block in enumerate(self.tower.blocks):
+            # A block's two halves, each with its adapter in front.
             x = self._adapt('attention', k, x, n)
+            # The last block's patches are not read if the class tokens are enough.
             rows = 1 if only_cls and k == last else x.shape[1]
             x = x[:, :rows] + block.attend(x, rows)
             x = self._adapt('mlp', k, x, n)
@@ -151,7 +153,7 @@ class STAdapter(VideoBackbone):
         return place in self.adapters and str(k) in cast(nn.ModuleDict, self.adapters[place])
 
     def _adapt(self, place: Place, k: int, x: Tensor, n: int) -> Tensor:
-        """Tokens (N*T, S, C) after the adapter before a half of block k, if there is one."""
+        """Add the adapter in front of a half of block k to tokens (N*T, S, C), if it has one."""
         if not self._has_adapter(place, k) or x.shape[1] == 1:  # no patches
             return x
         adapter = cast(nn.ModuleDict, self.adapters[place])[str(k)]

@@ -15,7 +15,7 @@ from mmstan.converters.systems import register_converter
 ADAPTER = [*map_layer('fc1', 'down'), *map_layer('conv', 'conv'), *map_layer('fc2', 'up')]
 
 PLACES = {'adapter_pre_attn': 'attention', 'adapter_pre_mlp': 'mlp'}
-"""Their names of an adapter and ours, by the half of the block that it stands before."""
+"""Their name of an adapter -> ours, the half of the block behind the adapter."""
 
 _UNREAD = 'backbone.tower.visual.proj'
 
@@ -23,12 +23,12 @@ _UNREAD = 'backbone.tower.visual.proj'
 def from_released(state: Mapping[str, Tensor], *, text_tower: str = '') -> dict[str, Tensor]:
     """A released state dict under our names.
 
-    The projection, which ``features='clip'`` does not read, is not in the files: our model keeps
-    its tower's own.
+    The files do not contain the tower's projection, which ``features='clip'`` does not read: our
+    model keeps its own.
 
     Args:
         state: The released state dict.
-        text_tower: Not read, there is none.
+        text_tower: Not read; the model has no text tower.
 
     Raises:
         ValueError: Names every tensor that is missing or left over.
@@ -44,7 +44,7 @@ def to_released(state: Mapping[str, Tensor], *, text_tower: str = '') -> dict[st
 
 
 def _list_entries(names: Mapping[str, Tensor]) -> list[Entry]:
-    """The map of a model with the adapters that ``names``, of either side, tell."""
+    """The map of a model with the adapters in ``names``, of either side."""
     entries = [
         *add_prefixes(
             [entry for entry in VISUAL if entry.ours != 'proj'],
@@ -66,7 +66,7 @@ def _list_entries(names: Mapping[str, Tensor]) -> list[Entry]:
 
 
 def _is_conv(name: str) -> bool:
-    """Whether this is a kernel: (hidden, 1, 3, 1, 1) there, (hidden, 1, 3) here."""
+    """Whether ``name`` is an adapter's kernel; theirs has two more dimensions of size 1."""
     return name.startswith('backbone.adapters.') and name.endswith('.conv.weight')
 
 

@@ -126,6 +126,7 @@ class STAN(VideoBackbone):
         # Tower block -> tokens (N, T, 1 + L, C), for the last block and the levels.
         outputs = self._run_tower(images, only_cls)
         outputs = {number: x.unflatten(0, (clip.shape[0], -1)) for number, x in outputs.items()}
+        # The branch starts from the tower's class embedding and positions, too (STAN Eq. 3-4).
         embedding = tower.class_embedding, tower.positions(grid)
         results = [
             branch(outputs, embedding, grid, only_cls=only_cls, run=self._run)
@@ -149,6 +150,7 @@ class STAN(VideoBackbone):
         outputs = {}
         for number, block in enumerate(blocks, start=1):
             is_last = number == len(blocks)
+            # The last block's patches are needed for a level, for tokens, or for CoCa's pooler.
             skip = is_last and only_cls and number not in self.levels
             x = self._run(block.first_row if skip else block, x)
             if is_last or number in self.levels:

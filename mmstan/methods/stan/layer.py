@@ -62,6 +62,7 @@ class STANLayer(nn.Module):
             patches = patches + self.cross_frame(patches, grid)  # STAN Eq. 8 or 9
         if self.block is None:
             return BranchTokens(cls, None if only_cls else patches)
+        # Keys and values are all tokens; with `only_cls` the class token is the only query.
         attend = self._attend_jointly if self.joint else self._attend_frame_by_frame
         cls_update, patch_update = attend(self.block, cls, patches, 1 if only_cls else None)
         # The MLP acts on each token alone, so the clip's one class token passes it once.
@@ -69,6 +70,7 @@ class STANLayer(nn.Module):
         cls = cls + self.block.feed_forward(cls)
         if only_cls:
             return BranchTokens(cls, None)
+        # All patches of the clip pass the MLP as one sequence, which is one large product.
         patches = (patches + patch_update).flatten(1, 2)  # (N, T*L, C)
         patches = patches + self.block.feed_forward(patches)
         return BranchTokens(cls, patches.view_as(patch_update))
@@ -82,6 +84,7 @@ class STANLayer(nn.Module):
         """
         n, t = patches.shape[:2]
         x = torch.cat([cls[:, None].expand(-1, t, -1, -1), patches], dim=2)  # (N, T, 1+L, C)
+        # A frame is a sequence, (N*T, 1+L, C); drop_path drops frames, not clips.
         update = self.drop_path(block.attend(x.flatten(0, 1), queries)).unflatten(0, (n, t))
         return update[:, :, 0].mean(dim=1, keepdim=True), update[:, :, 1:]
 

@@ -18,16 +18,16 @@ from mmstan.models.layers.time_table import stretch_time_table
 
 
 class SpaceTimeBackbone(VideoBackbone):
-    """An image tower's blocks on the patches of all frames and a single class token.
+    """An image tower's blocks on the patches of all frames and one class token a clip.
 
     The patches of a frame share a time embedding, which starts at zero; the class token has none.
 
     Args:
         tower: Config of an image tower.
-        num_frames: Length T of the time table. For clips of other lengths it is stretched: frame i
+        num_frames: Length T of the time table. It is stretched for clips of other lengths: frame i
             of T' takes the embedding ``i * T // T'``.
-        drop_path: Rate of the last block; the rates rise linearly from 0. An update of a whole clip
-            is dropped.
+        drop_path: Rate of the last block; the rates rise linearly from 0. The updates of whole
+            clips are dropped.
     """
 
     def __init__(self, tower: dict[str, Any], *, num_frames: int, drop_path: float = 0.0) -> None:
@@ -44,7 +44,7 @@ class SpaceTimeBackbone(VideoBackbone):
         return self.tower.project(x)[:, None]
 
     def tokens(self, clip: Tensor) -> Tensor:
-        """See :meth:`VideoBackbone.tokens`: the last block's, the class token in every frame."""
+        """See :meth:`VideoBackbone.tokens`: each frame has the clip's class token."""
         x, t = self._run(clip, only_cls=False), clip.shape[2]
         patches = x[:, 1:].unflatten(1, (t, -1))
         return torch.cat([x[:, None, :1].expand(-1, t, -1, -1), patches], dim=2)
@@ -55,16 +55,18 @@ class SpaceTimeBackbone(VideoBackbone):
         patches = tower.patchify(images).unflatten(0, (clip.shape[0], -1))  # (N, T, L, C)
         positions = tower.positions(tower.grid(images)).to(patches.dtype)
         times = self.times(clip.shape[2]).to(patches.dtype)
+        # (N, T, L, C) + (L, C) + (T, 1, C): positions of the patches, and of the frames.
         patches = patches + positions[1:] + times[:, None]
         cls = (tower.class_embedding.to(patches.dtype) + positions[0]).expand(clip.shape[0], 1, -1)
         return tower.finish(torch.cat([cls, patches.flatten(1, 2)], dim=1))
 
     def times(self, t: int) -> Tensor:
-        """Time embeddings of ``t`` frames, (T, C): the nearest ones of the table."""
+        """Time embeddings of ``t`` frames, (T, C), by the nearest neighbours in the table."""
         return stretch_time_table(self.time_embedding, t, mode='nearest')
 
     def _run(self, clip: Tensor, *, only_cls: bool) -> Tensor:
         """Clip -> tokens of the last block (N, 1 + T*L, C), or its class token (N, 1, C)."""
+        # The tower's blocks take one sequence of all frames; only the last one may skip rows.
         x, grid = self.embed(clip), self.tower.grid(clip)
         last = len(self.tower.blocks) - 1
         for k in range(last + 1):

@@ -41,15 +41,15 @@ MODEL = [
     *map_layer('norm', _TOWER + 'ln1'),
     *map_layer('head', 'cls_head.fc_cls'),
 ]
-"""All but that, below ``model.`` there."""
+"""The model without :data:`TEMPORAL`, below ``model.`` in the released file."""
 
 
 def from_released(state: Mapping[str, Any], *, text_tower: str = '') -> dict[str, Tensor]:
-    """A released state dict, or the file that it is the ``'model_state'`` of, under our names.
+    """A released state dict, or a file with it under ``'model_state'``, under our names.
 
     Args:
         state: The released state dict.
-        text_tower: Not read, there is none.
+        text_tower: Not read; the model has no text tower.
 
     Raises:
         ValueError: Names every tensor that is missing or left over.
@@ -66,7 +66,7 @@ def to_released(state: Mapping[str, Tensor], *, text_tower: str = '') -> dict[st
 
 
 def _list_entries(names: Mapping[str, Any]) -> list[Entry]:
-    """The map of the model, with divided attention where ``names``, of either side, tell so."""
+    """The map of the model, with :data:`TEMPORAL` if ``names``, of either side, have it."""
     entries = add_prefixes(MODEL, theirs='model.', ours='')
     if any('.temporal' in name for name in names):
         entries += add_prefixes(TEMPORAL, theirs='model.blocks.{i}.', ours='backbone.temporal.{i}.')

@@ -14,7 +14,7 @@ from mmstan.models.cross_frame import TemporalAttention
 from mmstan.models.towers.block import Block
 from mmstan.registry import MODELS
 
-# What the towers' blocks call the norm and the attention that temporal attention starts from.
+# Names of norm and attention in the towers' blocks -> in `TemporalAttention`, which copies them.
 _NAMES = {
     r'ln_?1\.': 'norm.',
     r'attn\.in_proj_': 'attn.in_proj_',
@@ -25,11 +25,13 @@ _NAMES = {
 
 @MODELS.register_module()
 class DividedSpaceTime(SpaceTimeBackbone):
-    """A patch sees its like in the other frames, then all tokens of its own frame (TimeSformer).
+    """Attention over time, then over space, in every block (TimeSformer's divided attention).
 
-    The class token takes no part in the attention over time; in that of a frame it is one of each,
-    and the updates are averaged. The attention over time starts as a copy of the block's own behind
-    a linear layer, which is zero in all blocks but the first.
+    Over time, a patch attends to the patches at its own location in all T frames; the class token
+    takes no part. Over space, each frame attends within itself and to a copy of the class token;
+    the T updates of the copies are averaged. Temporal attention starts as a copy of the block's
+    spatial attention. The linear layer behind it is zero in all blocks but the first, so at the
+    start only the first block mixes patches across frames.
 
     See :class:`SpaceTimeBackbone` for the arguments.
 
@@ -50,6 +52,7 @@ class DividedSpaceTime(SpaceTimeBackbone):
             TemporalAttention(width, heads=heads, drop_path=cast(DropPath, drop).drop_prob)
             for drop in self.drop_paths
         )
+        # A copied norm computes the same only with the tower's own eps.
         for module, block in zip(self.temporal, self.tower.blocks):
             eps = next(m.eps for m in block.modules() if isinstance(m, nn.LayerNorm))
             cast(TemporalAttention, module).norm.eps = eps
@@ -57,7 +60,7 @@ class DividedSpaceTime(SpaceTimeBackbone):
         nn.init.trunc_normal_(first.temporal_fc.weight, std=0.02)
 
     def init_weights(self) -> None:
-        """Load the tower's weights, then start the attention over time from its blocks."""
+        """Load the tower's weights, then copy its attention into the attention over time."""
         super().init_weights()
         for module, block in zip(self.temporal, self.tower.blocks):
             _copy_attention(block, cast(TemporalAttention, module))
@@ -67,10 +70,13 @@ class DividedSpaceTime(SpaceTimeBackbone):
     ) -> Tensor:
         block, drop = self.tower.blocks[k], self.drop_paths[k]
         cls, patches = x[:, :1], x[:, 1:].unflatten(1, (t, -1))  # (N, 1, C), (N, T, L, C)
+        # Over time: the patches at one location, without the class token.
         patches = patches + self.temporal[k](patches, grid)
+        # Over space: every frame with its own copy of the class token, (N, T, 1 + L, C).
         frames = torch.cat([cls[:, None].expand(-1, t, -1, -1), patches], dim=2)
         rows = 1 if only_cls else frames.shape[2]
         update = drop(block.attend(frames.flatten(0, 1), rows)).unflatten(0, (-1, t))
+        # The clip has one class token again: the mean of its T updates.
         x = cls + update[:, :, 0].mean(dim=1, keepdim=True)
         if not only_cls:
             x = torch.cat([x, (patches + update[:, :, 1:]).flatten(1, 2)], dim=1)
@@ -78,7 +84,7 @@ class DividedSpaceTime(SpaceTimeBackbone):
 
 
 def _copy_attention(block: Block, module: TemporalAttention) -> None:
-    """Start norm and attention of ``module`` from those of a tower's block."""
+    """Copy the norm and the attention of a tower's block into ``module``."""
     state = {}
     for name, tensor in block.state_dict().items():
         for theirs, ours in _NAMES.items():

@@ -10,9 +10,11 @@ from mmstan.registry import MODELS
 
 @MODELS.register_module()
 class JointSpaceTime(SpaceTimeBackbone):
-    """Every token sees the tokens of all frames, in the tower's own blocks (CLIP-Joint).
+    """The tower's own blocks on the tokens of all frames at once (CLIP-Joint).
 
-    Only the time table is new: with one frame, and a time table of zeros, it is the tower.
+    Only the time table is new. With one frame and a time table of zeros, the backbone computes the
+    same as the tower.
+
     See :class:`SpaceTimeBackbone` for the arguments.
 
     Example:

@@ -10,7 +10,8 @@ from typing import Any
 
 from mmengine.fileio import exists
 
-from mmstan.text_files import TextFile, has_control_characters, show
+from mmstan.text_files import TextFile, has_control_characters
+from mmstan.wording import show
 
 _FORMATS = (
     'it holds one class name a line, in class order (.txt), or columns id,name (.csv), or '

@@ -58,9 +58,9 @@ class RetrievalHead(BaseModule):
     def scale(self) -> float:
         """The factor on the similarities."""
         with torch.no_grad():
-            return float(self._scale())
+            return float(self._compute_scale())
 
-    def _scale(self) -> Tensor | float:
+    def _compute_scale(self) -> Tensor | float:
         return self.logit_scale.exp() if hasattr(self, 'logit_scale') else self._fixed
 
     def forward(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
@@ -81,9 +81,10 @@ class RetrievalHead(BaseModule):
         if self.max_scale is not None:  # here, since a loss follows every optimiser step
             with torch.no_grad():
                 self.logit_scale.clamp_(max=math.log(self.max_scale))
+        # Text i is right for video i: cross entropy over the rows, and over the columns.
         t2v, v2t = contrastive_loss(self.logits, text, video, reduction=self.reduction)
         return dict(loss_t2v=t2v, loss_v2t=v2t)
 
     def logits(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
         """Scaled similarities (A, B)."""
-        return self._scale() * self.interaction(text, video)
+        return self._compute_scale() * self.interaction(text, video)

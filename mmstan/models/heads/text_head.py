@@ -94,7 +94,8 @@ class TextHead(NamedClassesHead):
                 "frame features (N, T, D) need neck=dict(type='mmstan.MeanPool') or an "
                 'interaction, and both towers the same joint space'
             )
-        texts = self.texts()  # K
+        texts = self.texts()  # K class names
+        # An interaction compares frames with names, (K, N); the recognizer wants (N, K).
         if self.interaction is not None:
             mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
             return self.logit_scale * self.interaction(texts, VideoFeatures(x, mask)).T

@@ -110,6 +110,7 @@ def stretch_loaded_table(
         raise ValueError(
             _describe_wrong_length(f'{name} of the checkpoint has {theirs} frames', theirs, t)
         )
+    # (..., T, D): all dimensions before T have size 1, as in X-CLIP's (1, T, D).
     stretched = stretch_time_table(table.reshape(theirs, -1), t)
     state[name] = stretched.reshape(*table.shape[:-2], t, -1).contiguous()
     print_log(f'{name}: {theirs} frames -> {t}, interpolated', 'current')

@@ -143,6 +143,7 @@ class BaseImageTower(Tower, ABC):
     def embed(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> the first block's input (B, 1 + L, C)."""
         patches = self.patchify(images)
+        # [class token, patch 1, ... patch L] + positions, then the norm before the blocks.
         cls = self.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)
         tokens = torch.cat([cls, patches], dim=1)
         return self.finish(tokens + self.positions(self.grid(images)).to(patches.dtype))
@@ -152,6 +153,7 @@ class BaseImageTower(Tower, ABC):
 
         Without :attr:`reads_patches` these are the class tokens (B, 1, C).
         """
+        # All rows of all blocks but the last, since its class token attends to every row.
         for block in self.blocks[:-1]:
             tokens = block(tokens)
         last = self.blocks[-1]

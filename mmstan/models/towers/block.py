@@ -59,6 +59,7 @@ class Block(nn.Module, ABC):
 
     def first_row(self, x: Tensor) -> Tensor:
         """``self(x)[:, :1]`` without computing the other rows: (B, S, C) -> (B, 1, C)."""
+        # One query on all S keys and values; the MLP acts on each row alone.
         row = x[:, :1] + self.attend(x, queries=1)
         return row + self.feed_forward(row)
 
@@ -91,6 +92,7 @@ class OpenClipBlock(Block):
     def feed_forward(self, x: Tensor) -> Tensor:
         """See :meth:`Block.feed_forward`."""
         x = self.ln_2(x)
+        # open_clip runs QuickGELU as three passes over (B, S, 4C); the fused path makes one.
         if isinstance(self.mlp.gelu, QuickGELU):
             return self.ls_2(apply_quick_gelu_mlp(x, self.mlp.c_fc, self.mlp.c_proj))
         return self.ls_2(self.mlp(x))

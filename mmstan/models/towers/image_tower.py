@@ -66,6 +66,7 @@ class ImageTower(BaseImageTower):
             vision_cfg['image_size'] = image_size
         self.model, self.pretrained = arch.name, pretrained
         self.visual = _build_vision_tower(arch.embed_dim, vision_cfg, quick_gelu=arch.quick_gelu)
+        # open_clip's blocks become ours, whose two halves can be called; parameter names stay.
         blocks = self.visual.transformer.resblocks
         if not all(isinstance(block, ResidualAttentionBlock) for block in blocks):
             raise ValueError(
@@ -148,6 +149,7 @@ class ImageTower(BaseImageTower):
 
     def project(self, tokens: Tensor) -> Tensor:
         """See :meth:`BaseImageTower.project`."""
+        # CLIP projects the class token alone: its norm need not see the patches.
         pooled = self.pool(tokens if self.reads_patches else tokens[:, :1])
         return pooled[:, 0] @ self.visual.proj
 

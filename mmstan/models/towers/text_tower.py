@@ -129,13 +129,16 @@ class TextTower(Tower):
         return self.text._embeds(ids)  # open_clip's, which has no public name
 
     def encode(self, x: Tensor, attn_mask: Tensor, ids: Tensor) -> TextFeatures:
-        """The first block's input (M, J, C) -> :class:`TextFeatures`; ``ids`` tell its end."""
+        """The first block's input (M, J, C) -> :class:`TextFeatures`; ``ids`` give its end."""
         text = self.text
+        # The causal mask of the context length, cut to the J tokens that there are.
         x = text.transformer(x, attn_mask=attn_mask[..., : x.shape[1], : x.shape[1]])
         tokens = text.ln_final(x) @ text.text_projection  # (M, J, D)
         last = ids.argmax(dim=1)  # end of text has the highest id; argmax takes the first of them
+        # True up to the first end of text, which is the sentence: (M, J).
         mask = torch.arange(ids.shape[1], device=ids.device) <= last[:, None]
         if self.has_class_token:
+            # CoCa's class token comes last and is always real.
             mask = torch.cat([mask, mask.new_ones(mask.shape[0], 1)], dim=1)
             return TextFeatures(tokens, tokens[:, -1], mask)
         return TextFeatures(

@@ -15,7 +15,8 @@ from open_clip.model import convert_to_custom_text_state_dict
 from torch import Tensor, nn
 
 from mmstan.compat.closed import read_file
-from mmstan.compat.state_dicts import find_problems, find_state_dict, list_problems, unwrap_name
+from mmstan.compat.misfits import find_problems, list_problems
+from mmstan.compat.state_dicts import find_state_dict, unwrap_name
 
 _SIZES = ('input_resolution', 'context_length', 'vocab_size')  # numbers in OpenAI's archives
 

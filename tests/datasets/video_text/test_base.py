@@ -244,3 +244,12 @@ def test_sizes_that_differ_from_the_papers(
 ) -> None:
     make_msrvtt(tmp_path, [f'video{i}.mp4' for i in range(3)], name)
     assert ('lists 3 videos, as distributed it is 9000' in log()) == warned
+
+
+def test_what_is_left_out_or_shared_is_told(log: Callable[[], str], tmp_path: Path) -> None:
+    captions = {'a.mp4': ['one', ' ', 'two'], 'a.avi': [''], 'a.mov': ['three']}
+    dataset = make(tmp_path, captions, ['a.mp4'], missing='report')
+    assert told(dataset) == ['one', 'two', 'three']
+    assert f'{tmp_path}/captions.json has 2 empty captions, which are left out' in log()
+    shared = '1 of 2 videos have the file of another one, e.g. a.mov that of a.mp4'
+    assert shared in log()

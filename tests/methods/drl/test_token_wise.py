@@ -169,5 +169,5 @@ def test_float32_under_autocast(interaction: Interaction) -> None:
 
 
 def test_other_depths_are_refused() -> None:
-    with pytest.raises(ValueError, match='layers=4 must be 1, 2 or 3'):
+    with pytest.raises(ValueError, match='layers=4 must be one of 1, 2, 3'):
         WeightedTokenWise(DIM, layers=4)

@@ -207,7 +207,7 @@ def test_copied_blocks(levels: tuple, depth: int, copies: tuple) -> None:
         (dict(levels=(4, None, None, None, None)), 'more layers than the tower has blocks'),
         (dict(intra_frame='joint'), 'goes with cross_frame=None'),
         (dict(intra_frame='none', cross_frame=None), 'leave the branch empty'),
-        (dict(intra_frame='both'), "'frame', 'joint' or 'none'"),
+        (dict(intra_frame='both'), "must be one of 'frame', 'joint', 'none'"),
         (dict(levels=(4, None), level_projection=True), 'adds no second level'),
         (dict(networks=0), 'networks=0'),
     ],
