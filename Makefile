@@ -2,6 +2,7 @@
 # A step that is done is not done again.
 #   make quickstart      render Moving Shapes, train, test, leave a table and a picture
 #   make test            linters, type checker, tests
+#   make test-fast       the part of the tests that depends most on versions of Python and packages
 #   make moving-shapes   the tables of the README (an hour or two on two cores; a later call goes on)
 #   make lint, make install, make clean
 # VENV=folder uses another environment; PYTHON3=python3.12 makes it with another interpreter.
@@ -22,7 +23,11 @@ TEXTS := $(wildcard *.md *.toml *.txt *.yml requirements Makefile .ci/run)
 # An environment may serve several checkouts (.ci/run): each runs its own files, whichever was installed last.
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: quickstart moving-shapes test lint install clean requirements-key
+# Two gigabytes of memory a process, so that there are not more than eight of them.
+PYTEST := OMP_NUM_THREADS=1 $(PYTHON) -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
+FAST := $(addprefix tests/,models methods parity datasets compat)
+
+.PHONY: quickstart moving-shapes test test-fast lint install clean requirements-key
 
 quickstart: install
 	$(PYTHON) tools/quickstart.py
@@ -30,9 +35,11 @@ quickstart: install
 moving-shapes: install
 	$(PYTHON) tools/benchmarks/moving_shapes.py
 
-# Two gigabytes of memory a process, so that there are not more than eight of them.
 test: lint
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
+	$(PYTEST)
+
+test-fast: install
+	$(PYTEST) $(FAST)
 
 lint: install
 	$(PYTHON) -m ruff check $(SOURCES)

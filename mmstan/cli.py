@@ -1,4 +1,4 @@
-"""What the commands share: their options, the runner, errors in one line."""
+"""Parts that the commands share: options, their merging into a config, errors in one line."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any, NoReturn
 
 from mmengine.config import Config, DictAction
 
-import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
+import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.config.options import merge_options
 from mmstan.config.paths import default_work_dir, is_checkpoint
 
 
 class _Options(DictAction):
-    """MMEngine's action, with an error in one line and values that keep their blanks."""
+    """MMEngine's action for ``--cfg-options``; errors take one line, and values keep blanks."""
 
     def __call__(
         self,
@@ -52,7 +52,13 @@ class _Options(DictAction):
 def command(
     description: str | None, *, checkpoint: bool = False, launcher: bool = True
 ) -> argparse.ArgumentParser:
-    """A parser of ``CONFIG``, perhaps ``[CHECKPOINT]``, and the options of every run."""
+    """Make a parser with ``CONFIG``, optionally ``[CHECKPOINT]``, and the options of every run.
+
+    Args:
+        description: Text of ``--help``.
+        checkpoint: Whether the command takes a checkpoint.
+        launcher: Whether it runs distributed, with ``--launcher`` and ``--local_rank``.
+    """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -62,14 +68,14 @@ def command(
             'checkpoint',
             nargs='?',
             type=existing_checkpoint,
-            help="checkpoint; without one the config's load_from, or its pretrained weights",
+            help="checkpoint; default: the config's load_from, or its pretrained weights",
         )
-    parser.add_argument('--work-dir', help='where logs and results go')
+    parser.add_argument('--work-dir', help='folder for logs and results')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=_Options,
-        help='settings of the config to change: key=value key.sub=value key="[a,b]"',
+        help='change settings of the config: key=value key.sub=value key="[a,b]"',
     )
     parser.set_defaults(launcher='none', local_rank=0)
     if launcher:
@@ -79,7 +85,7 @@ def command(
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """The type of an argument that is a number from ``least`` on."""
+    """Make an argparse ``type``: whole numbers, ``least`` or more."""
 
     def number(text: str) -> int:
         if int(text) < least:
@@ -90,14 +96,14 @@ def at_least(least: int) -> Callable[[str], int]:
 
 
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Read the command line; a launcher that names the rank there is heard."""
+    """Read the command line; sets ``LOCAL_RANK`` for launchers that pass it as an option."""
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
 
 def existing_checkpoint(path: str) -> str:
-    """The type of an argument that is a checkpoint."""
+    """An argparse ``type``: the path of a checkpoint that exists."""
     if not is_checkpoint(path):
         raise argparse.ArgumentTypeError(f'there is no checkpoint {path}')
     return path
@@ -110,7 +116,7 @@ def merge_run_options(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def merge_test_options(cfg: Config, args: argparse.Namespace) -> Config:
-    """Put what a test shares with other uses of a trained model into the config."""
+    """Put the options of a command that uses a trained model into the config; returns it."""
     merge_run_options(cfg, args)
     cfg.load_from = args.checkpoint or cfg.get('load_from')
     cfg.resume = False
@@ -120,10 +126,10 @@ def merge_test_options(cfg: Config, args: argparse.Namespace) -> Config:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the program with one line: what is wrong with a setting, or which signal came.
+    """Within, an error in a setting or a signal ends the program with a message of one line.
 
-    SIGTERM and Ctrl-C give the exit statuses that shells know, 143 and 130. A training loop hears
-    them itself.
+    SIGTERM and Ctrl-C give the usual exit statuses, 143 and 130. A training loop handles both
+    signals itself.
     """
     try:
         with _sigterm_raises():
@@ -149,14 +155,14 @@ def one_line_errors() -> Iterator[None]:
         )
 
 
-# What gloo raises; NCCL ends the process itself.
+# Messages of gloo's errors; NCCL ends the process itself.
 _PROCESS_LOST = re.compile(r'Timed out waiting \d+ms|Connection (?:closed|reset) by peer')
-# A data loader that noticed the end of its worker before this process has seen its own signal.
+# A data loader may notice the end of its worker before this process gets its own signal.
 _WORKER_STOPPED = re.compile(r'DataLoader worker .* is killed by signal: Terminated')
 
 
 class _Terminated(BaseException):
-    """SIGTERM; like KeyboardInterrupt nothing that handles errors catches it."""
+    """SIGTERM arrived. Like KeyboardInterrupt, ``except Exception`` does not catch it."""
 
 
 @contextmanager
@@ -164,9 +170,10 @@ def _sigterm_raises() -> Iterator[None]:
     main = os.getpid()
 
     def stop(number: int, frame: FrameType | None) -> None:
+        # A forked worker inherits this handler; it must not run the main process's clean-up.
         if os.getpid() != main:
             os._exit(128 + number)
-        # Workers of data loaders end too; that is no error of theirs any more.
+        # The signal ends the workers of data loaders too; PyTorch would report that as an error.
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         raise _Terminated
 

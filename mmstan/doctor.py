@@ -1,6 +1,6 @@
-"""``python -m mmstan.doctor``: what is installed, what is mended, what does not fit together.
+"""``python -m mmstan.doctor``: report installed packages, active fixes and conflicts.
 
-Ends with 1 where something that mmstan needs is broken, else with 0.
+The exit status is 1 if something that mmstan needs is broken, else 0.
 """
 
 import platform
@@ -25,7 +25,7 @@ SHOWN = (
 
 @dataclass(frozen=True)
 class Finding:
-    """What does not fit; ``broken`` stops mmstan, ``note`` stops a part of upstream."""
+    """A conflict: ``broken`` stops mmstan, ``note`` stops a part of another package."""
 
     level: Literal['broken', 'note']
     text: str
@@ -35,7 +35,7 @@ def _at_least(name: str, version: str) -> Callable[[Versions], bool]:
     return lambda found: name in found and digit_version(found[name]) >= digit_version(version)
 
 
-# Packages that do not go together: (does it apply, what to say).
+# Known conflicts: (whether it applies to the installed versions, its report).
 KNOWN_BAD: tuple[tuple[Callable[[Versions], bool], Finding], ...] = (
     (
         lambda found: 'mmcv' in found and 'mmcv-lite' in found,
@@ -76,7 +76,7 @@ KNOWN_BAD: tuple[tuple[Callable[[Versions], bool], Finding], ...] = (
 
 
 def installed() -> dict[str, str]:
-    """Versions of the packages in :data:`SHOWN` that are installed."""
+    """Package -> version, for the packages in :data:`SHOWN` that are installed."""
     found = {}
     for name in SHOWN:
         try:
@@ -87,16 +87,16 @@ def installed() -> dict[str, str]:
 
 
 def known_bad(versions: Versions) -> list[Finding]:
-    """What of :data:`KNOWN_BAD` these versions are."""
+    """The findings of :data:`KNOWN_BAD` that apply to these versions."""
     return [finding for applies, finding in KNOWN_BAD if applies(versions)]
 
 
 def unmet(distribution: str, requirements: Iterable[str] | None = None) -> Iterator[Finding]:
-    """Requirements of an installed distribution that are missing or out of range.
+    """Find requirements of an installed distribution that are missing or out of range.
 
     Args:
-        distribution: its name.
-        requirements: as in its metadata; read from there by default.
+        distribution: Name of the distribution.
+        requirements: Requirements to check; by default read from its metadata.
     """
     if requirements is None:
         try:
@@ -105,6 +105,7 @@ def unmet(distribution: str, requirements: Iterable[str] | None = None) -> Itera
             yield Finding('note', f'{distribution} is not installed, its needs are not checked')
             return
     for requirement in map(Requirement, requirements):
+        # Requirements of extras, or for other platforms, do not apply.
         if requirement.marker is not None and not requirement.marker.evaluate(dict(extra='')):
             continue
         try:
@@ -118,7 +119,7 @@ def unmet(distribution: str, requirements: Iterable[str] | None = None) -> Itera
 
 
 def operators() -> Iterator[Finding]:
-    """Does torchvision's compiled part load into this PyTorch?"""
+    """Find out whether torchvision's compiled operators load into this PyTorch."""
     import torch
 
     try:
@@ -134,7 +135,7 @@ def operators() -> Iterator[Finding]:
 
 
 def decoders() -> tuple[dict[str, str], list[Finding]]:
-    """State of each video reader, found by decoding a clip, and what follows from it."""
+    """Reader -> ``'works'`` or its problem, found by decoding a clip; and the findings."""
     from mmstan.datasets.readers import READERS, reader_problem
 
     problems = {name: reader_problem(name) for name in READERS}
@@ -154,7 +155,7 @@ def main() -> int:
     """Print the report.
 
     Returns:
-        1 where something is broken, else 0.
+        1 if something is broken, else 0.
     """
     import torch
 

@@ -14,6 +14,7 @@ from mmaction.registry import METRICS as _METRICS
 from mmaction.registry import MODELS as _MODELS
 from mmaction.registry import OPTIM_WRAPPER_CONSTRUCTORS as _OPTIM_WRAPPER_CONSTRUCTORS
 from mmaction.registry import TRANSFORMS as _TRANSFORMS
+from mmaction.registry import VISUALIZERS as _VISUALIZERS
 from mmengine.registry import Registry
 from mmengine.utils import get_object_from_string
 
@@ -29,8 +30,18 @@ METRICS = _child(_METRICS, 'mmstan.evaluation')
 LOOPS = _child(_LOOPS, 'mmstan.engine')
 HOOKS = _child(_HOOKS, 'mmstan.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(_OPTIM_WRAPPER_CONSTRUCTORS, 'mmstan.engine')
+VISUALIZERS = _child(_VISUALIZERS, 'mmstan.visualization')
 
-_REGISTRIES = (MODELS, DATASETS, TRANSFORMS, METRICS, LOOPS, HOOKS, OPTIM_WRAPPER_CONSTRUCTORS)
+_REGISTRIES = (
+    MODELS,
+    DATASETS,
+    TRANSFORMS,
+    METRICS,
+    LOOPS,
+    HOOKS,
+    OPTIM_WRAPPER_CONSTRUCTORS,
+    VISUALIZERS,
+)
 
 
 def known_classes() -> Mapping[str, type]:

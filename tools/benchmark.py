@@ -1,17 +1,17 @@
-"""All systems side by side: ``python tools/benchmark.py [CONFIG ...]``, by default every one.
+"""Compare systems in one table: ``python tools/benchmark.py [CONFIG ...]``, by default all.
 
-Measures what each costs on this machine: parameters, multiply-adds, forward and training step as
-ratios to CLIP mean pooling of the same tower on as many frames (which is measured beside them where
-``configs/baselines/clip_mean`` has it), throughput, peak memory, share of the machine's
-matrix-product rate. Each config runs in a process of its own, one after the other, ``--rounds``
-times in turn; medians are shown (mean pooling that was measured before is not measured again).
-``--train moving_shapes`` adds what each learns: top-1 of eight motions, or R@1 on misaligned
-videos, with the same small towers, data and budget for all.
-``--data`` measures the pipelines of the configs that are named: is the model fed fast enough?
+The cost of each config on this machine: parameters, multiply-adds, throughput, peak memory, share
+of the machine's matrix-product rate. Forward and training step are given as ratios to CLIP mean
+pooling with the same tower and as many frames; where ``configs/baselines/clip_mean`` has such a
+config, it is measured too, once. Each config runs in its own process, one after the other,
+``--rounds`` times in turn; the table shows medians.
+``--train moving_shapes`` adds accuracies: top-1 of eight motions, or R@1 on misaligned videos,
+with the same small towers, data and budget for all.
+``--data`` measures the pipelines of the named configs: is the model fed fast enough?
 
-Rows are kept as they finish, in ``work_dirs/benchmark/MACHINE``, and a later call goes on. A config
-that has changed, or modules of yours that it imports, is measured anew; after changes of mmstan's
-own code say ``--again``. A table is of one machine with one set of options, never of several.
+Each finished row is saved in ``work_dirs/benchmark/MACHINE``, and a later call goes on from there.
+A config is measured again if it has changed, or a module of yours that it imports; if mmstan's own
+code has changed, give ``--again``. A table never mixes machines or options.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
-import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
+import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.cost import PRECISIONS, Settings
 from mmstan.benchmark.jobs import Job, add_references
 from mmstan.benchmark.measure import describe_machine
@@ -47,27 +47,31 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('configs', nargs='*', help='config files')
     parser.add_argument(
-        '--rounds', type=at_least(0), default=2, help='processes for each; 0: no cost'
+        '--rounds', type=at_least(0), default=2, help='processes per config; 0: measure no cost'
     )
-    parser.add_argument('--repeats', type=at_least(1), default=3, help='measurements in a process')
+    parser.add_argument('--repeats', type=at_least(1), default=3, help='measurements per process')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--threads', type=at_least(1), default=torch.get_num_threads())
-    parser.add_argument('--clips', type=at_least(1), default=2, help='clips of a batch')
-    parser.add_argument('--frames', type=at_least(1), help="frames of a clip; each config's own")
-    parser.add_argument('--size', type=at_least(1), help="pixels of a side; each config's own")
-    parser.add_argument('--precision', choices=PRECISIONS, default='fp32', help='by autocast')
+    parser.add_argument('--clips', type=at_least(1), default=2, help='clips in a batch')
+    parser.add_argument(
+        '--frames', type=at_least(1), help="frames of a clip; default: the config's"
+    )
+    parser.add_argument('--size', type=at_least(1), help="side in pixels; default: the config's")
+    parser.add_argument('--precision', choices=PRECISIONS, default='fp32', help='of autocast')
     parser.add_argument('--compile', action='store_true', help='torch.compile the backbones')
     parser.add_argument('--train', choices=['moving_shapes'], help='train and test as well')
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='of --train')
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='seeds of --train')
     parser.add_argument('--data', action='store_true', help='measure the pipelines as well')
-    parser.add_argument('--videos', type=Path, help="any videos in the place of --data's own")
-    parser.add_argument('--workers', type=at_least(0), help="of --data; each config's own")
+    parser.add_argument('--videos', type=Path, help='folder: --data reads these videos instead')
+    parser.add_argument(
+        '--workers', type=at_least(0), help="workers of --data; default: the config's"
+    )
     parser.add_argument(
         '--again',
         action='store_true',
-        help='forget what is there of CONFIGs, mean pooling beside them and toy towers',
+        help='delete earlier figures of CONFIGs, their mean pooling and their toy towers first',
     )
-    parser.add_argument('--report', action='store_true', help='run nothing, show what is there')
+    parser.add_argument('--report', action='store_true', help='run nothing, show the saved figures')
     parser.add_argument('--out', type=Path, help='folder of systems.csv, .md and .png')
     args = parser.parse_args()
     args.seeds = list(dict.fromkeys(args.seeds))
@@ -83,7 +87,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
-    """What all figures of a table have in common."""
+    """The measurement settings, which all figures of a table share."""
     return Settings(
         device=args.device,
         threads=args.threads,
@@ -97,7 +101,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 
 def run_data(configs: Sequence[str], costs: Costs, args: argparse.Namespace) -> None:
-    """Print how fast each pipeline is, beside what the model takes."""
+    """Print the rates (clips a second) of each data pipeline and of its model in training."""
     warnings.filterwarnings('ignore', 'This DataLoader will create')  # workers are printed
     for config in configs:
         found = measure_pipeline(
@@ -113,7 +117,7 @@ def run_data(configs: Sequence[str], costs: Costs, args: argparse.Namespace) -> 
 
 
 def main() -> None:
-    """Measure what is missing, and show what is there."""
+    """Measure the missing figures and print the table."""
     args = parse_args()
     settings, configs = settings_of(args), args.configs or list_systems()
     for config in configs:

@@ -1,4 +1,4 @@
-"""Released checkpoints -> ours, and back: ``python tools/convert_checkpoint.py stan IN OUT``."""
+"""Convert released checkpoints, or back: ``python tools/convert_checkpoint.py stan IN OUT``."""
 
 from __future__ import annotations
 
@@ -26,11 +26,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('system', choices=sorted(CONVERTERS))
     parser.add_argument('source', type=Path, help='.pth, .pt, .bin, .bin.N or .safetensors')
     parser.add_argument('target', type=Path, help='.pth or .safetensors')
-    parser.add_argument('--reverse', action='store_true', help='from ours to the released names')
+    parser.add_argument(
+        '--reverse', action='store_true', help="from mmstan's names to the released ones"
+    )
     parser.add_argument(
         '--text-tower',
-        help="where our model keeps its text tower: 'text_tower.' (retrieval) or "
-        "'cls_head.texts.tower.' (recognition); by default what the system is mostly used for",
+        help="prefix of the text tower in mmstan's model: 'text_tower.' (retrieval) or "
+        "'cls_head.texts.tower.' (recognition); default: the system's most common task",
     )
     parser.add_argument(
         '--parts', nargs='+', help='convert only these parts, where the system has a choice (xclip)'
@@ -51,7 +53,7 @@ def convert_file(path: Path, convert: Convert, **options: Any) -> dict[str, Tens
 
 
 def write(state: dict[str, Tensor], path: Path) -> None:
-    """Write a checkpoint; a file that is there is whole."""
+    """Write a checkpoint under a temporary name, then rename it: ``path`` is never half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f'{path.name}.tmp')
     if path.suffix == '.safetensors':

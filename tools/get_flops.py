@@ -1,10 +1,15 @@
-"""Parameters and multiply-adds of a model: ``python tools/get_flops.py CONFIG``.
+"""Count parameters and multiply-adds of a model: ``python tools/get_flops.py CONFIG``.
 
-Of one view, from the frames to the scores, the features of class names being known already; in
-retrieval, to the features that are compared. Two conventions stand side by side: with attention's
-matrix products, as most papers count, and linear and convolution layers only, as the STAN papers
-do. 'nominal' is every token through every layer; 'executed' is what runs, where outputs that nobody
-reads are left out. Nothing is computed and no weights are needed.
+Counts one view of one video. Recognition: frames -> class scores, with the text features of the
+classes already computed. Retrieval: frames -> video features.
+
+  nominal   every token passes through every layer
+  executed  rows that no later layer reads are skipped
+
+  GMACs                 with attention's matrix products (most papers)
+  GMACs, linear + conv  without them (the STAN papers)
+
+Nothing is computed and no weights are needed.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ import argparse
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
+import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.flops import format_flops
 from mmstan.benchmark.view import (
     find_view_size,
@@ -30,10 +35,10 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='config file')
-    parser.add_argument('--frames', type=int, help="frames of a clip; the test pipeline's")
-    parser.add_argument('--size', type=int, help="pixels of a side; the test pipeline's crop")
+    parser.add_argument('--frames', type=int, help="frames of a clip; default: the test pipeline's")
+    parser.add_argument('--size', type=int, help="side in pixels; default: the test pipeline's")
     parser.add_argument(
-        '--classes', type=int, default=400, help='their number where the file of names is missing'
+        '--classes', type=int, default=400, help='number of classes if their file is missing'
     )
     return parser.parse_args()
 

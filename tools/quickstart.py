@@ -1,20 +1,20 @@
-"""The main job on real video files, in minutes on two cores: ``python tools/quickstart.py``.
+"""Train and test on real video files, in minutes on two cores: ``python tools/quickstart.py``.
 
-Renders Moving Shapes and, with ``tools/train.py`` and ``tools/test.py``, trains and tests CLIP mean
-pooling and STAN on recognition (same tower, data and epochs), and STAN on text-to-video retrieval.
-Leaves tables and pictures in ``work_dirs/quickstart``. Steps that are done are not done again.
+Renders Moving Shapes. Then, with ``tools/train.py`` and ``tools/test.py``, trains and tests CLIP
+mean pooling and STAN on recognition (same tower, data and epochs), and STAN on text-to-video
+retrieval. Writes tables and pictures to ``work_dirs/quickstart``. Finished steps are not repeated.
 """
 
 from __future__ import annotations
 
 import argparse
 
-import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
+import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.quickstart import OUT, run_recognition, run_retrieval
 
 
 def main() -> None:
-    """Render, train, test, show."""
+    """Render, train, test; print the tables."""
     argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args()

@@ -1,12 +1,12 @@
-"""See what a retrieval model does on its test set: ``python tools/retrieve.py CONFIG CHECKPOINT``.
+"""Search a test set with a retrieval model: ``python tools/retrieve.py CONFIG CHECKPOINT``.
 
-* ``--query "a red circle moves up"``, or ``--index 7`` for a caption of the test set: the videos
-  found, as film strips with their scores.
-* ``--pair 7``: the weights that Mug gives to the words of a caption and the frames of its video.
-* ``--misalignment``: how much of the videos the captions are about, and R@1 by that.
+* ``--query "a red circle moves up"``, or ``--index 7`` for a caption of the test set: shows the
+  videos found, as film strips with their scores.
+* ``--pair 7``: shows Mug's weights of the words of a caption and the frames of its video.
+* ``--misalignment``: reports which share of its video each caption describes, and R@1 by share.
 
-Pictures go to the work dir, or to ``--out``. Numbers of captions are those of the test set's order.
-The features of the test set are kept in the work dir (``features.pth``) for the next query.
+Pictures go to the work dir, or to ``--out``. Captions are numbered in the order of the test set.
+The features of the test set are saved in the work dir (``features.pth``) for the next query.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def parse_args() -> argparse.Namespace:
     what.add_argument('--misalignment', action='store_true', help='report on all captions')
     parser.add_argument('--top', type=int, default=5, help='how many videos to show')
     parser.add_argument('--out', type=Path, help='the picture, .png')
-    parser.add_argument('--no-cache', action='store_true', help='encode the test set anew')
+    parser.add_argument('--no-cache', action='store_true', help='encode the test set again')
     return parse(parser)
 
 
 def main() -> None:
-    """Encode the test set and show what is asked for."""
+    """Encode the test set and draw the picture that the options name."""
     args = parse_args()
     with one_line_errors():
         cfg = merge_test_options(Config.fromfile(args.config), args)

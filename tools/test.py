@@ -1,8 +1,8 @@
 """Test a model: ``python tools/test.py CONFIG [CHECKPOINT]``.
 
 A config with ``test_splits`` (:func:`mmstan.evaluation.split_configs`) is tested on each of its
-splits; the table with mean and deviation is printed, and left in the work dir as ``splits.md`` and
-``splits.json``.
+splits. The table with mean and deviation is printed, and written to the work dir as ``splits.md``
+and ``splits.json``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
-    """Put the command line into the config; ``--cfg-options`` has the last word."""
+    """Put the command line into the config; ``--cfg-options`` wins over the other options."""
     if args.dump:
         evaluators = cfg.test_evaluator
         evaluators = list(evaluators) if isinstance(evaluators, (list, tuple)) else [evaluators]
@@ -40,7 +40,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
 
 
 def main() -> None:
-    """Test."""
+    """Test the model on its test set, or on each split."""
     args = parse_args()
     with one_line_errors():
         cfg = merge_args(Config.fromfile(args.config), args)

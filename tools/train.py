@@ -22,7 +22,7 @@ def parse_args() -> argparse.Namespace:
         '--resume',
         nargs='?',
         const='auto',
-        help='go on from this checkpoint, or from the latest one of the work dir',
+        help='continue from this checkpoint, or from the latest one in the work dir',
     )
     parser.add_argument(
         '--amp',
@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help="scale the learning rate by the batch size over the config's base_batch_size",
+        help="multiply the learning rate by batch size / the config's base_batch_size",
     )
     parser.add_argument('--seed', type=int, help='random seed')
     parser.add_argument('--deterministic', action='store_true', help='deterministic GPU kernels')
@@ -51,7 +51,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
-    """Put the command line into the config; ``--cfg-options`` has the last word."""
+    """Put the command line into the config; ``--cfg-options`` wins over the other options."""
     merge_run_options(cfg, args)
     if args.tiny:
         make_tiny(cfg)

@@ -1,12 +1,12 @@
-"""See what layers make of videos: ``python tools/visualize_features.py CONFIG [CHECKPOINT]``.
+"""Draw the features of layers: ``python tools/visualize_features.py CONFIG [CHECKPOINT]``.
 
-* ``cka.png``: how alike the layers of the tower and those beside it see the same patches (centred
-  kernel alignment, DiST Fig. 5a), also printed, layer by layer.
+* ``cka.png``: how similar the tower's layers and the method's own layers are on the same patches
+  (centred kernel alignment, DiST Fig. 5a); also printed, layer by layer.
 * ``activation_INDEX.png``: where the last layers are active in a video (DiST Fig. 5b).
 
-Videos are those of the test set, the first view of each. Of backbones other than DiST and STAN the
-tower's layers are shown, and what ``--layers NAME=EXPRESSION`` names: a regular expression of the
-names of modules in the backbone. Pictures go to the work dir.
+The videos are the test set's, the first view of each. DiST and STAN have layers next to the tower;
+other backbones show the tower's layers only. ``--layers NAME=EXPRESSION`` adds the modules of the
+backbone whose names match a regular expression. Pictures go to the work dir.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from mmstan.cli import command, merge_test_options, one_line_errors, parse
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = command(__doc__, checkpoint=True, launcher=False)
-    parser.add_argument('--videos', type=int, default=32, help='how many to compare layers on')
-    parser.add_argument('--patches', type=int, default=1024, help='how many, of all these videos')
+    parser.add_argument('--videos', type=int, default=32, help='number of videos for cka.png')
+    parser.add_argument(
+        '--patches', type=int, default=1024, help='number of patches over all videos'
+    )
     parser.add_argument(
         '--index', type=int, nargs='*', default=[0], help='videos whose activations are drawn'
     )
@@ -38,7 +40,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Compare and draw."""
+    """Compare the layers and draw their activations."""
     args = parse_args()
     with one_line_errors():
         cfg = merge_test_options(Config.fromfile(args.config), args)

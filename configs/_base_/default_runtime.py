@@ -23,7 +23,7 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl', timeout=600),
 )
 log_processor = dict(type='LogProcessor', window_size=20, by_epoch=True)
-visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
+visualizer = dict(type='mmstan.VideoVisualizer', vis_backends=[dict(type='LocalVisBackend')])
 
 log_level = 'INFO'
 load_from = None

@@ -1,1 +1,1 @@
-"""Load a model and use it."""
+"""Load a model and use it: test, retrieve, draw."""

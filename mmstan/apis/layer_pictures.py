@@ -1,4 +1,4 @@
-"""What the layers of a model make of videos, printed and drawn."""
+"""Print and draw the features that a model's layers give for videos."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from mmstan.wording import markdown_table
 
 
 class Layers:
-    """The layers of a config's model, and the videos of its test set."""
+    """The model of a config, its groups of layers, and the videos of its test set."""
 
     def __init__(self, cfg: Config, extra: dict[str, str]) -> None:
         check_config(cfg, splits=('test',))
@@ -46,7 +46,7 @@ class Layers:
         self.groups = group_layers(self.backbone, extra)
 
     def sample(self, index: int) -> dict[str, Any]:
-        """A video of the test set, packed.
+        """A video of the test set as the data set returns it, with ``inputs`` and ``data_samples``.
 
         Raises:
             ValueError: There is no such video.
@@ -56,28 +56,36 @@ class Layers:
         return self.dataset[index]
 
     def tokens(self, sample: dict[str, Any]) -> dict[str, list[Tensor]]:
-        """Group -> what each of its layers gives for the first view, (1, T', L, C)."""
+        """Group -> output tokens of each of its layers for the first view, (1, T', L, C)."""
         first = dict(sample, inputs=sample['inputs'][:1])
         batch = self.model.data_preprocessor(pseudo_collate([first]), False)
         return collect_layer_tokens(self.backbone, batch['inputs'][0], self.groups)
 
 
 def show_cka(layers: Layers, *, videos: int, patches: int, path: Path) -> None:
-    """Draw and print the CKA of all layers, on the same patches of every video."""
+    """Draw and print the CKA of all layers, on the same patches of every video.
+
+    Args:
+        layers: Model and videos.
+        videos: Number of videos, spread evenly over the test set.
+        patches: Number of patches in total, an equal share from each video.
+        path: The picture's path, ``.png``.
+    """
     chosen = np.linspace(0, len(layers.dataset) - 1, min(videos, len(layers.dataset))).astype(int)
     generator = torch.Generator().manual_seed(0)
     rows = defaultdict(list)
     for index in tqdm(chosen.tolist(), desc='videos', disable=None):
         tokens = layers.tokens(layers.sample(index))
         if len(tokens) > 1:
-            del tokens['output']  # another sight of the last layers
-        places = None
+            del tokens['output']  # computed from the last layers, which are shown themselves
+        places = None  # drawn at the video's first layer, then used for all of its layers
         for name, group in keep_same_frames(tokens).items():
             for number, x in enumerate(group):
                 x = x[0].flatten(0, 1)  # (T*L, C)
                 if places is None:
                     places = torch.randperm(len(x), generator=generator)[: patches // len(chosen)]
                 rows[name, number].append(x[places].float().cpu())
+    # The patches of all videos below each other, a matrix (patches, C) per layer.
     features = defaultdict(list)
     for (name, _), parts in rows.items():
         features[name].append(torch.cat(parts))
@@ -86,14 +94,14 @@ def show_cka(layers: Layers, *, videos: int, patches: int, path: Path) -> None:
 
 
 def format_layers(lines: dict[str, np.ndarray]) -> str:
-    """Markdown: a row for each layer, a column for each two groups."""
+    """Markdown: a row per layer, a column per pair of groups; ``''`` without pairs."""
     depth = max(map(len, lines.values()), default=0)
     rows = [[str(i + 1), *(f'{line[i]:.3f}' for line in lines.values())] for i in range(depth)]
     return markdown_table(['layer', *lines], rows) if lines else ''
 
 
 def show_activations(layers: Layers, index: int, path: Path) -> None:
-    """Draw the last activations of each group in a video."""
+    """Draw the activations of each group's last layer in a video."""
     sample = layers.sample(index)
     frames = sample['inputs'][0].permute(1, 2, 3, 0).numpy()  # (3, T, H, W) -> (T, H, W, 3)
     grid = layers.backbone.tower.grid(sample['inputs'])

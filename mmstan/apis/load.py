@@ -1,4 +1,4 @@
-"""Config and checkpoint -> a model that is ready to use."""
+"""Build the model of a config and load its weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mmstan.wording import name_a_few
 
 
 def build_runner(cfg: Config) -> Runner:
-    """The runner of a config; a checkpoint that it loads must fit, of whichever model."""
+    """Build the runner of a config; it refuses checkpoints that do not fit the model."""
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.whole_checkpoints = True  # see mmstan.compat.checkpoints.strict_checkpoints
     runner.register_hook(FiniteScores())
@@ -25,11 +25,11 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def load_weights(model: Any, cfg: Config) -> None:
-    """Give a model the weights of ``cfg.load_from``, or without it its pretrained ones.
+    """Load the checkpoint ``cfg.load_from`` into a model, or without it the pretrained weights.
 
     Raises:
-        ValueError: The checkpoint does not fit, or there are no weights at all.
-        FileNotFoundError: There is no such file.
+        ValueError: The checkpoint does not fit, or the config names no weights at all.
+        FileNotFoundError: The checkpoint does not exist.
     """
     refuse_random_weights(cfg)
     if cfg.get('load_from'):
@@ -39,10 +39,10 @@ def load_weights(model: Any, cfg: Config) -> None:
 
 
 def refuse_random_weights(cfg: Config) -> None:
-    """Raise unless a config says where the weights of its model come from.
+    """Raise an error if the weights of a config's model would be random.
 
     Raises:
-        ValueError: It has neither a checkpoint nor anything pretrained.
+        ValueError: The config has neither a checkpoint nor a pretrained part.
     """
     if cfg.get('load_from') or any(map(_names_weights, walk(cfg.model))):
         return
@@ -60,12 +60,12 @@ def _names_weights(node: Any) -> bool:
 
 
 def init_pretrained(model: nn.Module) -> None:
-    """Give a model its pretrained weights, and say which of its tensors have none."""
+    """Load the pretrained weights of a model, and log which of its tensors have none."""
     model.init_weights()  # type: ignore[operator]
     pretrained = [
         name for name, module in model.named_modules() if getattr(module, 'pretrained', None)
     ]
-    if not pretrained:  # a stock model, of which it is not known
+    if not pretrained:  # a stock model, which does not say what is pretrained
         return
     beside = [
         name

@@ -1,4 +1,4 @@
-"""What a retrieval model does on its test set, printed and drawn."""
+"""Print and draw the results of a retrieval model on its test set."""
 
 from __future__ import annotations
 
@@ -26,10 +26,18 @@ _FRAMES_SHOWN = 12
 
 
 def show_found(data: TestSet, query: str, truth: int | None, top: int, path: Path) -> None:
-    """Print and draw the best videos, and the true one."""
+    """Print and draw the best videos for a text, and the true one.
+
+    Args:
+        data: The encoded test set.
+        query: The text.
+        truth: Index of the true video, None if unknown.
+        top: Number of videos to show.
+        path: The picture's path, ``.png``.
+    """
     with torch.no_grad():
         text = data.model.encode_texts([query])
-    scores = torch.cat([block for _, block in data.scores(text)])[0].cpu()
+    scores = torch.cat([block for _, block in data.scores(text)])[0].cpu()  # (B,)
     order = scores.argsort(descending=True, stable=True).tolist()
     chosen = order[:top]
     if truth is not None and truth not in chosen:
@@ -45,7 +53,11 @@ def show_found(data: TestSet, query: str, truth: int | None, top: int, path: Pat
 
 
 def show_pair(data: TestSet, index: int, path: Path) -> None:
-    """Draw Mug's weights of a caption and its video."""
+    """Draw and print Mug's weights of a caption's words and its video's frames.
+
+    Raises:
+        ValueError: The model's interaction does not weigh words and frames.
+    """
     caption, video = data.caption(index)
     interaction = data.model.head.interaction
     if not isinstance(interaction, Mug) or (interaction.text, interaction.video) != (
@@ -56,11 +68,13 @@ def show_pair(data: TestSet, index: int, path: Path) -> None:
             f'--pair {index}: {type(interaction).__name__} does not weigh words and frames; take a '
             "config with the interaction 'mmstan.Mug' of tokens and frames"
         )
+    # A batch of one caption and one video.
     text = TextFeatures(*(x[index : index + 1] for x in data.gallery.text))
     one = slice(video, video + 1)
     features = VideoFeatures(data.gallery.video.frames[one], data.gallery.video.mask[one])
     w, u = (x[0, 0].numpy() for x in interaction.weights(text, features))
     words = read_tokens(data.model.text_tower, caption, data.model.text_length)
+    # Weights of padding are left out, of words and of frames.
     real = text.mask[0].numpy()
     score = float(interaction(text, features))
     title = f'{data.names[video]}, similarity {score:.3f}: {caption}'
@@ -72,16 +86,16 @@ def show_pair(data: TestSet, index: int, path: Path) -> None:
 
 
 def read_tokens(tower: Any, caption: str, length: int | None) -> list[str]:
-    """The tokens of a caption as they can be read, from its start to its end of text."""
+    """The tokens of a caption as words, from the start token to the end token, both included."""
     ids = tower.tokenize([caption], length)[0]
-    ids = ids[: int(ids.argmax()) + 1].tolist()
+    ids = ids[: int(ids.argmax()) + 1].tolist()  # the end token has the largest id
     tokenizer = SimpleTokenizer()
     words = [tokenizer.decode([token]).strip() for token in ids]
     return [*words, 'class token'] if tower.has_class_token else words
 
 
 def report_misalignment(data: TestSet, path: Path) -> None:
-    """Print and draw how many captions are about how much of their videos."""
+    """Print and draw the shares of captions by level of alignment, and their R@1."""
     text, video, owners = data.gallery
     ranks = text_to_video_ranks(data.scores(text), owners)
     own = compare_own_frames(text.sentence, video, owners)

@@ -24,9 +24,9 @@ from mmstan.models.features import TextFeatures, VideoFeatures
 
 
 class TestSet:
-    """The test set of a config, encoded once by its model, or from the cache in the work dir."""
+    """The test set of a config, encoded by its model, or read from the cache in the work dir."""
 
-    __test__ = False  # pytest takes every Test* for tests
+    __test__ = False  # pytest would collect every Test* class
 
     def __init__(self, cfg: Config, *, cache: bool = True) -> None:
         check_config(cfg, splits=('test',))
@@ -43,7 +43,8 @@ class TestSet:
         known = read_cache(file) if cache else {}
         if known.get('made_from') != made_from:
             known = dict(self._encode(loader), made_from=made_from)
-            torch.save(known, file.with_suffix('.tmp'))  # a file that is there is whole
+            # Written under another name, then renamed: never half a cache.
+            torch.save(known, file.with_suffix('.tmp'))
             file.with_suffix('.tmp').replace(file)
         self.numbers, self.names = known['numbers'], known['names']
         self.captions = known['captions']
@@ -52,10 +53,11 @@ class TestSet:
 
     @torch.no_grad()
     def _encode(self, loader: DataLoader) -> dict[str, Any]:
-        """The readable videos and their captions, in types that load without running code."""
+        """Encode the readable videos and captions; the types load without running code."""
         results: list[Result] = []
         for batch in tqdm(loader, desc='encoding', disable=None):
             results += [keep_fields(sample.to_dict()) for sample in self.model.test_step(batch)]
+        # Places in the data set, before broken videos are dropped.
         results = [dict(result, number=i) for i, result in enumerate(results)]
         results, _ = drop_broken(results, what='the features')
         gallery = join_gallery(results)
@@ -69,18 +71,18 @@ class TestSet:
         )
 
     def caption(self, index: int) -> tuple[str, int]:
-        """A caption and its video."""
+        """A caption and the index of its video."""
         if not 0 <= index < len(self.captions):
             raise ValueError(f'caption {index} must be 0 to {len(self.captions) - 1}')
         return self.captions[index], int(self.gallery.owners[index])
 
     def scores(self, text: TextFeatures) -> ScoreBlocks:
-        """Similarities of texts and all videos."""
+        """Similarities (A, B) of A texts with all B videos, in blocks of rows."""
         device = next(self.model.parameters()).device
         return ScoreBlocks(self.model.similarity, text, self.gallery.video, device=device)
 
     def frames(self, video: int, *, most: int | None = None) -> np.ndarray:
-        """The real frames that the model sees, ``most`` of them, (T, H, W, 3) uint8."""
+        """Real frames of a video (T, H, W, 3), uint8 RGB; at most ``most``, evenly spread."""
         sample = self.dataset[self.numbers[video]]
         frames = sample['inputs'][0].permute(1, 2, 3, 0)  # (3, T, H, W) -> (T, H, W, 3)
         mask = sample['data_samples'].get('frame_mask')
@@ -91,7 +93,10 @@ class TestSet:
 
 
 def read_cache(file: Path) -> dict[str, Any]:
-    """What a test set has left in ``file``, or nothing; a damaged file is said."""
+    """Read the features that a test set saved; ``{}`` without a file, or with a damaged one.
+
+    A warning reports a damaged file.
+    """
     if not file.exists():
         return {}
     try:
@@ -99,6 +104,7 @@ def read_cache(file: Path) -> dict[str, Any]:
         text, video = TextFeatures(*known['text']), VideoFeatures(*known['video'])
         captions = {len(known['captions']), len(known['owners']), *map(len, text)}
         videos = {len(known['names']), len(known['numbers']), len(video.frames), len(video.mask)}
+        # Each set has one number if all parts agree.
         if len(captions) + len(videos) > 2:
             raise ValueError(f'{captions} captions and {videos} videos')
     except Exception as error:  # a damaged file may hold anything
@@ -110,7 +116,7 @@ def read_cache(file: Path) -> dict[str, Any]:
 
 
 def fingerprint(cfg: Config, dataset: Any) -> str:
-    """What features depend on: the config, the checkpoint and its date, files and captions."""
+    """Hash of everything that features depend on: config, checkpoint and its date, samples."""
     checkpoint = Path(cfg.load_from or '')
     date = checkpoint.stat().st_mtime_ns if checkpoint.is_file() else None
     samples = [dataset.get_data_info(i) for i in range(len(dataset))]

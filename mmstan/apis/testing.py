@@ -1,4 +1,4 @@
-"""Tests of a model: one test set, or the splits of a protocol."""
+"""Test a model on one test set, or on the splits of a protocol."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mmstan.evaluation import format_splits, mean_and_deviation, split_configs
 
 
 def build_for_test(cfg: Config) -> tuple[Runner, Any]:
-    """The runner and its model, which has its pretrained weights where there is no checkpoint."""
+    """Build the runner and its model; without a checkpoint, the pretrained weights are loaded."""
     refuse_random_weights(cfg)
     runner = build_runner(cfg)
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
@@ -27,7 +27,10 @@ def build_for_test(cfg: Config) -> tuple[Runner, Any]:
 
 
 def run_splits(cfg: Config) -> dict[str, dict[str, float]]:
-    """Split -> metric -> value; the model is built once and given each split's class names."""
+    """Test on every split; returns split -> metric -> value.
+
+    The model is built once, and gets the class names of each split.
+    """
     splits = split_configs(cfg)
     for split in splits.values():
         check_config(split, splits=('test',))
@@ -46,7 +49,7 @@ def run_splits(cfg: Config) -> dict[str, dict[str, float]]:
 
 
 def write_splits(results: dict[str, dict[str, float]], folder: Path) -> str:
-    """The table, which is left in ``folder``."""
+    """Write ``splits.md`` and ``splits.json`` into ``folder``; returns the Markdown table."""
     table = format_splits(results)
     (folder / 'splits.md').write_text(table + '\n', 'utf-8')
     everything = {'splits': results, **mean_and_deviation(results)}

@@ -1,7 +1,7 @@
-"""What a config's model costs on this machine.
+"""Measure the cost of a config's model on this machine.
 
 ``python -m mmstan.benchmark.cost CONFIG SETTINGS`` prints the figures of a fresh process as JSON;
-SETTINGS are those of :class:`Settings`, as JSON too.
+SETTINGS is a JSON object with the fields of :class:`Settings`.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float
 
 @dataclass(frozen=True)
 class Settings:
-    """How the cost is measured; figures of one table have all of them in common.
+    """The measurement settings, equal for all figures of one table.
 
     Attributes:
         device: ``'cpu'`` or ``'cuda'``.
-        threads: Of the processor.
-        clips: Of a batch.
+        threads: Number of processor threads.
+        clips: Clips in a batch.
         precision: A key of ``PRECISIONS``; the lower ones by autocast.
         compiled: Whether the backbone is compiled.
-        frames: Of a clip, None for each config's own.
-        size: Pixels of a side, None for each config's own.
-        repeats: Measurements in a process.
+        frames: Frames of a clip; None: each config's own number.
+        size: Side of a frame in pixels; None: each config's own size.
+        repeats: Measurements per process.
     """
 
     device: str
@@ -64,7 +64,7 @@ class Settings:
     repeats: int = 3
 
     def __str__(self) -> str:
-        """What a table says of them."""
+        """The settings as a table's heading names them, in one line."""
         backbone = 'compiled' if self.compiled else 'eager'
         own = [f'{x} {unit}' for x, unit in ((self.frames, 'frames'), (self.size, 'px')) if x]
         return ', '.join(
@@ -80,16 +80,16 @@ class Settings:
 
 
 def measure(config: str, settings: Settings) -> dict[str, float]:
-    """The figures of one config, with random weights.
+    """Measure one config with random weights.
 
-    A view goes from frames to scores, or to the features that texts are compared with; a training
-    step is the model's own loss, texts included, and its gradients.
+    A forward pass goes from frames to class scores, or in retrieval to video features. A training
+    step computes the model's own loss, texts included, and its gradients.
 
     Returns:
-        ``gmacs`` of a view (nominal: every token through every layer), ``parameters`` of the whole
-        model and those ``trained``, seconds of ``forward`` and ``step`` for a batch, ``memory``
-        (bytes of a step beyond what is held), ``share`` (multiply-adds a second over those of a
-        plain matrix product of the same precision).
+        ``gmacs`` of a view (nominal: every token through every layer), numbers of ``parameters``
+        and of ``trained`` ones, seconds of ``forward`` and ``step`` for a batch, ``memory`` (bytes
+        that a step needs in addition to weights and inputs), ``share`` (the forward pass's
+        multiply-adds a second over a plain matrix product's, in the same precision).
     """
     torch.set_num_threads(settings.threads)
     torch.manual_seed(0)
@@ -97,9 +97,11 @@ def measure(config: str, settings: Settings) -> dict[str, float]:
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     use_stand_ins(cfg, classes=400)
     frames, size = find_view_size(cfg, frames=settings.frames, size=settings.size)
+    # Multiply-adds: of a model without weights, so nothing is computed.
     empty = build(cfg)
     with without_computing(empty):
         macs = count_view(empty, torch.empty(1, 3, frames, size, size))[0].total
+    # Times and memory: of a real model, frozen as in training. The clips are preprocessed already.
     model_cfg = {key: x for key, x in cfg.model.items() if key != 'data_preprocessor'}
     model = MODELS.build(model_cfg).to(settings.device)
     freeze(model, cfg.get('optim_wrapper') or {})
@@ -116,7 +118,7 @@ def measure(config: str, settings: Settings) -> dict[str, float]:
 
 
 def _times(model: Any, clip: Tensor, settings: Settings, macs: int) -> dict[str, float]:
-    """Time and memory; forwards, steps and plain products take turns."""
+    """Measure ``forward``, ``step``, ``memory`` and ``share``; ``macs`` are a batch's."""
     device, dtype = settings.device, PRECISIONS[settings.precision]
     autocast = torch.autocast(device, dtype, enabled=settings.precision != 'fp32')
     view, samples = make_view(model), _samples(model, len(clip))
@@ -132,12 +134,13 @@ def _times(model: Any, clip: Tensor, settings: Settings, macs: int) -> dict[str,
         sum(x for key, x in losses.items() if 'loss' in key).backward()
 
     model.train()
-    step()  # features of class names are known from here on
+    step()  # warm-up: computes the text features of the classes, which the model keeps
     model.zero_grad(set_to_none=True)
     memory = measure_peak_memory(step, device=device)
     steps = [measure_seconds(step, device=device) for _ in range(settings.repeats)]
     model.eval().zero_grad(set_to_none=True)
     forward()
+    # Product and forward pass follow each other, so that a slow moment of the machine hits both.
     pairs = [
         (
             measure_matrix_products(device=device, dtype=dtype),
@@ -154,7 +157,7 @@ def _times(model: Any, clip: Tensor, settings: Settings, macs: int) -> dict[str,
 
 
 def _samples(model: Any, n: int) -> list[ActionDataSample]:
-    """Labels, or captions, of ``n`` clips."""
+    """Data samples of ``n`` clips with a class label each, or in retrieval a caption each."""
     samples = [ActionDataSample() for _ in range(n)]
     for i, sample in enumerate(samples):
         if hasattr(model, 'cls_head'):

@@ -13,7 +13,7 @@ from mmstan.models.towers import TextTower
 
 
 def format_flops(cfg: Config, frames: int, size: int) -> str:
-    """The figures of ``cfg``'s model for one view of ``frames`` x ``size`` x ``size``."""
+    """A text table of ``cfg``'s model for one view of ``frames`` x ``size`` x ``size``."""
     model = build(cfg)
     with without_computing(model):
         nominal, executed = count_view(model, torch.empty(1, 3, frames, size, size))
@@ -34,11 +34,12 @@ def format_flops(cfg: Config, frames: int, size: int) -> str:
 
 
 def describe_text_side(model: Any) -> list[str]:
-    """Parameters of the text side, and the multiply-adds of a text."""
+    """Lines with the text side's parameters and a text's multiply-adds; none without texts."""
     parts = find_text_parts(model)
     if not parts:
         return []
     tower = next(part for part in parts if isinstance(part, TextTower))
+    # Token ids are real numbers also where the model is not: they index a table.
     with torch.device('cpu'):
         ids = tower.tokenize([''], getattr(model, 'text_length', None))
     macs = count_multiply_adds(tower, ids)

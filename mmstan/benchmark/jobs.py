@@ -1,4 +1,4 @@
-"""What is measured: a config, read once, and how; and mean pooling, which it is compared with."""
+"""Jobs of the benchmark: a config, read once, its settings, and mean pooling as its reference."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from mmstan.config.sources import read_own_sources
 
 @dataclass(frozen=True)
 class System:
-    """What the benchmark asks of a config.
+    """The facts about a config that the benchmark needs.
 
     Attributes:
-        config: The file.
+        config: Path of the file.
         cfg: Its content.
         name: The file below ``configs``, without its suffix.
         kind: ``'recognition'`` or ``'retrieval'``.
         tower: Name of the image tower.
-        digest: Of the content and of the user's modules that the config imports.
+        digest: Hash of the content and of the user's modules that the config imports.
     """
 
     config: str
@@ -39,14 +39,14 @@ class System:
     digest: str
 
     def view_of_tower(self, settings: Settings) -> tuple[int, int]:
-        """Frames of a view that the tower sees, and their pixels of a side."""
+        """Number of a view's frames that pass through the tower, and their side in pixels."""
         frames, size = find_view_size(self.cfg, frames=settings.frames, size=settings.size)
         backbone = self.cfg.model.get('backbone') or {}
         return find_backbone(self.cfg.model).tower_frames(backbone, frames), size
 
 
 def read_system(config: str) -> System:
-    """Read a config as it is now."""
+    """Read a config file, as it is now, into its facts."""
     cfg = Config.fromfile(config)
     backbone = cfg.model.get('backbone') or {}
     tower = backbone.get('tower', {})
@@ -64,12 +64,12 @@ def read_system(config: str) -> System:
 
 @dataclass(frozen=True)
 class Job:
-    """A config that is measured, and how. The config is read once.
+    """A config and the settings that it is measured with. The config is read once.
 
     Attributes:
-        config: The file.
-        settings: How it is measured.
-        known: What was read of the config already.
+        config: Path of the file.
+        settings: The measurement settings.
+        known: The config's facts, if they are read already.
     """
 
     config: str
@@ -78,7 +78,7 @@ class Job:
 
     @cached_property
     def system(self) -> System:
-        """The config's facts, as they were when they were first asked for."""
+        """The config's facts, as of the first access."""
         return self.known or read_system(self.config)
 
     @property
@@ -88,16 +88,16 @@ class Job:
 
     @cached_property
     def view_of_tower(self) -> tuple[int, int]:
-        """Frames of a view that the tower sees, and their pixels of a side."""
+        """Number of a view's frames that pass through the tower, and their side in pixels."""
         return self.system.view_of_tower(self.settings)
 
 
 @cache
 def mean_pooling() -> dict[tuple[str, str], System]:
-    """CLIP mean pooling's config for each kind of model and tower."""
+    """(kind, tower) -> the facts of CLIP mean pooling's config."""
     paths = sorted(map(str, (CONFIGS / 'baselines/clip_mean').glob('*.py')), reverse=True)
     systems = [read_system(path) for path in paths]
-    return {(x.kind, x.tower): x for x in systems}  # k400 takes the place of ssv2
+    return {(x.kind, x.tower): x for x in systems}  # sorted backwards: k400 replaces ssv2
 
 
 def find_reference(job: Job) -> Job | None:
@@ -113,7 +113,7 @@ def find_reference(job: Job) -> Job | None:
 
 
 def add_references(configs: Sequence[str], settings: Settings) -> list[Job]:
-    """The configs, with CLIP mean pooling of their towers before them, and none twice.
+    """Jobs of the configs, after the jobs of CLIP mean pooling with their towers; none twice.
 
     Raises:
         ValueError: Two files have the same name.

@@ -1,9 +1,9 @@
-"""Any config on Moving Shapes: the same small towers, data and budget for all.
+"""Train any config on Moving Shapes, with the same small towers, data and budget for all.
 
-What ``tools/benchmark.py --train moving_shapes`` runs. As the papers' towers come from CLIP, these
-come from a toy of it with the same seed, which learned by contrast from captions and the mean of
-their videos' frames. From there each system learns to recognize motions, or to find videos that
-show their caption's event in a third of their frames.
+``tools/benchmark.py --train moving_shapes`` runs this. The papers' towers are pretrained as CLIP;
+these towers are pretrained as a toy CLIP with the same seed: contrastive learning from captions and
+the mean of their videos' frames. From these weights each system learns to recognise motions, or to
+retrieve videos that show the caption's event in a third of their frames.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ CONFIGS = find_shipped('configs')
 
 @dataclass(frozen=True)
 class Kind:
-    """What a kind of model learns.
+    """The task and budget for one kind of model.
 
     Attributes:
-        base: Data and schedule, below ``configs/quickstart``.
-        epochs: The budget.
-        task: The data: 6,000 clips an epoch for recognition, 3,000 for the others.
-        score: The figure that counts, and the factor that makes it per cent.
+        base: Config with data and schedule, below ``configs/quickstart``.
+        epochs: Number of training epochs.
+        task: The data set: 6,000 clips an epoch for recognition, 3,000 for the others.
+        score: Key of the reported figure, and the factor that turns it into per cent.
     """
 
     base: str
@@ -53,23 +53,23 @@ class Kind:
 
 
 TOWERS = Kind('retrieval_stan.py', epochs=8, task='retrieval', score=('t2v/R1', 1.0))
-"""The toy towers themselves, as CLIP mean pooling."""
+"""Pretraining of the toy towers, in a CLIP mean pooling model."""
 KINDS = {
     'Recognizer3D': Kind('clip_mean.py', 3, 'recognition', ('top-1', 100.0)),
     'mmstan.VideoTextModel': Kind('misaligned_stan.py', 4, 'misaligned', ('t2v/R1', 1.0)),
 }
-"""Systems, by ``model.type``."""
+"""``model.type`` of a system -> its kind."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A run and where it goes; equal models with equal budgets share one.
+    """A run and its folder; equal models with equal budgets share one run.
 
     Attributes:
         config: The toy's config.
-        work_dir: Of this run.
-        kind: What it learns.
-        seed: Of all that is random.
+        work_dir: Folder of this run alone.
+        kind: Task and budget.
+        seed: Random seed.
     """
 
     config: Config
@@ -79,11 +79,11 @@ class Plan:
 
     @property
     def file(self) -> Path:
-        """Where the config is written."""
+        """Path that the config is written to."""
         return self.work_dir.with_name(f'{self.work_dir.name}.py')
 
     def run(self) -> None:
-        """Train and test, unless that is done already."""
+        """Train and test, unless the run is finished."""
         generate(size='small', tasks=[self.kind.task])
         self.file.parent.mkdir(parents=True, exist_ok=True)
         if not self._is_written:
@@ -96,18 +96,18 @@ class Plan:
         train_and_test(self.file, self.work_dir, '--seed', str(self.seed), figures=figures)
 
     def forget(self) -> None:
-        """Throw away what there is of the run."""
+        """Delete the run's folder."""
         with lock_run(self.work_dir):
             shutil.rmtree(self.work_dir, ignore_errors=True)
 
     @property
     def _is_written(self) -> bool:
-        # Not as texts, which are slow to lay out.
+        # Compared as dicts: laying a config out as text is slow.
         return self.file.exists() and Config.fromfile(self.file).to_dict() == self.config.to_dict()
 
     @property
     def score(self) -> float | None:
-        """Per cent, None where the run is not finished, or was of another budget."""
+        """The score in per cent; None if the run is unfinished or had another config."""
         result, (key, factor) = self.work_dir / 'result.json', self.kind.score
         if not result.exists() or not self._is_written:
             return None
@@ -115,12 +115,12 @@ class Plan:
 
 
 def plan_system(config: str, seed: int, folder: Path) -> tuple[Plan, Plan]:
-    """The run of the toy towers, and that of a system from there.
+    """The run that pretrains the toy towers, and the system's run that starts from them.
 
     Args:
         config: A recognition or retrieval config.
-        seed: Of both.
-        folder: Where they go.
+        seed: Random seed of both runs.
+        folder: Folder for both.
 
     Raises:
         ValueError: The config has no toy form.
@@ -136,7 +136,7 @@ def plan_system(config: str, seed: int, folder: Path) -> tuple[Plan, Plan]:
 
 
 def _mean_pooling(cfg: Config) -> Config:
-    """CLIP mean pooling with ``cfg``'s towers."""
+    """A config of CLIP mean pooling with the towers of ``cfg``."""
     mean = Config.fromfile(CONFIGS / 'baselines/clip_mean/msrvtt_b32.py')
     source = cfg.model.backbone.get('tower', {})
     for tower in (mean.model.backbone.tower, mean.model.text_tower):
@@ -147,6 +147,7 @@ def _mean_pooling(cfg: Config) -> Config:
 def _plan(cfg: Config, kind: Kind, seed: int, path: Path, weights: Path | None = None) -> Plan:
     base = Config.fromfile(CONFIGS / 'quickstart' / kind.base)
     run = make_toy(cfg, base, pretrained=str(weights) if weights else None, epochs=kind.epochs)
+    # The folder's name has a digest of the model: another model gets another folder.
     model = ''.join([repr(run.model), *read_own_sources(cfg)])
     digest = hashlib.sha256(model.encode()).hexdigest()[:8]
     name = f'{path.name}_{kind.task}_{digest}_seed{seed}'
@@ -154,9 +155,10 @@ def _plan(cfg: Config, kind: Kind, seed: int, path: Path, weights: Path | None =
 
 
 def train(config: str, seed: int, folder: Path) -> None:
-    """Train and test the toy form of a config, unless that is done already."""
+    """Train and test the toy form of a config, unless the run is finished."""
     towers, system = plan_system(config, seed, folder)
     weights = towers.work_dir / 'towers.pt'
+    # Only one process trains the towers; the others wait for the file.
     with lock_run(towers.work_dir.with_name(f'{towers.work_dir.name}_weights')):
         if towers.score is None or not weights.exists():
             towers.run()
@@ -167,6 +169,6 @@ def train(config: str, seed: int, folder: Path) -> None:
 
 
 def read_scores(config: str, seeds: list[int], folder: Path) -> list[float]:
-    """Per cent of the seeds that are finished."""
+    """Scores in per cent, one per finished seed."""
     found = [plan_system(config, seed, folder)[1].score for seed in seeds]
     return [score for score in found if score is not None]

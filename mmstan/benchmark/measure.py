@@ -20,11 +20,11 @@ _LINEAR_AND_CONV = ('mm', 'addmm', 'convolution')
 
 @dataclass(frozen=True)
 class MultiplyAdds:
-    """Multiply-adds of a computation, by the two conventions in use.
+    """Multiply-adds of a computation, in two parts for the two conventions in use.
 
     Attributes:
-        linear: Of linear and convolution layers only, the convention of the STAN papers.
-        attention: Of attention's two matrix products.
+        linear: Linear and convolution layers; the STAN papers count these only.
+        attention: The two matrix products of attention.
     """
 
     linear: int
@@ -32,7 +32,7 @@ class MultiplyAdds:
 
     @property
     def total(self) -> int:
-        """Both, as most papers count."""
+        """Both parts; most papers count these."""
         return self.linear + self.attention
 
     def __add__(self, other: MultiplyAdds) -> MultiplyAdds:
@@ -40,8 +40,9 @@ class MultiplyAdds:
 
 
 def count_multiply_adds(function: Callable[..., Any], *args: Any) -> MultiplyAdds:
-    """Multiply-adds of ``function(*args)``; nothing is computed where all tensors are meta."""
-    # Opaque operators are not counted: attention's fast path, oneDNN's LSTM.
+    """Count the multiply-adds of ``function(*args)``; with fake tensors nothing is computed."""
+    # The counter misses fused operators, so they are switched off: attention's fast path, oneDNN's
+    # LSTM.
     fast_path = torch.backends.mha.get_fastpath_enabled()
     one_dnn: Any = torch.backends.mkldnn.enabled  # a property that is typed as its descriptor
     torch.backends.mha.set_fastpath_enabled(False)
@@ -52,6 +53,7 @@ def count_multiply_adds(function: Callable[..., Any], *args: Any) -> MultiplyAdd
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
         torch.backends.mkldnn.enabled = one_dnn
+    # A flop is half a multiply-add. What is neither linear nor a convolution is attention.
     linear = attention = 0
     for operator, flops in counter.get_flop_counts().get('Global', {}).items():
         if getattr(operator, '__name__', str(operator)).split('.')[0] in _LINEAR_AND_CONV:
@@ -62,7 +64,7 @@ def count_multiply_adds(function: Callable[..., Any], *args: Any) -> MultiplyAdd
 
 
 def count_parameters(*modules: nn.Module) -> tuple[int, int]:
-    """Number of parameters: all of them, and the trainable ones."""
+    """Numbers of parameters: all, and the trainable ones. A shared parameter counts once."""
     parameters = {id(p): p for module in modules for p in module.parameters()}.values()
     trainable = sum(p.numel() for p in parameters if p.requires_grad)
     return sum(p.numel() for p in parameters), trainable
@@ -71,9 +73,9 @@ def count_parameters(*modules: nn.Module) -> tuple[int, int]:
 def measure_matrix_products(
     *, repeats: int = 8, device: str = 'cpu', dtype: torch.dtype = torch.float32
 ) -> float:
-    """Multiply-adds a second of (1576, 768) x (768, 3072) products, a ViT-B's largest.
+    """Multiply-adds a second of (1576, 768) x (768, 3072) products, the largest of a ViT-B.
 
-    On a GPU of 64 times as many rows, which it takes to keep one busy.
+    On a GPU the product has 64 times as many rows; fewer would not keep it busy.
     """
     rows = 1576 if device == 'cpu' else 64 * 1576
     a = torch.randn(rows, 768, device=device, dtype=dtype)
@@ -89,7 +91,7 @@ def measure_matrix_products(
 
 
 def measure_seconds(function: Callable[[], Any], *, device: str = 'cpu') -> float:
-    """Time of one call: the wall clock's, or that between two events of a GPU."""
+    """Seconds of one call, by the wall clock, or on a GPU between two CUDA events."""
     if device == 'cpu':
         start = time.perf_counter()
         function()
@@ -103,9 +105,9 @@ def measure_seconds(function: Callable[[], Any], *, device: str = 'cpu') -> floa
 
 
 def measure_peak_memory(function: Callable[[], Any], *, device: str = 'cpu') -> int:
-    """Bytes that ``function`` takes at most, beyond what is held before it.
+    """Peak memory of ``function`` in bytes, minus the memory in use before the call.
 
-    Of the process on a CPU (Linux), of PyTorch's allocator on a GPU.
+    On a CPU (Linux only) the memory of the process, on a GPU of PyTorch's allocator.
     """
     gc.collect()
     if device != 'cpu':
@@ -121,7 +123,7 @@ def measure_peak_memory(function: Callable[[], Any], *, device: str = 'cpu') -> 
 
 
 def describe_machine(device: str = 'cpu') -> str:
-    """What figures are measured on: GPU or processor, and PyTorch's version."""
+    """Name of the GPU or processor, and PyTorch's version."""
     name = describe_processor() if device == 'cpu' else torch.cuda.get_device_name()
     return f'{name}, torch {torch.__version__}'
 
@@ -135,5 +137,6 @@ def describe_processor() -> str:
 
 
 def _status(key: str) -> int:
+    # A line such as ``VmRSS:  1234 kB`` -> bytes.
     line = next(x for x in Path('/proc/self/status').read_text().splitlines() if x.startswith(key))
     return int(line.split()[1]) * 1024

@@ -1,4 +1,4 @@
-"""Measure and train what is missing in the benchmark's store."""
+"""Run the measurements and trainings that the benchmark's store lacks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mmstan.benchmark.store import Costs
 
 
 def measure_in_own_process(job: Job) -> dict[str, float]:
-    """The figures of one config, from a fresh process."""
+    """Call :func:`mmstan.benchmark.cost.measure` in a fresh process; returns its figures."""
     settings = json.dumps(asdict(job.settings))
     try:
         return run_own_process('-m', 'mmstan.benchmark.cost', job.config, settings)
@@ -24,7 +24,7 @@ def measure_in_own_process(job: Job) -> dict[str, float]:
 
 
 def measure_unchanged(job: Job) -> dict[str, float]:
-    """The figures of one config, if nothing that it is made from changes meanwhile."""
+    """Measure one config; refuse the figures if its files changed during the measurement."""
     before = job.system.digest
     figures = measure_in_own_process(job)
     if read_system(job.config).digest != before:
@@ -33,7 +33,7 @@ def measure_unchanged(job: Job) -> dict[str, float]:
 
 
 def run_costs(costs: Costs, jobs: Sequence[Job], rounds: int) -> Iterator[str]:
-    """Measure what is missing, all jobs of a round after one another; yields what failed."""
+    """Measure the missing rounds, all jobs of a round in turn; yields a line per failure."""
     for index in range(rounds):
         for number, job in enumerate(jobs, 1):
             if index in costs.rounds(job):
@@ -47,7 +47,7 @@ def run_costs(costs: Costs, jobs: Sequence[Job], rounds: int) -> Iterator[str]:
 
 
 def run_training(configs: Sequence[str], seeds: list[int], folder: Path) -> Iterator[str]:
-    """Train what is missing, all configs with a seed after one another; yields what failed."""
+    """Train the missing runs, all configs of a seed in turn; yields a line per failure."""
     for seed in seeds:
         for config in configs:
             try:
@@ -60,7 +60,7 @@ def run_training(configs: Sequence[str], seeds: list[int], folder: Path) -> Iter
 def forget(
     costs: Costs, jobs: Sequence[Job], configs: Sequence[str], seeds: list[int], folder: Path
 ) -> None:
-    """Throw away the costs of ``jobs``, and the runs of ``configs`` and their towers."""
+    """Delete the costs of ``jobs``, and the runs of ``configs`` and their towers."""
     for job in jobs:
         costs.forget(job)
     for config in configs:

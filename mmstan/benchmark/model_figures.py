@@ -24,10 +24,10 @@ from mmstan.config.walk import find
 
 
 def count_figures(config: Path) -> dict[str, Any]:
-    """``Metadata`` of a config: one view of its test, nominal multiply-adds, all parameters."""
+    """``Metadata`` of a config for one test view: frames, nominal GMACs, parameters in millions."""
     cfg = Config.fromfile(config)
     init_default_scope(cfg.get('default_scope', 'mmaction'))
-    cfg.pop('test_pipeline', None)  # what is tested is in the loader
+    cfg.pop('test_pipeline', None)  # the loader's pipeline is the one that runs
     pipeline = cfg.test_dataloader.dataset.pipeline
     size = find(pipeline, 'crop_size') or find(pipeline, 'scale')[0]  # the toy is not cropped
     frames, size = find_view_size(cfg, size=size)
@@ -50,8 +50,8 @@ def add_figures(root: Path, patterns: Sequence[str] = ()) -> None:
 
     Args:
         root: The checkout.
-        patterns: Configs below ``root`` that are counted again; others only where figures are
-            missing.
+        patterns: Configs below ``root`` to count again; the others are counted only if their
+            figures are missing.
     """
     again = {path for pattern in patterns for path in root.glob(pattern)}
     for metafile in list_metafiles(root):
@@ -68,7 +68,7 @@ def add_figures(root: Path, patterns: Sequence[str] = ()) -> None:
 
 
 def _make_entry(config: str, collection: str) -> dict[str, Any]:
-    """The entry of a config; ``configs/baselines/wti/msrvtt_b32.py`` is ``wti_msrvtt_b32``."""
+    """An entry without figures; ``configs/baselines/wti/msrvtt_b32.py`` is ``wti_msrvtt_b32``."""
     parts = [part for part in Path(config).with_suffix('').parts[1:] if part != 'baselines']
     return {'Name': '_'.join(parts), 'Config': config, 'In Collection': collection}
 

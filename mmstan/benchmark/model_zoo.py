@@ -1,12 +1,12 @@
-"""The tables of ``configs/<method>/README.md``, made of the metafile next to each.
+"""Render the tables of ``configs/<method>/README.md`` from the metafile next to each.
 
-A metafile is what MMAction2's ``metafile.yml`` is, with three fields more for a model:
+A metafile has the form of MMAction2's ``metafile.yml``, with three more fields for a model:
 
 * ``Metadata``: frames, multiply-adds and parameters, written by :mod:`.model_figures`.
-* ``Reported``: a list of what papers print, ``{Source: 'STAN, Table 4', Figures: {top-1: 84.2}}``.
-* ``Measured``: the same for what was measured here, the source being how.
+* ``Reported``: a list of papers' figures, ``{Source: 'STAN, Table 4', Figures: {top-1: 84.2}}``.
+* ``Measured``: a list of our own figures in the same form; ``Source`` says how they were measured.
 
-A column of the tables is a line in :data:`COLUMNS`.
+Each line of :data:`COLUMNS` is a column of the tables.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mmstan.wording import markdown_table
 
 BEGIN, END = '<!-- of metafile.yml -->', '<!-- end -->'
 TOY = 'docs/benchmark/systems.csv'
-"""Where what each system learns on Moving Shapes is kept."""
+"""File with each system's score on Moving Shapes."""
 LEGEND = f"""\
 GMACs: multiply-adds of one view with every token in every layer, attention included. Parameters in
 millions: all, and those that learn. Reported: by the paper that is named. Toy: trained on Moving
@@ -76,11 +76,11 @@ COLUMNS: dict[str, tuple[str, Cell]] = {
     'reported': ('l', _show_reported),
     'measured here': ('l', _show_measured),
 }
-"""Title of a column -> how it is aligned, and its cell for a model."""
+"""Title of a column -> its alignment (``'l'`` or ``'r'``), and the function that makes a cell."""
 
 
 def list_metafiles(root: Path) -> list[Path]:
-    """The metafiles that ``model-index.yml`` lists."""
+    """Paths of the metafiles that ``model-index.yml`` lists."""
     index = yaml.safe_load((root / 'model-index.yml').read_text('utf-8'))
     return [root / name for name in index['Import']]
 
@@ -99,7 +99,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def write_metafile(path: Path, content: dict[str, Any]) -> None:
-    """Write a metafile, its models in the order of their tables."""
+    """Write a metafile with its models in the order of the tables."""
     content['Models'].sort(key=lambda model: (_find_group(model), _split_numbers(model['Config'])))
     options: dict[str, Any] = dict(sort_keys=False, allow_unicode=True, width=1000)
     collections, models = (
@@ -110,7 +110,7 @@ def write_metafile(path: Path, content: dict[str, Any]) -> None:
 
 
 def _split_numbers(text: str) -> list[str | int]:
-    """What sorts ``8shot`` before ``16shot``."""
+    """A sort key that puts ``8shot`` before ``16shot``: texts and numbers in turn."""
     return [int(part) if part.isdigit() else part for part in re.split(r'(\d+)', text)]
 
 
@@ -121,13 +121,13 @@ def _cut_method(model: Model) -> PurePosixPath:
 
 
 def _find_group(model: Model) -> str:
-    """The folder below the method's, ``''`` for the configs of the method itself."""
+    """The sub-folder of a config in its method's folder, ``''`` if it has none."""
     parent = _cut_method(model).parent
     return '' if parent == PurePosixPath() else str(parent)
 
 
 def render_tables(models: list[dict[str, Any]], toy: Mapping[str, Row]) -> str:
-    """A table for each folder of configs, and what its columns are."""
+    """Markdown: a table for each folder of configs, then the legend."""
     parts = []
     for group, rows in groupby(models, _find_group):
         if group:
@@ -139,10 +139,10 @@ def render_tables(models: list[dict[str, Any]], toy: Mapping[str, Row]) -> str:
 
 
 def render_readmes(root: Path) -> dict[Path, str]:
-    """The READMEs next to the metafiles, as they should be.
+    """Path of each README next to a metafile -> its text with the current tables.
 
     Raises:
-        ValueError: A README has not one place for its tables.
+        ValueError: A README does not have exactly one place for its tables.
     """
     toy = {row.system: row for row in read_csv(root / TOY)}
     return {

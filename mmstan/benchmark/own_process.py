@@ -1,4 +1,4 @@
-"""Figures that a process of its own measures."""
+"""Run a measurement in its own process and read its figures."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import sys
 
 
 def run_own_process(*arguments: str) -> dict[str, float]:
-    """The JSON that is the last line of what a fresh Python process prints.
+    """Run a fresh Python process; returns its last line of output, read as JSON.
 
     Args:
-        *arguments: Of Python: a script, or ``-m`` and a module, and their options.
+        *arguments: Arguments of Python: a script, or ``-m`` and a module, then their options.
 
     Raises:
-        ValueError: It failed; the message is the last error that it printed.
+        ValueError: The process failed; the message is the last error that it printed.
     """
     command = [sys.executable, '-W', 'ignore', *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -25,7 +25,7 @@ def run_own_process(*arguments: str) -> dict[str, float]:
 
 
 def find_last_error(text: str) -> str:
-    """The line of a program's output that says why it failed."""
+    """The last error line of a program's output; without one, its last line."""
     lines = text.strip().splitlines() or ['killed']
     errors = [line for line in lines if re.match(r'error:|[\w.]*(Error|Exception)(:|$)', line)]
     return (errors or lines)[-1]

@@ -1,4 +1,4 @@
-"""How fast a config's training pipeline is, and where its time goes."""
+"""Measure the speed of a config's training pipeline, and the time of each transform."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ def measure_pipeline(
     clips: int = 64,
     repeats: int = 3,
 ) -> dict[str, Any]:
-    """The speed of ``cfg``'s training pipeline.
+    """Measure the speed of ``cfg``'s training pipeline.
 
     Args:
         cfg: A config with a ``train_dataloader``.
-        videos: Folder whose videos take the place of the config's data.
-        workers: Processes of the data loader, 0 for none; the config's by default.
-        clips: Of a pass, at least: the loader's is a whole number of batches for each worker.
-        repeats: Passes, after one that is not counted.
+        videos: Folder of videos to read instead of the config's data.
+        workers: Processes of the data loader, 0 for none; by default the config's number.
+        clips: Fewest clips of a pass; rounded up to whole batches for each worker.
+        repeats: Counted passes, after one warm-up pass.
 
     Returns:
-        ``loader`` and ``one_process`` (clips a second), ``shares`` of the one process's time by
-        transform, ``workers``, ``batch_size``, ``reader``, and ``videos``: their ``number``, how
-        many were ``probed`` and of these ``unreadable``, and (least, median, most) of ``width``,
-        ``height``, ``fps`` and ``seconds``.
+        ``loader`` and ``one_process`` (clips a second); ``shares``: transform -> its share of the
+        time in one process; ``workers``; ``batch_size``; ``reader``; and ``videos``: ``number``,
+        ``probed`` and ``unreadable`` (counts), ``width`` and ``height`` (pixels), ``fps`` and
+        ``seconds``, each as (least, median, most).
 
     Raises:
-        FileNotFoundError: The config's data are not here and ``videos`` is not given.
+        FileNotFoundError: The config's data are missing and ``videos`` is not given.
         ValueError: A number is too small, or there is nothing to measure.
     """
     for name, value in dict(clips=clips, repeats=repeats, workers=workers).items():
@@ -59,8 +59,9 @@ def measure_pipeline(
             raise ValueError(f'{name}={value} must be at least {least}: give a larger one')
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     threads = torch.get_num_threads()
-    set_multi_processing(**(cfg.get('env_cfg') or {}).get('mp_cfg', {}))  # as the runner does
-    torch.set_num_threads(1)  # as workers have
+    # The conditions of training: the runner's way to start workers, one thread in each of them.
+    set_multi_processing(**(cfg.get('env_cfg') or {}).get('mp_cfg', {}))
+    torch.set_num_threads(1)
     try:
         with _data(cfg, videos) as loader_cfg:
             return _measure(_endless(loader_cfg, workers), clips, repeats)
@@ -69,6 +70,7 @@ def measure_pipeline(
 
 
 def _measure(loader: Any, clips: int, repeats: int) -> dict[str, Any]:
+    # In this order: the loader runs before time_transforms replaces the transforms.
     reader, videos = describe_videos(loader.dataset)
     rate = measure_loader(loader, clips, repeats)
     times = time_transforms(loader.dataset, clips, repeats)
@@ -86,7 +88,7 @@ def _measure(loader: Any, clips: int, repeats: int) -> dict[str, Any]:
 
 @contextmanager
 def _data(cfg: Config, videos: Path | None) -> Iterator[ConfigDict]:
-    """The config's training loader, on its own data or on ``videos``."""
+    """Within, the config of the training loader; it reads its own data, or ``videos``."""
     loader = deepcopy(cfg.get('train_dataloader'))
     if not loader:
         raise ValueError(f'{cfg.filename} has no train_dataloader: give a config that trains')
@@ -103,7 +105,7 @@ def _data(cfg: Config, videos: Path | None) -> Iterator[ConfigDict]:
 
 
 def _endless(cfg: ConfigDict, workers: int | None) -> Any:
-    """The runner's DataLoader, shuffled without end: a pass begins where the last one stopped."""
+    """A DataLoader that never ends and shuffles: a pass begins where the last one stopped."""
     cfg.sampler = dict(type='InfiniteSampler', shuffle=True)
     cfg.num_workers = cfg.get('num_workers', 0) if workers is None else workers
     cfg.persistent_workers = False  # they end with the last pass
@@ -111,31 +113,35 @@ def _endless(cfg: ConfigDict, workers: int | None) -> Any:
     if not cfg.num_workers:
         cfg.pop('prefetch_factor', None)
     loader = Runner.build_dataloader(cfg, seed=0)
-    set_epoch(loader.dataset, 0, seed=0)  # as mmstan's loop does; a sample is always cropped alike
+    set_epoch(loader.dataset, 0, seed=0)  # as mmstan's loop does: each sample keeps its crop
     return loader
 
 
 def measure_loader(loader: Any, clips: int, repeats: int) -> float:
-    """Clips a second that an endless loader gives to someone who does nothing but wait."""
+    """Clips a second of an endless loader, read without doing anything else."""
     size, turn = loader.batch_sampler.batch_size, max(loader.num_workers, 1)
-    batches = turn * math.ceil(clips / (size * turn))  # workers' batches come at about one time
+    # The same number of batches from each worker: their batches arrive at about the same time.
+    batches = turn * math.ceil(clips / (size * turn))
     stream = iter(loader)
+    # The first pass starts the workers and fills the caches, so times[0] is dropped.
     times = [measure_seconds(lambda: _exhaust(islice(stream, batches))) for _ in range(repeats + 1)]
     return batches * size / statistics.median(times[1:])
 
 
 def time_transforms(dataset: Any, clips: int, repeats: int) -> dict[str, float]:
-    """Seconds that a clip takes in each transform, and in what is around them (``'rest'``).
+    """Transform -> seconds per clip, and ``'rest'`` for the time outside of the transforms.
 
-    The transforms of ``dataset`` are replaced by others that do the same and look at the clock.
+    Replaces each transform of ``dataset`` by one that also adds its time to a table.
     """
     spent: dict[str, float] = {}
     for part in list_parts(dataset):
+        # The second Resize of a pipeline is 'Resize 2'; data sets share the entry of a name.
         names, seen = map(_name, part.pipeline.transforms), Counter[str]()
         for i, name in enumerate(names):
             seen[name] += 1
             name = f'{name} {seen[name]}' if seen[name] > 1 else name
             part.pipeline.transforms[i] = _clocked(part.pipeline.transforms[i], name, spent)
+    # Random samples, from one shuffle that starts over when it ends.
     indices = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
     order, passes = cycle(indices.tolist()), []
     for _ in range(repeats + 1):
@@ -150,7 +156,7 @@ def _exhaust(items: Iterable[Any]) -> None:
 
 
 def _name(transform: Callable[..., Any]) -> str:
-    """Its class, or those of the transforms in it."""
+    """Name of a transform's class; for a wrapper, the names of the transforms inside."""
     inner = getattr(transform, 'transforms', None)
     return ', '.join(map(_name, inner)) if inner else type(transform).__name__
 
@@ -171,12 +177,12 @@ def _clocked(
 
 
 def judge_rates(pipeline_rate: float, appetite: float | None, *, one_process: float = 0) -> str:
-    """Who waits for whom, and how many workers it takes.
+    """One sentence: does the model wait for the pipeline, and how many workers would be enough.
 
     Args:
         pipeline_rate: Clips a second of the data loader.
-        appetite: Clips a second that the model takes in training, None where it is not measured.
-        one_process: Clips a second of a pipeline without workers, 0 where it is not measured.
+        appetite: Clips a second that the model trains on, None if not measured.
+        one_process: Clips a second of a pipeline without workers, 0 if not measured.
     """
     gives = f'the pipeline gives {pipeline_rate:.1f} clips/s'
     if appetite is None:
@@ -193,7 +199,7 @@ def judge_rates(pipeline_rate: float, appetite: float | None, *, one_process: fl
 
 
 def report(config: str, figures: dict[str, Any]) -> str:
-    """The table of one config."""
+    """A text table of one config from the figures of :func:`measure_pipeline`."""
     videos = figures['videos']
     width, height, fps, length = (_range(*videos[key]) for key in SPREAD)
     probed = f'{videos["probed"]} looked at, {videos["unreadable"]} of them unreadable'

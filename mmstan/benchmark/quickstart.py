@@ -1,4 +1,4 @@
-"""The quickstart: Moving Shapes rendered, trained on, tested and drawn."""
+"""The quickstart: render Moving Shapes, train, test and draw the results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RETRIEVAL = 'retrieval_stan'
 
 
 def draw_results(path: Path) -> None:
-    """One video of each class, and the confusion matrices."""
+    """Draw one video of each class, and the confusion matrices, into ``path``."""
     results = {name: read_predictions(OUT / stem) for name, stem in SYSTEMS.items()}
     dataset = Config.fromfile(_configs() / 'clip_mean.py').test_dataloader.dataset
     files = [line.split()[0] for line in Path(dataset.ann_file).read_text().splitlines()]
@@ -50,7 +50,7 @@ def draw_results(path: Path) -> None:
 
 
 def run_recognition() -> str:
-    """Train and test what tells motions apart, draw it, and give the table."""
+    """Train, test and draw both recognition systems; returns the text table."""
     generate(size='small', tasks=['recognition'])
     figures = {
         name: train_and_test(_configs() / f'{stem}.py', OUT / stem)
@@ -65,7 +65,7 @@ def run_recognition() -> str:
 
 
 def run_retrieval() -> str:
-    """Train and test what finds videos by text, draw what it finds, and give the table."""
+    """Train and test text-to-video retrieval, draw one query; returns the text table."""
     generate(size='small', tasks=['retrieval'])
     config, work_dir = _configs() / f'{RETRIEVAL}.py', OUT / RETRIEVAL
     row = train_and_test(config, work_dir, figures=read_retrieval_figures)
@@ -81,5 +81,5 @@ def run_retrieval() -> str:
 
 
 def _configs() -> Path:
-    """The folder of the quickstart's configs, relative to where the command runs."""
+    """The folder of the quickstart's configs, relative to the current folder."""
     return Path(os.path.relpath(find_shipped('configs'))) / 'quickstart'

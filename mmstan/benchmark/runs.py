@@ -1,4 +1,4 @@
-"""Trainings and tests in processes of their own, each done once."""
+"""Run each training and test once, in its own process."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _RECALL = re.compile(r'Epoch\((?:val|test)\).* retrieval/t2v/R1: (\S+)')
 
 
 def show_progress(line: str) -> str | None:
-    """What to show of a line of the log, if anything."""
+    """The progress line to print for a line of the log, or None."""
     if match := _TRAINED.search(line):
         epoch, step, steps, eta, loss = match.groups()
         return f'epoch {epoch}, step {step:>3} of {steps}: loss {loss}, {eta} to go'
@@ -45,7 +45,7 @@ def show_progress(line: str) -> str | None:
 
 
 def run(tool: str, *args: str) -> None:
-    """Run ``tools/TOOL`` and show its progress; the whole log's end if it fails."""
+    """Run ``tools/TOOL`` and print its progress; if it fails, exit with the end of its log."""
     command = [sys.executable, os.path.relpath(find_shipped('tools') / tool), *args]
     print('$ python', ' '.join(command[1:]), flush=True)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -60,7 +60,7 @@ def run(tool: str, *args: str) -> None:
 
 @contextmanager
 def lock_run(work_dir: Path) -> Iterator[None]:
-    """Wait until no other process is in here with the same folder."""
+    """Within, no other process is in this block with the same folder; waits for its turn."""
     work_dir.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(work_dir.with_name(f'{work_dir.name}.lock')):
         yield
@@ -69,13 +69,13 @@ def lock_run(work_dir: Path) -> Iterator[None]:
 def train_and_test(
     config: Path, work_dir: Path, *options: str, figures: Figures | None = None
 ) -> dict[str, float]:
-    """Train (with ``options``) and test a config; its figures, kept in ``result.json``.
+    """Train and test a config, unless ``result.json`` has its figures; returns the figures.
 
     Args:
-        config: The config.
-        work_dir: Of this run alone: it is emptied when the config, its options or its data change.
-        *options: Of ``tools/train.py``.
-        figures: The work dir of a finished test -> figures, by default of recognition.
+        config: Path of the config.
+        work_dir: Folder of this run alone; emptied when the config, the options or the data change.
+        *options: Options of ``tools/train.py``.
+        figures: Reads the figures from the work dir of a finished test; by default recognition's.
 
     Two processes with the same work dir wait for one another.
     """
@@ -87,6 +87,7 @@ def _train_and_test(
     config: Path, work_dir: Path, *options: str, figures: Figures | None
 ) -> dict[str, float]:
     result = work_dir / 'result.json'
+    # Figures of another config, other options or other data are deleted with their checkpoints.
     what = fingerprint_run(config, *options)
     made_from = work_dir / 'made_from.txt'
     if not made_from.exists() or made_from.read_text() != what:
@@ -95,7 +96,7 @@ def _train_and_test(
         made_from.write_text(what)
     if (known := read_result(result)) is None:
         start = time.time()
-        # What starts from another run's checkpoint cannot go on from its own too.
+        # A run that starts from another run's checkpoint cannot resume its own as well.
         resume = [] if any('load_from=' in option for option in options) else ['--resume']
         run('train.py', str(config), '--work-dir', str(work_dir), *resume, *options)
         seconds = time.time() - start
@@ -103,14 +104,14 @@ def _train_and_test(
         where = ['--work-dir', str(work_dir), '--dump', str(dump)]
         run('test.py', str(config), find_last_checkpoint(work_dir), *where)
         known = {**(figures or compute_recognition_figures)(work_dir), 'seconds': seconds}
-        written = result.with_suffix('.tmp')  # a file that is there is whole
+        written = result.with_suffix('.tmp')  # renamed at the end: never half a result.json
         written.write_text(json.dumps(known, indent=1) + '\n')
         written.replace(result)
     return known
 
 
 def read_result(path: Path) -> dict[str, float] | None:
-    """The figures of a finished run, or None; a damaged file is said."""
+    """The figures of a finished run, or None; a message reports a damaged file."""
     if not path.exists():
         return None
     try:
@@ -124,12 +125,15 @@ def read_result(path: Path) -> dict[str, float] | None:
 
 
 def find_last_checkpoint(work_dir: Path) -> str:
-    """The newest checkpoint of a run."""
+    """Relative path of a run's newest checkpoint."""
     return os.path.relpath((work_dir / 'last_checkpoint').read_text().strip())
 
 
 def compute_recognition_figures(work_dir: Path) -> dict[str, float]:
-    """Accuracy among the eight classes, and among their four pairs of opposite directions."""
+    """``top-1`` among the eight classes, ``pair`` among the four pairs of opposite directions.
+
+    Both are shares between 0 and 1.
+    """
     truth, predicted = read_predictions(work_dir)
     return {
         'top-1': float(np.mean(truth == predicted)),
@@ -138,21 +142,21 @@ def compute_recognition_figures(work_dir: Path) -> dict[str, float]:
 
 
 def read_retrieval_figures(work_dir: Path) -> dict[str, float]:
-    """What the last test logged, ``t2v/R1`` and so on."""
+    """The metrics of the last test, ``t2v/R1`` (per cent) and so on, from its log."""
     logs = [log for log in work_dir.glob('*/*.json') if log.parent.name == log.stem]
     metrics = json.loads(max(logs).read_text().splitlines()[-1])
     return {key.removeprefix('retrieval/'): value for key, value in metrics.items()}
 
 
 def fingerprint_run(config: Path, *options: str) -> str:
-    """Everything that a result depends on, but the code: the config, its options, the data."""
+    """A text of everything that a result depends on except the code: config, options, data."""
     cfg = Config.fromfile(config)
     manifest = Path(cfg.data_root, 'manifest.json').read_text()
     return '\n'.join([cfg.pretty_text, ' '.join(options), manifest])
 
 
 def read_predictions(work_dir: Path) -> tuple[np.ndarray, np.ndarray]:
-    """True and predicted classes of the test videos, in the annotation file's order."""
+    """True and predicted classes of the test videos, (videos,) each, in the test set's order."""
     samples = read_plain_pickle(work_dir / 'predictions.pkl')
     truth = np.array([int(sample['gt_label']) for sample in samples])
     return truth, np.array([int(sample['pred_label']) for sample in samples])

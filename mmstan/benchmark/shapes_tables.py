@@ -1,4 +1,4 @@
-"""The tables on Moving Shapes: every system with every seed, and medians."""
+"""Tables on Moving Shapes: every system with every seed, and the medians over seeds."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ MISALIGNED = {
 
 
 def run_recognition(seed: int, systems: Sequence[str] | None) -> None:
-    """The runs of one seed."""
+    """Run the recognition systems with one seed."""
     generate(size='small', tasks=['recognition'])
     for stem in systems or RECOGNITION.values():
         train_and_test(CONFIGS / f'{stem}.py', OUT / f'{stem}_seed{seed}', '--seed', str(seed))
 
 
 def run_misaligned(seed: int, systems: Sequence[str] | None) -> None:
-    """The runs of one seed: on the aligned data, and from there on the misaligned."""
+    """Train with one seed on the aligned data, then from that checkpoint on the misaligned."""
     generate(size='small', tasks=['retrieval', 'misaligned'])
     options = ['--seed', str(seed)]
     aligned = OUT / f'{ALIGNED}_seed{seed}'
@@ -59,13 +59,13 @@ def run_misaligned(seed: int, systems: Sequence[str] | None) -> None:
 
 
 def read_figures(stem: str, seeds: Sequence[int], key: str) -> list[float | None]:
-    """A figure of the runs of a config, None where there is none yet."""
+    """One figure of a config's runs, one value per seed; None for an unfinished run."""
     files = [OUT / f'{stem}_seed{seed}' / 'result.json' for seed in seeds]
     return [json.loads(f.read_text())[key] if f.exists() else None for f in files]
 
 
 def report_recognition(seeds: Sequence[int]) -> str:
-    """Top-1 in per cent of the runs that are finished."""
+    """Markdown: top-1 in per cent of the finished runs."""
     rows = []
     for name, stem in RECOGNITION.items():
         shares = [x and 100 * x for x in read_figures(stem, seeds, 'top-1')]
@@ -74,7 +74,7 @@ def report_recognition(seeds: Sequence[int]) -> str:
 
 
 def report_misaligned(seeds: Sequence[int]) -> str:
-    """Text-to-video retrieval of the runs that are finished."""
+    """Markdown: text-to-video retrieval of the finished runs."""
     heads = ['R@1', 'R@5', 'MdR', *(f'R@1 seed {seed}' for seed in seeds)]
     before = {key: read_figures(ALIGNED, seeds, f't2v/{key}') for key in ('R1', 'R5', 'MdR')}
     cells = [*map(format_median, before.values()), *map(format_figure, before['R1'])]
@@ -87,11 +87,11 @@ def report_misaligned(seeds: Sequence[int]) -> str:
 
 
 def format_figure(figure: float | None) -> str:
-    """A figure, or that there is none yet."""
+    """A figure with one decimal, or ``-`` for None."""
     return '-' if figure is None else f'{figure:.1f}'
 
 
 def format_median(figures: Sequence[float | None]) -> str:
-    """The median of those that are there."""
+    """The median of the figures that are not None, with one decimal."""
     there = [x for x in figures if x is not None]
     return format_figure(statistics.median(there) if there else None)

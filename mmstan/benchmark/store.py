@@ -1,4 +1,4 @@
-"""What ``tools/benchmark.py`` has measured already, and the rows that are made of it."""
+"""The saved measurements of ``tools/benchmark.py``, and the table rows made from them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from mmstan.benchmark.table import Row, summarise_costs, summarise_scores
 
 
 class Costs:
-    """Costs by job and round: a file that only grows, so that several processes may write.
+    """Costs by job and round, in a file that only grows, so that several processes may write.
 
-    What was measured of another state of a config, or of the user's modules that it imports, is
-    not seen. Changes of mmstan's own code are not noticed: :meth:`forget`.
+    Figures of an earlier state of a config, or of the user's modules that it imports, are ignored.
+    Changes in mmstan's own code are not noticed; call :meth:`forget` after them.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,7 +26,7 @@ class Costs:
         path.touch()
 
     def rounds(self, job: Job) -> dict[int, dict[str, float]]:
-        """Figures of a job by round."""
+        """Round -> figures of a job."""
         found: dict[int, dict[str, float]] = {}
         identity = _identity(job)
         for line in self._lines():
@@ -34,19 +34,20 @@ class Costs:
                 continue
             if 'round' in line:
                 found[line['round']] = line['figures']
-            else:
+            else:  # a line that :meth:`forget` wrote: earlier figures no longer count
                 found.clear()
         return found
 
     def add(self, job: Job, index: int, figures: dict[str, float]) -> None:
-        """Keep the figures of a round."""
+        """Append the figures of a round to the file."""
         self._append({**_identity(job), 'round': index, 'figures': figures})
 
     def forget(self, job: Job) -> None:
-        """What there is of a job no longer counts."""
+        """Ignore all earlier figures of a job from now on."""
         self._append(_identity(job))
 
     def _append(self, line: dict[str, Any]) -> None:
+        # A killed process may have left half a line; start on a new one.
         text = self.path.read_text()
         with self.path.open('a') as file:
             file.write(('' if text.endswith('\n') or not text else '\n') + json.dumps(line) + '\n')
@@ -67,14 +68,14 @@ def _identity(job: Job) -> dict[str, Any]:
 def make_rows(
     jobs: Sequence[Job], costs: Costs, seeds: list[int], folder: Path, machine: str
 ) -> list[Row]:
-    """Rows of what is there.
+    """Table rows of the jobs, from the saved measurements.
 
     Args:
-        jobs: What is shown.
-        costs: What was measured.
-        seeds: Of the runs that count.
-        folder: Where the runs are.
-        machine: What all of it was measured on.
+        jobs: Systems to show.
+        costs: The saved costs.
+        seeds: Seeds of the training runs that count.
+        folder: Folder of the training runs.
+        machine: Name of the machine, with the settings.
     """
     rows = []
     for job in jobs:

@@ -1,4 +1,4 @@
-"""The systems that are compared by default."""
+"""The configs that the benchmark compares by default."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SYSTEMS = (
     'mug_stan/ablations/msrvtt_b32_no_stan.py',  # Mug behind CLIP's own frames
     'mug_stan/ablations/msrvtt_b32_wti.py',  # another interaction behind the same branch
 )
-"""Configs below ``configs`` that are compared by default."""
+"""Patterns of configs below ``configs`` that are compared by default."""
 
 
 def list_systems() -> list[str]:
-    """The configs that are compared by default."""
+    """Paths of the configs that are compared by default."""
     found = {path for pattern in SYSTEMS for path in CONFIGS.glob(pattern)}
     found = {path for path in found if path.parts[-2] != 'quickstart'}
     return [str(path) for path in sorted(found)]

@@ -1,4 +1,4 @@
-"""The table of ``tools/benchmark.py``: rows from what is stored, csv, markdown, picture."""
+"""The table of ``tools/benchmark.py``: its rows, and their csv, markdown and picture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmstan.visualization import TradeOff, draw_trade_off
 from mmstan.wording import markdown_table
 
 KINDS = {'recognition': 'top-1', 'retrieval': 'R@1'}
-"""Kinds of models and the figure that they are judged by on Moving Shapes."""
+"""Kind of a model -> name of its score on Moving Shapes."""
 _HEAD = [
     'system',
     'frames',
@@ -30,27 +30,27 @@ _HEAD = [
 
 @dataclass(frozen=True)
 class Row:
-    """One system; None is what has not been measured.
+    """One system of the table; a figure that has not been measured is None.
 
     Attributes:
         system: The config below ``configs``, without its suffix.
         kind: A key of ``KINDS``.
         tower: open_clip's name of the image tower.
-        machine: Name of what all was measured on, with the settings.
-        frames: Of a view, that the tower sees.
+        machine: Name of the machine, with the settings.
+        frames: Number of a view's frames that pass through the tower.
         gmacs: Nominal multiply-adds of a view, in 1e9.
-        parameters: Of the model, in millions.
-        trained: Those that are trained, in millions.
-        rounds: Processes that the medians are of.
-        forward: Time of a view over CLIP mean pooling's.
-        step: Time of a training step over CLIP mean pooling's.
+        parameters: Parameters of the model, in millions.
+        trained: Trained parameters, in millions.
+        rounds: Number of processes behind each median.
+        forward: Time of a view, divided by CLIP mean pooling's.
+        step: Time of a training step, divided by CLIP mean pooling's.
         throughput: Views a second.
         trained_clips: Clips a second in training.
-        memory: GB of a training step beyond what is held.
-        share: Multiply-adds a second over those of a plain matrix product.
-        score: Per cent on Moving Shapes, the mean over seeds.
-        deviation: Of a sample over seeds.
-        seeds: Their number.
+        memory: Additional memory of a training step, in GB.
+        share: Multiply-adds a second, divided by a plain matrix product's.
+        score: Per cent on Moving Shapes, mean over seeds.
+        deviation: Sample deviation of the score over seeds.
+        seeds: Number of seeds.
     """
 
     system: str
@@ -74,16 +74,16 @@ class Row:
 
 
 Rounds = Mapping[int, Mapping[str, float]]
-"""What was measured in each round."""
+"""Round -> name of a figure -> its value."""
 
 
 def summarise_costs(rounds: Rounds, mean: Rounds, clips: int) -> dict[str, float | int | None]:
-    """Fields of a :class:`Row`.
+    """Cost fields of a :class:`Row`: medians over rounds.
 
     Args:
-        rounds: Of the system.
-        mean: Of CLIP mean pooling; a ratio is that of the same round.
-        clips: Of a batch.
+        rounds: Figures of the system.
+        mean: Figures of CLIP mean pooling; ratios are taken within a round.
+        clips: Clips in a batch.
     """
     if not rounds:
         return {}
@@ -110,7 +110,7 @@ def summarise_costs(rounds: Rounds, mean: Rounds, clips: int) -> dict[str, float
 
 
 def summarise_scores(scores: Sequence[float]) -> dict[str, float | int | None]:
-    """Fields of a :class:`Row`: mean and deviation of a score over seeds."""
+    """Score fields of a :class:`Row`: mean and deviation over seeds."""
     if not scores:
         return {}
     deviation = statistics.stdev(scores) if len(scores) > 1 else None
@@ -118,7 +118,7 @@ def summarise_scores(scores: Sequence[float]) -> dict[str, float | int | None]:
 
 
 def write_csv(rows: Iterable[Row], path: Path) -> None:
-    """One line a row."""
+    """Write a csv with one line per row."""
     with path.open('w', newline='') as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator='\n')
         writer.writeheader()
@@ -128,7 +128,7 @@ def write_csv(rows: Iterable[Row], path: Path) -> None:
 
 
 def read_csv(path: Path) -> list[Row]:
-    """What :func:`write_csv` wrote."""
+    """Read the rows that :func:`write_csv` wrote."""
     kinds = {field.name: str(field.type) for field in fields(Row)}
     with path.open(newline='') as file:
         return [
@@ -146,12 +146,12 @@ def _read(text: str, kind: str) -> Any:
 
 
 def format_rows(rows: Sequence[Row]) -> str:
-    """A table for each kind of model and tower; dearest last."""
+    """Markdown: a table for each kind of model and tower, the most multiply-adds last."""
     return '\n\n'.join(f'{_title(group)}\n\n{_table(group)}' for group in group_rows(rows))
 
 
 def group_rows(rows: Sequence[Row]) -> list[list[Row]]:
-    """Rows of one kind and tower together, those with more multiply-adds behind."""
+    """Group the rows by kind and tower; each group is sorted by multiply-adds, the fewest first."""
     found: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         found.setdefault((row.kind, row.tower), []).append(row)
@@ -159,7 +159,7 @@ def group_rows(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _title(rows: Sequence[Row]) -> str:
-    """What the rows have in common, and what their medians and means are of."""
+    """Heading of a table: kind, tower, numbers of rounds and seeds."""
     parts = [rows[0].kind, rows[0].tower]
     for what, counts in (('round', [r.rounds for r in rows]), ('seed', [r.seeds for r in rows])):
         counts = sorted({count for count in counts if count})
@@ -191,7 +191,7 @@ def _table(rows: Sequence[Row]) -> str:
 
 
 def _score(row: Row, *, most: int) -> str:
-    """The score, how far seeds differ, and their number where that is not that of all."""
+    """Score and deviation; also the number of seeds if other rows have more."""
     deviation = '' if row.deviation is None else f' ± {row.deviation:.1f}'
     return _cell(row.score, '.1f') + deviation + (f' ({row.seeds})' if 0 < row.seeds < most else '')
 
@@ -201,7 +201,7 @@ def _cell(figure: float | None, form: str, unit: str = '') -> str:
 
 
 def write(rows: Sequence[Row], folder: Path) -> str:
-    """Leave ``systems.{csv,md,png}`` in ``folder``; the markdown.
+    """Write ``systems.{csv,md,png}`` into ``folder``; returns the markdown.
 
     Raises:
         ValueError: The rows are of different machines or settings.

@@ -1,4 +1,4 @@
-"""The videos behind a data set: others in their place, and what they are like."""
+"""Replace the videos of a data set, and describe the videos that it reads."""
 
 from __future__ import annotations
 
@@ -20,16 +20,20 @@ from mmstan.datasets.transforms import ReadFrames
 from mmstan.datasets.video_files import VIDEO_EXTENSIONS, split_extension
 
 SPREAD = ('width', 'height', 'fps', 'seconds')
-_PROBED = 50  # videos that are opened for their sizes; all of Kinetics would take an hour
+_PROBED = 50  # number of videos to open for their sizes; all of Kinetics would take an hour
 
 
 def replace_videos(dataset: ConfigDict, videos: Path, folder: Path) -> ConfigDict:
-    """A data set of the same kind and pipeline, of all ``videos``; its files go into ``folder``."""
+    """Config of a data set of the same kind and pipeline that reads all ``videos``.
+
+    Its annotation file and links to the videos are written into ``folder``.
+    """
     files = sorted(path for path in videos.rglob('*') if _is_video(path))
     if not files:
         raise ValueError(f"videos='{videos}' must be a folder with video files: give another one")
     names = [f'{number:06}{path.suffix}' for number, path in enumerate(files)]
-    for name, path in zip(names, files):  # whatever they are called, annotations can name a link
+    # Links with plain names: a video's own name may have blanks, which split an annotation.
+    for name, path in zip(names, files):
         (folder / name).symlink_to(path.resolve())
     own = dataset
     while 'dataset' in own or 'datasets' in own:  # a wrapper
@@ -49,7 +53,7 @@ def _is_video(path: Path) -> bool:
 
 
 def _annotations(kind: type, names: Sequence[str]) -> tuple[str, str]:
-    """A data set of mmstan for samples such as ``kind``'s, and its annotation file."""
+    """Type of a data set of mmstan with samples like ``kind``'s, and its annotation text."""
     if issubclass(kind, VideoTextDataset):
         return 'mmstan.CaptionsJson', json.dumps(dict.fromkeys(names, 'a video'))
     if issubclass(kind, EpicKitchens):
@@ -65,18 +69,19 @@ def _annotations(kind: type, names: Sequence[str]) -> tuple[str, str]:
 
 
 def list_parts(dataset: Any) -> list[Any]:
-    """The data sets with a pipeline in ``dataset``: itself, or what it wraps."""
+    """The data sets with a pipeline: ``dataset`` itself, or the data sets that it wraps."""
     if hasattr(dataset, 'pipeline'):
         return [dataset]
     return [part for inner in wrapped(dataset) for part in list_parts(inner)]
 
 
 def describe_videos(dataset: Any) -> tuple[str, dict[str, Any]]:
-    """The readers of a data set's videos, and of the videos what :func:`measure_pipeline` says."""
+    """Names of the readers of a data set, and the ``videos`` entry of :func:`measure_pipeline`."""
     owners = [(part, index) for part in list_parts(dataset) for index in range(len(part))]
     files = list(dict.fromkeys(part.get_data_info(index)['filename'] for part, index in owners))
     transforms = [x for part in list_parts(dataset) for x in part.pipeline.transforms]
     backend = next((x.backend for x in transforms if isinstance(x, ReadFrames)), None)
+    # Every k-th file, so that the probe covers the whole list.
     probed, problem = files[:: len(files) // _PROBED + 1], ''
     sizes: list[tuple[float, ...]] = []
     readers: set[str] = set()
@@ -93,5 +98,5 @@ def describe_videos(dataset: Any) -> tuple[str, dict[str, Any]]:
     spread = [(min(column), statistics.median(column), max(column)) for column in zip(*sizes)]
     numbers = dict(number=len(files), probed=len(probed), unreadable=len(probed) - len(sizes))
     videos = {**numbers, **dict(zip(SPREAD, spread))}
-    # Other pipelines begin with what opens videos, such as DecordInit.
+    # Without ReadFrames, the first transform opens the videos, DecordInit for one.
     return ', '.join(sorted(readers)) if backend else type(transforms[0]).__name__, videos

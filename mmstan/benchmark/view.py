@@ -1,4 +1,4 @@
-"""One view of a video through a model: its size, its model without weights, its multiply-adds."""
+"""One view of a video: its size, a model without weights to call on it, its multiply-adds."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from mmstan.registry import MODELS
 def find_view_size(
     cfg: Config, *, frames: int | None = None, size: int | None = None
 ) -> tuple[int, int]:
-    """Frames and pixels of a side of one view, the test pipeline's unless they are given."""
+    """Frames, and side in pixels, of one view; by default the test pipeline's numbers."""
     pipeline = cfg.get('test_pipeline') or cfg.test_dataloader.dataset.pipeline
-    # MMAction2's SampleFrames says clip_len.
+    # MMAction2's SampleFrames calls the number of frames clip_len.
     frames = frames or find(pipeline, 'num_frames') or find(pipeline, 'clip_len')
     size = size or find(pipeline, 'crop_size')
     if not frames or not size:
@@ -34,7 +34,7 @@ def find_view_size(
 
 
 def build(cfg: Config) -> Any:
-    """``cfg``'s model in eval mode, with nothing in it and what the optimiser freezes frozen."""
+    """The model of ``cfg`` on the meta device, in eval mode, frozen as by the optimiser's rules."""
     model_cfg = {key: x for key, x in cfg.model.items() if key != 'data_preprocessor'}
     with torch.device('meta'):
         model = MODELS.build(model_cfg).eval()
@@ -44,15 +44,15 @@ def build(cfg: Config) -> Any:
 
 @contextmanager
 def without_computing(model: nn.Module) -> Iterator[None]:
-    """Within, a model that :func:`build` made is called, and nothing is computed."""
-    # Not on the meta device, which autocast does not know; token ids stay real, they are data.
+    """Within, calls of a model from :func:`build` give shapes only; nothing is computed."""
+    # Fake CPU tensors and not meta tensors, which autocast does not know. Token ids stay real.
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         model.to_empty(device='cpu')
         yield
 
 
 def freeze(model: nn.Module, optim_wrapper: dict[str, Any]) -> None:
-    """What the rules of the optimiser do not train."""
+    """Freeze the parameters that the optimiser's rules freeze."""
     names = ('optimizer', 'constructor', 'paramwise_cfg')  # without AMP, which wants a GPU
     kept = {key: optim_wrapper[key] for key in names if key in optim_wrapper}
     if kept:
@@ -60,21 +60,26 @@ def freeze(model: nn.Module, optim_wrapper: dict[str, Any]) -> None:
 
 
 def count_view(model: Any, clip: Tensor) -> tuple[MultiplyAdds, MultiplyAdds]:
-    """Multiply-adds of a clip (1, 3, T, H, W): nominal, executed."""
+    """Multiply-adds of a clip (1, 3, T, H, W): (nominal, executed).
+
+    Nominal: every token passes through every layer. Executed: rows that no later layer reads are
+    skipped.
+    """
     view = make_view(model)
     backbone, calls = model.backbone, []
     handle = backbone.register_forward_hook(lambda *_: calls.append(1))
-    view(clip)  # features of class names are known from here on
+    view(clip)  # the first call computes the text features of the classes, which are not counted
     handle.remove()
     executed = count_multiply_adds(view, clip)
-    if not calls or not hasattr(backbone, 'tokens'):  # every token is computed as it is
+    if not calls or not hasattr(backbone, 'tokens'):  # such a model skips no rows
         return executed, executed
 
     def every_token(clip: Tensor) -> None:
         tokens = backbone.tokens(clip)
-        if tokens.shape[-1] == backbone.tower.width:  # not DiST's, which have a width of their own
+        if tokens.shape[-1] == backbone.tower.width:  # DiST's output has its own width
             backbone.tower.project(tokens.flatten(0, 1))
 
+    # nominal = executed - the backbone's own count + its count with all tokens
     every, used = count_multiply_adds(every_token, clip), count_multiply_adds(backbone, clip)
     if every.total <= used.total:
         return executed, executed
@@ -83,19 +88,19 @@ def count_view(model: Any, clip: Tensor) -> tuple[MultiplyAdds, MultiplyAdds]:
 
 
 def make_view(model: Any) -> Callable[[Tensor], Any]:
-    """Clips (N, 3, T, H, W) -> scores, or the features that are compared with texts'."""
+    """The model's function from clips (N, 3, T, H, W) to class scores, or to video features."""
     if hasattr(model, 'encode_videos'):
         return model.encode_videos
     return lambda clip: model.extract_feat(clip[:, None], stage='head')
 
 
 def find_text_parts(model: nn.Module) -> list[nn.Module]:
-    """The text tower with what is learned beside it, where there is one."""
+    """The text tower and the learned class texts of a model; empty if it has no texts."""
     return [part for part in model.modules() if isinstance(part, (ClassTexts, TextTower))]
 
 
 def use_stand_ins(cfg: Config, classes: int) -> None:
-    """Give the model other names where the file of class names is not here."""
+    """Put ``class 0``, ``class 1`` ... into the config if the file of class names is missing."""
     for key, path in list(find_missing_data(cfg, ())):
         if key.endswith('.class_names'):
             count = find(cfg.model.to_dict(), 'num_classes') or classes

@@ -18,6 +18,7 @@ from mmstan.compat.imports import (
     require_mmcv,
     vindlu_on_new_transformers,
 )
+from mmstan.compat.inferencers import inferencers_of_read_frames, recognizer_inputs
 from mmstan.compat.moved import import_moved_modules
 
 __all__ = ['active', 'apply']
@@ -32,6 +33,8 @@ _MENDS = (
     launchers_without_gpu,
     ddp_on_cpu,
     amp_without_gpu,
+    inferencers_of_read_frames,
+    recognizer_inputs,
 )
 _active: dict[str, str] = {}
 

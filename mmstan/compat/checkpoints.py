@@ -134,7 +134,7 @@ def load_state_dict(module: nn.Module, state_dict: Any, *args: Any, **kwargs: An
     model: Any = module.module if is_model_wrapper(module) else module
     if not is_ours(model):
         return _upstream['load_state_dict'](module, state_dict, *args, **kwargs)
-    source = getattr(state_dict, 'source', 'of another file')
+    source = getattr(state_dict, 'source', 'of unknown name')
     state = find_state_dict(state_dict, source)
     model.load_state_dict(fit_state(model, state, source=source))
 

@@ -11,7 +11,7 @@ from mmengine.utils import import_modules_from_strings
 from mmstan.config.places import DEFAULT_HOOKS, META, keys_at
 from mmstan.config.slips import find_slip, suggest
 from mmstan.config.types import find_classes, names_beside
-from mmstan.config.variables import find_uses, is_read_by_own_code, name_uses, plain
+from mmstan.config.variables import find_namesakes, find_uses, is_read_by_own_code, name_uses, plain
 from mmstan.registry import type_name
 from mmstan.wording import name_a_few
 
@@ -68,7 +68,7 @@ def _check_variables(cfg: Config, options: Options) -> None:
             continue
         if not rest and plain(cfg[name]) == plain(value):
             continue  # as it is already
-        uses = ['.'.join([use, *rest]) for use in find_uses(cfg, name)]
+        uses = ['.'.join([use, *rest]) for use in find_uses(cfg, name) or find_namesakes(cfg, name)]
         raise ValueError(
             f"--cfg-options {key} changes nothing: '{name}' is a variable of the config file, "
             f'copied when that was read; {name_uses(uses)}'
@@ -135,9 +135,12 @@ def _check_new_key(
         return
     kind = type_name(node['type']) if node.get('type') else ''
     what = f'{where} ({kind})' if kind else where or 'a run'
+    namesakes = find_namesakes(cfg, part) if not place else []
+    near = suggest(part, known - META)
+    if namesakes and 'did you mean' not in near:
+        near = f'; it is a key of parts: {name_a_few(namesakes, most=6)}'
     raise ValueError(
-        f"--cfg-options {key}: there is no such setting, {what} takes no '{part}'"
-        f'{suggest(part, known - META)}'
+        f"--cfg-options {key}: there is no such setting, {what} takes no '{part}'{near}"
     )
 
 

@@ -45,6 +45,12 @@ def find_uses(cfg: Mapping[str, Any], name: str, value: Any = None) -> list[str]
     return list(dict.fromkeys(found))
 
 
+def find_namesakes(cfg: Mapping[str, Any], name: str) -> list[str]:
+    """The keys that are called as a variable is, whatever their values."""
+    read = {key: plain(node) for key, node in cfg.items() if key in RUNNER_KEYS}
+    return [key for key, _ in _leaves(read, '') if key.split('.')[-1] == name]
+
+
 def name_uses(uses: Sequence[str]) -> str:
     """Which keys to set instead of a variable."""
     if not uses:

@@ -1,4 +1,4 @@
-"""Optimiser groups: regular expressions over parameter names, each parameter claimed once."""
+"""Optimiser groups by regular expressions over parameter names; each parameter has one rule."""
 
 import re
 from collections import defaultdict
@@ -15,13 +15,14 @@ from torch.nn.parallel import DistributedDataParallel
 from mmstan.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from mmstan.wording import name_a_few
 
-# A table of positions, classes, times or message tokens that is a bare parameter of its module.
+# Names of embeddings (positions, class or message tokens, times) that are plain parameters of a
+# module, and not in a torch.nn.Embedding.
 _EMBEDDING = re.compile(r'embed|token|position')
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One entry of ``paramwise_cfg['rules']``: what its parameters learn with.
+    """One entry of ``paramwise_cfg['rules']``: learning rate and decay of its parameters.
 
     ``match`` is matched from the start of the full parameter name (``re.match``). ``frozen`` takes
     the parameters out of training. A rule that matches nothing is an error unless ``optional``.
@@ -48,13 +49,13 @@ class Rule:
 
     @property
     def label(self) -> str:
-        """What the log calls the group of this rule's decayed parameters."""
+        """The name of this rule's group in the log, such as ``lr x10, no decay``."""
         decay = '' if self.decay_mult == 1 else f', decay x{self.decay_mult:g}'
         return f'lr x{self.lr_mult:g}{decay if self.decay_mult else ", no decay"}'
 
 
 def parse_rules(paramwise_cfg: dict[str, Any] | None) -> tuple[list[Rule], list[str]]:
-    """``paramwise_cfg`` -> its rules and its extra ``no_decay`` patterns."""
+    """Read ``paramwise_cfg``; returns its rules and its additional ``no_decay`` patterns."""
     cfg = dict(paramwise_cfg or {})
     rules, no_decay = cfg.pop('rules', []), cfg.pop('no_decay', [])
     if cfg or not rules:
@@ -70,7 +71,7 @@ def parse_rules(paramwise_cfg: dict[str, Any] | None) -> tuple[list[Rule], list[
 
 
 def claim(names: Iterable[str], rules: Sequence[Rule]) -> dict[str, list[Rule]]:
-    """Parameter names -> the rules that match each; a rule without a match is an error."""
+    """Parameter name -> the rules that match it; a rule without a match is an error."""
     claims = {name: [r for r in rules if re.match(r.match, name)] for name in names}
     used = {rule for claimed in claims.values() for rule in claimed}
     idle = [str(rule) for rule in rules if rule not in used and not rule.optional]
@@ -83,7 +84,10 @@ def claim(names: Iterable[str], rules: Sequence[Rule]) -> dict[str, list[Rule]]:
 
 
 def _check_claims(claims: dict[str, list[Rule]], trained: set[str], rules: Sequence[Rule]) -> None:
-    """Every parameter that is trained has one rule; what the model froze may have none."""
+    """Refuse trained parameters without a rule, and parameters with several rules.
+
+    Parameters that the model itself froze need no rule.
+    """
     unclaimed = [name for name, claimed in claims.items() if not claimed and name in trained]
     doubly = [name for name, claimed in claims.items() if len(claimed) > 1]
     for names, what in ((unclaimed, 'no rule claims'), (doubly, 'more than one rule claims')):
@@ -96,10 +100,10 @@ def _check_claims(claims: dict[str, list[Rule]], trained: set[str], rules: Seque
 
 
 def decays(model: nn.Module, name: str, patterns: Sequence[str] = ()) -> bool:
-    """Whether weight decay is for this parameter: not for norms, biases, scales and embeddings.
+    """Whether a parameter gets weight decay: norms, biases, scales and embeddings do not.
 
-    Those are vectors and numbers, tables of :class:`torch.nn.Embedding`, bare parameters whose own
-    name says embedding, token or position, and what ``patterns`` match in the full name.
+    No decay: vectors and scalars, weights of :class:`torch.nn.Embedding`, parameters whose own name
+    contains embed, token or position, and parameters whose full name one of ``patterns`` matches.
     """
     owner, _, leaf = name.rpartition('.')
     flat = model.get_parameter(name).ndim <= 1
@@ -109,13 +113,14 @@ def decays(model: nn.Module, name: str, patterns: Sequence[str] = ()) -> bool:
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class ParamGroups(DefaultOptimWrapperConstructor):
-    r"""Optimiser groups by rules: few groups, nothing claimed twice, nothing forgotten.
+    r"""Optimiser groups by rules: few groups, exactly one rule for each trained parameter.
 
-    MMEngine's ``custom_keys`` match by substring, undo the no-decay rules and make a group of each
-    parameter. Here every trained parameter is claimed by exactly one rule, else ``ValueError``;
-    parameters with the same multipliers share a group, a plain ``dict`` (``torch.compile`` of the
-    optimiser's step needs that) with a readable ``name``; norms, biases, scales and embeddings do
-    not decay (:func:`decays`), nor what ``no_decay`` matches. The log gets a table of the groups.
+    A trained parameter with no rule or several rules raises ``ValueError``. Parameters with the
+    same multipliers share a group. Norms, biases, scales and embeddings do not decay
+    (:func:`decays`), nor do parameters that ``no_decay`` matches. The log gets a table of the
+    groups. Each group is a plain ``dict`` with a readable ``name``; ``torch.compile`` of the
+    optimiser's step needs plain ones. MMEngine's ``custom_keys``, in contrast, match by substring,
+    undo the no-decay rules and make a group for each parameter.
 
     Example::
 
@@ -135,7 +140,7 @@ class ParamGroups(DefaultOptimWrapperConstructor):
     ) -> None:
         self.rules, self.no_decay = parse_rules(paramwise_cfg)
         super().__init__(optim_wrapper_cfg, dict(paramwise_cfg or {}))
-        # A ConfigDict would turn the groups that are put into it to ConfigDicts.
+        # A ConfigDict would turn the groups, which are put into it, into ConfigDicts.
         if isinstance(self.optimizer_cfg, ConfigDict):
             self.optimizer_cfg = self.optimizer_cfg.to_dict()
         if self.base_lr is None or self.base_wd is None:
@@ -145,7 +150,7 @@ class ParamGroups(DefaultOptimWrapperConstructor):
             )
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
-        """Build the wrapped optimiser; freezes what the rules freeze."""
+        """Build the wrapped optimiser, and freeze the parameters of frozen rules."""
         if isinstance(model, DistributedDataParallel) and not model.find_unused_parameters:
             self._refuse_late_freezing(model.module)
         return super().__call__(model)
@@ -162,6 +167,7 @@ class ParamGroups(DefaultOptimWrapperConstructor):
         trained = {name for name, p in module.named_parameters() if p.requires_grad}
         _check_claims(claims, trained, self.rules)
         self._check_no_decay(claims)
+        # A group for each pair of multipliers, whichever rules they come from.
         grouped: dict[Rule, list[str]] = defaultdict(list)
         for name in (name for name in claims if name in trained):
             rule = claims[name][0]
@@ -209,7 +215,7 @@ class ParamGroups(DefaultOptimWrapperConstructor):
 
 
 def _table(groups: list[dict[str, Any]], names: list[list[str]], model: nn.Module) -> str:
-    """A line a group: name, tensors, parameters, learning rate, weight decay, an example."""
+    """A text table, one group per line: name, numbers of tensors and parameters, rate, decay."""
     lines = [f'{"group":<28}{"tensors":>8}{"parameters":>13}{"lr":>10}{"decay":>10}  for example']
     for group, members in zip(groups, names):
         size = sum(p.numel() for p in group['params'])

@@ -98,29 +98,38 @@ class PrepareResume(Hook):
         runner.logger.info('resuming: the initial weights of the model are not read')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Note the schedule of the checkpoint."""
+        """Note the schedule of the checkpoint; refuse one that is of the weights alone."""
+        if not runner._resume:
+            return
+        if 'optimizer' not in checkpoint:
+            raise ValueError(
+                'training cannot go on from this checkpoint: it holds no state of the optimiser '
+                '(best_*.pth do not). Resume from another one, or start anew from its weights with '
+                '--cfg-options load_from=FILE'
+            )
         self._saved = saved_states(checkpoint)
 
-    def before_train(self, runner: Runner) -> None:
-        """Set the schedule to its place; warn of settings that cannot be resumed to the digit."""
-        if self._fresh is not None:
-            self._set_schedule(runner, self._fresh)
-        self._warn_of_settings(runner)
+    def set_schedule(self, runner: Runner) -> None:
+        """Move the schedule to ``runner.epoch`` and ``runner.iter`` if it is not there already.
 
-    def _set_schedule(self, runner: Runner, fresh: FreshSchedule) -> None:
+        ``EpochTrainLoop`` calls this when it knows where the run goes on.
+        """
         place = dict(epoch=runner.epoch, iteration=runner.iter)
-        changes = fresh.find_changes(runner, self._saved)
+        if self._fresh is None:
+            return
+        changes = self._fresh.find_changes(runner, self._saved)
         if not changes and not at_other_step(self._saved, **place):
             return
         before = _learning_rate(runner)
-        fresh.move_to(runner, **place, epoch_length=len(runner.train_dataloader))
+        self._fresh.move_to(runner, **place, epoch_length=len(runner.train_dataloader))
         runner.logger.warning(
             f"the schedule is the config's at epoch {runner.epoch + 1}, iteration {runner.iter + 1}"
             f': learning rate {_learning_rate(runner):.4g}, where the checkpoint had {before:.4g}'
             + (f' (changed: {", ".join(changes)})' if changes else '')
         )
 
-    def _warn_of_settings(self, runner: Runner) -> None:
+    def before_train(self, runner: Runner) -> None:
+        """Warn of settings under which the run cannot be resumed to the digit."""
         count = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
         for hook in runner.hooks:
             if not isinstance(hook, CheckpointHook):

@@ -1,4 +1,4 @@
-"""Validation and test loops whose metrics score by the model."""
+"""Validation and test loops for metrics that compute scores with the model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mmstan.registry import LOOPS, type_name
 
 
 class _RetrievalLoop(BaseLoop):
-    """What validation and test share; comes before MMEngine's loop in the bases."""
+    """Common base of the validation and the test loop, in front of MMEngine's loop."""
 
     evaluator: Evaluator
     fp16: bool
@@ -59,7 +59,10 @@ class _RetrievalLoop(BaseLoop):
             )
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
-        """One batch; before the first, when the weights to be tested are in, the metrics' needs."""
+        """Run one batch; before the first, give the metrics the model and the bank.
+
+        By then the weights to test are loaded, EMA weights included.
+        """
         if idx == 0:
             self._give_model()
             self._give_bank()
@@ -79,7 +82,7 @@ class _RetrievalLoop(BaseLoop):
 
     @torch.no_grad()
     def _give_bank(self) -> None:
-        """Encode the bank, every process its share; the metrics of the first get the whole."""
+        """Encode the bank, each process its share; the main process's metrics get all of it."""
         if self._bank_loader is None:
             return
         results: list[Result] = []
@@ -98,12 +101,12 @@ class _RetrievalLoop(BaseLoop):
 
 
 def training_bank(cfg: Config) -> dict[str, Any]:
-    """A loader over the training videos with all their captions, through the test's pipeline.
+    """Config of a loader of the training videos with all captions, through the test pipeline.
 
-    Wrappers of the training data, which repeat or balance it, are left out.
+    Wrappers that repeat or balance the training data are removed.
 
     Raises:
-        ValueError: There are no training data, or they are several sets.
+        ValueError: There is no training data, or it consists of several data sets.
     """
     node = (cfg.get('train_dataloader') or {}).get('dataset') or {}
     while 'dataset' in node:
@@ -116,6 +119,7 @@ def training_bank(cfg: Config) -> dict[str, Any]:
     loader = cfg.get('test_dataloader') or cfg.val_dataloader
     dataset = {'missing': 'report', **node, 'test_mode': True}  # 'report' is the default there
     dataset.pop('pairs', None)
+    # The bank must be encoded as the test set is: same transforms, same treatment of broken videos.
     same = {
         key: loader.dataset[key] for key in ('pipeline', 'skip_broken') if key in loader.dataset
     }
@@ -124,24 +128,25 @@ def training_bank(cfg: Config) -> dict[str, Any]:
 
 @LOOPS.register_module()
 class RetrievalValLoop(_RetrievalLoop, ValLoop):
-    """MMEngine's ``ValLoop`` for metrics that score by the model.
+    """MMEngine's ``ValLoop`` for metrics that compute scores with the model.
 
-    Those with ``use_model(model)`` get it before the first batch, EMA weights and all.
+    Metrics with ``use_model(model)`` get the model before the first batch, with the EMA weights if
+    there are any.
 
     Args:
         runner: The runner.
-        dataloader: One sample a video, with all its captions.
+        dataloader: One sample per video, with all its captions.
         evaluator: The metrics.
         fp16: Whether the features are computed under autocast; scores never are.
-        bank_dataloader: For ``RetrievalMetric(qb_norm=...)``: ``'train'``, the config's training
-            data in test form; or the config of a loader. The features are computed at every run,
-            by the weights of the time, and kept in memory.
+        bank_dataloader: For ``RetrievalMetric(qb_norm=...)``: ``'train'`` for the config's training
+            data in test form, or the config of a loader. The bank is encoded again at every run,
+            with the current weights, and kept in memory.
 
     Raises:
-        ValueError: A metric wants a bank and there is no ``bank_dataloader``.
+        ValueError: A metric needs a bank and there is no ``bank_dataloader``.
     """
 
 
 @LOOPS.register_module()
 class RetrievalTestLoop(_RetrievalLoop, TestLoop):
-    """MMEngine's ``TestLoop`` for metrics that score by the model, as :class:`RetrievalValLoop`."""
+    """MMEngine's ``TestLoop`` for such metrics; its arguments are :class:`RetrievalValLoop`'s."""

@@ -97,8 +97,12 @@ class EpochTrainLoop(EpochBasedTrainLoop):
 
     def run(self) -> nn.Module:
         """Train, from where the checkpoint left off."""
-        self._seen = self._resume_place() if self._iter else 0
-        self.runner.message_hub.update_info(_ORDER, self._order())
+        saved = self.runner.message_hub.runtime_info.get(_ORDER, {}) if self._iter else {}
+        if 'seed' in saved and hasattr(self._sampler, 'seed'):
+            self._sampler.seed = saved['seed']
+        order = self._order()
+        self._seen = self._resume_place(saved, order) if self._iter else 0
+        self.runner.message_hub.update_info(_ORDER, order)
         validation = [] if self.runner.val_loop is None else [self.runner.val_loop.dataloader]
         with StopSignals(self.dataloader, *validation) as self._signals:
             self._train()
@@ -190,16 +194,14 @@ class EpochTrainLoop(EpochBasedTrainLoop):
             batches=len(self.dataloader),
         )
 
-    def _resume_place(self) -> int:
-        """Count in this run's epochs, with the checkpoint's seed; the batches to be passed over."""
-        saved = self.runner.message_hub.runtime_info.get(_ORDER, {})
-        if 'seed' in saved and hasattr(self._sampler, 'seed'):
-            self._sampler.seed = saved['seed']
-        place = find_place(saved, self._order(), epoch=self._epoch, iteration=self._iter)
+    def _resume_place(self, saved: Order, order: Order) -> int:
+        """Count in epochs of this run, schedule and all; the batches that are passed over."""
+        place = find_place(saved, order, epoch=self._epoch, iteration=self._iter)
         if place.message:
             self.runner.logger.warning(place.message)
+        hooks = [hook for hook in self.runner.hooks if isinstance(hook, PrepareResume)]
         if place.iteration != self._iter:
-            if not any(isinstance(hook, PrepareResume) for hook in self.runner.hooks):
+            if not hooks:
                 raise ValueError(
                     f'{place.message}. The schedule does not follow: add '
                     f"dict(type='mmstan.PrepareResume') to custom_hooks"
@@ -208,6 +210,8 @@ class EpochTrainLoop(EpochBasedTrainLoop):
             self.runner.optim_wrapper.initialize_count_status(
                 self.runner.model, self._iter, self._max_iters
             )
+        for hook in hooks:
+            hook.set_schedule(self.runner)
         return place.seen
 
     @contextmanager

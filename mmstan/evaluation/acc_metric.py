@@ -16,15 +16,15 @@ from mmstan.registry import METRICS
 class AccMetric(_AccMetric):
     """MMAction2's ``AccMetric`` without the videos that the data set flagged as ``broken``.
 
-    They are counted over all ranks: ``acc/left_out`` next to the accuracies, when there are any,
-    and a warning that names them. Scores that are NaN are an error, which names their videos.
+    ``acc/left_out`` is the number of broken videos over all ranks, if there are any; a warning
+    names them. NaN scores raise an error that names their videos.
     """
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Add a batch of data samples (as dictionaries) with ``pred_score`` and ``gt_label``."""
         for sample in data_samples:
             if sample.get('broken'):
-                # A place holder: MMEngine drops results where ranks differ in how many they have.
+                # A placeholder: every rank must have equally many results, or MMEngine drops some.
                 self.results.append(dict(broken=sample['broken'][0]))
             elif holds_nan(sample['pred_score']):
                 self.results.append(dict(nan=sample_name(sample)))
@@ -33,7 +33,7 @@ class AccMetric(_AccMetric):
                 super().process(data_batch, [sample])
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
-        """Accuracies of the readable videos."""
+        """Accuracies of the readable videos, shares between 0 and 1."""
         readable = [result for result in results if 'broken' not in result]
         broken = dict(result['broken'] for result in results if 'broken' in result)
         left_out = len(results) - len(readable)
@@ -57,7 +57,7 @@ class AccMetric(_AccMetric):
 
 
 def _check_label(sample: dict[str, Any]) -> None:
-    """Raise ValueError for a label that no score stands for: it would count as a mistake."""
+    """Raise ValueError for a label without a score, which would count as a wrong prediction."""
     scores, label = sample['pred_score'], sample['gt_label']
     if not isinstance(scores, Tensor) or label.numel() > 1:  # of several models, of several labels
         return

@@ -1,4 +1,4 @@
-"""Scores and features that are no numbers: counted, named and refused."""
+"""Count, name and refuse scores and features that are NaN or infinite."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mmstan.wording import name_a_few
 
 
 def holds_nan(value: Any) -> bool:
-    """Whether a tensor, or one in a tuple or dict, has a value that is NaN or plus infinity.
+    """Whether a tensor, or any tensor in a tuple or dict, has a NaN or plus infinity.
 
-    Minus infinity is a score like any other: of a class that is ruled out.
+    Minus infinity is allowed: it is the score of a class that is ruled out.
     """
     if isinstance(value, Tensor):
         return bool((value.isnan() | value.isposinf()).any())
@@ -25,14 +25,20 @@ def holds_nan(value: Any) -> bool:
 
 
 def sample_name(sample: Mapping[str, Any]) -> str:
-    """The file of a data sample, or the name of its video; empty where neither is known."""
+    """The file of a data sample, or the name of its video; ``''`` if neither is known."""
     return str(sample.get('filename') or sample.get('video_id') or '')
 
 
 def refuse_nan(names: Iterable[str], total: int, *, what: str) -> None:
-    """Raise ValueError if there are ``names``, those of samples whose ``what`` are no numbers.
+    """Raise ValueError if there are ``names`` of samples with NaN in their scores or features.
 
-    Comparisons hide them: the largest of NaNs is the first class, and no rank is above theirs.
+    Comparisons would hide them: the argmax of NaN is the first class, and no candidate ranks above
+    a NaN score.
+
+    Args:
+        names: Names of the samples with NaN, ``''`` if unknown.
+        total: Number of all samples.
+        what: ``'the scores'`` or ``'the features'``, for the message.
     """
     names = list(names)
     named = list(dict.fromkeys(filter(None, names)))  # a sampler repeats samples to fill the ranks
@@ -52,10 +58,10 @@ def refuse_nan(names: Iterable[str], total: int, *, what: str) -> None:
 
 
 class WithoutNaN:
-    """Blocks of scores, refused where one is NaN though the features are numbers.
+    """Blocks of scores that raise an error at the first NaN; the features had none.
 
     Args:
-        blocks: The scores.
+        blocks: The scores (A, B).
     """
 
     def __init__(self, blocks: Blocks) -> None:

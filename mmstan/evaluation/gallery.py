@@ -1,4 +1,4 @@
-"""Features of single samples -> texts, videos, and who owns what."""
+"""Join the features of single samples into one batch of texts and videos."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Result = dict[str, Any]
 
 
 class Gallery(NamedTuple):
-    """B videos and their A captions, those of a video in neighbouring rows."""
+    """B videos and their A captions; the captions of a video are neighbouring rows."""
 
     text: TextFeatures
     video: VideoFeatures
@@ -27,15 +27,15 @@ class Gallery(NamedTuple):
 
 
 def keep_fields(sample: Mapping[str, Any]) -> Result:
-    """What a metric keeps of a data sample that a :class:`VideoTextModel` predicted.
+    """The fields of a :class:`VideoTextModel`'s data sample that a metric needs.
 
-    Of a sample flagged ``broken`` only that: MMEngine drops results where ranks differ in how many
-    they have, so it is not left out here.
+    A sample flagged ``broken`` keeps its name and reason only. It cannot be left out here: every
+    rank must have equally many results, or MMEngine drops some.
     """
     if sample.get('broken'):
         return dict(video_id=sample.get('video_id'), broken=sample['broken'][0])
     text, video = sample['text_features'], sample['video_features']
-    frames = video[0][video[1]]  # the real ones, of padding nothing is said
+    frames = video[0][video[1]]  # real frames only; padding may be NaN
     nan = dict(nan=sample_name(sample)) if holds_nan([text[1], frames, text[0][text[2]]]) else {}
     return dict(
         video_id=sample.get('video_id'),
@@ -47,10 +47,11 @@ def keep_fields(sample: Mapping[str, Any]) -> Result:
 
 
 def drop_broken(results: Sequence[Result], *, what: str) -> tuple[list[Result], int]:
-    """Results of :func:`keep_fields` that count, and how many broken videos do not.
+    """Drop broken and repeated samples; returns the remaining results and the number of broken.
 
-    Those that the sampler repeated to fill up the ranks count once; samples without a ``video_id``
-    are all different. A warning names what is broken; ``what`` is its plural subject.
+    The sampler repeats samples to fill up the ranks; a ``video_id`` counts once, and samples
+    without one are all different. A warning names the broken videos; ``what`` is its subject, such
+    as ``'the ranks'``.
 
     Raises:
         ValueError: All are broken, some are NaN, or a ``video_id`` has samples that differ in their
@@ -79,7 +80,7 @@ def drop_broken(results: Sequence[Result], *, what: str) -> tuple[list[Result], 
 
 
 def drop_repeated(results: Sequence[Result]) -> list[Result]:
-    """Results of different videos, the first of each."""
+    """The first result of each video; results without a ``video_id`` are all kept."""
     first: dict[Any, Result] = {}
     for index, result in enumerate(results):
         name = result['video_id']
@@ -94,10 +95,11 @@ def drop_repeated(results: Sequence[Result]) -> list[Result]:
 
 
 def join_gallery(results: Sequence[Result]) -> Gallery:
-    """Results of :func:`drop_broken` as one batch."""
-    # MMEngine turned the named tuples into tuples on the way.
+    """Join the results of :func:`drop_broken` into one batch."""
+    # Collecting over ranks turned the named tuples into plain tuples.
     texts = [TextFeatures(*result['text']) for result in results]
     videos = [VideoFeatures(*result['video']) for result in results]
+    # 2, 1 and 3 captions of three videos: owners 0 0 1 2 2 2.
     captions = torch.tensor([len(text.sentence) for text in texts])
     return Gallery(
         text=map_tensors(lambda *parts: torch.cat(parts), *texts),

@@ -1,8 +1,8 @@
-"""Ranks by counting, and what is reported of them.
+"""Compute ranks by counting, and summarise them.
 
-A rank is 1-based: one more than the number of candidates with a higher score than the true one,
-and with a share of those that tie with it. No score is ever looked up by its value. NaN comes
-last: a NaN candidate beats nobody, and if the true one is NaN its rank is the number of candidates.
+A rank is 1 + the number of candidates with a higher score than the true candidate + a share of the
+number of tied candidates. No score is looked up by its value. NaN comes last: a NaN candidate
+counts as lower than any score, and a NaN true candidate gets the number of candidates as its rank.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch import Tensor
 from mmstan.evaluation.scores import Blocks, replace_nan
 
 Ties = Literal['average', 'optimistic', 'pessimistic']
-"""Where a query stands among the candidates that tie with its true one: the expected place when
-ties are broken at random, the first, or the last."""
+"""Place of the true candidate among the candidates with the same score: the expected place if ties
+are broken at random, the first, or the last."""
 
 TIES: dict[Ties, float] = dict(average=0.5, optimistic=0.0, pessimistic=1.0)
 
@@ -27,14 +27,14 @@ class VideoRanks(NamedTuple):
     """Video-to-text ranks of the videos that have captions, float64, in the order of the videos."""
 
     group: Tensor
-    """Among the videos' caption groups, a group's score being its best caption's (CLIP4Clip)."""
+    """Rank among all videos' caption groups; a group's score is its best caption's (CLIP4Clip)."""
     caption: Tensor
-    """The best own caption's among all captions; the other own ones do not count against it
+    """Rank of the video's best caption among all captions except the video's other captions
     (collaborative-experts)."""
 
 
 def text_to_video_ranks(blocks: Blocks, owners: Tensor, *, ties: Ties = 'average') -> Tensor:
-    """The rank of every text's video among all videos, float64 (A,). One pass.
+    """Rank of every text's video among all videos, float64 (A,). Takes one pass.
 
     Args:
         blocks: Scores (A, B).
@@ -44,15 +44,15 @@ def text_to_video_ranks(blocks: Blocks, owners: Tensor, *, ties: Ties = 'average
     ranks = torch.empty(len(owners), dtype=torch.float64)
     for rows, block in blocks:
         true = block.gather(1, owners[rows, None].to(block.device))
-        better, tied = (block > true).sum(1), (block == true).sum(1) - 1
+        better, tied = (block > true).sum(1), (block == true).sum(1) - 1  # not with itself
         ranks[rows] = _ranks(true[:, 0], better, tied, blocks.shape[1], ties)
     return ranks
 
 
 def video_to_text_ranks(blocks: Blocks, owners: Tensor, *, ties: Ties = 'average') -> VideoRanks:
-    """The rank of every video's captions, by both protocols for several captions. Two passes.
+    """Ranks of every video's captions, by both protocols for several captions. Takes two passes.
 
-    With one caption a video they are one and the same.
+    With one caption per video the two protocols are equal.
 
     Args:
         blocks: Scores (A, B), the captions of a video in neighbouring rows.
@@ -69,10 +69,12 @@ def video_to_text_ranks(blocks: Blocks, owners: Tensor, *, ties: Ties = 'average
         )
     texts, videos = blocks.shape
     captions = owners.bincount(minlength=videos)
+    # First pass: the true score of each video. Second pass: count the candidates above it.
     best = _best_own(blocks, owners)
     by_caption, by_group = _Count(best), _Count(best)
     groups = _Groups() if captions.max() > 1 else None
     for rows, block in blocks:
+        # A video's own captions are no candidates against it: NaN, which never counts.
         others = block.scatter(1, owners[rows, None].to(block.device), torch.nan)
         by_caption.add(others)
         if groups is not None:
@@ -81,6 +83,7 @@ def video_to_text_ranks(blocks: Blocks, owners: Tensor, *, ties: Ties = 'average
         by_group = by_caption
     else:
         by_group.add(groups.last())
+    # Candidates: the groups of all videos with captions; or all captions except the other own ones.
     has = captions > 0
     return VideoRanks(
         by_group.ranks(int(has.sum()), ties)[has],
@@ -107,19 +110,20 @@ def _ranks(
 
 
 def _best_own(blocks: Blocks, owners: Tensor) -> Tensor:
-    """The score of every video's best own caption, (B,); NaN where it has none but NaN."""
+    """Score of every video's best own caption, (B,); NaN if there is none, or all are NaN."""
     best = None
     for rows, block in blocks:
         own = owners[rows].to(block.device)
         if best is None:
             best = block.new_full((blocks.shape[1],), -torch.inf)
+        # Row i of the block has its own video in column own[i].
         best.scatter_reduce_(0, own, replace_nan(block.gather(1, own[:, None])[:, 0]), 'amax')
     assert best is not None
     return best.masked_fill(best.isneginf(), torch.nan)
 
 
 class _Count:
-    """How many candidates, in rows, are better than the true score of a video, or tie with it."""
+    """Counts, for each of B videos, the candidates with a higher or the same score as the true."""
 
     def __init__(self, true: Tensor) -> None:
         self.true = true
@@ -127,7 +131,7 @@ class _Count:
         self.tied = torch.zeros_like(self.better)
 
     def add(self, candidates: Tensor) -> None:
-        """Candidates (n, B) that are not the video's own."""
+        """Count candidates (n, B); NaN stands for no candidate."""
         # int32 sums of a block are twice as fast as int64's
         self.better += (candidates > self.true).sum(0, dtype=torch.int32)
         self.tied += (candidates == self.true).sum(0, dtype=torch.int32)
@@ -137,9 +141,10 @@ class _Count:
 
 
 class _Groups:
-    """Captions in neighbouring rows -> the best caption of each group.
+    """Reduces captions in neighbouring rows to the best score of each video's group.
 
-    A group may go on in the next block: its maximum so far is the only state.
+    A group may continue in the next block, so the maximum of the last group is kept (``open``),
+    with the video that it belongs to (``owner``).
     """
 
     def __init__(self) -> None:
@@ -147,11 +152,17 @@ class _Groups:
         self.open: Tensor | None = None
 
     def ended_by(self, scores: Tensor, owners: Tensor) -> Tensor:
-        """Rows (n, B) of ``owners`` (n,) -> the groups before that of the last row, (groups, B)."""
+        """Add rows (n, B) of ``owners`` (n,); returns the groups that are complete, (groups, B).
+
+        The group of the last row is kept open. Owners 0 0 | 0 1 1 2 | 2 in three blocks return
+        no group, then 0 and 1; 2 comes from :meth:`last`.
+        """
+        # The best score of each group within this block, (G, B).
         groups, index = owners.unique_consecutive(return_inverse=True)
         index = index.to(scores.device)[:, None].expand_as(scores)
         best = scores.new_full((len(groups), scores.shape[1]), -torch.inf)
         best.scatter_reduce_(0, index, replace_nan(scores), 'amax')
+        # The open group either continues as the first group here, or was complete.
         if self.open is not None:
             if self.owner == groups[0]:
                 best[0] = torch.maximum(best[0], self.open)
@@ -161,6 +172,6 @@ class _Groups:
         return best[:-1]
 
     def last(self) -> Tensor:
-        """The group that no row ended."""
+        """The group that is still open after the last block, (1, B)."""
         assert self.open is not None
         return self.open[None]

@@ -1,4 +1,4 @@
-"""Text-to-video and video-to-text retrieval, scored by the model's own interaction."""
+"""Metric of text-to-video and video-to-text retrieval, scored by the model's own interaction."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ _LOOP = (
 
 @METRICS.register_module()
 class RetrievalMetric(BaseMetric):
-    """Recall at k (percent), median and mean rank of both directions.
+    """Recall at k (per cent), median and mean rank of both directions.
 
     Keys: ``t2v/R1`` ... ``t2v/MdR``, ``t2v/MnR``, ``v2t/...`` and ``rsum``, the sum of R1, R5 and
-    R10 of both directions. Where a video has several captions, each is a query of its own, and
-    ``v2t_group`` and ``v2t_caption`` (see :class:`VideoRanks`) stand for ``v2t``; ``rsum`` takes
-    ``v2t_group``. ``missing`` and ``left_out`` count the videos that the data set did not find and
-    those that are broken; captions of neither are queries.
+    R10 of both directions. If videos have several captions, each caption is a query, and
+    ``v2t_group`` and ``v2t_caption`` (see :class:`VideoRanks`) replace ``v2t``; ``rsum`` uses
+    ``v2t_group``. ``missing`` counts the videos that the data set did not find, ``left_out`` the
+    broken ones; their captions are no queries.
 
     Args:
         topk: The k of the recalls.
-        ties: What becomes of candidates with equal scores; captions that occur twice do tie.
+        ties: How candidates with equal scores count (:data:`Ties`); repeated captions do tie.
         dsl: Report dual softmax too, as ``dsl/t2v/R1`` ... It is transductive.
-        qb_norm: Report QB-Norm too, as ``qb_norm/t2v/R1`` ...: ``dict(beta=20.0, k=1)``, both being
-            these by default. It is transductive, and needs the loop's ``bank_dataloader``.
-        logit_scale: 1 / temperature of dual softmax; by default the model's, ``model.head.scale``.
-        collect_device: As for MMEngine's metrics, and so the two below.
-        prefix: Before the keys.
-        collect_dir: Where the processes exchange their features.
+        qb_norm: Report QB-Norm too, as ``qb_norm/t2v/R1`` ...: ``dict(beta=20.0, k=1)``, which are
+            the defaults of both. It is transductive, and needs the loop's ``bank_dataloader``.
+        logit_scale: 1 / temperature of dual softmax; by default ``model.head.scale``.
+        collect_device: As in MMEngine's metrics, also the next two.
+        prefix: Prefix of the keys.
+        collect_dir: Folder in which the processes exchange their features.
     """
 
     default_prefix = 'retrieval'
@@ -106,12 +106,12 @@ class RetrievalMetric(BaseMetric):
         Raises:
             ValueError: No model was given.
         """
-        if self._model is None:  # said now and by every process, not at the end by the first
+        if self._model is None:  # raised early and in every process, not at the end in the first
             raise ValueError(_LOOP)
         self.results.extend(map(keep_fields, data_samples))
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
-        """The metrics of the readable videos."""
+        """Key -> value over the readable videos."""
         counted, broken = drop_broken(results, what='the ranks')
         gallery = join_gallery(counted)
         metrics: dict[str, float] = {}
@@ -128,7 +128,7 @@ class RetrievalMetric(BaseMetric):
         return ScoreBlocks(self._model.similarity, text, video, device=device)
 
     def _normalised(self, gallery: Gallery) -> Iterator[tuple[str, Blocks, Blocks]]:
-        """The beginning of the keys, and the scores for t2v and for v2t."""
+        """Prefix of the keys, scores for t2v, scores for v2t: plain, then the normalised ones."""
         text, video, _ = gallery
         plain = WithoutNaN(self._blocks(text, video))
         yield '', plain, plain

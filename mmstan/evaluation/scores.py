@@ -1,4 +1,4 @@
-"""Scores of texts x videos, a block of rows at a time."""
+"""Compute scores of texts x videos, one block of rows at a time."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mmstan.models.features import TextFeatures, VideoFeatures
 Features = TypeVar('Features', TextFeatures, VideoFeatures)
 Score = Callable[[TextFeatures, VideoFeatures], Tensor]
 
-# In floats. The scores of 50,000 x 50,000 pairs go by in panels of 128 MB, and are handed on in
-# pieces of 2 MB: what is computed from a piece stays in the cache.
+# Numbers of floats. A matrix of 50,000 x 50,000 scores is computed in panels of 128 MB and handed
+# on in pieces of 2 MB, so that results computed from a piece stay in the processor's cache.
 _KEPT = 2**26
 _PANEL = 2**25
 _PIECE = 2**19
@@ -32,11 +32,11 @@ class Blocks(Protocol):
 
 
 class MatrixBlocks:
-    """Row blocks of a matrix that is there already.
+    """Row blocks of a given matrix.
 
     Args:
-        scores: (A, B), any precision; left as it is.
-        rows: Rows of a block.
+        scores: (A, B), any precision; not changed.
+        rows: Most rows of a block.
     """
 
     def __init__(self, scores: Tensor, *, rows: int = 1024) -> None:
@@ -49,20 +49,20 @@ class MatrixBlocks:
 
 
 class ScoreBlocks:
-    """Row blocks of the scores that an interaction gives; the matrix as a whole is never there.
+    """Row blocks of an interaction's scores, without the whole matrix in memory.
 
-    Every pass computes the scores again, in float32, unless they are few enough to be kept (2**26).
-    All calls of ``score`` have one shape, since another shape may differ in the last bits, and
-    equal captions must tie.
+    Every pass computes the scores again, in float32; up to 2**26 scores are kept instead. All calls
+    of ``score`` have the same shape: another shape may change the last bits, and equal captions
+    must tie.
 
     Args:
-        score: ``score(text (a), video (b)) -> (a, b)``, of any a texts and b videos.
+        score: ``score(text (a), video (b)) -> (a, b)``, for any a texts and b videos.
         text: A texts, any precision and device.
         video: B videos.
-        rows: Most texts of a call; by default so that their scores and features stay small.
-        columns: Most videos of a call; by default so that their features stay below 256 MB.
-        device: Where ``score`` is computed. The features are moved there a call at a time, the
-            videos once if they make a single call.
+        rows: Most texts of a call; by default as many as fit 128 MB of scores and of features.
+        columns: Most videos of a call; by default as many as fit 256 MB of features.
+        device: Device for ``score``. Features are moved there call by call; the videos are moved
+            once if a single call takes them all.
     """
 
     def __init__(
@@ -93,6 +93,8 @@ class ScoreBlocks:
         return iter(self._kept)
 
     def _computed(self) -> Iterator[tuple[slice, Tensor]]:
+        # All texts in windows of a rows; for each window a panel (a, B), handed on piece by piece.
+        # The last window may repeat rows of the one before it, which are cut off.
         texts, videos = self.shape
         for start, first, stop in _windows(texts, self.rows):
             panel = self._panel(move_rows(self.text, slice(first, stop), self.device))
@@ -101,6 +103,7 @@ class ScoreBlocks:
     @torch.no_grad()
     def _panel(self, text: TextFeatures) -> Tensor:
         """The scores of ``text`` (a) with all videos, (a, B)."""
+        # A tile (a, b) per window of videos, side by side, each without its repeated columns.
         tiles = []
         with torch.autocast(self.device.type, enabled=False):
             for overlap, video in self._video_tiles():
@@ -108,19 +111,20 @@ class ScoreBlocks:
         return tiles[0] if len(tiles) == 1 else torch.cat(tiles, dim=1)
 
     def _video_tiles(self) -> Iterator[tuple[int, VideoFeatures]]:
-        """How many leading videos were in the tile before, and the videos, on the device."""
+        """Windows of videos on the device, each with its number of repeated leading videos."""
         windows = _windows(self.shape[1], self.columns)
         if len(windows) > 1:
             for start, first, stop in windows:
                 yield start - first, move_rows(self.video, slice(first, stop), self.device)
             return
+        # One window: the videos are moved once and stay on the device.
         if self._tiles is None:
             self._tiles = [(0, move_rows(self.video, slice(None), self.device))]
         yield from self._tiles
 
 
 def move_rows(features: Features, rows: slice, device: torch.device) -> Features:
-    """Some texts or videos, on ``device`` and in float32."""
+    """Copy ``rows`` of texts or videos to ``device``, floats as float32."""
 
     def move(x: Tensor) -> Tensor:
         return x[rows].to(device, torch.float32 if x.is_floating_point() else x.dtype)
@@ -129,27 +133,34 @@ def move_rows(features: Features, rows: slice, device: torch.device) -> Features
 
 
 def map_tensors(function: Callable[..., Tensor], *features: Features) -> Features:
-    """``function`` of each tensor, and of its like in the others; None where it is None."""
+    """Apply ``function`` to each field: to the tensors of that field in all ``features``.
+
+    Returns features of the same type; a field that is None stays None.
+    """
     alike: Any = zip(*features)
     made: Any = [first if first is None else function(first, *rest) for first, *rest in alike]
     return type(features[0])(*made)
 
 
 def replace_nan(scores: Tensor) -> Tensor:
-    """``scores`` with minus infinity for NaN, which so never wins."""
+    """``scores`` with minus infinity in place of NaN, so that NaN never wins."""
     return scores.masked_fill(scores.isnan(), -torch.inf)
 
 
 def _floats(features: TextFeatures | VideoFeatures) -> int:
-    """How many floats one text or one video has."""
+    """Number of values of one text or one video, over all its tensors."""
     return sum(x[:1].numel() for x in features if x is not None)
 
 
 def _windows(total: int, limit: int) -> list[tuple[int, int, int]]:
-    """Cover ``range(total)`` by windows of one size <= ``limit``, the last of which may overlap.
+    """Cover ``range(total)`` by windows of equal size <= ``limit``; the last may overlap.
 
     Returns (start, first, stop) of each: it reads [first, stop), of which [start, stop) is new.
+
+    >>> _windows(10, 4)
+    [(0, 0, 4), (4, 4, 8), (8, 6, 10)]
     """
+    # As few windows as possible, then the smallest equal size: 9 by 4 is 3, 3, 3 and not 4, 4, 1.
     size = ceil(total / ceil(total / limit))
     starts = range(0, total, size)
     firsts = [min(start, total - size) for start in starts]
@@ -157,7 +168,7 @@ def _windows(total: int, limit: int) -> list[tuple[int, int, int]]:
 
 
 def _pieces(start: int, block: Tensor, rows: int) -> Iterator[tuple[slice, Tensor]]:
-    """A block whose first row is number ``start``, in pieces of ``rows`` rows."""
+    """Split a block, whose first row has the number ``start``, into pieces of ``rows`` rows."""
     for piece in block.split(rows):
         yield slice(start, start + len(piece)), piece
         start += len(piece)

@@ -1,4 +1,4 @@
-"""Protocols of papers: test splits with mean and deviation, K-shot training lists."""
+"""Test a config on several splits, and report mean and deviation over them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Results = Mapping[str, Mapping[str, float]]
 
 
 def split_configs(cfg: Config) -> dict[str, Config]:
-    """One test config a split: what the split says, put into ``cfg``.
+    """Name of a split -> test config: ``cfg`` with the settings of that split.
 
     Args:
         cfg: A recognition config with ``test_splits``, ``{name: dict(class_names=..., ...)}``:
             the names of the split's classes for ``model.cls_head``, and arguments of the test data
-            set (``ann_file``, ``data_prefix``). What a split leaves out is the config's own.
+            set (``ann_file``, ``data_prefix``). Settings that a split omits stay as in ``cfg``.
 
     Raises:
         ValueError: There are no ``test_splits``, or the model has no head for class names.
@@ -52,17 +52,20 @@ def _split_config(cfg: Config, name: str, split: Mapping[str, Any]) -> Config:
     metrics = cfg.test_evaluator
     for metric in metrics if isinstance(metrics, (list, tuple)) else [metrics]:
         if type_name(metric['type']) == 'DumpResults':
-            # Or each split would write over the one before.
+            # A file per split; with one name, each split would overwrite the one before.
             path = Path(metric['out_file_path'])
             metric['out_file_path'] = str(path.with_stem(f'{path.stem}_{name}'))
     return cfg
 
 
 def mean_and_deviation(results: Results) -> dict[str, dict[str, float]]:
-    """Mean over the splits of what is a float, and its sample deviation where there are several.
+    """Mean of each metric over the splits, and sample deviation if there are several splits.
 
     Args:
         results: Split -> metric -> value. Integers are counts and are left out.
+
+    Returns:
+        ``'mean'``, and with several splits :data:`DEVIATION`, -> metric -> value.
 
     >>> mean_and_deviation({'split1': {'acc/top1': 0.5}, 'split2': {'acc/top1': 0.7}})['mean']
     {'acc/top1': 0.6}
@@ -77,7 +80,7 @@ def mean_and_deviation(results: Results) -> dict[str, dict[str, float]]:
 
 
 def format_splits(results: Results) -> str:
-    """Markdown: a row a split, then the mean, in per cent; counts as they are.
+    """Markdown: a row per split, then the mean; shares in per cent, counts unchanged.
 
     Args:
         results: Split -> metric -> value, a share between 0 and 1, or a count.
@@ -97,11 +100,11 @@ def format_splits(results: Results) -> str:
 
 
 def list_shares(results: Results) -> list[str]:
-    """Names of the metrics that are shares and not counts."""
+    """Names of the metrics that are shares (floats) and not counts (integers)."""
     first = next(iter(results.values()), {})
     return [name for name, value in first.items() if not isinstance(value, int)]
 
 
 def format_cell(value: float) -> str:
-    """A count as it is, a share in per cent."""
+    """The text of a cell: a count unchanged, a share in per cent."""
     return str(value) if isinstance(value, int) else f'{100 * value:.2f}'

@@ -1,4 +1,4 @@
-"""Accuracy of verbs, nouns and actions (EPIC-Kitchens)."""
+"""Accuracies of verbs, nouns and actions (EPIC-Kitchens)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from mmstan.evaluation.finite import holds_nan, sample_name
 from mmstan.evaluation.gallery import drop_broken
 from mmstan.registry import METRICS
 
-_TASKS = ('action', 'verb', 'noun')  # the first metric is the one by which the best is kept
+_TASKS = ('action', 'verb', 'noun')  # the best checkpoint is chosen by the first metric
 
 
 def action_ranks(scores: Tensor, verb: int, noun: int) -> list[int]:
-    """Ranks, from 1, of the true action, verb and noun.
+    """Ranks of the true action, verb and noun; 1 is the best.
 
     Args:
-        scores: Probabilities of the actions (V, N); their sums are those of the verbs and nouns.
+        scores: Probabilities of actions (V, N); row sums are the verbs', column sums the nouns'.
         verb: The true verb.
         noun: The true noun.
 
@@ -32,7 +32,7 @@ def action_ranks(scores: Tensor, verb: int, noun: int) -> list[int]:
         (scores.sum(dim=1), verb),
         (scores.sum(dim=0), noun),
     )
-    # Who is not below the true one is before it: of equal scores, or of NaN, nobody profits.
+    # Every score that is not lower counts as better: ties and NaN make a rank worse, never better.
     return [int((~(x < x[true])).sum()) for x, true in pairs]
 
 
@@ -40,12 +40,12 @@ def action_ranks(scores: Tensor, verb: int, noun: int) -> list[int]:
 class VerbNounMetric(BaseMetric):
     """Top-k accuracies of actions, verbs and nouns: ``acc/action_top1``, ``acc/verb_top1``, ...
 
-    Reads what :class:`mmstan.models.heads.VerbNounHead` predicts. Videos that the data set flagged
-    as ``broken`` are left out and counted, as ``acc/left_out``.
+    Reads the predictions of :class:`mmstan.models.heads.VerbNounHead`. Videos that the data set
+    flagged as ``broken`` are left out; ``acc/left_out`` is their number.
 
     Args:
-        topk: The k.
-        kwargs: Of MMEngine's metrics.
+        topk: The k of the accuracies.
+        kwargs: Arguments of MMEngine's metrics.
     """
 
     default_prefix = 'acc'
@@ -57,7 +57,7 @@ class VerbNounMetric(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Add a batch of data samples (as dictionaries) with ``pred_score`` and ``gt_label``."""
         for sample in data_samples:
-            if sample.get('broken'):  # kept: MMEngine drops results where ranks differ in number
+            if sample.get('broken'):  # kept: every rank must have equally many results
                 self.results.append(dict(video_id=None, broken=sample['broken'][0]))
             elif holds_nan(sample['pred_score']):
                 self.results.append(dict(video_id=None, nan=sample_name(sample)))
@@ -73,7 +73,7 @@ class VerbNounMetric(BaseMetric):
                 self.results.append(dict(video_id=None, ranks=ranks))
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
-        """Accuracies, shares of one, of the readable videos."""
+        """Accuracies of the readable videos, shares between 0 and 1."""
         counted, broken = drop_broken(results, what='the accuracies')
         ranks = torch.tensor([result['ranks'] for result in counted])  # (videos, 3)
         metrics: dict[str, float] = {

@@ -1,4 +1,4 @@
-"""Pictures."""
+"""Draw pictures of results, features and costs."""
 
 from mmstan.visualization.activation import draw_activations, draw_overlay, map_activations
 from mmstan.visualization.cka import compute_cka, compute_cka_matrix, draw_cka, pair_layers
@@ -31,6 +31,7 @@ from mmstan.visualization.retrieval import (
     draw_word_weights,
 )
 from mmstan.visualization.trade_off import TradeOff, draw_trade_off
+from mmstan.visualization.video_visualizer import VideoVisualizer
 
 __all__ = [
     'LEVELS',
@@ -39,6 +40,7 @@ __all__ = [
     'OwnFrames',
     'Strip',
     'TradeOff',
+    'VideoVisualizer',
     'collect_layer_tokens',
     'compare_own_frames',
     'compute_cka',

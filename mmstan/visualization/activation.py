@@ -1,4 +1,4 @@
-"""Where a layer is active in the frames of a video (DiST Fig. 5b)."""
+"""Draw where a layer is active in the frames of a video (DiST Fig. 5b)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmstan.visualization.film import draw_film
 
 
 def map_activations(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Length of each token, from 0 for the shortest of the video to 1 for the longest.
+    """Length (L2 norm) of each token, scaled: 0 for the video's shortest, 1 for its longest.
 
     Args:
         tokens: Patches (T, L, C), without the class token.
@@ -34,7 +34,10 @@ def map_activations(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def draw_overlay(frames: np.ndarray, maps: Tensor, *, opacity: float = 0.5) -> np.ndarray:
-    """Frames (T, H, W, 3), uint8 RGB, with maps (T, h, w) in [0, 1] as colours over them."""
+    """Blend maps (T, h, w) in [0, 1], as colours, into frames (T, H, W, 3), uint8 RGB.
+
+    Returns frames of the same shape and type.
+    """
     size = frames.shape[1:3]
     smooth = F.interpolate(maps[:, None], size=size, mode='bilinear', align_corners=False)[:, 0]
     colors = 255 * colormaps['turbo'](smooth.clamp(0, 1).cpu().numpy())[..., :3]
@@ -44,13 +47,13 @@ def draw_overlay(frames: np.ndarray, maps: Tensor, *, opacity: float = 0.5) -> n
 def draw_activations(
     path: str | Path, frames: np.ndarray, maps: Mapping[str, Tensor], *, title: str = ''
 ) -> None:
-    """Write a picture of a video's frames and, below, of what layers see in them.
+    """Write a picture of a video's frames and, below, a row of activation maps per layer.
 
     Args:
         path: Where to, ``.png``.
         frames: (T, H, W, 3) uint8 RGB.
-        maps: Name of a layer -> its map (T, h, w) in [0, 1]; T may be that of the frames or a part
-            of it, which are then the first of as many equal groups of frames.
+        maps: Name of a layer -> its maps (T', h, w) in [0, 1], where T' divides T. Map i belongs to
+            the first frame of the i-th of T' equal groups of frames.
         title: Above the picture.
     """
     width = min(max(1.1 * len(frames), 4), 20)  # inches
@@ -67,11 +70,12 @@ def draw_activations(
 
 
 def covered(frames: np.ndarray, maps: Tensor) -> np.ndarray:
-    """Overlay each map over its frame; the frames between, that a layer does not see, are white.
+    """Overlay each map on its frame; frames that the layer does not see become white.
 
     Raises:
-        ValueError: The number of frames is no multiple of that of maps.
+        ValueError: The number of frames is no multiple of the number of maps.
     """
+    # 8 frames, 4 maps: step 2, so the maps go to frames 0, 2, 4 and 6.
     step, rest = divmod(len(frames), len(maps))
     if rest or not step:
         raise ValueError(

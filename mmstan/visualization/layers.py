@@ -1,4 +1,4 @@
-"""What the layers of a backbone give for a clip, token by token.
+"""Collect the output tokens of a backbone's layers for a clip.
 
 Letters: N clips, T frames, L patches, C channels.
 """
@@ -18,11 +18,11 @@ from mmstan.models.backbones import VideoBackbone
 def group_layers(
     backbone: VideoBackbone, extra: Mapping[str, str] | None = None
 ) -> dict[str, list[nn.Module]]:
-    """Groups of layers, each from its first to its last: the tower's blocks, and what is beside it.
+    """Name -> layers, in order: the tower's blocks, the method's own layers, and ``extra`` groups.
 
     Args:
-        backbone: Any; it names its own groups (:meth:`VideoBackbone.layer_groups`).
-        extra: More groups: name -> regular expression of its layers' names in the backbone.
+        backbone: It names its own groups (:meth:`VideoBackbone.layer_groups`).
+        extra: Name of one more group -> regular expression of its layers' names in the backbone.
 
     Raises:
         ValueError: An expression matches no layer.
@@ -42,10 +42,11 @@ def group_layers(
 def collect_layer_tokens(
     backbone: VideoBackbone, clip: Tensor, groups: Mapping[str, Sequence[nn.Module]]
 ) -> dict[str, list[Tensor]]:
-    """What each layer gives for a clip (N, 3, T, H, W), and ``'output'``, the backbone's tokens.
+    """Group -> output tokens of each layer for a clip (N, 3, T, H, W).
 
-    Patches (N, T', L, C) without class tokens. T' is the number of frames that the layer sees.
-    Groups whose layers do not run as modules are left out.
+    The group ``'output'`` is added; it has the backbone's own tokens. All tokens are patches
+    (N, T', L, C) without class tokens, where T' is the number of frames that the layer sees. Groups
+    whose layers are not called as modules are left out.
 
     Raises:
         ValueError: A layer gives no tokens of the clip's patches.
@@ -74,28 +75,28 @@ def collect_layer_tokens(
 
 
 def as_patches(output: Any, clips: int, patches: int) -> Tensor:
-    """A layer's output -> (N, T, L, C).
+    """Reshape a layer's output to patches (N, T, L, C).
 
     Args:
-        output: (N, C, T, rows, columns); or (N, T, S, C) or (N*T, S, C), S being L or 1 + L with
-            the class token first; or a tuple whose last tensor is one of these.
+        output: (N, C, T, rows, columns); or (N, T, S, C) or (N*T, S, C) with S = L, or S = 1 + L
+            with the class token first; or a tuple whose last tensor has one of these shapes.
         clips: N.
         patches: L.
 
     Raises:
-        ValueError: It is none of these.
+        ValueError: The output has none of these shapes.
     """
     x = [part for part in output if isinstance(part, Tensor)][-1] if _many(output) else output
     if x.ndim == 5:
-        x = x.flatten(3).permute(0, 2, 3, 1)
+        x = x.flatten(3).permute(0, 2, 3, 1)  # (N, C, T, L) -> (N, T, L, C)
     elif x.ndim == 3 and len(x) % clips == 0:
-        x = x.unflatten(0, (clips, -1))
+        x = x.unflatten(0, (clips, -1))  # (N, T, S, C)
     if x.ndim != 4 or len(x) != clips or x.shape[2] not in (patches, 1 + patches):
         raise ValueError(
             f'a layer gives {tuple(x.shape)}, which are no tokens of {clips} clips with {patches} '
             'patches a frame; choose other layers'
         )
-    return x[:, :, -patches:]
+    return x[:, :, -patches:]  # without the class token, which is first
 
 
 def _many(output: Any) -> bool:
@@ -103,7 +104,9 @@ def _many(output: Any) -> bool:
 
 
 def keep_same_frames(features: Mapping[str, Sequence[Tensor]]) -> dict[str, list[Tensor]]:
-    """Features (N, T', L, C), of the frames alone that every layer sees: the first of each group.
+    """Keep the frames that every layer sees: features (N, T', L, C) -> (N, fewest T', L, C).
+
+    The layer with the fewest frames sees the first of each group of frames.
 
     Raises:
         ValueError: The numbers of frames are no multiples of one another.

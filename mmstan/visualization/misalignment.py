@@ -1,4 +1,4 @@
-"""How much of a data set's videos its captions are about (Mug-STAN Fig. 1b and Table IX)."""
+"""Measure which share of its video a caption describes (Mug-STAN Fig. 1b and Table IX)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _COLORS = ('#1a7f37', '#d4a72c', '#cf222e')
 
 
 class OwnFrames(NamedTuple):
-    """A captions and the frames of their own videos."""
+    """Cosines of A captions with the T frames of their own videos."""
 
     similarities: Tensor
-    """Cosine of each caption and each of the frames, (A, T)."""
+    """Cosine of each caption with each frame of its video, (A, T)."""
     mask: Tensor
     """Which frames are real, boolean (A, T)."""
     mismatched: float
@@ -33,10 +33,10 @@ class OwnFrames(NamedTuple):
 
 @dataclass(frozen=True)
 class Alignment:
-    """Which captions are about how much of their videos.
+    """Levels of captions, by the share of their videos' frames that they describe.
 
     Attributes:
-        offset: Cosine from which on a frame counts as aligned.
+        offset: A frame with a larger cosine counts as aligned.
         frames: Share of the frames that are aligned.
         levels: Place in :data:`LEVELS` of each caption, int64 (A,).
     """
@@ -52,7 +52,7 @@ class Alignment:
 
 
 def compare_own_frames(sentences: Tensor, video: VideoFeatures, owners: Tensor) -> OwnFrames:
-    """Compare captions with frames; memory grows with A * T, not with A * B.
+    """Compare captions with their own frames; needs memory for A * T cosines, not for A * B * T.
 
     Args:
         sentences: (A, D), not normalised.
@@ -60,13 +60,15 @@ def compare_own_frames(sentences: Tensor, video: VideoFeatures, owners: Tensor) 
         owners: The video of each caption, int64 (A,).
 
     Raises:
-        ValueError: There is a single video, so that no pair is mismatched.
+        ValueError: There is only one video, so no pair is mismatched.
     """
     sentences, frames = l2_normalise(sentences), l2_normalise(video.frames)
+    # (a, D) and (a, T, D) at a time: the frames of a video are copied for each of its captions.
     chunks = zip(sentences.split(_AT_ONCE), owners.split(_AT_ONCE))
     similarities = torch.cat([torch.einsum('ad,atd->at', s, frames[o]) for s, o in chunks])
     mask = video.mask[owners]
-    # sum over all pairs = (sum of the captions) . (sum of the frames)
+    # Mean over mismatched pairs = (sum over all pairs - sum over own pairs) / number of pairs.
+    # The sum over all pairs is the dot product of two sums: over captions, and over real frames.
     all_frames = (frames * video.mask[..., None]).sum((0, 1), dtype=torch.float64)
     of_all = sentences.sum(0, dtype=torch.float64) @ all_frames
     of_own = (similarities * mask).sum(dtype=torch.float64)
@@ -77,23 +79,26 @@ def compare_own_frames(sentences: Tensor, video: VideoFeatures, owners: Tensor) 
 
 
 def measure_alignment(own: OwnFrames, *, offset: float) -> Alignment:
-    """Levels: ``up`` with more than 2/3 of the frames aligned, ``bottom`` with less than 1/3.
+    """Put captions on levels by the share of their videos' frames that are aligned.
 
-    A frame is aligned where sigmoid(cosine - offset) > 0.5. Taken literally the paper has no
-    offset, and nearly every pair of CLIP's passes; ``own.mismatched`` is what pairs have by chance.
+    More than 2/3: ``up``; less than 1/3: ``bottom``; else ``middle``. A frame is aligned if
+    sigmoid(cosine - offset) > 0.5. Taken literally the paper has no offset, and then nearly every
+    pair passes with CLIP's features; ``own.mismatched``, the mean cosine of unrelated pairs, is a
+    stricter offset.
     """
     aligned = ((own.similarities - offset).sigmoid() > 0.5) & own.mask
     count, total = aligned.sum(1), own.mask.sum(1)
+    # Whole numbers, so that exactly 1/3 and 2/3 are middle.
     up, bottom = 3 * count > 2 * total, 3 * count < total
     levels = torch.ones_like(count).masked_fill(up, 0).masked_fill(bottom, 2)
     return Alignment(offset, (count.sum() / total.sum()).item(), levels)
 
 
 def compute_recall_by_level(levels: Tensor, ranks: Tensor) -> dict[str, float]:
-    """R@1 in per cent of the captions of each level, NaN where there are none (Mug-STAN Table IX).
+    """Level -> R@1 of its captions in per cent, NaN without captions (Mug-STAN Table IX).
 
     Args:
-        levels: As of :class:`Alignment`, (A,).
+        levels: Levels of the captions as in :class:`Alignment`, (A,).
         ranks: Text-to-video ranks, 1 is the best, (A,).
     """
     first = (ranks <= 1).double()
@@ -101,7 +106,7 @@ def compute_recall_by_level(levels: Tensor, ranks: Tensor) -> dict[str, float]:
 
 
 def format_misalignment(alignments: Mapping[str, Alignment], ranks: Tensor) -> str:
-    """Markdown: of each offset, the aligned frames, the captions on each level and their R@1."""
+    """Markdown: a row per offset with the aligned frames, and the captions and R@1 by level."""
     names = [f'{level}, R@1' for level in LEVELS]
     rows = []
     for name, aligned in alignments.items():
@@ -120,8 +125,8 @@ def draw_misalignment(
     """Write a picture: the cosines with the offsets, and the levels with their R@1.
 
     Args:
-        path: Where to, ``.png``.
-        own: What the alignments are of.
+        path: The picture's path, ``.png``.
+        own: The captions and frames that were compared.
         alignments: Name of an offset -> :func:`measure_alignment`.
         ranks: Text-to-video ranks, 1 is the best, (A,).
     """
@@ -140,7 +145,7 @@ def draw_misalignment(
 
 
 def draw_levels(axes: Axes, aligned: Alignment, ranks: Tensor, *, title: str) -> None:
-    """Draw a bar for each level, its share of the captions, with its R@1."""
+    """Draw a bar for each level: its share of the captions, labelled with its R@1."""
     recalls = compute_recall_by_level(aligned.levels, ranks).values()
     shares = [100 * share for share in aligned.shares]
     axes.bar(LEVELS, shares, color=_COLORS)

@@ -1,4 +1,4 @@
-"""Pictures of recognition results: film strips with truth and predictions, confusion matrices."""
+"""Draw recognition results: film strips with truth and predictions, confusion matrices."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RIGHT, _WRONG = '#1a7f37', '#cf222e'
 
 @dataclass(frozen=True)
 class Strip:
-    """A video with what it shows and what models say of it.
+    """A video with its true class and the classes that models predict.
 
     Attributes:
         frames: (T, H, W, 3) uint8 RGB.
@@ -45,7 +45,7 @@ def draw_recognition(
     """Write one picture: the strips below each other, then the confusion matrices side by side.
 
     Args:
-        path: Where to, ``.png``.
+        path: The picture's path, ``.png``.
         strips: Videos to show.
         matrices: Model name -> :func:`count_confusions`.
         class_names: Names of the classes, in class order.
@@ -62,9 +62,10 @@ def draw_recognition(
 
 
 def draw_strip(axes: Axes, strip: Strip) -> None:
-    """Draw a video's frames from left to right, the truth before and the predictions behind."""
+    """Draw a video's frames, its true class to the left and the predictions to the right."""
     w, h = draw_film(axes, strip.frames)
     axes.text(-w * 0.2, h / 2, strip.truth, ha='right', va='center', fontsize=9)
+    # The middles of equally high lines: 2 predictions stand at 1/4 and 3/4 of the height.
     lines = np.linspace(0, h, 2 * len(strip.predictions) + 1)[1::2]
     for y, (model, name) in zip(lines, strip.predictions.items()):
         color = _RIGHT if name == strip.truth else _WRONG

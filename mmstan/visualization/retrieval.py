@@ -1,4 +1,4 @@
-"""Pictures of retrieval: what a text finds, and where Mug looks."""
+"""Draw retrieval results: the videos found for a text, and Mug's weights."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _WIDEST = 20.0  # inches
 
 @dataclass(frozen=True)
 class Hit:
-    """A video that was found.
+    """A video found for a text.
 
     Attributes:
         frames: (T, H, W, 3) uint8 RGB.
         name: Its file or id.
         rank: 1 for the best.
         score: Its similarity to the text.
-        truth: Whether the text is about it.
+        truth: Whether the text describes it.
     """
 
     frames: np.ndarray
@@ -38,12 +38,12 @@ class Hit:
 
 
 def draw_retrieved(path: str | Path, query: str, hits: Sequence[Hit]) -> None:
-    """Write a picture of the videos that were found for a text, below each other.
+    """Write a picture of the videos found for a text, one below the other.
 
     Args:
-        path: Where to, ``.png``.
+        path: The picture's path, ``.png``.
         query: The text.
-        hits: In the order to be shown; the true one is marked.
+        hits: The videos, in the order of the picture; the true one is marked.
     """
     figure = Figure(figsize=(11, 0.5 + 0.9 * len(hits)), layout='constrained')
     _title(figure, query, letters=130)
@@ -53,7 +53,7 @@ def draw_retrieved(path: str | Path, query: str, hits: Sequence[Hit]) -> None:
 
 
 def draw_hit(axes: Axes, hit: Hit) -> None:
-    """Draw a video's frames with its rank and name before and its score behind."""
+    """Draw a video's frames, its rank and name to the left and its score to the right."""
     w, h = draw_film(axes, hit.frames)
     color = _TRUTH if hit.truth else _OTHER
     name = f'{hit.rank}. {hit.name}'
@@ -73,18 +73,20 @@ def draw_mug_weights(
     *,
     title: str = '',
 ) -> None:
-    """Write a picture of what a text and a video say counts in the other (Mug-STAN Fig. 10).
+    """Write a picture of Mug's weights of frames, by the text, and of words, by the video.
+
+    See Mug-STAN Fig. 10.
 
     Args:
-        path: Where to, ``.png``.
+        path: The picture's path, ``.png``.
         frames: (T, H, W, 3) uint8 RGB.
-        frame_weights: u, (T,).
-        words: The J tokens of the text, readable.
-        word_weights: w, (J,).
-        title: Above the picture.
+        frame_weights: The paper's u, (T,).
+        words: The J tokens of the text, as words.
+        word_weights: The paper's w, (J,).
+        title: Text above the picture.
 
     Raises:
-        ValueError: There are not as many weights as frames, or as words.
+        ValueError: The numbers of weights and frames, or of weights and words, differ.
     """
     for name, things, weights in (
         ('frame_weights', frames, frame_weights),
@@ -104,7 +106,10 @@ def draw_mug_weights(
 
 
 def draw_frame_weights(axes: Axes, frames: np.ndarray, weights: np.ndarray) -> None:
-    """Draw frames, and above each a bar: its share of the largest weight, with the weight."""
+    """Draw frames and a bar above each, labelled with its weight.
+
+    The bar of the largest weight is as high as a frame.
+    """
     w, h = draw_film(axes, frames)
     heights = h * weights / weights.max()
     middles = (np.arange(len(frames)) + 0.5) * w
@@ -125,5 +130,5 @@ def draw_word_weights(axes: Axes, words: Sequence[str], weights: np.ndarray) -> 
 
 
 def _title(figure: Figure, text: str, *, letters: int) -> None:
-    """A caption above a figure, in lines of so many letters; a $ in it is no formula."""
+    """Write ``text`` above a figure, in lines of ``letters`` letters; a $ starts no formula."""
     figure.suptitle(textwrap.fill(text, letters), fontsize=10, parse_math=False)

@@ -34,6 +34,10 @@ SAID = {
 """What is said at doors where a damaged file does not end the run."""
 
 
+class TooLong(BaseException):
+    """A trial hangs. No reader may take it for an error of the file."""
+
+
 def run(count: int, seed: int, folder: Path) -> Iterator[Figures]:
     """Every hostile file at every door, and ``count`` mutated files at the reader."""
     warnings.simplefilter('ignore')  # that TorchScript is deprecated
@@ -103,14 +107,14 @@ def _watched(enter: Callable[[], tuple[str, str]], file: Path) -> tuple[str, str
     """An outcome, or that it took too long or too much memory, or raised something else."""
 
     def stop(*_: Any) -> None:
-        raise TimeoutError(f'more than {SECONDS} seconds')
+        raise TooLong(f'more than {SECONDS} seconds')
 
     signal.signal(signal.SIGALRM, stop)
     before = _reset_peak()
     signal.alarm(SECONDS)
     try:
         outcome, why = enter()
-    except TimeoutError as error:
+    except TooLong as error:
         outcome, why = 'crashed', str(error)
     except BaseException:
         outcome, why = 'unclear', traceback.format_exc()

@@ -58,6 +58,17 @@ def ddp():
 def amp():
     AmpOptimWrapper(optimizer=torch.optim.SGD([torch.zeros(1)], lr=1.0))
 
+def inferencer():
+    from pathlib import Path
+    from mmaction.apis.inferencers.actionrecog_inferencer import ActionRecogInferencer
+    if ActionRecogInferencer._inputs_to_list(None, Path('a.mp4')) != ['a.mp4']:
+        raise ValueError('a path is taken for something else')
+
+def recognizer():
+    from pathlib import Path
+    from mmaction.apis.inference import inference_recognizer
+    inference_recognizer(None, Path('.'), lambda data: data)
+
 tries = dict(
     missing_drn=drn,
     vindlu_on_new_transformers=vindlu,
@@ -67,6 +78,8 @@ tries = dict(
     launchers_without_gpu=lambda: torch.cuda.set_device(0),
     ddp_on_cpu=ddp,
     amp_without_gpu=amp,
+    inferencers_of_read_frames=inferencer,
+    recognizer_inputs=recognizer,
 )
 faults = []
 for name, attempt in tries.items():
@@ -91,7 +104,8 @@ def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProce
 def test_a_mend_is_on_where_its_fault_is_and_only_there() -> None:
     without_mmstan = run_python('-W', 'ignore', '-c', FAULTS)
     assert without_mmstan.returncode == 0, without_mmstan.stderr
-    assert json.loads(without_mmstan.stdout.splitlines()[-1]) == list(compat.active())
+    active = [name for name in compat.active() if name != 'import_moved_modules']  # no fault
+    assert json.loads(without_mmstan.stdout.splitlines()[-1]) == active
 
 
 def test_mends_are_made_once() -> None:

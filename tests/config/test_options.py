@@ -81,6 +81,12 @@ def test_a_key_that_is_near_nothing() -> None:
     assert 'data_root' not in message  # which would have no effect either
 
 
+def test_a_key_of_a_part_at_the_top() -> None:
+    message = refused('batch_size=2')
+    keys = [f'{split}_dataloader.batch_size' for split in ('train', 'val', 'test')]
+    assert message.endswith(f"takes no 'batch_size'; it is a key of parts: {', '.join(keys)}")
+
+
 @pytest.mark.parametrize(
     ('option', 'reason'),
     [

@@ -81,3 +81,26 @@ def test_settings_that_cannot_be_resumed_exactly_are_named(tmp_path: Path):
     log = next(tmp_path.glob('*/*.log')).read_text()
     assert 'checkpoints every 3 iterations fall between the updates' in log
     assert 'max_keep_ckpts=1: the only checkpoint is removed' in log
+
+
+def test_weights_alone_cannot_be_gone_on_from(tmp_path: Path):
+    cfg = make_config(tmp_path, stop_at=4)
+    cfg.default_hooks.checkpoint.save_optimizer = False
+    with pytest.raises(KeyboardInterrupt):
+        Runner.from_cfg(cfg).train()
+    cfg.resume, cfg.experiment_name = True, 'weights_alone'
+    with pytest.raises(ValueError, match='it holds no state of the optimiser'):
+        Runner.from_cfg(cfg).train()
+
+
+def test_without_the_hook_another_epoch_length_is_refused(tmp_path: Path):
+    """Both lengths are named, and what to add."""
+    cfg = make_config(tmp_path, stop_at=4)
+    with pytest.raises(KeyboardInterrupt):
+        Runner.from_cfg(cfg).train()
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook.type != 'mmstan.PrepareResume']
+    cfg.resume, cfg.experiment_name = True, 'without_the_hook'
+    cfg.train_dataloader.batch_size = 6
+    said = r"has 3 iterations, and had 5 .*add dict\(type='mmstan.PrepareResume'\)"
+    with pytest.raises(ValueError, match=said):
+        Runner.from_cfg(cfg).train()

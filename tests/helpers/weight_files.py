@@ -95,6 +95,21 @@ def _numbers(path: Path, size: tuple[int, ...], stride: tuple[int, ...], **stora
     archive(path, _in_dict(_tensor(_storage(**storage), size, stride)), {'0': bytes(16)})
 
 
+def old_torchscript(path: Path) -> Tensor:
+    """An archive as torch 1.7 wrote OpenAI's, of one tensor ``visual.proj``, float16 (2, 2)."""
+    tensor = torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float16)
+    proj = _tensor(_storage('HalfStorage'), (2, 2), (2, 1))
+    module = _name('__torch__.multimodal', 'Visual') + b')\x81}' + _text('proj') + proj + b'sb'
+    model = _name('__torch__.multimodal', 'CLIP') + b')\x81}(' + _text('training') + b'\x89'
+    program = b'\x80\x02' + model + _text('visual') + module + b'ub.'
+    archive(path, program, {'0': tensor.numpy().tobytes()})
+    with zipfile.ZipFile(path, 'a') as file:
+        file.writestr('archive/constants.pkl', b'\x80\x02)' + b'.')
+        file.writestr('archive/constants/0', bytes(8))
+        file.writestr('archive/code/__torch__/multimodal.py', 'class CLIP(Module):\n  pass\n')
+    return tensor
+
+
 def _header(path: Path, header: Any, data: bytes = bytes(16)) -> None:
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     path.write_bytes(struct.pack('<Q', len(text)) + text + data)

@@ -1,14 +1,14 @@
-"""Digests of the numbers that a change of the code's form must keep.
+"""Print digests of the numbers that a refactoring must keep.
 
-Run it on two commits, each in a checkout of its own, and compare what it prints:
+Run it on two commits, each in its own checkout, and compare the two outputs:
 
     python tools/benchmarks/digests.py --checkout ../before > before.txt
     python tools/benchmarks/digests.py > after.txt
     diff before.txt after.txt
 
-``flops`` is what ``tools/get_flops.py`` prints for every config below ``configs``. ``losses`` are
-the losses, gradient norms and accuracies of a seeded run of two epochs of the tiny form of one
-config a method, to the last digit.
+``flops`` covers the output of ``tools/get_flops.py`` for every config below ``configs``. ``losses``
+covers the losses, gradient norms and accuracies, to the last digit, of a seeded run of two epochs
+of the tiny form of one config per method.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ METHODS = (
     'stan/k400_b16',
     'xclip/k400_b16',
 )
-"""One config a method, below ``configs``."""
+"""One config per method, below ``configs``."""
 
 
 def parse_args() -> argparse.Namespace:
@@ -62,7 +62,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def digest(text: str) -> str:
-    """The first digits of the SHA-256 of a text."""
+    """The first 16 hexadecimal digits of the SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -80,13 +80,16 @@ def print_flops(checkout: Path) -> None:
         try:
             with contextlib.redirect_stdout(printed):
                 runpy.run_path(script, run_name='__main__')
-        except (Exception, SystemExit) as error:  # what it says is a part of what is compared
+        except (Exception, SystemExit) as error:  # the message is compared too
             printed.write(f'{type(error).__name__}: {error}')
-        print(f'flops  {config}  {digest(printed.getvalue())}', flush=True)
+        lines = [
+            x for x in printed.getvalue().splitlines() if ' - mmengine - ' not in x
+        ]  # no dates
+        print(f'flops  {config}  {digest(chr(10).join(lines))}', flush=True)
 
 
 def train(checkout: Path, name: str, folder: Path) -> str:
-    """The numbers that two epochs of a config's tiny form log, as one text."""
+    """Train a config's tiny form for two epochs; returns the logged numbers as one JSON text."""
     command = [sys.executable, '-W', 'ignore', 'tools/train.py', f'configs/{name}.py', '--tiny']
     command += ['--seed', '0', '--work-dir', str(folder), '--cfg-options']
     command += ['train_cfg.max_epochs=2', 'default_hooks.logger.interval=1']
@@ -103,13 +106,14 @@ def train(checkout: Path, name: str, folder: Path) -> str:
 
 
 def main() -> None:
-    """Print one line a config."""
+    """Print one line per config."""
     args = parse_args()
     checkout = args.checkout.resolve()
     if args.one:
         print_flops(checkout)
         return
     environment = dict(os.environ, PYTHONPATH=str(checkout))
+    # In its own process, so that it imports the modules of that checkout.
     command = [sys.executable, '-W', 'ignore', __file__, '--checkout', str(checkout), '--one', 'x']
     subprocess.run(command, env=environment, check=True)
     if args.flops_only:

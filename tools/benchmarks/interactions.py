@@ -1,8 +1,8 @@
-"""Time and memory of interactions: ``python tools/benchmarks/interactions.py``.
+"""Measure time and memory of interactions: ``python tools/benchmarks/interactions.py``.
 
-First the similarities of many texts and videos, as an evaluation needs them; then forward and
-backward of a training batch. Random features; memory is what the process grows by beyond them.
-The interactions alternate within each round, and medians are printed.
+First the similarities of many texts and videos, as in an evaluation; then forward and backward of
+a training batch. The features are random and not counted in the memory. The interactions take
+turns within each round; the tables show medians.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import statistics
 
 import torch
 
-import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
+import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.measure import describe_machine, measure_peak_memory, measure_seconds
 from mmstan.methods.drl import TokenWise, WeightedTokenWise
 from mmstan.methods.mug import Mug
@@ -24,7 +24,7 @@ from mmstan.models.interactions import Interaction
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--pairs', type=int, default=1000, help='texts, and videos, of the test')
+    parser.add_argument('--pairs', type=int, default=1000, help='texts, and videos, in the test')
     parser.add_argument('--tokens', type=int, default=32)
     parser.add_argument('--frames', type=int, default=12)
     parser.add_argument('--batch', type=int, default=128, help='texts, and videos, in training')
@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def interactions(dim: int) -> dict[str, Interaction]:
-    """What is measured, by name."""
+    """Name -> interaction to measure, for features with ``dim`` channels."""
     return {
         'cosine': Cosine(),
         'Mug': Mug(),
@@ -51,7 +51,7 @@ def interactions(dim: int) -> dict[str, Interaction]:
 def features(
     pairs: int, tokens: int, frames: int, dim: int, *, train: bool
 ) -> tuple[TextFeatures, VideoFeatures]:
-    """Random texts of 2 to ``tokens`` tokens, and videos."""
+    """Random features: texts of 2 to ``tokens`` real tokens, and videos of ``frames`` frames."""
     words = torch.randn(pairs, tokens, dim, requires_grad=train)
     mask = torch.arange(tokens) < torch.randint(2, tokens + 1, (pairs, 1))
     video = torch.randn(pairs, frames, dim, requires_grad=train)
@@ -60,7 +60,7 @@ def features(
 
 
 def table(args: argparse.Namespace, *, train: bool) -> str:
-    """Time and memory of each interaction."""
+    """A text table: seconds and GB of each interaction."""
     pairs, tokens, frames = args.pairs, args.tokens, args.frames
     if train:
         pairs, tokens, frames = args.batch, args.train_tokens, args.train_frames
@@ -80,6 +80,7 @@ def table(args: argparse.Namespace, *, train: bool) -> str:
     for _ in range(args.repeats):
         for name, interaction in measured.items():
             times[name].append(measure_seconds(lambda interaction=interaction: run(interaction)))
+    # GB of all token-frame similarities in float32, if they existed at once.
     whole = 4 * pairs * pairs * tokens * frames / 1e9
     title = 'forward and backward' if train else 'forward'
     lines = [

@@ -1,19 +1,19 @@
-"""The tables on Moving Shapes: ``python tools/benchmarks/moving_shapes.py [TASK ...]``.
+"""Make the tables on Moving Shapes: ``python tools/benchmarks/moving_shapes.py [TASK ...]``.
 
-Trains and tests every system with every seed, one seed after the other, and prints medians. Runs
-that are done are not done again; more seeds refine the tables.
+Trains and tests every system with every seed, one seed after the other, and prints medians.
+Finished runs are not repeated; more seeds refine the tables.
 
-* ``recognition``: eight motions, what the parts of STAN are for.
-* ``misaligned``: a caption is about a third of its video's frames, and a part of it about none.
-  STAN learns on the aligned retrieval data with mean pooling; from there every interaction goes on
-  with the misaligned.
+* ``recognition``: eight motions, with and without each part of STAN.
+* ``misaligned``: a caption describes a third of its video's frames, and some of its words describe
+  none. STAN first learns on the aligned retrieval data with mean pooling; from that checkpoint
+  every interaction is trained on the misaligned data.
 """
 
 from __future__ import annotations
 
 import argparse
 
-import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
+import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.shapes_tables import (
     OUT,
     report_misaligned,
@@ -24,13 +24,15 @@ from mmstan.benchmark.shapes_tables import (
 
 
 def main() -> None:
-    """Run what is missing and print the tables."""
+    """Run the missing trainings and print the tables."""
     parser = argparse.ArgumentParser(description='The tables on Moving Shapes')
     tasks = ('recognition', 'misaligned')
     parser.add_argument('tasks', nargs='*', choices=[[], *tasks], metavar='TASK', help=str(tasks))
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
-    parser.add_argument('--systems', nargs='+', help='only these of the stems of the configs')
-    parser.add_argument('--report', action='store_true', help='run nothing, show what is finished')
+    parser.add_argument(
+        '--systems', nargs='+', help='file stems of the configs to run; default: all'
+    )
+    parser.add_argument('--report', action='store_true', help='run nothing, show the finished runs')
     args = parser.parse_args()
     for task in args.tasks or tasks:
         if not args.report:

@@ -1,9 +1,10 @@
-"""Speed of training pipelines: ``python tools/benchmarks/pipelines.py CONFIG [CONFIG ...]``.
+"""Measure training pipelines: ``python tools/benchmarks/pipelines.py CONFIG [CONFIG ...]``.
 
-Clips a second, decoded and through every transform, that a config's data loader gives on this
-machine, with its workers and batches; and where the time of a clip goes in one process. Medians of
-passes that follow one that is not counted. ``--videos FOLDER`` needs no annotations: the videos
-anywhere in a folder take the place of the config's data.
+Prints how many clips a second a config's data loader gives on this machine, decoded and
+transformed, with the config's workers and batch size; and the share of each transform in the time
+of one process. The figures are medians over passes; the first pass is not counted.
+``--videos FOLDER`` reads all videos below a folder instead of the config's data, without
+annotations.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('configs', nargs='+', metavar='CONFIG', help='config files')
-    parser.add_argument('--videos', type=Path, help="a folder in the place of the configs' data")
-    parser.add_argument('--workers', type=int, help="of the data loader; the config's")
-    parser.add_argument('--clips', type=int, default=64, help='of a pass, at least')
+    parser.add_argument(
+        '--videos', type=Path, help="folder of videos to read instead of the configs' data"
+    )
+    parser.add_argument('--workers', type=int, help="of the data loader; default: the config's")
+    parser.add_argument('--clips', type=int, default=64, help='fewest clips of a pass')
     parser.add_argument('--repeats', type=int, default=3, help='passes; medians are printed')
     args = parser.parse_args()
     options = {key: value for key, value in vars(args).items() if key != 'configs'}

@@ -1,10 +1,11 @@
-"""Cost of a training step beside a frozen tower: ``python tools/benchmarks/training_step.py``.
+"""Measure a training step with a frozen tower: ``python tools/benchmarks/training_step.py``.
 
-DiST, whose tower has no graph, beside ST-Adapter, which goes back through the frozen tower to the
-adapters in it, and full fine-tuning of the tower (DiST Table 3). A step is forward, backward and
-AdamW on random clips. Every method runs in a process of its own, ``--rounds`` times in turn, and
-medians are printed. Memory is that of weights and optimiser, and the peak of a step with them. Time
-is the processor's on a CPU, so that other work on the machine does not count, else the clock's.
+Compares DiST, which needs no gradients in its tower, with ST-Adapter, which backpropagates through
+the frozen tower to its adapters, and with full fine-tuning of the tower (DiST Table 3). A step is
+forward, backward and AdamW on random clips. Every method runs in its own process, ``--rounds``
+times in turn; the table shows medians. ``held`` is the memory of weights and optimiser state,
+``peak`` is the largest during a step, weights and state included. On a CPU, processor time is
+measured, so that other work on the machine does not count; on a GPU, wall-clock time.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
+import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.measure import count_parameters, describe_machine, measure_peak_memory
 from mmstan.benchmark.own_process import run_own_process
 from mmstan.registry import MODELS
@@ -32,7 +33,7 @@ METHODS: dict[str, dict[str, Any]] = {
     'ST-Adapter': dict(type='mmstan.STAdapter', tower=dict(frozen=True)),
     'full fine-tuning': dict(type='mmstan.FrameEncoder', tower=dict(frozen=False)),
 }
-"""Backbones, each with the sizes of its paper. Those but DiST see the sparse frames alone."""
+"""Backbones, each with the sizes of its paper. All but DiST read the sparse frames only."""
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,22 +42,26 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--tower', default='ViT-B-16-quickgelu', help="open_clip's name")
-    parser.add_argument('--clips', type=int, default=2, help='clips of a batch')
+    parser.add_argument('--clips', type=int, default=2, help='clips in a batch')
     parser.add_argument('--frames', type=int, default=8, help="the tower's frames of a clip")
-    parser.add_argument('--gamma', type=int, default=2, help="DiST's frames for each of them")
-    parser.add_argument('--size', type=int, default=224, help='pixels of a side')
+    parser.add_argument(
+        '--gamma', type=int, default=2, help="DiST's dense frames per frame of the tower"
+    )
+    parser.add_argument('--size', type=int, default=224, help='side in pixels')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
-    parser.add_argument('--steps', type=int, default=3, help='timed steps, after one that is not')
-    parser.add_argument('--rounds', type=int, default=1, help='processes for each method')
-    parser.add_argument('--method', choices=METHODS, help='measure one here and print one json')
+    parser.add_argument('--steps', type=int, default=3, help='timed steps, after one warm-up step')
+    parser.add_argument('--rounds', type=int, default=1, help='processes per method')
+    parser.add_argument(
+        '--method', choices=METHODS, help='measure this method in this process, print JSON'
+    )
     return parser.parse_args()
 
 
 def build(
     method: str, model: str | Mapping[str, Any], *, frames: int, gamma: int
 ) -> tuple[nn.Module, int]:
-    """The backbone of a method with random weights, and how many frames its clip has."""
+    """The backbone of a method with random weights, and the number of frames of its clips."""
     cfg = METHODS[method]
     cfg = dict(cfg, tower=dict(cfg['tower'], type='mmstan.ImageTower', model=model))
     if cfg['type'] == 'mmstan.DiST':
@@ -66,7 +71,7 @@ def build(
 
 
 def training_step(backbone: nn.Module, clip: Tensor) -> tuple[Callable[[], None], Optimizer]:
-    """A function that does one step and leaves no gradients, and the optimiser that it uses."""
+    """A function that runs one training step and then deletes the gradients, and its optimiser."""
     backbone.train()
     optimizer = torch.optim.AdamW([p for p in backbone.parameters() if p.requires_grad], lr=1e-6)
 
@@ -81,13 +86,17 @@ def training_step(backbone: nn.Module, clip: Tensor) -> tuple[Callable[[], None]
 
 
 def measure(args: argparse.Namespace) -> dict[str, float]:
-    """The figures of ``args.method``, in this process."""
+    """Measure ``args.method`` in this process.
+
+    Returns:
+        ``trained`` (millions of parameters), ``held`` and ``memory`` (GB), ``step`` (seconds).
+    """
     torch.set_num_threads(args.threads)
     clock = time.process_time if args.device == 'cpu' else time.perf_counter
     backbone, t = build(args.method, args.tower, frames=args.frames, gamma=args.gamma)
     clip = torch.randn(args.clips, 3, t, args.size, args.size, device=args.device)
     step, optimizer = training_step(backbone.to(args.device), clip)
-    step()
+    step()  # creates the optimiser's state
     state = [x for values in optimizer.state.values() for x in values.values()]
     held = sum(x.nbytes for x in (*backbone.parameters(), *state))
     times = []

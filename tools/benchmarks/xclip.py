@@ -1,9 +1,9 @@
-"""X-CLIP beside transformers' ``XCLIPModel``: ``python tools/benchmarks/xclip.py --tower b32``.
+"""Compare X-CLIP with transformers' ``XCLIPModel``: ``python tools/benchmarks/xclip.py``.
 
-The same random weights on both sides, scaled-dot-product attention on both, and texts encoded once
-on both (``XCLIPModel`` would encode them at every call). Both take turns; medians are printed, and
-how many times faster ours is: the median of neighbours' ratios. A training step is forward and
-backward of everything but the text side, which the recipe freezes.
+Both have the same random weights, use scaled-dot-product attention and encode the texts once
+(``XCLIPModel`` would encode them at every call). The two take turns. Printed are the median seconds
+of each, and the speed-up: the median of the ratios of neighbouring measurements. A training step is
+forward and backward of everything but the text side, which the recipe freezes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import transformers
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
-import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
+import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.measure import describe_machine, measure_seconds
 from mmstan.methods.xclip import checkpoints_hf as xclip_hf
 from mmstan.models.features import TextFeatures
@@ -38,9 +38,9 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--tower', choices=SIZES, default='b16')
-    parser.add_argument('--clips', type=int, default=2, help='clips of a batch')
+    parser.add_argument('--clips', type=int, default=2, help='clips in a batch')
     parser.add_argument('--frames', type=int, default=8)
-    parser.add_argument('--size', type=int, default=224, help='pixels of a side')
+    parser.add_argument('--size', type=int, default=224, help='side in pixels')
     parser.add_argument('--classes', type=int, default=400)
     parser.add_argument('--repeats', type=int, default=5)
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
@@ -51,7 +51,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def theirs(args: argparse.Namespace) -> transformers.XCLIPModel:
-    """``XCLIPModel`` with random weights."""
+    """``XCLIPModel`` of transformers with random weights, in the sizes of ``args.tower``."""
     s = SIZES[args.tower]
     dim, width = s['dim'], s['width']
     vision = dict(
@@ -72,7 +72,7 @@ def theirs(args: argparse.Namespace) -> transformers.XCLIPModel:
 
 
 def ours(args: argparse.Namespace) -> nn.Module:
-    """Our recognizer of the same sizes."""
+    """The X-CLIP recognizer of mmstan in the same sizes."""
     s = SIZES[args.tower]
     vision_cfg = dict(
         image_size=args.size, patch_size=s['patch'], width=s['width'], layers=s['layers']
@@ -96,13 +96,14 @@ def ours(args: argparse.Namespace) -> nn.Module:
 
 
 def pair(args: argparse.Namespace) -> dict[str, tuple[nn.Module, Callable[[Tensor], Tensor]]]:
-    """Model and scoring function, clip (N, 3, T, H, W) -> (N, K), of either side."""
+    """Name -> model and its scoring function: clips (N, 3, T, H, W) -> scores (N, K)."""
     hf, own = theirs(args), ours(args)
     own.load_state_dict(xclip_hf.from_released(hf.state_dict()))
     hf.text_model.requires_grad_(False)
     hf.text_projection.requires_grad_(False)
     hf.logit_scale.requires_grad_(False)
     hf, own = hf.to(args.device), own.to(args.device)
+    # Both get the same text features: theirs before, ours after the text projection.
     texts = torch.randn(args.classes, SIZES[args.tower]['text'], device=args.device)
     with torch.no_grad():
         sentences = hf.text_projection(texts)
@@ -123,14 +124,14 @@ def pair(args: argparse.Namespace) -> dict[str, tuple[nn.Module, Callable[[Tenso
 
 
 class _Constant(nn.Module):
-    """Gives what it was given, whatever it is asked."""
+    """A module that ignores its inputs and returns ``value``."""
 
     def __init__(self, value: Any) -> None:
         super().__init__()
         self.holder = SimpleNamespace(value=value)
 
     def forward(self, *_: Any, **__: Any) -> Any:
-        """The value."""
+        """Return the value."""
         return self.holder.value
 
 
@@ -141,7 +142,7 @@ def times(
     *,
     train: bool,
 ) -> dict[str, list[float]]:
-    """Seconds of a forward pass or of a training step, the sides taking turns."""
+    """Name -> seconds of each forward pass, or training step; the two models take turns."""
     labels = torch.zeros(len(clip), dtype=torch.long, device=clip.device)
 
     def step(name: str) -> None:
@@ -161,7 +162,7 @@ def times(
     for name, (model, _) in models.items():
         model.train(train)
         step(name)
-    for i in range(args.repeats):  # who goes first changes too
+    for i in range(args.repeats):  # the order of the two alternates
         for name in list(models)[:: 1 if i % 2 else -1]:
             found[name].append(measure_seconds(lambda name=name: step(name)))
     return found

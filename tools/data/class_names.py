@@ -1,8 +1,8 @@
 """Write the names of the classes: ``python tools/data/class_names.py data/ucf101``.
 
-``label_map.txt`` is made from ``annotations/classInd.txt`` (``1 ApplyEyeMakeup``) of UCF101, or of
-HMDB51, for which MMAction2 makes one, and so has the order of the labels in MMAction2's lists.
-X-CLIP's names of HMDB51 have that of its own lists (kick and kick ball change places, for one).
+Reads ``annotations/classInd.txt`` (lines such as ``1 ApplyEyeMakeup``), which UCF101 has and which
+MMAction2 makes for HMDB51, and writes ``label_map.txt`` in the label order of MMAction2's lists.
+X-CLIP's HMDB51 names are in the order of its own lists, which differs (kick and kick_ball swap).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Write the names of verbs and nouns: ``python tools/data/epic_kitchens.py data/epic_kitchens``.
 
-``verbs.txt`` and ``nouns.txt`` are made from ``EPIC_100_verb_classes.csv`` and
-``EPIC_100_noun_classes.csv`` (columns ``id`` and ``key``) in words that a text tower can read:
-``turn-on`` becomes ``turn on``, and ``board:chopping`` ``chopping board``.
+Reads ``EPIC_100_verb_classes.csv`` and ``EPIC_100_noun_classes.csv`` (columns ``id`` and ``key``)
+and writes ``verbs.txt`` and ``nouns.txt`` in plain words for the text tower: ``turn-on`` becomes
+``turn on``, ``board:chopping`` becomes ``chopping board``.
 """
 
 from __future__ import annotations

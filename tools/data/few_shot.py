@@ -1,7 +1,7 @@
 """Make K-shot training lists: ``python tools/data/few_shot.py LIST --shots 2 4 8 16 --seed 0``.
 
-LIST has ``path label`` a line. Of every class K videos are chosen; the 2-shot list is a part of the
-4-shot list, and so on, and the same seed always makes the same choice.
+Each line of LIST is ``path label``. K videos of every class are chosen. The 2-shot list is part of
+the 4-shot list, and so on. The same seed always makes the same choice.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from mmstan.text_files import TextFile, split_lines
 def main() -> None:
     """Read the command line and write one list for each number of shots."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('list', type=Path, help='training list, path and label a line')
+    parser.add_argument('list', type=Path, help='training list, one path and label per line')
     parser.add_argument('--shots', type=int, nargs='+', default=[2, 4, 8, 16])
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--out', type=Path, help='folder, by default few_shot beside the list')
+    parser.add_argument('--out', type=Path, help='folder; default: few_shot next to the list')
     args = parser.parse_args()
     folder = args.out or args.list.parent / 'few_shot'
     try:

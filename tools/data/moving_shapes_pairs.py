@@ -1,7 +1,7 @@
-"""Keep pairs of shape and motion from training: ``python tools/data/moving_shapes_pairs.py``.
+"""Hold out pairs of shape and motion from training: ``python tools/data/moving_shapes_pairs.py``.
 
-Writes the annotations of configs/quickstart/xclip_zero_shot.py beside those of Moving Shapes, which
-are rendered if need be (:mod:`mmstan.datasets.moving_shapes.pairs`).
+Writes the annotations of configs/quickstart/xclip_zero_shot.py next to the annotations of Moving
+Shapes, and renders its videos if they are missing (:mod:`mmstan.datasets.moving_shapes.pairs`).
 """
 
 import argparse

@@ -28,9 +28,9 @@ READERS: dict[str, type[VideoReader]] = {
 TRUSTED = {'torchcodec': ('mov',), 'decord': ('mov',)}
 """Containers, by the demuxer's first name for them, that a reader is right about.
 
-Tried with H.264, HEVC, MPEG-4, MPEG-2, VP9 and AV1, with and without B-frames, whole, cut and
-joined (tests/datasets/readers). They lose frames or mix them up in AVI, MPEG-TS, MPEG-PS, ASF, and
-in cut or joined Matroska. PyAV is trusted with everything.
+Tried with H.264, HEVC, MPEG-4, MPEG-2, VP8 and VP9, with and without B-frames, whole, cut, joined
+and damaged (tests/datasets/readers, tests/campaign). They lose frames or mix them up in AVI,
+MPEG-TS, MPEG-PS and ASF, and in damaged Matroska. PyAV is trusted with everything.
 """
 _said: set[tuple[str, str]] = set()
 
@@ -66,12 +66,15 @@ def open_video(filename: str | os.PathLike[str], backend: Backend = 'auto') -> V
 def find_container(filename: str | os.PathLike[str]) -> str:
     """The demuxer's first name for a file's container, whatever its suffix; '' if there is none.
 
-    The bytes that MP4 files begin with are known here; the demuxer is asked about all others.
+    The bytes that MP4 and Matroska begin with are known here; the demuxer is asked about others.
     """
     try:
         with open(filename, 'rb') as file:
-            if file.read(8)[4:] == b'ftyp':
-                return 'mov'
+            start = file.read(8)
+        if start[4:] == b'ftyp':
+            return 'mov'
+        if start[:4] == b'\x1a\x45\xdf\xa3':
+            return 'matroska'
         with av.open(os.fspath(filename), metadata_errors='replace') as container:
             return container.format.name.partition(',')[0]
     except Exception:  # whatever a demuxer raises; opening the file will say what is wrong

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import Any
 
+import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmstan.datasets.readers import Backend, choose_backend, open_video
+from mmstan.datasets.readers import Backend, BrokenVideoError, choose_backend, open_video
 from mmstan.registry import TRANSFORMS
 
 _BLANK_SIZE = 224
@@ -22,6 +24,10 @@ class ReadFrames(BaseTransform):
     avg_fps, the sampler's keys, imgs (list of RGB uint8 (H, W, 3)), original_shape, img_shape.
     Phone videos come upright. ``results['blank']`` asks for black frames of an unread file.
 
+    In the place of ``filename`` stands ``array``, frames (T, H, W, 3), uint8 RGB, or ``frame_dir``
+    with ``filename_tmpl``, images of a folder; both as MMAction2's inferencer gives them. Their
+    frame rate is ``results['avg_fps']``, 1 by default.
+
     Args:
         sampler: config of ``mmstan.SampleSegments``, of ``mmstan.SampleSeconds`` or of one of
             MMAction2's samplers.
@@ -29,6 +35,8 @@ class ReadFrames(BaseTransform):
 
     Raises:
         BrokenVideoError: the file is missing, or a frame of it cannot be read.
+        ValueError: there is neither of ``filename``, ``array`` and ``frame_dir``, or they are
+            something else.
 
     Example:
         >>> from mmstan.datasets.transforms import ReadFrames
@@ -46,6 +54,15 @@ class ReadFrames(BaseTransform):
         """Add the frames; see the class."""
         if results.get('blank'):
             return self.blank_frames(results)
+        if results.get('array') is not None:
+            return _set_frames(results, self._read_array(results))
+        if results.get('filename') is None and results.get('frame_dir') is not None:
+            return _set_frames(results, self._read_folder(results))
+        if not isinstance(results.get('filename'), (str, os.PathLike)):
+            raise ValueError(
+                f'ReadFrames reads a video file, filename={results.get("filename")!r}: give '
+                "results['filename'] a path, or results['array'] frames (T, H, W, 3), uint8 RGB"
+            )
         with open_video(results['filename'], self.backend) as video:
             return _set_frames(results, video.sample(partial(self._sample, results)))
 
@@ -55,6 +72,25 @@ class ReadFrames(BaseTransform):
         shape = (_BLANK_SIZE, _BLANK_SIZE, 3)
         return _set_frames(results, [np.zeros(shape, np.uint8) for _ in indices])
 
+    def _read_array(self, results: dict[str, Any]) -> list[np.ndarray]:
+        frames = np.asarray(results['array'])
+        if frames.ndim != 4 or frames.shape[3] != 3 or not len(frames) or frames.dtype != np.uint8:
+            raise ValueError(
+                f"ReadFrames: results['array'] is {frames.shape} {frames.dtype}, expected frames "
+                '(T, H, W, 3), uint8 RGB; transpose, convert or read them so'
+            )
+        indices = self._sample(results, len(frames), float(results.get('avg_fps') or 1.0))
+        return [frames[index].copy() for index in indices]
+
+    def _read_folder(self, results: dict[str, Any]) -> list[np.ndarray]:
+        folder, count = results['frame_dir'], results['total_frames']
+        template = results.get('filename_tmpl', 'img_{:05}.jpg')
+        if count < 1:
+            raise BrokenVideoError(folder, f"holds no frames '{template}'; set filename_tmpl")
+        first = results.get('start_index', 1)
+        indices = self._sample(results, count, float(results.get('avg_fps') or 1.0))
+        return [_read_image(folder, template.format(first + index)) for index in indices]
+
     def _sample(self, results: dict[str, Any], num_frames: int, avg_fps: float) -> np.ndarray:
         results.update(total_frames=num_frames, avg_fps=avg_fps, start_index=0)
         self.sampler(results)
@@ -63,6 +99,16 @@ class ReadFrames(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(sampler={self.sampler}, backend={self.backend!r})'
+
+
+def _read_image(folder: str, name: str) -> np.ndarray:
+    try:
+        image = mmcv.imread(os.path.join(folder, name), channel_order='rgb')
+    except OSError:
+        image = None
+    if image is None:
+        raise BrokenVideoError(folder, f"frame '{name}' is missing or is no image")
+    return image
 
 
 def _set_frames(results: dict[str, Any], frames: list[np.ndarray]) -> dict[str, Any]:

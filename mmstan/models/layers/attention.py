@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 _PLAIN = (nn.Linear, nn.modules.linear.NonDynamicallyQuantizableLinear)
 _HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
@@ -26,8 +27,10 @@ def is_plain(layer: nn.Module) -> bool:
         return False
     if any(getattr(layer, hooks) for hooks in _HOOKS):
         return False
-    # Torchao leaves the layer as it is and replaces the weight by a subclass of Tensor.
-    return torch.compiler.is_compiling() or type(layer.weight) in (Tensor, nn.Parameter)
+    # Torchao leaves the layer as it is and replaces the weight by a subclass of Tensor. FakeTensor
+    # has a shape and no values, for counting.
+    plain = (Tensor, nn.Parameter, FakeTensor)
+    return torch.compiler.is_compiling() or type(layer.weight) in plain
 
 
 def apply_linear(x: Tensor, layer: nn.Module) -> Tensor:

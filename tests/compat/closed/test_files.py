@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers.weight_files import HOSTILE, TouchesOnLoad, archive
+from helpers.weight_files import HOSTILE, TouchesOnLoad, archive, old_torchscript
 from mmengine.logging import HistoryBuffer
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -170,6 +170,12 @@ def test_a_torchscript_archive_gives_what_torch_jit_gives(tmp_path: Path, how: A
     assert ours.keys() == theirs.keys() and 'again.weight' in ours and len(ours) == 12
     assert all(same(ours[name], theirs[name]) for name in theirs)
     assert is_torchscript(tmp_path / 'a.pt')
+
+
+def test_an_archive_of_the_old_layout(tmp_path: Path) -> None:
+    tensor = old_torchscript(tmp_path / 'ViT-B-32.pt')
+    assert same(read_file(tmp_path / 'ViT-B-32.pt'), {'visual.proj': tensor})
+    assert is_torchscript(tmp_path / 'ViT-B-32.pt')
 
 
 def test_code_of_a_torchscript_archive_does_not_run(tmp_path: Path) -> None:

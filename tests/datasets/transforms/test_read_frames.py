@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+import mmcv
 import numpy as np
 import pytest
 import torch
@@ -9,7 +10,7 @@ from mmaction.registry import TRANSFORMS
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 
-from mmstan.datasets.readers import BrokenVideoError
+from mmstan.datasets.readers import BrokenVideoError, open_video
 from mmstan.datasets.transforms import segment_indices
 
 SEGMENTS = dict(type='mmstan.SampleSegments', num_frames=8)
@@ -158,3 +159,53 @@ def test_same_seed_same_frames(video: str) -> None:
         return read(video, SEGMENTS)['frame_inds'].tolist()
 
     assert draw() == draw()
+
+
+def test_frames_in_memory(video: str) -> None:
+    with open_video(video) as reader:
+        frames = np.stack(reader.read(range(reader.num_frames)))
+    transform = TRANSFORMS.build(dict(type='mmstan.ReadFrames', sampler=SEGMENTS))
+    for array in (frames, torch.from_numpy(frames)):
+        results = transform(dict(array=array, modality='RGB', start_index=0))
+        numbers = [frame_number(frame) for frame in results['imgs']]
+        assert numbers == results['frame_inds'].tolist()
+        assert (results['total_frames'], results['avg_fps']) == (40, 1)
+        results['imgs'][0][:] = 0  # as a stock transform does
+        assert frame_number(frames[results['frame_inds'][0]]) == numbers[0]
+
+
+@pytest.mark.parametrize(
+    'array',
+    [
+        np.zeros((4, 8, 8, 3), np.float32),
+        np.zeros((4, 3, 8, 8), np.uint8),
+        np.zeros((8, 8, 3), np.uint8),
+        np.zeros((0, 8, 8, 3), np.uint8),
+    ],
+)
+def test_arrays_that_are_no_frames(array: np.ndarray) -> None:
+    transform = TRANSFORMS.build(dict(type='mmstan.ReadFrames', sampler=SEGMENTS))
+    with pytest.raises(ValueError, match=r'expected frames \(T, H, W, 3\), uint8 RGB') as error:
+        transform(dict(array=array))
+    assert str(array.shape) in str(error.value)
+
+
+def test_what_is_no_video() -> None:
+    transform = TRANSFORMS.build(dict(type='mmstan.ReadFrames', sampler=SEGMENTS))
+    for results in ({}, dict(filename=None), dict(filename=3)):
+        with pytest.raises(ValueError, match='ReadFrames reads a video file, filename='):
+            transform(results)
+
+
+def test_frames_of_a_folder(tmp_path: Path) -> None:
+    for number, frame in enumerate(numbered_frames(12), start=5):
+        mmcv.imwrite(frame[..., ::-1], str(tmp_path / f'{number:03}.png'))
+    results = dict(frame_dir=str(tmp_path), filename_tmpl='{:03}.png', total_frames=12)
+    transform = TRANSFORMS.build(dict(type='mmstan.ReadFrames', sampler=SEGMENTS))
+    read_frames = transform(dict(results, start_index=5))
+    numbers = [frame_number(frame) for frame in read_frames['imgs']]
+    assert numbers == read_frames['frame_inds'].tolist()
+    with pytest.raises(BrokenVideoError, match=r"frame '0\d\d.png' is missing"):
+        transform(dict(results, start_index=20))
+    with pytest.raises(BrokenVideoError, match='holds no frames'):
+        transform(dict(results, total_frames=0))

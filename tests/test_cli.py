@@ -1,0 +1,29 @@
+import os
+import signal
+
+import pytest
+
+from mmstan.cli import one_line_errors
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_a_command_in_one_line(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGCHLD)}
+    with pytest.raises(SystemExit) as end, one_line_errors():
+        os.kill(os.getpid(), number)
+        signal.pause()
+    assert end.value.code == 128 + number
+    assert capsys.readouterr().err == f'stopped by {number.name}\n'
+    assert signal.getsignal(signal.SIGTERM) is before[signal.SIGTERM]
+    signal.signal(signal.SIGCHLD, before[signal.SIGCHLD] or signal.SIG_DFL)
+
+
+def test_workers_that_were_stopped_first(capsys: pytest.CaptureFixture[str]) -> None:
+    message = 'DataLoader worker (pid 7) is killed by signal: Terminated. '
+    with pytest.raises(SystemExit) as end, one_line_errors():
+        raise RuntimeError(message)
+    assert end.value.code == 143
+    with pytest.raises(RuntimeError, match='out of memory'), one_line_errors():
+        raise RuntimeError('out of memory')
