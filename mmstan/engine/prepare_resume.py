@@ -15,6 +15,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmstan.engine.schedule import FreshSchedule, at_other_step, saved_states
 from mmstan.registry import HOOKS
+from mmstan.wording import name_a_few
 
 _ADDRESS = re.compile(r'(\S+:)?\w+://\S+')
 
@@ -125,7 +126,7 @@ class PrepareResume(Hook):
         runner.logger.warning(
             f"the schedule is the config's at epoch {runner.epoch + 1}, iteration {runner.iter + 1}"
             f': learning rate {_learning_rate(runner):.4g}, where the checkpoint had {before:.4g}'
-            + (f' (changed: {", ".join(changes)})' if changes else '')
+            + (f' (changed: {name_a_few(changes)})' if changes else '')
         )
 
     def before_train(self, runner: Runner) -> None:

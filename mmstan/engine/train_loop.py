@@ -212,6 +212,11 @@ class EpochTrainLoop(EpochBasedTrainLoop):
             )
         for hook in hooks:
             hook.set_schedule(self.runner)
+        if self._epoch >= self._max_epochs:
+            self.runner.logger.warning(
+                f'nothing is left to train: {self._epoch} epochs are done, and '
+                f'train_cfg.max_epochs is {self._max_epochs}'
+            )
         return place.seen
 
     @contextmanager

@@ -181,3 +181,12 @@ def test_batches_that_are_not_slices_of_the_order_are_refused(tmp_path: Path):
 def test_without_a_checkpoint_it_starts_anew(tmp_path: Path, uninterrupted: Losses):
     losses, _ = run(tmp_path, resume=True)
     assert losses == uninterrupted
+
+
+def test_nothing_left_to_train_is_said(tmp_path: Path):
+    run(tmp_path, stop_at=11)
+    (tmp_path / 'resume-True.txt').touch()  # no iteration writes it
+    losses, _ = run(tmp_path, resume=True, **{'train_cfg.max_epochs': 1})
+    assert losses == []
+    said = 'nothing is left to train: 1 epochs are done, and train_cfg.max_epochs is 1'
+    assert said in log_of(tmp_path)
