@@ -208,7 +208,10 @@ def try_mutated(count: int, rng: random.Random, folder: Path) -> Figures:
             except ValueError as error:
                 clear = str(file) in str(error) and '\n' not in str(error)  # noqa: B023
                 return 'refused' if clear else 'unclear', str(error)
-            expected = original if other is None else other(file)  # noqa: B023
+            try:
+                expected = original if other is None else other(file)  # noqa: B023
+            except Exception as error:  # whatever the other reader raises
+                return 'wrong', f'read, and by the other reader not: {error}'
             return 'right' if same(content, expected) else 'wrong', 'read as something else'
 
         outcome, why = _watched(enter, file)

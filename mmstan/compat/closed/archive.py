@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any, cast
 
+import torch
 from torch import Tensor
 
 from mmstan.compat.closed.budget import Budget
@@ -66,8 +67,9 @@ class Records:
 
     def load_storage(self, pid: Any) -> Storage:
         """The storage of a persistent id ``('storage', type, key, location, elements)``."""
-        _, kind, key, _, elements = pid
-        if not isinstance(kind, StorageType) or type(elements) is not int:
+        what, kind, key, location, elements = pid
+        torch.device(location)  # raises for what is no place
+        if what != 'storage' or not isinstance(kind, StorageType) or type(elements) is not int:
             raise pickle.UnpicklingError('it holds a storage of no type')
         name = f'{self.folder}data/{key}'
         if name not in self.infos:

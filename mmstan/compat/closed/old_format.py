@@ -6,6 +6,8 @@ import io
 import pickle
 from typing import Any
 
+import torch
+
 from mmstan.compat.closed.budget import Budget
 from mmstan.compat.closed.names import Name
 from mmstan.compat.closed.tensors import Storage, StorageType, allocate
@@ -13,6 +15,7 @@ from mmstan.compat.closed.unpickler import ClosedUnpickler, load_no_storage
 
 MAGIC = 0x1950A86A20F9469CFC6C
 """The first pickle of a file."""
+_VERSION = 1001
 
 
 def read_old_format(file: Any, budget: Budget, device: str | None = None) -> Any:
@@ -24,8 +27,9 @@ def read_old_format(file: Any, budget: Budget, device: str | None = None) -> Any
     storages: dict[str, Storage] = {}
 
     def load_storage(pid: Any) -> Storage:
-        what, kind, key, _, elements, *view = pid
-        if what != 'storage' or not isinstance(kind, StorageType) or any(view):
+        what, kind, key, location, elements, view = pid
+        torch.device(location)  # raises for what is no place
+        if what != 'storage' or not isinstance(kind, StorageType) or view is not None:
             raise pickle.UnpicklingError('it holds a storage of no type')
         if key not in storages:
             size = elements * kind.dtype.itemsize
@@ -48,12 +52,13 @@ def read_old_format(file: Any, budget: Budget, device: str | None = None) -> Any
 
 
 def _read_pickles(file: Any, budget: Budget, load_storage: Any) -> Any:
-    """The contents, which follow a magic number, a version and a description of the machine."""
+    """The contents, which follow a magic number, a version and a description."""
     first = ClosedUnpickler(file, budget, load_no_storage).load()
     if first != MAGIC:
         raise ValueError(f'it is a pickle of a {type(first).__name__}, not written by torch.save')
-    for _ in ('version', 'machine'):
-        ClosedUnpickler(file, budget, load_no_storage).load()
+    if (version := ClosedUnpickler(file, budget, load_no_storage).load()) != _VERSION:
+        raise ValueError(f'it is of version {version!r}, not {_VERSION}')
+    ClosedUnpickler(file, budget, load_no_storage).load()  # a description of the machine
     return ClosedUnpickler(file, budget, load_storage).load()
 
 

@@ -111,10 +111,16 @@ class ClosedUnpickler(_python):
             raise pickle.UnpicklingError(f'it fills a {type(self.stack[-1]).__name__}')
         return self.stack[-1]
 
+    def _pop_items(self) -> dict[Any, Any]:
+        """Keys and values above the mark."""
+        items = self.pop_mark()
+        if len(items) % 2:
+            raise pickle.UnpicklingError('it holds a key without a value')
+        return {plain_key(key): value for key, value in zip(items[::2], items[1::2])}
+
     def load_dict(self) -> None:
         """A dict of the items above the mark."""
-        items = self.pop_mark()
-        self.append({plain_key(key): value for key, value in zip(items[::2], items[1::2])})
+        self.append(self._pop_items())
 
     dispatch[pickle.DICT[0]] = load_dict
 
@@ -127,9 +133,8 @@ class ClosedUnpickler(_python):
 
     def load_setitems(self) -> None:
         """Items for the dict below the mark."""
-        items = self.pop_mark()
-        pairs = zip(items[::2], items[1::2])
-        self._below(dict).update({plain_key(key): value for key, value in pairs})
+        items = self._pop_items()
+        self._below(dict).update(items)
 
     dispatch[pickle.SETITEMS[0]] = load_setitems
 
