@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
 import mmcv
 import numpy as np
+from mmengine.logging import print_log
 from typing_extensions import Self
 
 Choice = Callable[[int, float], Sequence[int] | np.ndarray]
@@ -107,7 +110,9 @@ class VideoReader(ABC):
     def _read(self, indices: list[int]) -> list[np.ndarray]:
         wanted = sorted(set(indices))
         try:
-            frames = dict(zip(wanted, _to_one_size(self._decode(wanted)), strict=True))
+            frames = dict(
+                zip(wanted, _to_one_size(self.filename, self._decode(wanted)), strict=True)
+            )
         except BrokenVideoError:
             raise
         except Exception as error:  # whatever a decoder raises
@@ -137,8 +142,30 @@ class VideoReader(ABC):
         self.close()
 
 
-def _to_one_size(frames: list[np.ndarray]) -> list[np.ndarray]:
+_said: set[str] = set()
+
+
+def say_once(kind: str, filename: str | os.PathLike[str], what: str) -> None:
+    """Warn of a file, the first time in a process that this is said of one.
+
+    Args:
+        kind: What must not be said again; numbers in it do not count.
+        filename: The file.
+        what: How the sentence goes on behind its name.
+    """
+    key = re.sub(r'\d+', '#', kind)
+    if key not in _said:
+        _said.add(key)
+        text = f'{os.fspath(filename)} {what}; said once for this reason'
+        print_log(text, logger='current', level=logging.WARNING)
+
+
+def _to_one_size(filename: str, frames: list[np.ndarray]) -> list[np.ndarray]:
     """Resize frames of a video whose size changes to that of the first one."""
+    sizes = {frame.shape[:2] for frame in frames}
+    if len(sizes) > 1:
+        height, width = frames[0].shape[:2]
+        say_once('size', filename, f'changes its size: its frames become {height} x {width}')
     return [
         x if x.shape == frames[0].shape else mmcv.imresize(x, frames[0].shape[1::-1])
         for x in frames

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import re
 import tempfile
 from functools import lru_cache, partial
 from typing import Literal
@@ -13,7 +11,7 @@ import av
 import numpy as np
 from mmengine.logging import print_log
 
-from mmstan.datasets.readers.base import BrokenVideoError, VideoReader, brief
+from mmstan.datasets.readers.base import BrokenVideoError, VideoReader, brief, say_once
 from mmstan.datasets.readers.optional import DecordReader, TorchCodecReader
 from mmstan.datasets.readers.pyav import PyAVReader
 
@@ -32,7 +30,6 @@ Tried with H.264, HEVC, MPEG-4, MPEG-2, VP8 and VP9, with and without B-frames, 
 and damaged (tests/datasets/readers, tests/campaign). They lose frames or mix them up in AVI,
 MPEG-TS, MPEG-PS and ASF, and in damaged Matroska. PyAV is trusted with everything.
 """
-_said: set[tuple[str, str]] = set()
 
 
 def open_video(filename: str | os.PathLike[str], backend: Backend = 'auto') -> VideoReader:
@@ -50,7 +47,8 @@ def open_video(filename: str | os.PathLike[str], backend: Backend = 'auto') -> V
         container = find_container(filename)
         if container not in TRUSTED.get(name, ()):
             if backend != 'auto' and container:
-                _say_once(filename, name, f'{name} is not trusted with {container} files')
+                reason = f'{name} is not trusted with {container} files'
+                say_once(reason, filename, f'is read with PyAV ({reason})')
             name = 'pyav'
     if name == 'pyav':
         return READERS['pyav'](filename)
@@ -84,19 +82,9 @@ def find_container(filename: str | os.PathLike[str]) -> str:
 def _fall_back(filename: str | os.PathLike[str], name: str, error: BrokenVideoError) -> VideoReader:
     """Open with PyAV what the reader ``name`` failed on; its error is PyAV's."""
     reader = READERS['pyav'](filename)
-    _say_once(filename, name, f'{name} failed: {error.reason}')
+    reason = f'{name} failed: {error.reason}'
+    say_once(reason, filename, f'is read with PyAV ({reason})')
     return reader
-
-
-def _say_once(filename: str | os.PathLike[str], name: str, reason: str) -> None:
-    kind = name, re.sub(r'\d+', '#', reason)
-    if kind not in _said:
-        _said.add(kind)
-        print_log(
-            f'{os.fspath(filename)} is read with PyAV ({reason}); said once for this reason',
-            logger='current',
-            level=logging.WARNING,
-        )
 
 
 @lru_cache

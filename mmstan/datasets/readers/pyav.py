@@ -18,8 +18,9 @@ from mmstan.datasets.readers.packets import PacketIndex
 from mmstan.datasets.readers.to_rgb import find_orientation, to_rgb
 
 # Compressed packets of files up to this size stay in memory between counting and decoding, and so
-# do the decoded pictures of a video that had to be decoded to be counted.
+# do the decoded pictures, up to the other size, of a video that had to be decoded to be counted.
 _KEEP_BYTES = 64 << 20
+_KEEP_PICTURES = 256 << 20
 # A coded picture that is never shown (VP8's hidden references, dropped frames of old AVIs) is
 # replaced by the one on display; a longer gap is damage.
 _MAX_HIDDEN = 2
@@ -104,14 +105,14 @@ class PyAVReader(VideoReader):
             self.num_frames += len(pictures)
             bytes_kept += sum(plane.buffer_size for x in pictures for plane in x.planes)
             kept += pictures
-            if bytes_kept > _KEEP_BYTES:
+            if bytes_kept > _KEEP_PICTURES:
                 kept.clear()
         lost = sum(first < position < last for position in failed)
         if not self.num_frames:
             raise self.broken('holds no frame that can be decoded')
         if lost > _MAX_HIDDEN:
             raise self.broken(f'is damaged: {lost} of its frames cannot be decoded')
-        self._pictures = kept if bytes_kept <= _KEEP_BYTES else None
+        self._pictures = kept if bytes_kept <= _KEEP_PICTURES else None
 
     def _decode(self, wanted: list[int]) -> list[np.ndarray]:
         frames: dict[int, np.ndarray] = {}

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from helpers.videos import frame_number, numbered_frames, set_display_matrix, write_video
 
-from mmstan.datasets.readers import READERS, BrokenVideoError, choose, open_video, reader_problem
+from mmstan.datasets.readers import (
+    READERS,
+    BrokenVideoError,
+    base,
+    choose,
+    open_video,
+    reader_problem,
+)
 from mmstan.datasets.readers.base import VideoReader
 from mmstan.datasets.readers.choose import TRUSTED, find_container
 
@@ -44,8 +51,8 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setitem(READERS, 'torchcodec', Fast)
     works = {'auto': 'torchcodec'}
     monkeypatch.setattr(choose, 'choose_backend', lambda name: works.get(name, name))
-    monkeypatch.setattr(choose, '_said', set())
-    monkeypatch.setattr(choose, 'print_log', lambda line, *args, **kwargs: lines.append(line))
+    monkeypatch.setattr(base, '_said', set())
+    monkeypatch.setattr(base, 'print_log', lambda line, *args, **kwargs: lines.append(line))
     return lines
 
 

@@ -96,6 +96,7 @@ def test_a_players_frames(
 ) -> None:
     if not keep:
         monkeypatch.setattr(readers_pyav, '_KEEP_BYTES', 0)
+        monkeypatch.setattr(readers_pyav, '_KEEP_PICTURES', 0)
     name, make = PIECES[kind]
     path = tmp_path / name
     make(path)
