@@ -104,7 +104,7 @@ def _find_fault(path: str, labels: list[str], delimiter: str, multi_class: bool)
                 return commas
             whole = ' (write it without a point)' if re.fullmatch(r'\d+\.0*', label) else ''
             return f'the label {show(label)} is not a whole number{whole}'
-        if int(label) < 0:
+        if label.startswith('-'):
             return f'the label {label} is less than 0, and classes are 0 to K - 1'
     last = re.split(r'\s', path)[-1]
     if last != path and _NUMBER.fullmatch(last) and not multi_class:

@@ -40,6 +40,7 @@ def test_lines(line: str, path: str, label: int) -> None:
         ('my a.mp4;0', 'write a blank .* in place of the comma'),
         ('path label', "the label 'label' is not a whole number"),
         ('a.mp4 0.0', r"the label '0\.0' is not a whole number .write it without a point"),
+        ('a.mp4 -0', 'the label -0 is less than 0'),
         ('a.mp4 -1', 'the label -1 is less than 0, and classes are 0 to K - 1'),
         ('a.mp4 +1', r"the label '.*' is not a whole number$"),
         ('a.mp4 \u0663', r"the label '.*' is not a whole number$"),
