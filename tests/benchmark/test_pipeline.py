@@ -102,7 +102,7 @@ def test_time_goes_to_the_transform_that_takes_it(tool: ModuleType, clock: Clock
     within = SimpleNamespace(transforms=Compose([Slow(clock, 0), Slower(clock, 0)]).transforms)
     broadcast = type('Broadcast', (), dict(vars(within), __call__=lambda _, x: x))()
     transforms = [Slow(clock, 1), Slower(clock, 5), broadcast, Slow(clock, 2)]
-    times = tool.seconds_by_transform(Numbers(clock, *transforms), clips=7, repeats=2)
+    times = tool.time_transforms(Numbers(clock, *transforms), clips=7, repeats=2)
     assert times == {'Slow': 1, 'Slower': 5, 'Slow, Slower': 0, 'Slow 2': 2, 'rest': 0.5}
     assert transforms[0].calls == 3 * 7  # more than there are samples: they come again
 
@@ -110,7 +110,7 @@ def test_time_goes_to_the_transform_that_takes_it(tool: ModuleType, clock: Clock
 def test_time_is_a_median_without_the_first_pass(tool: ModuleType, clock: Clock) -> None:
     seconds = [100.0] * 4 + [1.0] * 4 + [50.0] * 4 + [3.0]  # passes of 100, 1, 50 and 3
     dataset = Numbers(clock, Slow(clock, *seconds))
-    assert tool.seconds_by_transform(dataset, clips=4, repeats=3)['Slow'] == 3
+    assert tool.time_transforms(dataset, clips=4, repeats=3)['Slow'] == 3
 
 
 def test_time_of_wrapped_data_and_of_broken_videos(tool: ModuleType, clock: Clock) -> None:
@@ -122,7 +122,7 @@ def test_time_of_wrapped_data_and_of_broken_videos(tool: ModuleType, clock: Cloc
             return dict(results, data_samples=ActionDataSample())
 
     dataset = RepeatDataset(Numbers(clock, Breaks(clock, 2), Slow(clock, 1)), times=2)
-    times = tool.seconds_by_transform(dataset, clips=10, repeats=2)
+    times = tool.time_transforms(dataset, clips=10, repeats=2)
     assert times == {'Breaks': 3 * 2, 'Slow': 1, 'rest': 0.5}
 
 
@@ -145,7 +145,7 @@ class Loader:
 def test_rate_of_a_loader(tool: ModuleType, clock: Clock, workers: int, batches: int) -> None:
     """Nine clips are three batches, or one for each worker."""
     loader = Loader(clock, workers)
-    assert tool.loader_rate(loader, clips=9, repeats=1) == 4 / 2
+    assert tool.measure_loader(loader, clips=9, repeats=1) == 4 / 2
     assert loader.given == 2 * batches
 
 
@@ -281,7 +281,7 @@ def test_nothing_to_measure(
 def test_verdict(
     rate: float, appetite: float | None, one_process: float, says: str, tool: ModuleType
 ) -> None:
-    text = tool.verdict(rate, appetite, one_process=one_process)
+    text = tool.judge_rates(rate, appetite, one_process=one_process)
     assert re.match(says, text), text
     assert ('estimate' in text) == bool(appetite and one_process)
 
