@@ -30,7 +30,7 @@ def videos(moving_shapes: Path) -> list[Path]:
 @pytest.fixture
 def config(moving_shapes: Path) -> Config:
     cfg = Config.fromfile(PROJECT / 'configs/quickstart/stan.py')
-    return make_tiny(cfg, data=moving_shapes)
+    return make_tiny(cfg, data=moving_shapes.parent)
 
 
 @pytest.fixture

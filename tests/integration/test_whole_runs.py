@@ -9,11 +9,14 @@ from pathlib import Path
 
 import mmaction
 import pytest
+import torch
 from helpers.gloo_processes import free_port
 from helpers.scripts import script
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
 from mmstan.config.paths import default_work_dir
+from mmstan.registry import MODELS
 
 PROJECT = Path(__file__).parents[2]
 STOCK = Path(mmaction.__file__).parent / '.mim'
@@ -185,12 +188,23 @@ def test_shipped_configs_train_in_their_tiny_form(
     assert any('acc/top1' in line for line in logged)
 
 
-def test_without_a_checkpoint_the_pretrained_weights_are_tested(
-    moving_shapes: Path, tmp_path: Path
+def test_without_a_checkpoint_pretrained_weights_are_tested_and_random_ones_are_not(
+    moving_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tool, config = PROJECT / 'tools/test.py', PROJECT / 'configs/quickstart/stan.py'
-    dump = tmp_path / 'predictions.pkl'
-    options = ['--dump', dump, *quickstart(moving_shapes / 'recognition')]
-    out = run(sys.executable, tool, config, '--work-dir', tmp_path, *options, cwd=tmp_path)
-    assert 'acc/top1' in out
+    config = str(PROJECT / 'configs/quickstart/stan.py')
+    dump, options = tmp_path / 'predictions.pkl', quickstart(moving_shapes / 'recognition')
+    arguments = ['test.py', config, '--work-dir', str(tmp_path), '--dump', str(dump), *options]
+    monkeypatch.setattr(sys, 'argv', arguments)
+    with pytest.raises(SystemExit, match='the weights would be random'):
+        script('test').main()
+    cfg = Config.fromfile(config)
+    init_default_scope(cfg.default_scope)
+    cfg.model.cls_head.class_names = ['left', 'right']
+    model = MODELS.build(cfg.model)
+    towers = {**model.backbone.tower.state_dict(), **model.cls_head.texts.tower.state_dict()}
+    torch.save(towers, tmp_path / 'towers.pt')
+    tower = f'pretrained={tmp_path}/towers.pt'
+    where = ('model.backbone.tower', 'model.cls_head.text_tower')
+    monkeypatch.setattr(sys, 'argv', [*arguments, *(f'{name}.{tower}' for name in where)])
+    script('test').main()
     assert dump.is_file()

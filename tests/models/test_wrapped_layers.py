@@ -101,7 +101,7 @@ def run(module: nn.Module, shapes: list[tuple[int, ...]]) -> Tensor:
     if isinstance(module, TemporalAttention):
         inputs.append((2, 2))
     if isinstance(module, PromptingLayer):
-        inputs[1] = module.keys_values(inputs[1])
+        inputs[1] = module.project_keys_values(inputs[1])
     return module(*inputs)
 
 

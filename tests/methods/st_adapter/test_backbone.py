@@ -155,7 +155,7 @@ def test_other_image_sizes(size: tuple[int, int]) -> None:
         (dict(layers=0), 'layers=0'),
         (dict(before=('mlp', 'attention')), 'before='),
         (dict(before=()), 'before='),
-        (dict(features='mean'), "features='mean': 'frames' or 'clip'"),
+        (dict(features='mean'), "features='mean' must be one of 'frames', 'clip'"),
     ],
 )
 def test_options_that_do_not_fit(options: dict[str, Any], message: str) -> None:
