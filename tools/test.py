@@ -23,6 +23,11 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = command(__doc__, checkpoint=True)
     parser.add_argument('--dump', help='save the predictions to this .pkl file')
+    parser.add_argument(
+        '--unwrap',
+        action='store_true',
+        help="take a checkpoint that another trainer wrapped ({'model': ...}, compiled)",
+    )
     args = parse(parser)
     if args.dump and not args.dump.endswith(('.pkl', '.pickle')):
         parser.error(f'--dump {args.dump}: the file name must end in .pkl')
@@ -46,9 +51,9 @@ def main() -> None:
         cfg = merge_args(Config.fromfile(args.config), args)
         if not cfg.get('test_splits'):
             check_config(cfg, splits=('test',))
-            build_for_test(cfg)[0].test()
+            build_for_test(cfg, unwrap=args.unwrap)[0].test()
             return
-        results = run_splits(cfg)
+        results = run_splits(cfg, unwrap=args.unwrap)
     if is_main_process():
         table = write_splits(results, Path(cfg.work_dir))
         print(f'\n{args.config}, {cfg.load_from or "pretrained weights"}, in per cent\n{table}')

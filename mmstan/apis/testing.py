@@ -16,25 +16,33 @@ from mmstan.config.checks import check_config
 from mmstan.evaluation import format_splits, mean_and_deviation, split_configs
 
 
-def build_for_test(cfg: Config) -> tuple[Runner, Any]:
-    """Build the runner and its model; without a checkpoint, the pretrained weights are loaded."""
+def build_for_test(cfg: Config, *, unwrap: bool = False) -> tuple[Runner, Any]:
+    """Build the runner and its model; without a checkpoint, the pretrained weights are loaded.
+
+    Args:
+        cfg: The config.
+        unwrap: Whether the checkpoint may be wrapped in another way than MMEngine's runner does
+            (``{'model': ...}``, compiled). A score shall not come from such a file unasked.
+    """
     refuse_random_weights(cfg)
     runner = build_runner(cfg)
+    runner.refuse_foreign_wrapping = not unwrap  # see mmstan.compat.checkpoints
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if cfg.load_from is None:
         init_pretrained(model)
     return runner, model
 
 
-def run_splits(cfg: Config) -> dict[str, dict[str, float]]:
+def run_splits(cfg: Config, *, unwrap: bool = False) -> dict[str, dict[str, float]]:
     """Test on every split; returns split -> metric -> value.
 
-    The model is built once, and gets the class names of each split.
+    The model is built once, and gets the class names of each split. ``unwrap`` is that of
+    :func:`build_for_test`.
     """
     splits = split_configs(cfg)
     for split in splits.values():
         check_config(split, splits=('test',))
-    runner, model = build_for_test(next(iter(splits.values())))
+    runner, model = build_for_test(next(iter(splits.values())), unwrap=unwrap)
     results = {}
     for name, split in splits.items():
         print_log(f'split {name}', logger='current')

@@ -13,7 +13,12 @@ from torch import nn
 from torch.hub import download_url_to_file, get_dir
 
 from mmstan.compat.closed import read_bytes, read_file
-from mmstan.compat.state_dicts import find_state_dict, fit_state, is_ours
+from mmstan.compat.state_dicts import (
+    find_state_dict,
+    fit_state,
+    is_ours,
+    refuse_foreign_wrapping,
+)
 
 load_file = read_file
 
@@ -151,12 +156,15 @@ def load_checkpoint_of_runner(
     checkpoint = _load_checkpoint(filename, map_location=map_location)
     # A runner's loops are dicts until they are needed.
     trains = isinstance(runner._train_loop, BaseLoop) and not runner._resume
-    checkpoint['state_dict'] = fit_state(
+    state = fit_state(
         model,
         find_state_dict(checkpoint, filename),
         source=filename,
         allow_missing=runner.cfg.get('allow_missing') or () if trains else None,
     )
+    if getattr(runner, 'refuse_foreign_wrapping', False):
+        refuse_foreign_wrapping(checkpoint, filename)
+    checkpoint['state_dict'] = state
     runner.call_hook('after_load_checkpoint', checkpoint=checkpoint)
     model.load_state_dict(checkpoint['state_dict'])
     runner._has_loaded = True

@@ -55,6 +55,28 @@ def find_state_dict(content: Any, source: str) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
+def refuse_foreign_wrapping(content: Mapping[str, Any], source: str) -> None:
+    """Raise an error if a state dict is wrapped in another way than MMEngine's runner does.
+
+    Args:
+        content: What was read from the file.
+        source: Name of the file.
+
+    Raises:
+        ValueError: The state dict lies under another key than ``state_dict``, or ``torch.compile``
+            has renamed its tensors.
+    """
+    key = next((key for key in WRAPPERS if _is_wrapper(content, key)), 'state_dict')
+    compiled = any('_orig_mod' in name.split('.') for name in find_state_dict(content, source))
+    if key == 'state_dict' and not compiled:
+        return
+    how = "its tensors' names have torch.compile's '_orig_mod'" if compiled else f"it is '{key}'"
+    raise ValueError(
+        f'checkpoint {source} fits once it is unwrapped ({how} of the file): no run here writes '
+        'such a file; if it is the model to test, say so with --unwrap'
+    )
+
+
 def _is_wrapper(content: Mapping[Any, Any], key: str) -> bool:
     # A `state_dict` that is a list is an error of its own; a tensor may be called `model`.
     return key in content and (key == 'state_dict' or isinstance(content[key], Mapping))

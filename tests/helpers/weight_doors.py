@@ -157,5 +157,10 @@ DOORS: dict[str, Callable[[Doors, Path], Any]] = {
     'init_recognizer': Doors.recognizer,
 }
 """Doors at which a wrong file is an error."""
-ALL_DOORS = {**DOORS, 'features.pth': Doors.cache, 'last_checkpoint': Doors.pointer}
-"""And those at which it is said, and the run goes on."""
+ALL_DOORS = {
+    **DOORS,
+    'test.py --unwrap': lambda doors, file: doors.command('test', 'recognition', file, '--unwrap'),
+    'features.pth': Doors.cache,
+    'last_checkpoint': Doors.pointer,
+}
+"""With the last two, it is said and the run goes on."""

@@ -19,6 +19,9 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Doors:
     return Doors(tmp_path_factory.mktemp('doors'))
 
 
+TAKES_NO_WRAPPING = {'--resume', 'test.py'}
+
+
 def refused(doors: Doors, door: str, file: Path) -> str:
     """The last line, which must name the file."""
     status, said = doors.open(door, file)
@@ -46,12 +49,23 @@ def test_misfits(wrong: str, door: str, doors: Doors, tmp_path: Path) -> None:
     assert 'a.pth does not fit the ' in refused(doors, door, tmp_path / 'a.pth')
 
 
-@pytest.mark.parametrize('door', [door for door in OF_A_MODEL if door != '--resume'])
+@pytest.mark.parametrize('door', sorted({*OF_A_MODEL, 'test.py --unwrap'} - TAKES_NO_WRAPPING))
 def test_what_is_wrapped_is_the_same(door: str, doors: Doors, tmp_path: Path) -> None:
     state = {k: torch.randn_like(v) for k, v in doors.states[KIND.get(door, 'recognition')].items()}
     torch.save({'model': {f'module.{k}': v for k, v in state.items()}}, tmp_path / 'a.pth')
     status, said = doors.open(door, tmp_path / 'a.pth')
     assert status == 0, said[-2000:]
+
+
+@pytest.mark.parametrize('wrapping', ['model', '_orig_mod'])
+def test_a_score_of_a_wrapped_file_is_asked_for(
+    wrapping: str, doors: Doors, tmp_path: Path
+) -> None:
+    state = doors.states['recognition']
+    compiled = {'state_dict': {f'_orig_mod.{name}': value for name, value in state.items()}}
+    torch.save({'model': state} if wrapping == 'model' else compiled, tmp_path / 'a.pth')
+    said = refused(doors, 'test.py', tmp_path / 'a.pth')
+    assert f"'{wrapping}'" in said and '--unwrap' in said
 
 
 def test_training_from_a_part_is_asked_for(doors: Doors, tmp_path: Path) -> None:
