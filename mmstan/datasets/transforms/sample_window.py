@@ -26,7 +26,8 @@ class SampleWindow(BaseTransform):
 
     For data sets whose samples are segments of untrimmed videos, such as EPIC-Kitchens. Works where
     the other sampler does, inside ``ReadFrames`` and after stock ``DecordInit``: reads
-    total_frames, avg_fps and the two times, and sets what the other sampler sets.
+    total_frames, avg_fps and the two times (without them the whole video), and sets what the other
+    sampler sets.
 
     Args:
         sampler: Config of that sampler; to it the window is the whole video.
@@ -48,8 +49,8 @@ class SampleWindow(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add the frame numbers; see the class."""
         total, offset = results['total_frames'], results.get('start_index', 0)
-        start, end = results['start_seconds'], results['end_seconds']
         seconds = total / results['avg_fps']
+        start, end = results.get('start_seconds', 0.0), results.get('end_seconds', seconds)
         if start >= seconds and not results.get('blank'):
             raise BrokenVideoError(
                 results['filename'], f'ends at {seconds:.2f} s, before its segment from {start} s'
