@@ -19,7 +19,7 @@ from mmengine.registry import Registry, init_default_scope
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-import mmstan
+from mmstan import __version__
 from mmstan.apis.description import FORMAT, ModelDescription, restore_tuples, to_json
 from mmstan.apis.model_card import write_card
 from mmstan.compat.closed import read_file
@@ -64,7 +64,7 @@ def save_package(folder: str | os.PathLike[str], description: ModelDescription, 
     requires = list_requires(description)
     text = to_json(
         description,
-        mmstan=mmstan.__version__,
+        mmstan=__version__,
         source=dict(config=description.name),
         **(dict(requires=requires) if requires else {}),
     )
