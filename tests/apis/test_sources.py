@@ -1,5 +1,6 @@
 """Where a model comes from."""
 
+import json
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -96,11 +97,16 @@ class _Hub(BaseHTTPRequestHandler):
     def _answer(self, head: bool) -> None:
         name = self.path.partition('?')[0].rpartition('/')[2]
         file = self.folder / name
-        if '/api/models/' in self.path:
-            import json
-
-            files = [dict(rfilename=path.name) for path in sorted(self.folder.iterdir())]
-            body = json.dumps(dict(id='me/stan', sha=self.commit, siblings=files)).encode()
+        files = sorted(self.folder.iterdir())
+        if self.path.startswith('/api/models/me/stan/tree/'):
+            tree = [
+                dict(type='file', path=path.name, size=path.stat().st_size, oid=path.name)
+                for path in files
+            ]
+            body = json.dumps(tree).encode()
+        elif self.path.startswith('/api/models/me/stan'):
+            siblings = [dict(rfilename=path.name) for path in files]
+            body = json.dumps(dict(id='me/stan', sha=self.commit, siblings=siblings)).encode()
         elif self.path.startswith('/me/stan/resolve/') and file.exists():
             body = file.read_bytes()
         else:
