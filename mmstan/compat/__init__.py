@@ -1,9 +1,9 @@
-"""What MMAction2 1.2 and MMEngine 0.10 need to run on a current stack, mended from outside.
+"""Fixes for MMAction2 1.2 and MMEngine 0.10 on a current stack, applied from outside.
 
-One function a fault; each names fault, versions and upstream thread, looks whether it applies,
-returns whether it mended something, and does nothing the second time. ``import mmstan`` calls
-:func:`apply`. Faults that need only a package (importlib-metadata, setuptools) are mended by
-requirements.txt.
+There is one function for each fault. Its docstring names fault, versions and upstream thread. It
+checks whether the fault is present, fixes it, returns whether it did, and does nothing the second
+time. ``import mmstan`` calls :func:`apply`. requirements.txt fixes faults that need only a package
+(importlib-metadata, setuptools).
 """
 
 import logging
@@ -23,7 +23,7 @@ from mmstan.compat.moved import import_moved_modules
 
 __all__ = ['active', 'apply']
 
-_MENDS = (
+_FIXES = (
     missing_drn,
     vindlu_on_new_transformers,
     removed_find_loader,
@@ -40,21 +40,22 @@ _active: dict[str, str] = {}
 
 
 def apply() -> None:
-    """Mend every fault that this environment has.
+    """Fix every fault that this environment has.
 
     Raises:
-        ImportError: mmcv or importlib-metadata is missing or too new; says what to type.
+        ImportError: mmcv or importlib-metadata is missing or too new; the message has the command
+            that installs it.
     """
     from mmengine.logging import print_log
 
     require_mmcv()
     require_importlib_metadata()
-    for mend in _MENDS:
-        if mend():
-            _active[mend.__name__] = (mend.__doc__ or '').splitlines()[0]
-            print_log(f'mmstan.compat: {_active[mend.__name__]}', 'current', logging.DEBUG)
+    for fix in _FIXES:
+        if fix():
+            _active[fix.__name__] = (fix.__doc__ or '').splitlines()[0]
+            print_log(f'mmstan.compat: {_active[fix.__name__]}', 'current', logging.DEBUG)
 
 
 def active() -> dict[str, str]:
-    """Name the faults that were found and mended, each with one line that describes it."""
+    """List the faults that were found and fixed, each with one line that describes it."""
     return dict(_active)

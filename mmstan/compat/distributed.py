@@ -16,7 +16,7 @@ _LAUNCHERS = ('_init_dist_pytorch', '_init_dist_slurm', '_init_dist_mpi')
 def launchers_without_gpu() -> bool:
     """MMEngine 0.10.7's launchers call ``torch.cuda.set_device`` where there is no GPU.
 
-    ``--launcher pytorch``, ``slurm`` and ``mpi`` therefore fail on CPU, whatever the backend; no
+    ``--launcher pytorch``, ``slurm`` and ``mpi`` therefore fail on CPU, with every backend; no
     thread at MMEngine was found. The call is left out, and NCCL, the default, becomes gloo.
     """
     from mmengine.dist import utils
@@ -46,8 +46,8 @@ def _on_gloo(launch: Callable[..., None]) -> Callable[..., None]:
 def leave_group() -> None:
     """Stop gloo's threads; a process that ends with them running may abort (pytorch#190489).
 
-    They end with the last reference to the group: a DDP model has one, and MMEngine's Runner is a
-    cycle, which holds the model until garbage is collected.
+    The threads end with the last reference to the group. A DDP model has one, and MMEngine's Runner
+    is a reference cycle that holds the model until garbage is collected.
     """
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

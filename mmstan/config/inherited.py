@@ -1,4 +1,4 @@
-"""Variables of a ``_base_`` file that a config sets again, too late to have an effect."""
+"""A check for variables of a ``_base_`` file that a config sets again, too late to matter."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from mmstan.config.variables import find_uses, is_read_by_own_code, name_uses, p
 
 
 def check_inherited(cfg: Config) -> None:
-    """Raise ValueError for a variable that a config sets, but only its base had made use of.
+    """Raise ValueError for a variable that a config sets, but only its base uses.
 
-    A base is read to its end before the config that inherits it: what it made of ``data_root`` is
-    made. It is no error if the config uses the variable, or sets the keys that were made of it.
+    MMEngine reads a base to its end before the config that inherits it. So paths that the base
+    made from ``data_root`` keep the old value. It is no error if the config uses the variable, or
+    sets the keys that were made from it.
     """
     path = cfg.filename
     if not path or not path.endswith('.py') or not Path(path).exists():
@@ -35,7 +36,7 @@ def check_inherited(cfg: Config) -> None:
 
 
 def _own_variables(path: str) -> set[str]:
-    """The names that a config file sets at its top and never looks at."""
+    """List the names that a config file sets at its top and never reads."""
     tree = ast.parse(Path(path).read_text('utf-8'))
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     read = {node.id for node in names if isinstance(node.ctx, ast.Load)}

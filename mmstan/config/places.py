@@ -1,4 +1,4 @@
-"""Which keys a dict at some place of a config may have."""
+"""The keys that the dicts of a config may have, by their place in it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _parameters(function: Any, *extra: str) -> frozenset[str]:
 
 RUNNER_KEYS = _parameters(
     Runner.__init__,
-    # What the runner reads from its config, and who builds it.
+    # Keys that the runner and its builder read from the config.
     'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'activation_checkpointing',
     'efficient_conv_bn_eval', 'compile', 'runner_type',
     # Config.fromfile
@@ -33,7 +33,7 @@ RUNNER_KEYS = _parameters(
     # tools/test.py, and the loader of checkpoints
     'test_splits', 'allow_missing',
 ) - {'cfg'}  # fmt: skip
-"""The keys at the top of a config that somebody reads; all others are variables of the file."""
+"""The keys at the top of a config that code reads; all others are variables of the file."""
 
 META = frozenset(('type', '_scope_', '_delete_'))
 """Keys of every dict that a registry builds."""
@@ -55,7 +55,7 @@ _CLOSED = {
         torch.nn.utils.clip_grad_norm_, 'clip_value', 'type'
     ),
 }
-# As MMEngine's constructor reads them; ParamGroups refuses what it does not know by itself.
+# The keys of MMEngine's constructor; ParamGroups refuses unknown keys itself.
 _PARAMWISE = frozenset((
     'custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'dwconv_decay_mult',
     'flat_decay_mult', 'bypass_duplicate', 'dcn_offset_lr_mult',
@@ -71,11 +71,11 @@ DEFAULT_HOOKS: dict[str, dict[str, Any]] = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=1),
 )
-"""MMEngine's own, which a config need not repeat."""
+"""The hooks that MMEngine registers by itself, which a config need not repeat."""
 
 
 def closed_keys(place: tuple[str, ...], cfg: Mapping[str, Any]) -> frozenset[str] | None:
-    """The keys of a dict without ``type`` that MMEngine or MMAction2 read; None: cannot be told."""
+    """List all keys of a dict without ``type`` that MMEngine or MMAction2 read; None: unknown."""
     if place in _CLOSED:
         return _CLOSED[place]
     wrapper, model = cfg.get('optim_wrapper') or {}, cfg.get('model') or {}
@@ -90,7 +90,7 @@ def closed_keys(place: tuple[str, ...], cfg: Mapping[str, Any]) -> frozenset[str
 
 
 def keys_at(place: tuple[str, ...], node: Mapping[str, Any], cfg: Mapping[str, Any]) -> Arguments:
-    """The keys that ``node``, the dict at ``place``, may have.
+    """Find the keys that ``node``, the dict at ``place``, may have.
 
     Args:
         place: The keys that lead to the dict, ``('train_dataloader', 'dataset')``.
@@ -104,7 +104,7 @@ def keys_at(place: tuple[str, ...], node: Mapping[str, Any], cfg: Mapping[str, A
     closed = closed_keys(place, cfg)
     if closed is not None:
         return Arguments(closed | {'_delete_'}, False)
-    if place[-1].endswith('_cfg') and len(place) > 1:  # their builders take keys out before
+    if place[-1].endswith('_cfg') and len(place) > 1:  # their builders remove keys first
         return Arguments(frozenset(), True)
     kind = node.get('type') or _default_type(place, node)
     classes = find_classes(kind, node.get('_scope_') or cfg.get('default_scope'))
@@ -124,7 +124,7 @@ def _runner_arguments(cfg: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _default_type(place: tuple[str, ...], node: Mapping[str, Any]) -> str | None:
-    """The ``type`` that MMEngine puts in where none is given."""
+    """Return the ``type`` that MMEngine puts in where the config gives none."""
     if place == ('train_cfg',):
         return 'EpochBasedTrainLoop' if node.get('by_epoch', True) else 'IterBasedTrainLoop'
     if place[0] == 'default_hooks' and len(place) == 2:
@@ -137,7 +137,7 @@ def _default_type(place: tuple[str, ...], node: Mapping[str, Any]) -> str | None
 
 
 def taken_out_before(cls: Any) -> frozenset[str]:
-    """Keys that MMEngine reads from a config before it builds ``cls``."""
+    """List the keys that MMEngine takes out of a config before it builds ``cls``."""
     if not inspect.isclass(cls):
         return frozenset()
     if issubclass(cls, Hook):

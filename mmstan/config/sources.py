@@ -14,16 +14,16 @@ from mmstan import registry
 
 
 def list_custom_imports(cfg: Config) -> list[str]:
-    """The modules that a config's ``custom_imports`` names."""
+    """List the modules in a config's ``custom_imports``."""
     imports = (cfg.get('custom_imports') or {}).get('imports', [])
     return [imports] if isinstance(imports, str) else list(imports)
 
 
 def read_own_sources(cfg: Config) -> list[str]:
-    """The source texts of the user's modules that ``custom_imports`` names, and that these import.
+    """Read the sources of the user's modules in ``custom_imports``, and of those they import.
 
-    Whether a result is still that of the config cannot be told from the config alone. Neither
-    mmstan's nor installed modules count.
+    A result depends on these sources as well as on the config, so both are compared. Modules of
+    mmstan and installed modules do not count.
     """
     found: dict[Path, str] = {}
     waiting = list_custom_imports(cfg)  # which Config.fromfile has imported
@@ -43,7 +43,7 @@ def _is_the_users(path: Path) -> bool:
 
 
 def _imported(source: str, package: str) -> Iterator[str]:
-    """Names that may be those of modules that the source of a module in ``package`` imports.
+    """Give names in the imports of a module of ``package``; each may be a module or its member.
 
     >>> sorted(_imported('from .part import x', 'own'))
     ['own', 'own.part', 'own.part.x']

@@ -1,4 +1,4 @@
-"""Variables of a config file, which are copied to where they are used while the file is read."""
+"""Variables of a config file; reading the file copies their values to their uses."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mmstan.config.slips import find_slip
 from mmstan.config.sources import read_own_sources
 from mmstan.wording import name_a_few
 
-# Keys whose value is no dict and no list; a variable that is near one of the others and is a
-# number or a string was not meant to be it.
+# Keys with a simple value. A number or string under a name near another key, one with a dict or a
+# list, is a variable and not a misspelled key.
 _SIMPLE = frozenset((
     'load_from', 'resume', 'launcher', 'log_level', 'default_scope', 'experiment_name', 'work_dir',
     'sync_bn', 'find_unused_parameters', 'runner_type', 'compile',
@@ -23,15 +23,15 @@ _COMMON = frozenset(('num', 'max', 'min', 'base', 'default', 'of', 'n', 'train',
 
 
 def find_uses(cfg: Mapping[str, Any], name: str, value: Any = None) -> list[str]:
-    """The keys whose values come from the variable ``name``, as far as can be told.
+    """Find the keys with values that seem to come from the variable ``name``.
 
-    A path or a list is looked for as it is and within longer strings; a number under keys that
-    share a word with the variable.
+    A path or a list counts where it is a whole value, a string also within a longer one. A number
+    counts only under keys that share a word with the variable.
 
     Args:
         cfg: A config.
         name: The variable.
-        value: What it was when they were made, by default what it is.
+        value: The value of the variable when the keys were made, by default its present value.
     """
     value = plain(cfg[name] if value is None else value)
     read = {key: plain(node) for key, node in cfg.items() if key in RUNNER_KEYS}
@@ -46,13 +46,13 @@ def find_uses(cfg: Mapping[str, Any], name: str, value: Any = None) -> list[str]
 
 
 def find_namesakes(cfg: Mapping[str, Any], name: str) -> list[str]:
-    """The keys that are called as a variable is, whatever their values."""
+    """Find the keys with the same name as a variable, of any value."""
     read = {key: plain(node) for key, node in cfg.items() if key in RUNNER_KEYS}
     return [key for key, _ in _leaves(read, '') if key.split('.')[-1] == name]
 
 
 def name_uses(uses: Sequence[str]) -> str:
-    """Which keys to set instead of a variable."""
+    """Say which keys to set instead of a variable."""
     if not uses:
         return 'set the keys that were made of it (no key holds its value as it is)'
     return f'set the keys that hold its value now: {name_a_few(uses, most=6)}'
@@ -65,9 +65,9 @@ def is_read_by_own_code(cfg: Config, name: str) -> bool:
 
 
 def check_top_level(cfg: Config) -> None:
-    """Raise ValueError for a key that was meant to be one of the runner's and is used for nothing.
+    """Raise ValueError for an unused key that looks like a misspelled key of the runner.
 
-    A config file may have variables of its own, near a name of the runner or not.
+    A config file may have variables of its own, also with similar names, as long as it uses them.
     """
     for name in cfg.keys() - RUNNER_KEYS:
         slip = find_slip(name, RUNNER_KEYS - cfg.keys()) or find_slip(name, RUNNER_KEYS)
@@ -83,14 +83,14 @@ def check_top_level(cfg: Config) -> None:
 
 
 def _is_named(text: str, name: str) -> bool:
-    """Whether a config's text speaks of ``name`` otherwise than to set it."""
+    """Whether a config's text has ``name`` anywhere but in its assignment."""
     code = re.sub(r'#.*', '', text)
     uses = re.findall(rf'\b{re.escape(name)}\b(?!\s*=(?!=))', code)
     return bool(uses)
 
 
 def plain(node: Any) -> Any:
-    """A part of a config as plain dicts and lists, whose values compare by what they are."""
+    """Convert a part of a config to plain dicts and lists, which compare by value."""
     if isinstance(node, Mapping):
         return {key: plain(value) for key, value in node.items()}
     if isinstance(node, (list, tuple)):

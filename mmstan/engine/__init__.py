@@ -1,4 +1,4 @@
-"""The training loop, hooks and optimiser groups: what MMEngine lacks."""
+"""The training loop, hooks and optimiser groups that MMEngine lacks."""
 
 from mmstan.engine.before_training import AlikeCaptions, check_before_training
 from mmstan.engine.broken_videos import BrokenVideos

@@ -1,4 +1,4 @@
-"""What would make a training run pointless, found before it begins."""
+"""Checks of a training run before it begins, for settings under which it cannot learn."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mmstan.registry import HOOKS, type_name
 
 
 def check_before_training(loop: EpochBasedTrainLoop) -> None:
-    """Look at the model, the batches and the schedule of a run that is about to begin.
+    """Check the model, the batches and the schedule of a run that is about to begin.
 
     Raises:
-        ValueError: An epoch has no iteration, no parameter is trained, a contrastive loss has one
+        ValueError: An epoch has no iteration, no parameter is trained, a contrastive loss gets one
             pair a batch, or a warm-up is so short that it never ends.
     """
     model = loop.runner.model
@@ -35,10 +35,10 @@ def check_before_training(loop: EpochBasedTrainLoop) -> None:
 
 @HOOKS.register_module()
 class AlikeCaptions(Hook):
-    """Warns once of a batch whose captions are all the same, from which nothing can be learned.
+    """Warns once of a batch with equal captions, from which nothing can be learned.
 
-    Their videos cannot be told apart by a contrastive loss, which stays at the logarithm of their
-    number. :class:`EpochTrainLoop` registers this hook.
+    A contrastive loss of N pairs with the same caption stays at log N. :class:`EpochTrainLoop`
+    registers this hook.
     """
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ def _check_batches(loop: EpochBasedTrainLoop, *, contrastive: bool) -> None:
 
 
 def _schedulers(schedulers: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The configs of schedulers with their keys, also of several optimisers."""
+    """Give the configs of schedulers with their keys, also of several optimisers."""
     if isinstance(schedulers, Mapping) and 'type' not in schedulers:
         for optimizer, own in schedulers.items():
             for name, scheduler in _schedulers(own):

@@ -1,4 +1,4 @@
-"""Training ends where its numbers end: at a loss, gradient or weight that is NaN or infinite."""
+"""A hook that ends training at the first loss, gradient or weight that is NaN or infinite."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from mmstan.registry import HOOKS
 from mmstan.wording import name_a_few
 
 _SHOWN = 8
-_LEAST_SCALE = 2.0**-14  # after thirty halvings from 2 ** 16 it is not the scale that is too large
+_LEAST_SCALE = 2.0**-14  # thirty halvings below 2 ** 16: the scale is not the cause any more
 
 
 @HOOKS.register_module()
 class FiniteTraining(Hook):
-    """Stops at the first loss, gradient or weight that is no number, and writes none of it.
+    """Stops training at the first loss, gradient or weight that is NaN or infinite.
 
-    * A loss that is NaN or infinite, on any process, stops all of them behind its iteration.
-    * So does the norm of the gradients, unless a loss scaler looks at them: that leaves out updates
-      with infinite gradients by itself. A scale that has sunk below 2 ** -14 stops it then.
-    * Weights are looked at after each epoch and before a checkpoint is written.
+    * Losses: a NaN or infinity on any process stops all processes after that iteration.
+    * Gradients: the same for their norm, unless a loss scaler is on. A loss scaler skips updates
+      with infinite gradients itself; then a scale below 2 ** -14 stops training.
+    * Weights: they are checked after each epoch and before a checkpoint is written, so that no
+      checkpoint holds NaN.
 
     ``FloatingPointError`` names batch, videos, learning rate, gradient norm and the last
     checkpoint. :class:`EpochTrainLoop` registers this hook.
     """
 
-    priority = 'VERY_HIGH'  # before the logger and whoever writes a checkpoint
+    priority = 'VERY_HIGH'  # before the logger and the hooks that write checkpoints
 
     def __init__(self) -> None:
         self._norms: dict[str, Tensor] = {}  # optimiser -> norm of its gradients at its last step
@@ -42,7 +43,7 @@ class FiniteTraining(Hook):
         self._handles: list[Any] = []
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the gradients before each step, where clipping does not."""
+        """Note the gradient norm before each step, unless clipping computes it anyway."""
         for name, wrapper in _wrappers(runner.optim_wrapper):
             if getattr(wrapper, 'clip_func', None) is torch.nn.utils.clip_grad_norm_:
                 continue
@@ -53,7 +54,7 @@ class FiniteTraining(Hook):
             self._handles.append(wrapper.optimizer.register_step_pre_hook(note))
 
     def after_train(self, runner: Runner) -> None:
-        """Look at gradients no more."""
+        """Remove the hooks on the optimisers."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
@@ -65,7 +66,7 @@ class FiniteTraining(Hook):
         data_batch: Any = None,
         outputs: Mapping[str, Any] | None = None,
     ) -> None:
-        """Stop at a loss or gradient that is no number."""
+        """Stop at a loss or gradient that is not finite."""
         found = self._find(runner, outputs or {})
         if get_world_size() > 1:
             someone = torch.tensor(float(found is not None))
@@ -89,12 +90,12 @@ class FiniteTraining(Hook):
         )
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Stop before weights that are no numbers are written or tested."""
+        """Stop before weights that are not finite are written or tested."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self._check_weights(runner, dict(model.named_parameters()))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Write no checkpoint of such weights, which may be an average (EMA) or the best."""
+        """Refuse to write weights that are not finite, also averaged (EMA) or best ones."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         state = checkpoint.get('state_dict', {})
         self._check_weights(
@@ -102,7 +103,7 @@ class FiniteTraining(Hook):
         )
 
     def _find(self, runner: Runner, outputs: Mapping[str, Any]) -> tuple[int, str] | None:
-        """What is no number: 0 and a loss, or 1 and a gradient."""
+        """Find a number that is not finite: (0, message) for a loss, (1, message) for gradients."""
         losses = {name: _number(x) for name, x in outputs.items() if 'loss' in name}
         bad = [f'{name}={x}' for name, x in losses.items() if not math.isfinite(x)]
         if bad:
@@ -124,7 +125,7 @@ class FiniteTraining(Hook):
         return None
 
     def _norm(self, runner: Runner, name: str, wrapper: OptimWrapper) -> float | None:
-        """The norm of the gradients at the last step, before they were clipped."""
+        """Read the norm of the gradients at the last step, before they were clipped."""
         if name in self._norms:
             return float(self._norms[name])
         clipped = getattr(wrapper, 'grad_name', None)
@@ -132,7 +133,7 @@ class FiniteTraining(Hook):
         return None if buffer is None else float(buffer.current())
 
     def _rates(self, runner: Runner) -> str:
-        """Learning rates and gradient norms, one of each for most models."""
+        """Describe learning rate and gradient norm of each optimiser (most models have one)."""
         said = []
         for name, wrapper in _wrappers(runner.optim_wrapper):
             norm = self._norm(runner, name, wrapper)
@@ -159,7 +160,7 @@ class FiniteTraining(Hook):
 
 
 def sample_names(data_batch: Any) -> list[str]:
-    """The files of a batch, or the names of its videos, as far as its samples have them."""
+    """Name the files of a batch, or its videos, as far as its samples have such names."""
     samples = data_batch.get('data_samples') if isinstance(data_batch, Mapping) else None
     infos = [getattr(sample, 'metainfo', {}) for sample in samples or ()]
     names = [info.get('filename') or info.get('video_id') for info in infos]
@@ -184,7 +185,7 @@ def _gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:
 
 
 def _local(x: Tensor) -> Tensor:
-    """The part of a sharded tensor that this process has; others as they are."""
+    """Return this process's part of a sharded tensor, and other tensors as they are."""
     return x.to_local() if hasattr(x, 'to_local') else x
 
 

@@ -15,8 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 from mmstan.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from mmstan.wording import name_a_few
 
-# Names of embeddings (positions, class or message tokens, times) that are plain parameters of a
-# module, and not in a torch.nn.Embedding.
+# Embeddings (positions, class or message tokens, times) that are plain parameters of a module and
+# not a torch.nn.Embedding are recognised by name.
 _EMBEDDING = re.compile(r'embed|token|position')
 
 
@@ -71,7 +71,7 @@ def parse_rules(paramwise_cfg: dict[str, Any] | None) -> tuple[list[Rule], list[
 
 
 def claim(names: Iterable[str], rules: Sequence[Rule]) -> dict[str, list[Rule]]:
-    """Parameter name -> the rules that match it; a rule without a match is an error."""
+    """Map each parameter name to the rules that match it; a rule without a match is an error."""
     claims = {name: [r for r in rules if re.match(r.match, name)] for name in names}
     used = {rule for claimed in claims.values() for rule in claimed}
     idle = [str(rule) for rule in rules if rule not in used and not rule.optional]
@@ -102,8 +102,9 @@ def _check_claims(claims: dict[str, list[Rule]], trained: set[str], rules: Seque
 def decays(model: nn.Module, name: str, patterns: Sequence[str] = ()) -> bool:
     """Whether a parameter gets weight decay: norms, biases, scales and embeddings do not.
 
-    No decay: vectors and scalars, weights of :class:`torch.nn.Embedding`, parameters whose own name
-    contains embed, token or position, and parameters whose full name one of ``patterns`` matches.
+    No decay for vectors and scalars, weights of :class:`torch.nn.Embedding`, parameters with embed,
+    token or position in their own name, and parameters whose full name matches one of
+    ``patterns``.
     """
     owner, _, leaf = name.rpartition('.')
     flat = model.get_parameter(name).ndim <= 1
@@ -140,7 +141,7 @@ class ParamGroups(DefaultOptimWrapperConstructor):
     ) -> None:
         self.rules, self.no_decay = parse_rules(paramwise_cfg)
         super().__init__(optim_wrapper_cfg, dict(paramwise_cfg or {}))
-        # A ConfigDict would turn the groups, which are put into it, into ConfigDicts.
+        # MMEngine puts the groups into this dict; a ConfigDict would turn them into ConfigDicts.
         if isinstance(self.optimizer_cfg, ConfigDict):
             self.optimizer_cfg = self.optimizer_cfg.to_dict()
         if self.base_lr is None or self.base_wd is None:
@@ -167,7 +168,7 @@ class ParamGroups(DefaultOptimWrapperConstructor):
         trained = {name for name, p in module.named_parameters() if p.requires_grad}
         _check_claims(claims, trained, self.rules)
         self._check_no_decay(claims)
-        # A group for each pair of multipliers, whichever rules they come from.
+        # One group for each pair of multipliers: rules with the same multipliers share it.
         grouped: dict[Rule, list[str]] = defaultdict(list)
         for name in (name for name in claims if name in trained):
             rule = claims[name][0]
@@ -215,7 +216,7 @@ class ParamGroups(DefaultOptimWrapperConstructor):
 
 
 def _table(groups: list[dict[str, Any]], names: list[list[str]], model: nn.Module) -> str:
-    """A text table, one group per line: name, numbers of tensors and parameters, rate, decay."""
+    """Format a table, a group a line: name, numbers of tensors and parameters, rate, decay."""
     lines = [f'{"group":<28}{"tensors":>8}{"parameters":>13}{"lr":>10}{"decay":>10}  for example']
     for group, members in zip(groups, names):
         size = sum(p.numel() for p in group['params'])

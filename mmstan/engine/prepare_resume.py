@@ -1,4 +1,4 @@
-"""What has to be in order before a run is resumed."""
+"""Checks and preparations before a run is resumed: a whole checkpoint, and the schedule."""
 
 import logging
 import os
@@ -32,9 +32,9 @@ def is_truncated(path: str | Path) -> bool:
 def mend_last_checkpoint(work_dir: str | Path) -> None:
     """Let ``work_dir/last_checkpoint`` name the newest whole checkpoint.
 
-    A process that is killed while it writes leaves half a checkpoint, or an empty
-    ``last_checkpoint``. Then the newest of the other checkpoints is named there, and where none is
-    whole the file is removed. Files of the best epoch do not count: they hold no optimiser.
+    A process that is killed while it writes leaves half a checkpoint or an empty
+    ``last_checkpoint``. Then the file gets the name of the newest other checkpoint that is whole,
+    or is removed if there is none. Files of the best epoch do not count: they hold no optimiser.
     """
     pointer = Path(work_dir, 'last_checkpoint')
     if not pointer.exists():
@@ -57,22 +57,22 @@ def mend_last_checkpoint(work_dir: str | Path) -> None:
     if not whole:
         pointer.unlink()
         return
-    mended = pointer.with_suffix('.tmp')
-    mended.write_text(str(whole[-1]))
-    mended.replace(pointer)
+    corrected = pointer.with_suffix('.tmp')
+    corrected.write_text(str(whole[-1]))
+    corrected.replace(pointer)
 
 
 @HOOKS.register_module()
 class PrepareResume(Hook):
-    """Finds a checkpoint that is whole, spares the model its initial weights, keeps the schedule.
+    """Finds a whole checkpoint, skips initial weights, and adapts the schedule.
 
-    MMEngine initialises the model, pretrained weights included, before it loads the checkpoint
-    that is resumed. With this hook nothing is downloaded or read for that.
+    MMEngine initialises the model, pretrained weights included, before it loads the checkpoint of a
+    resumed run. With this hook nothing is downloaded or read for that.
 
-    MMEngine takes the schedule from the checkpoint, in iterations of the epochs of that time. If
-    the epochs have another length, or the config another schedule (learning rate, ends,
-    milestones, weight decay, ...), the values become the ones that a fresh run of this config has
-    at the place where the run goes on, and a warning names old and new.
+    MMEngine takes the schedule from the checkpoint, counted in iterations of the old epochs. If
+    epochs have another length now, or the config another schedule (learning rate, ends,
+    milestones, weight decay, ...), the schedule becomes the one of a fresh run of this config at
+    the place where the run goes on. A warning names old and new values.
     """
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class PrepareResume(Hook):
         self._saved: list[dict[str, Any]] = []
 
     def before_run(self, runner: Runner) -> None:
-        """Check what is resumed; mark the model as initialised."""
+        """Check the checkpoint that is resumed; mark the model as initialised."""
         if not runner._resume:
             return
         if runner._load_from is None:
@@ -99,7 +99,7 @@ class PrepareResume(Hook):
         runner.logger.info('resuming: the initial weights of the model are not read')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Note the schedule of the checkpoint; refuse one that is of the weights alone."""
+        """Note the schedule of the checkpoint; refuse a checkpoint of weights alone."""
         if not runner._resume:
             return
         if 'optimizer' not in checkpoint:
@@ -111,7 +111,7 @@ class PrepareResume(Hook):
         self._saved = saved_states(checkpoint)
 
     def set_schedule(self, runner: Runner) -> None:
-        """Move the schedule to ``runner.epoch`` and ``runner.iter`` if it is not there already.
+        """Move the schedule to ``runner.epoch`` and ``runner.iter`` if it is elsewhere.
 
         ``EpochTrainLoop`` calls this when it knows where the run goes on.
         """
@@ -149,6 +149,6 @@ class PrepareResume(Hook):
 
 
 def _learning_rate(runner: Runner) -> float:
-    """The rate that MMEngine logs as ``base_lr``."""
+    """Read the rate that MMEngine logs as ``base_lr``."""
     rates = runner.optim_wrapper.get_lr()
     return rates.get('base_lr', next(iter(rates.values())))[0]

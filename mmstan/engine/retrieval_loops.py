@@ -23,7 +23,7 @@ from mmstan.registry import LOOPS, type_name
 
 
 class _RetrievalLoop(BaseLoop):
-    """Common base of the validation and the test loop, in front of MMEngine's loop."""
+    """Common base of the validation and the test loop; it comes before MMEngine's loop."""
 
     evaluator: Evaluator
     fp16: bool
@@ -59,9 +59,9 @@ class _RetrievalLoop(BaseLoop):
             )
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
-        """Run one batch; before the first, give the metrics the model and the bank.
+        """Run one batch; before the first batch, give the metrics the model and the bank.
 
-        By then the weights to test are loaded, EMA weights included.
+        At that time the weights under test are loaded, EMA weights included.
         """
         if idx == 0:
             self._give_model()
@@ -82,7 +82,7 @@ class _RetrievalLoop(BaseLoop):
 
     @torch.no_grad()
     def _give_bank(self) -> None:
-        """Encode the bank, each process its share; the main process's metrics get all of it."""
+        """Encode the bank, a share on each process; the main process's metrics get all of it."""
         if self._bank_loader is None:
             return
         results: list[Result] = []
@@ -101,7 +101,7 @@ class _RetrievalLoop(BaseLoop):
 
 
 def training_bank(cfg: Config) -> dict[str, Any]:
-    """Config of a loader of the training videos with all captions, through the test pipeline.
+    """Make the config of a loader: training videos with all captions, through the test pipeline.
 
     Wrappers that repeat or balance the training data are removed.
 
@@ -130,8 +130,8 @@ def training_bank(cfg: Config) -> dict[str, Any]:
 class RetrievalValLoop(_RetrievalLoop, ValLoop):
     """MMEngine's ``ValLoop`` for metrics that compute scores with the model.
 
-    Metrics with ``use_model(model)`` get the model before the first batch, with the EMA weights if
-    there are any.
+    Metrics with ``use_model(model)`` get the model before the first batch, with EMA weights if it
+    has them.
 
     Args:
         runner: The runner.
@@ -149,4 +149,7 @@ class RetrievalValLoop(_RetrievalLoop, ValLoop):
 
 @LOOPS.register_module()
 class RetrievalTestLoop(_RetrievalLoop, TestLoop):
-    """MMEngine's ``TestLoop`` for such metrics; its arguments are :class:`RetrievalValLoop`'s."""
+    """MMEngine's ``TestLoop`` for metrics that compute scores with the model.
+
+    Arguments as in :class:`RetrievalValLoop`.
+    """

@@ -1,9 +1,9 @@
 """Moving Shapes with pairs of shape and motion as classes, 16 of 40 never seen in training.
 
-Every shape and every motion is seen, so that who has learned what their names mean can tell the
-unseen pairs too: chance is 6 % of them, the motion alone gives 50 %, the shape alone 31 %. The
-annotations are made from ``{train,test}_scenes.json`` and serve the same
-protocol as UCF101 and HMDB51 (``test_splits``).
+Every shape and every motion occurs in training, so a model that has learned the meaning of their
+names can recognise the unseen pairs too. Accuracy on these is 6 % by chance, 50 % from the motion
+alone and 31 % from the shape alone. The annotations come from ``{train,test}_scenes.json`` and
+follow the protocol of UCF101 and HMDB51 (``test_splits``).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def is_unseen(shape: str, motion: str) -> bool:
 
 
 def pair_names(*, unseen: bool) -> list[str]:
-    """Names of the 24 seen or the 16 unseen pairs, in class order.
+    """List the names of the 24 seen or the 16 unseen pairs, in class order.
 
     >>> pair_names(unseen=True)[:3]
     ['square moving left', 'square moving right', 'circle moving left']
@@ -36,10 +36,10 @@ def pair_names(*, unseen: bool) -> list[str]:
 
 
 def pair_lines(scenes: Scenes, *, unseen: bool) -> list[str]:
-    """``path label`` of the videos of the seen or the unseen pairs.
+    """List ``path label`` for the videos of the seen or the unseen pairs.
 
     Args:
-        scenes: What each video shows, as ``train_scenes.json`` has it.
+        scenes: The scenes of each video, as in ``train_scenes.json``.
         unseen: Which pairs; labels are places in :func:`pair_names`.
     """
     labels = {name: label for label, name in enumerate(pair_names(unseen=unseen))}
@@ -51,10 +51,14 @@ def pair_lines(scenes: Scenes, *, unseen: bool) -> list[str]:
 
 
 def write_pairs(folder: str | os.PathLike[str]) -> Path:
-    """Write the annotations into ``folder/pairs``, ``folder`` being Moving Shapes' recognition.
+    """Write the annotations of the pairs into ``folder/pairs``.
 
-    ``train.txt`` and ``test.txt`` are the seen pairs; ``unseen_{1,2,3}.txt`` all videos of the
-    unseen ones, whichever split they are of, in three parts; ``{seen,unseen}_classes.txt``.
+    ``train.txt`` and ``test.txt`` list videos of the seen pairs. ``unseen_{1,2,3}.txt`` list all
+    videos of the unseen pairs, from both splits, in three parts. ``{seen,unseen}_classes.txt``
+    name the classes.
+
+    Args:
+        folder: The recognition task of Moving Shapes.
 
     Returns:
         ``folder/pairs``.

@@ -11,7 +11,7 @@ from mmstan.registry import TRANSFORMS
 
 
 def window_frames(total_frames: int, fps: float, start: float, end: float) -> tuple[int, int]:
-    """The first frame of the seconds [start, end) of a video, and how many there are, at least 1.
+    """Find the first frame of the seconds [start, end), and the number of frames, at least 1.
 
     >>> window_frames(1000, 50.0, 0.14, 3.37)
     (7, 161)
@@ -24,12 +24,12 @@ def window_frames(total_frames: int, fps: float, start: float, end: float) -> tu
 class SampleWindow(BaseTransform):
     """Let another sampler choose frames within ``start_seconds`` and ``end_seconds`` of a video.
 
-    For data sets whose samples are segments of untrimmed videos, such as EPIC-Kitchens. Works where
-    the other sampler does, inside ``ReadFrames`` and after stock ``DecordInit``: reads
-    total_frames, avg_fps and the two times, and sets what the other sampler sets.
+    For data sets of segments of untrimmed videos, such as EPIC-Kitchens. Works where the other
+    sampler works, inside ``ReadFrames`` and after stock ``DecordInit``. Reads total_frames, avg_fps
+    and the two times; sets the keys of the other sampler.
 
     Args:
-        sampler: Config of that sampler; to it the window is the whole video.
+        sampler: Config of the other sampler, which sees the window as a whole video.
 
     Raises:
         BrokenVideoError: The video ends before the window begins.
