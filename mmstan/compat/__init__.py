@@ -8,33 +8,33 @@ time. ``import mmstan`` calls :func:`apply`. requirements.txt fixes faults that 
 
 import logging
 
-from mmstan.compat.amp import amp_without_gpu
-from mmstan.compat.checkpoints import checkpoints_of_runner, strict_checkpoints
-from mmstan.compat.distributed import ddp_on_cpu, launchers_without_gpu
+from mmstan.compat.amp import allow_amp_without_gpu
+from mmstan.compat.checkpoints import load_checkpoints_of_runner, load_strictly
+from mmstan.compat.distributed import allow_ddp_on_cpu, allow_launchers_without_gpu
 from mmstan.compat.imports import (
-    missing_drn,
-    removed_find_loader,
+    replace_missing_drn,
     require_importlib_metadata,
     require_mmcv,
-    vindlu_on_new_transformers,
+    restore_find_loader,
+    skip_vindlu_on_new_transformers,
 )
-from mmstan.compat.inferencers import inferencers_of_read_frames, recognizer_inputs
+from mmstan.compat.inferencers import accept_recognizer_inputs, keep_read_frames_in_inferencers
 from mmstan.compat.moved import import_moved_modules
 
-__all__ = ['active', 'apply']
+__all__ = ['apply', 'list_active']
 
 _FIXES = (
-    missing_drn,
-    vindlu_on_new_transformers,
-    removed_find_loader,
+    replace_missing_drn,
+    skip_vindlu_on_new_transformers,
+    restore_find_loader,
     import_moved_modules,
-    checkpoints_of_runner,
-    strict_checkpoints,
-    launchers_without_gpu,
-    ddp_on_cpu,
-    amp_without_gpu,
-    inferencers_of_read_frames,
-    recognizer_inputs,
+    load_checkpoints_of_runner,
+    load_strictly,
+    allow_launchers_without_gpu,
+    allow_ddp_on_cpu,
+    allow_amp_without_gpu,
+    keep_read_frames_in_inferencers,
+    accept_recognizer_inputs,
 )
 _active: dict[str, str] = {}
 
@@ -56,6 +56,6 @@ def apply() -> None:
             print_log(f'mmstan.compat: {_active[fix.__name__]}', 'current', logging.DEBUG)
 
 
-def active() -> dict[str, str]:
+def list_active() -> dict[str, str]:
     """List the faults that were found and fixed, each with one line that describes it."""
     return dict(_active)

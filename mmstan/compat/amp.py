@@ -7,7 +7,7 @@ from unittest import mock
 import torch
 
 
-def amp_without_gpu() -> bool:
+def allow_amp_without_gpu() -> bool:
     """MMEngine 0.10.7's ``AmpOptimWrapper`` asserts a GPU (mmpretrain#1556, open).
 
     Its ``autocast`` knows the CPU, in bfloat16. So on CPU ``--amp`` runs in bfloat16, without a

@@ -44,7 +44,7 @@ class Checkpoint(dict):
         self.source = source
 
 
-def checkpoints_of_runner() -> bool:
+def load_checkpoints_of_runner() -> bool:
     """MMEngine 0.10.7 cannot load its own checkpoints on PyTorch 2.6 or newer (mmengine#1655).
 
     ``torch.load`` has become ``weights_only=True``, which refuses the HistoryBuffers that Runner
@@ -96,7 +96,7 @@ def load_url(
     return Checkpoint(load_file(path, map_location=map_location), url)
 
 
-def strict_checkpoints() -> bool:
+def load_strictly() -> bool:
     """MMEngine 0.10.7 loads the fitting tensors of a checkpoint and goes on, even if none fits.
 
     ``Runner``, ``load_checkpoint``, MMAction2's ``init_recognizer`` and the inferencers end in the

@@ -13,7 +13,7 @@ from torch import nn
 _LAUNCHERS = ('_init_dist_pytorch', '_init_dist_slurm', '_init_dist_mpi')
 
 
-def launchers_without_gpu() -> bool:
+def allow_launchers_without_gpu() -> bool:
     """MMEngine 0.10.7's launchers call ``torch.cuda.set_device`` where there is no GPU.
 
     ``--launcher pytorch``, ``slurm`` and ``mpi`` therefore fail on CPU, with every backend; no
@@ -24,11 +24,11 @@ def launchers_without_gpu() -> bool:
     if torch.cuda.is_available() or hasattr(utils._init_dist_pytorch, '__wrapped__'):
         return False
     for name in _LAUNCHERS:
-        setattr(utils, name, _on_gloo(getattr(utils, name)))
+        setattr(utils, name, _run_on_gloo(getattr(utils, name)))
     return True
 
 
-def _on_gloo(launch: Callable[..., None]) -> Callable[..., None]:
+def _run_on_gloo(launch: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(launch)
     def launch_on_gloo(backend: str, **kwargs: Any) -> None:
         from mmengine.logging import print_log
@@ -54,7 +54,7 @@ def leave_group() -> None:
         gc.collect()
 
 
-def ddp_on_cpu() -> bool:
+def allow_ddp_on_cpu() -> bool:
     """MMEngine 0.10.7's Runner hands ``device_ids`` to DDP for models on the CPU too.
 
     DistributedDataParallel refuses that (ValueError); PR mmengine#351 added the argument for GPUs.

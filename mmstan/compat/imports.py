@@ -42,7 +42,7 @@ def require_importlib_metadata() -> None:
         )
 
 
-def missing_drn() -> bool:
+def replace_missing_drn() -> bool:
     """MMAction2 1.2.0's wheel lacks ``models/localizers/drn`` (mmaction2#2714, open).
 
     ``import mmaction.models`` therefore fails; installs from a source checkout have the folder. A
@@ -72,7 +72,7 @@ def missing_drn() -> bool:
     return True
 
 
-def vindlu_on_new_transformers() -> bool:
+def skip_vindlu_on_new_transformers() -> bool:
     """MMAction2 1.2.0's VindLU cannot be imported with transformers 4.56 or newer.
 
     Three helpers left ``transformers.modeling_utils`` in that release, and MMAction2 imports VindLU
@@ -88,7 +88,7 @@ def vindlu_on_new_transformers() -> bool:
     return True
 
 
-def removed_find_loader() -> bool:
+def restore_find_loader() -> bool:
     """MMEngine 0.10.7 calls ``pkgutil.find_loader``, removed in Python 3.14 (cpython#120581).
 
     Every optimizer with ``paramwise_cfg`` calls it. Python 3.12 and 3.13 only warn.

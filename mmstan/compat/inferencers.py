@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 
-def inferencers_of_read_frames() -> bool:
+def keep_read_frames_in_inferencers() -> bool:
     """MMAction2 1.2's inferencers put DecordInit before ReadFrames, and take no ``Path``.
 
     So a video is opened twice, and a video that only ``ReadFrames`` can read fails with decord's
@@ -36,7 +36,7 @@ def inferencers_of_read_frames() -> bool:
     return True
 
 
-def recognizer_inputs() -> bool:
+def accept_recognizer_inputs() -> bool:
     """MMAction2 1.2's ``inference_recognizer`` takes neither a ``Path`` nor an array.
 
     Users ask for both in mmaction2#2790 and #2524.

@@ -43,9 +43,9 @@ def compare(own: Any, theirs: Any, *, finite: bool) -> tuple[str, str] | None:
     if not isinstance(theirs, Tensor):
         return 'of another type', f' (a {type(theirs).__name__})'
     if own.shape != theirs.shape:
-        return 'of another shape', f' ({_sizes(theirs)} for {_sizes(own)})'
+        return 'of another shape', f' ({_describe_shape(theirs)} for {_describe_shape(own)})'
     if own.is_floating_point() != theirs.is_floating_point() or theirs.is_complex():
-        return 'of another type', f' ({_dtype(theirs)} for {_dtype(own)})'
+        return 'of another type', f' ({_describe_dtype(theirs)} for {_describe_dtype(own)})'
     if finite and not _is_finite(theirs):
         return 'with NaN or infinity', ''
     return None
@@ -58,11 +58,11 @@ def _is_finite(tensor: Tensor) -> bool:
     return bool(torch.isfinite(tensor).all())
 
 
-def _sizes(tensor: Tensor) -> str:
+def _describe_shape(tensor: Tensor) -> str:
     return 'x'.join(map(str, tensor.shape)) or 'a number'
 
 
-def _dtype(tensor: Tensor) -> str:
+def _describe_dtype(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix('torch.')
 
 

@@ -45,7 +45,7 @@ def import_moved_modules() -> bool:
     return True
 
 
-def moved_names(package: str) -> Callable[[str], Any]:
+def make_getattr(package: str) -> Callable[[str], Any]:
     """Make the ``__getattr__`` of a package from which classes moved to :mod:`mmstan.methods`.
 
     Args:

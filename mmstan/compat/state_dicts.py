@@ -118,7 +118,7 @@ def fit_state(
     problems = find_problems(model, own, state)
     misfits = {name for names in problems.values() for name in names}
     fits = (own.keys() & state.keys()) - misfits
-    towers = _frozen_towers(model, problems.get('missing', {}))
+    towers = _find_frozen_towers(model, problems.get('missing', {}))
     allowed = {name for name in misfits if _matches(name, allow_missing or ())}
     allowed |= {name for names in towers.values() for name in names}
     wrong = {kind: names for kind, names in problems.items() if names.keys() - allowed}
@@ -132,7 +132,7 @@ def fit_state(
     return OrderedDict(kept)
 
 
-def _frozen_towers(model: nn.Module, missing: Iterable[str]) -> dict[Any, list[str]]:
+def _find_frozen_towers(model: nn.Module, missing: Iterable[str]) -> dict[Any, list[str]]:
     """Find frozen towers with pretrained files, and their tensors among the missing ones.
 
     Methods with a frozen tower release checkpoints without it.

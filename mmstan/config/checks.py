@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmstan.config.inherited import check_inherited
 from mmstan.config.labels import check_labels
 from mmstan.config.paths import is_checkpoint
-from mmstan.config.places import META, closed_keys, taken_out_before
+from mmstan.config.places import META, list_closed_keys, list_early_keys
 from mmstan.config.slips import find_slip, suggest
 from mmstan.config.types import find_arguments
 from mmstan.config.variables import check_top_level
@@ -113,7 +113,7 @@ def check_arguments(cfg: Config) -> None:
     for where, node in walk_named(plain, ''):
         _check_node(where, node)
         place = tuple(where.split('.'))
-        closed = closed_keys(place, plain) if where else None
+        closed = list_closed_keys(place, plain) if where else None
         for key in sorted(node.keys() - {'_delete_'} - (closed or frozenset(node))):
             raise ValueError(f"{where} takes no '{key}'{suggest(key, closed or ())}")
 
@@ -129,7 +129,7 @@ def _check_node(where: str, node: Mapping[str, Any]) -> None:
             raise ValueError(f"{where}: there is no '{name}'{near}")
         return
     arguments = find_arguments(known[name])
-    allowed = arguments.names | taken_out_before(known[name]) | META
+    allowed = arguments.names | list_early_keys(known[name]) | META
     for key in sorted(node.keys() - allowed):
         slip = find_slip(key, arguments.names)
         if not arguments.more or slip:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmstan.config.places import RUNNER_KEYS
-from mmstan.config.variables import find_uses, is_read_by_own_code, name_uses, plain
+from mmstan.config.variables import find_uses, is_read_by_own_code, name_uses, to_plain
 
 
 def check_inherited(cfg: Config) -> None:
@@ -21,12 +21,14 @@ def check_inherited(cfg: Config) -> None:
     path = cfg.filename
     if not path or not path.endswith('.py') or not Path(path).exists():
         return
-    own = set() if Config._is_lazy_import(path) else _own_variables(path) - RUNNER_KEYS
+    own = set() if Config._is_lazy_import(path) else _list_own_variables(path) - RUNNER_KEYS
     for name in sorted(own & cfg.keys()):
         for base in Config._get_base_files(path):
             old = Config._file2dict(Config._get_cfg_path(base, path)[0])[0].get(name)
             uses = (
-                [] if old is None or plain(old) == plain(cfg[name]) else find_uses(cfg, name, old)
+                []
+                if old is None or to_plain(old) == to_plain(cfg[name])
+                else find_uses(cfg, name, old)
             )
             if uses and not find_uses(cfg, name) and not is_read_by_own_code(cfg, name):
                 raise ValueError(
@@ -35,7 +37,7 @@ def check_inherited(cfg: Config) -> None:
                 )
 
 
-def _own_variables(path: str) -> set[str]:
+def _list_own_variables(path: str) -> set[str]:
     """List the names that a config file sets at its top and never reads."""
     tree = ast.parse(Path(path).read_text('utf-8'))
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]

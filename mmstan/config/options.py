@@ -8,10 +8,16 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.utils import import_modules_from_strings
 
-from mmstan.config.places import DEFAULT_HOOKS, META, keys_at
+from mmstan.config.places import DEFAULT_HOOKS, META, find_keys
 from mmstan.config.slips import find_slip, suggest
-from mmstan.config.types import find_classes, names_beside
-from mmstan.config.variables import find_namesakes, find_uses, is_read_by_own_code, name_uses, plain
+from mmstan.config.types import find_classes, list_known_names
+from mmstan.config.variables import (
+    find_namesakes,
+    find_uses,
+    is_read_by_own_code,
+    name_uses,
+    to_plain,
+)
 from mmstan.registry import type_name
 from mmstan.wording import name_a_few
 
@@ -61,12 +67,12 @@ def check_split_options(cfg: Config, options: Options | None) -> None:
 
 def _check_variables(cfg: Config, options: Options) -> None:
     """Raise ValueError for a variable of the config file, since its uses are copies already."""
-    takes = keys_at((), cfg, cfg).names
+    takes = find_keys((), cfg, cfg).names
     for key, value in options.items():
         name, *rest = key.split('.')
         if name in takes or name not in cfg or is_read_by_own_code(cfg, name):
             continue
-        if not rest and plain(cfg[name]) == plain(value):
+        if not rest and to_plain(cfg[name]) == to_plain(value):
             continue  # as it is already
         uses = ['.'.join([use, *rest]) for use in find_uses(cfg, name) or find_namesakes(cfg, name)]
         raise ValueError(
@@ -85,7 +91,7 @@ def _check_option(cfg: Config, options: Options, key: str, value: Any) -> None:
             node = node.get(part, {})
             node = {} if node is None and place else node
         else:
-            node = _entry(key, place, node, part)
+            node = _get_entry(key, place, node, part)
         place = (*place, part)
     _check_value(cfg, key, node, value)
 
@@ -101,7 +107,7 @@ def _open_nones(node: Any, parts: list[str]) -> None:
         node = node[place]
 
 
-def _entry(key: str, place: tuple[str, ...], node: Any, part: str) -> Any:
+def _get_entry(key: str, place: tuple[str, ...], node: Any, part: str) -> Any:
     """Return an entry of the list at ``place``."""
     where = '.'.join(place)
     if isinstance(node, tuple):
@@ -126,7 +132,7 @@ def _check_new_key(
     # Other options may change the class of the dict, and so the keys that it takes.
     others = {name: options.get(f'{where}.{name}') for name in ('type', 'by_epoch', 'constructor')}
     node = {**node, **{name: x for name, x in others.items() if x is not None}}
-    takes = keys_at(place, node, cfg)
+    takes = find_keys(place, node, cfg)
     known = takes.names | (node.keys() - {part} if place else set())
     if part in takes.names or (takes.more and find_slip(part, known) is None):
         return
@@ -159,7 +165,7 @@ def _check_value(cfg: Config, key: str, old: Any, value: Any) -> None:
     if not key.endswith('.type') or not isinstance(value, str) or find_classes(value, scope):
         return
     if find_classes(old, scope):
-        known = names_beside(old, scope) if isinstance(old, str) else []
+        known = list_known_names(old, scope) if isinstance(old, str) else []
         slip = find_slip(value.rpartition('.')[2], known)
         near = f"; did you mean '{slip}'?" if slip else ''
         raise ValueError(f"--cfg-options {key}: there is no '{value}'{near}")

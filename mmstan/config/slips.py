@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable
 
 
-def edit_distance(a: str, b: str) -> int:
+def count_slips(a: str, b: str) -> int:
     """Count letters put in, left out, replaced or swapped with a neighbour, from ``a`` to ``b``.
 
-    >>> edit_distance('optim_wraper', 'optim_wrapper'), edit_distance('modle', 'model')
+    >>> count_slips('optim_wraper', 'optim_wrapper'), count_slips('modle', 'model')
     (1, 1)
     """
     # Damerau's distance, a row a letter of `a`: row[j] is the distance to the first j letters of b.
@@ -37,8 +37,8 @@ def find_slip(word: str, known: Iterable[str]) -> str | None:
     most = 2 if len(word) >= 8 else 1
     letters = re.sub(r'\d', '', word)
     near = [other for other in known if letters != re.sub(r'\d', '', other)]
-    found = min(near, key=lambda other: edit_distance(word, other), default=None)
-    return found if found is not None and edit_distance(word, found) <= most else None
+    found = min(near, key=lambda other: count_slips(word, other), default=None)
+    return found if found is not None and count_slips(word, found) <= most else None
 
 
 def suggest(word: str, known: Iterable[str], *, otherwise: str = '') -> str:

@@ -30,22 +30,22 @@ def read_own_sources(cfg: Config) -> list[str]:
     while waiting:
         module = sys.modules.get(waiting.pop())
         path = Path(getattr(module, '__file__', None) or '')
-        if module is not None and path not in found and _is_the_users(path):
+        if module is not None and path not in found and _is_of_user(path):
             found[path] = path.read_text('utf-8')
-            waiting += _imported(found[path], module.__package__ or '')
+            waiting += _list_imports(found[path], module.__package__ or '')
     return [found[path] for path in sorted(found)]
 
 
-def _is_the_users(path: Path) -> bool:
+def _is_of_user(path: Path) -> bool:
     installed = {Path(sysconfig.get_path('stdlib')), Path(registry.__file__).parent}
     packages = {'site-packages', 'dist-packages'}
     return path.suffix == '.py' and not (installed & {*path.parents} or packages & {*path.parts})
 
 
-def _imported(source: str, package: str) -> Iterator[str]:
+def _list_imports(source: str, package: str) -> Iterator[str]:
     """Give names in the imports of a module of ``package``; each may be a module or its member.
 
-    >>> sorted(_imported('from .part import x', 'own'))
+    >>> sorted(_list_imports('from .part import x', 'own'))
     ['own', 'own.part', 'own.part.x']
     """
     yield package

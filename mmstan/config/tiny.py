@@ -34,14 +34,14 @@ def make_tiny(cfg: Config, *, data: str | Path = 'data/moving_shapes') -> Config
         loader = cfg.get(f'{split}_dataloader')
         if loader:
             loader.update(batch_size=4, num_workers=0, persistent_workers=False)
-            loader.dataset = _tiny_dataset(loader.dataset, task, folder, name)
+            loader.dataset = _make_tiny_dataset(loader.dataset, task, folder, name)
     if cfg.get('train_cfg'):
         cfg.train_cfg.update(max_epochs=1, val_interval=1)
     cfg.load_from = None
     return cfg
 
 
-def _tiny_dataset(dataset: ConfigDict, task: Task, folder: Path, name: str) -> ConfigDict:
+def _make_tiny_dataset(dataset: ConfigDict, task: Task, folder: Path, name: str) -> ConfigDict:
     """Point the data set of a split to Moving Shapes.
 
     Retrieval data sets differ in their files, so they become CaptionsJson with the same pipeline
@@ -51,14 +51,14 @@ def _tiny_dataset(dataset: ConfigDict, task: Task, folder: Path, name: str) -> C
         kept = {key: dataset[key] for key in ('pipeline', 'test_mode') if key in dataset}
         dataset = ConfigDict(type='mmstan.CaptionsJson', **kept)
     if dataset.type == 'mmstan.EpicKitchens':
-        ann_file = _epic_csv(folder, name)
+        ann_file = _write_epic_csv(folder, name)
     else:
         ann_file = folder / f'{name}.{"json" if task == "retrieval" else "txt"}'
     dataset.update(ann_file=str(ann_file), data_prefix={'video': str(folder)})
     return dataset
 
 
-def _epic_csv(folder: Path, name: str) -> Path:
+def _write_epic_csv(folder: Path, name: str) -> Path:
     """Write the videos of a split as segments of EPIC-Kitchens, with the class as verb and noun."""
     path, times = folder / f'{name}.csv', '00:00:00.25,00:00:01.75'
     rows = [line.split() for line in (folder / f'{name}.txt').read_text().splitlines()]

@@ -46,19 +46,19 @@ def find_classes(kind: Any, scope: str | None = 'mmaction') -> Callables:
     if name in known_classes():
         return [known_classes()[name]]
     found: Callables = []
-    for registry in _registries(scope or 'mmengine'):
+    for registry in _visit_registries(scope or 'mmengine'):
         cls = registry.get(kind)
         if cls is not None and cls not in found:
             found.append(cls)
     return found
 
 
-def names_beside(kind: str, scope: str | None = 'mmaction') -> list[str]:
+def list_known_names(kind: str, scope: str | None = 'mmaction') -> list[str]:
     """List the names, without scope, in the registries that know ``kind``."""
     if type_name(kind) in known_classes():
         return [name.removeprefix('mmstan.') for name in known_classes()]
     names: list[str] = []
-    for registry in _registries(scope or 'mmengine'):
+    for registry in _visit_registries(scope or 'mmengine'):
         place: Registry | None = registry if registry.get(kind) is not None else None
         while place is not None:
             names += place.module_dict
@@ -66,7 +66,7 @@ def names_beside(kind: str, scope: str | None = 'mmaction') -> list[str]:
     return names
 
 
-def _registries(scope: str) -> Iterator[Registry]:
+def _visit_registries(scope: str) -> Iterator[Registry]:
     with DefaultScope.overwrite_default_scope(scope):
         for kind in _KINDS:
             root: Registry = getattr(mmengine.registry, kind)

@@ -33,12 +33,14 @@ def find_uses(cfg: Mapping[str, Any], name: str, value: Any = None) -> list[str]
         name: The variable.
         value: The value of the variable when the keys were made, by default its present value.
     """
-    value = plain(cfg[name] if value is None else value)
-    read = {key: plain(node) for key, node in cfg.items() if key in RUNNER_KEYS}
-    found = list(_equal(read, value, ''))
+    value = to_plain(cfg[name] if value is None else value)
+    read = {key: to_plain(node) for key, node in cfg.items() if key in RUNNER_KEYS}
+    found = list(_find_equal(read, value, ''))
     if isinstance(value, str) and value:
         whole = re.compile(rf'(?<!\w){re.escape(value.rstrip("/"))}(?!\w)')
-        found += [key for key, x in _leaves(read, '') if isinstance(x, str) and whole.search(x)]
+        found += [
+            key for key, x in _visit_leaves(read, '') if isinstance(x, str) and whole.search(x)
+        ]
     elif isinstance(value, (int, float)):
         words = set(name.split('_')) - _COMMON
         found = [key for key in found if words & set(re.split(r'[._]', key))]
@@ -47,8 +49,8 @@ def find_uses(cfg: Mapping[str, Any], name: str, value: Any = None) -> list[str]
 
 def find_namesakes(cfg: Mapping[str, Any], name: str) -> list[str]:
     """Find the keys with the same name as a variable, of any value."""
-    read = {key: plain(node) for key, node in cfg.items() if key in RUNNER_KEYS}
-    return [key for key, _ in _leaves(read, '') if key.split('.')[-1] == name]
+    read = {key: to_plain(node) for key, node in cfg.items() if key in RUNNER_KEYS}
+    return [key for key, _ in _visit_leaves(read, '') if key.split('.')[-1] == name]
 
 
 def name_uses(uses: Sequence[str]) -> str:
@@ -89,33 +91,33 @@ def _is_named(text: str, name: str) -> bool:
     return bool(uses)
 
 
-def plain(node: Any) -> Any:
+def to_plain(node: Any) -> Any:
     """Convert a part of a config to plain dicts and lists, which compare by value."""
     if isinstance(node, Mapping):
-        return {key: plain(value) for key, value in node.items()}
+        return {key: to_plain(value) for key, value in node.items()}
     if isinstance(node, (list, tuple)):
-        return [plain(value) for value in node]
+        return [to_plain(value) for value in node]
     return node
 
 
-def _children(node: Any, where: str) -> Iterator[tuple[str, Any]]:
+def _list_children(node: Any, where: str) -> Iterator[tuple[str, Any]]:
     items = node.items() if isinstance(node, dict) else enumerate(node)
     for key, value in items:
         yield (f'{where}.{key}' if where else str(key)), value
 
 
-def _equal(node: Any, value: Any, where: str) -> Iterator[str]:
+def _find_equal(node: Any, value: Any, where: str) -> Iterator[str]:
     if isinstance(node, (dict, list)):
-        for key, child in _children(node, where):
+        for key, child in _list_children(node, where):
             if type(child) is type(value) and child == value and value not in ('', [], {}):
                 yield key
             else:
-                yield from _equal(child, value, key)
+                yield from _find_equal(child, value, key)
 
 
-def _leaves(node: Any, where: str) -> Iterator[tuple[str, Any]]:
+def _visit_leaves(node: Any, where: str) -> Iterator[tuple[str, Any]]:
     if isinstance(node, (dict, list)):
-        for key, child in _children(node, where):
-            yield from _leaves(child, key)
+        for key, child in _list_children(node, where):
+            yield from _visit_leaves(child, key)
     else:
         yield where, node

@@ -46,7 +46,7 @@ def read_names(argument: str, path: str) -> list[str]:
         names = file.read_json()
         if not isinstance(names, list):
             raise file.error(
-                f'it must hold a list of videos, not {_article(names)}: a file of captions is '
+                f'it must hold a list of videos, not {_name_type(names)}: a file of captions is '
                 'given as ann_file'
             )
         return [check_id(file, name) for name in names]
@@ -143,7 +143,7 @@ def merge_captions(file: TextFile, given: Mapping[str, Any]) -> tuple[dict[str, 
 def check_kind(file: TextFile, value: Any, kind: type[_T], wanted: str) -> _T:
     """Return ``value`` if it is a ``kind``; else raise a ValueError that names ``wanted``."""
     if not isinstance(value, kind):
-        raise file.error(f'it must hold {wanted}, not {_article(value)}: {show(value)}')
+        raise file.error(f'it must hold {wanted}, not {_name_type(value)}: {show(value)}')
     return value
 
 
@@ -195,5 +195,5 @@ def check_inside(file: TextFile, name: str, folder: str, line: int | None = None
     return name
 
 
-def _article(value: Any) -> str:
+def _name_type(value: Any) -> str:
     return f'a {type(value).__name__}'

@@ -72,7 +72,7 @@ class EpicKitchens(ReliableSamples, BaseDataset):
             raise FileNotFoundError(
                 f'{len(missing)} of the {len(videos)} videos of ann_file={self.ann_file!r} are not '
                 f'below data_prefix={folder!r}, among them {missing[:3]}; it holds '
-                f'{found.first_names(3)}: fetch them, or leave their rows out'
+                f'{found.list_some_names(3)}: fetch them, or leave their rows out'
             )
         return {video: path for video, path in files.items() if path is not None}
 
@@ -105,7 +105,10 @@ def read_segments(argument: str, path: str) -> list[Segment]:
 def _read_segment(file: TextFile, row: Row) -> Segment:
     fields = row.fields
     try:
-        start, end = seconds(fields['start_timestamp']), seconds(fields['stop_timestamp'])
+        start, end = (
+            parse_seconds(fields['start_timestamp']),
+            parse_seconds(fields['stop_timestamp']),
+        )
         labels = _read_class(fields['verb_class']), _read_class(fields['noun_class'])
         if end <= start:
             raise ValueError(f'it ends at {end} s, and starts at {start} s')
@@ -124,10 +127,10 @@ def _read_class(text: str) -> int:
     return int(text)
 
 
-def seconds(timestamp: str) -> float:
+def parse_seconds(timestamp: str) -> float:
     """Parse a time like 01:02:03.45 into seconds; ValueError for any other form.
 
-    >>> seconds('00:01:02.50')
+    >>> parse_seconds('00:01:02.50')
     62.5
     """
     match = re.fullmatch(r'(\d+):([0-5]?\d):([0-5]?\d(?:\.\d*)?)', timestamp.strip(), re.ASCII)

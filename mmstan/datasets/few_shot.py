@@ -12,7 +12,7 @@ from mmstan.datasets.video_lists import parse_line
 from mmstan.wording import name_a_few
 
 
-def few_shot(lines: Iterable[str], shots: int, *, seed: int) -> list[str]:
+def choose_few_shot(lines: Iterable[str], shots: int, *, seed: int) -> list[str]:
     """Choose ``shots`` videos of each class by ``seed``; returns their lines in class order.
 
     A hash of the seed and the file's stem ranks the videos of a class, and the first ones are
@@ -27,12 +27,12 @@ def few_shot(lines: Iterable[str], shots: int, *, seed: int) -> list[str]:
     Raises:
         ValueError: A line is of another form, or a class has fewer than ``shots`` videos.
 
-    >>> few_shot(['b.mp4 0', 'c.mp4 1', 'a.mp4 0'], 1, seed=0)
+    >>> choose_few_shot(['b.mp4 0', 'c.mp4 1', 'a.mp4 0'], 1, seed=0)
     ['b.mp4 0', 'c.mp4 1']
     """
     if shots < 1:
         raise ValueError(f'shots={shots} must be at least 1')
-    videos = _videos_by_class(lines)
+    videos = _group_by_class(lines)
     counts = {label: len(videos.get(label, ())) for label in range(max(videos, default=0) + 1)}
     short = [f'class {label} has {n}' for label, n in counts.items() if n < shots]
     if short:
@@ -45,7 +45,7 @@ def few_shot(lines: Iterable[str], shots: int, *, seed: int) -> list[str]:
     return [line for label in counts for _, line in ranked[label][:shots]]
 
 
-def _videos_by_class(lines: Iterable[str]) -> dict[int, list[tuple[str, str]]]:
+def _group_by_class(lines: Iterable[str]) -> dict[int, list[tuple[str, str]]]:
     """Group the path and line of each video by its label."""
     videos = defaultdict(list)
     for number, line in enumerate(lines, start=1):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from mmengine.dataset import BaseDataset
 
-from mmstan.datasets.reliable import wrapped
+from mmstan.datasets.reliable import list_wrapped
 
 
 def fingerprint(dataset: Any) -> str:
@@ -25,7 +25,7 @@ def fingerprint(dataset: Any) -> str:
 
 def _add(digest: Any, dataset: Any) -> None:
     digest.update(f'{type(dataset).__name__} {len(dataset)}\n'.encode())
-    for part in wrapped(dataset):
+    for part in list_wrapped(dataset):
         _add(digest, part)
     if not isinstance(dataset, BaseDataset):
         return

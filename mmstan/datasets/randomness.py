@@ -9,7 +9,7 @@ import torch
 
 
 @contextmanager
-def kept_rng() -> Iterator[None]:
+def keep_rng() -> Iterator[None]:
     """Restore the three streams on the way out (tens of microseconds)."""
     state = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:
@@ -21,10 +21,10 @@ def kept_rng() -> Iterator[None]:
 
 
 @contextmanager
-def seeded(*key: int) -> Iterator[None]:
+def seed_rng(*key: int) -> Iterator[None]:
     """Seed the three streams from ``key`` (integers, 0 or more); restore them on the way out."""
     words = np.random.SeedSequence(key).generate_state(8)  # uint32
-    with kept_rng():
+    with keep_rng():
         random.seed(words[:2].tobytes())
         np.random.seed(words[2:6])
         # Not torch.manual_seed, which would reset the accelerator's stream, drop-out's, as well.

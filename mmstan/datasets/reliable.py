@@ -9,7 +9,7 @@ import torch
 from mmengine.dataset import BaseDataset, ClassBalancedDataset, RepeatDataset
 from mmengine.logging import print_log
 
-from mmstan.datasets.randomness import seeded
+from mmstan.datasets.randomness import seed_rng
 from mmstan.datasets.readers import BrokenVideoError
 
 
@@ -54,30 +54,30 @@ class ReliableSamples(BaseDataset):
         idx = range(len(self))[idx]  # as in a list: -1 is the last
         broken: list[tuple[str, str]] = []
         if self.test_mode:
-            with self._seeded(idx):
-                sample = self._test_sample(idx, broken)
-            return _flagged(sample, broken)
+            with self._seed_sample(idx):
+                sample = self._load_test_sample(idx, broken)
+            return _flag_broken(sample, broken)
         for attempt in range(self.max_refetch + 1):
-            with self._seeded(idx, attempt):
+            with self._seed_sample(idx, attempt):
                 try:
                     sample = self.prepare_data(self._rand_another() if attempt else idx)
                 except BrokenVideoError as error:
                     broken.append((error.filename, error.reason))
                     continue
             if sample is not None:
-                return _flagged(sample, broken)
+                return _flag_broken(sample, broken)
         raise RuntimeError(
             f'no readable video in {self.max_refetch + 1} attempts for sample {idx}; check '
             f'data_prefix={self.data_prefix} and: ' + '; '.join(f'{f}: {r}' for f, r in broken[:3])
         )
 
-    def _seeded(self, idx: int, attempt: int = 0) -> AbstractContextManager[None]:
+    def _seed_sample(self, idx: int, attempt: int = 0) -> AbstractContextManager[None]:
         seed, epoch = self._clock.tolist()
         if seed < 0 and not self.test_mode:
             return nullcontext()
-        return seeded(max(seed, 0), max(epoch, 0), idx, attempt)
+        return seed_rng(max(seed, 0), max(epoch, 0), idx, attempt)
 
-    def _test_sample(self, idx: int, broken: list[tuple[str, str]]) -> dict[str, Any]:
+    def _load_test_sample(self, idx: int, broken: list[tuple[str, str]]) -> dict[str, Any]:
         try:
             sample = self.prepare_data(idx)
         except BrokenVideoError as error:
@@ -90,7 +90,7 @@ class ReliableSamples(BaseDataset):
         return sample
 
 
-def _flagged(sample: dict[str, Any], broken: list[tuple[str, str]]) -> dict[str, Any]:
+def _flag_broken(sample: dict[str, Any], broken: list[tuple[str, str]]) -> dict[str, Any]:
     if broken:
         sample['data_samples'].set_metainfo(dict(broken=broken))
     return sample
@@ -108,11 +108,11 @@ def set_epoch(dataset: Any, epoch: int, *, seed: int) -> None:
             logger='current',
             level=logging.WARNING,
         )
-    for part in wrapped(dataset):
+    for part in list_wrapped(dataset):
         set_epoch(part, epoch, seed=seed)
 
 
-def wrapped(dataset: Any) -> Sequence[Any]:
+def list_wrapped(dataset: Any) -> Sequence[Any]:
     """List the data sets in a wrapper of MMEngine, MMAction2 or PyTorch; empty for others."""
     inner = getattr(dataset, 'dataset', getattr(dataset, '_dataset', None))
     return getattr(dataset, 'datasets', [] if inner is None else [inner])

@@ -72,7 +72,7 @@ class VideoFiles:
                     return paths[0]
         return None
 
-    def first_names(self, count: int) -> list[str]:
+    def list_some_names(self, count: int) -> list[str]:
         """List a few of the names in the folder, for messages."""
         return sorted(self._by_name)[:count]
 
@@ -114,7 +114,7 @@ def find_files(
     if not files:
         raise FileNotFoundError(
             f'data_prefix={folder!r} has none of the {len(names)} videos: wanted '
-            f'{[*names][:3]}, found {there.first_names(3)}: check the folder and how its files '
+            f'{[*names][:3]}, found {there.list_some_names(3)}: check the folder and how its files '
             'are called'
         )
     doubts = [*_doubt_ambiguous(folder, there, len(names)), *_doubt_shared(files)]

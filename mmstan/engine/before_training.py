@@ -29,7 +29,7 @@ def check_before_training(loop: EpochBasedTrainLoop) -> None:
             f'{type(_unwrap(model)).__name__} has no parameter to train: all are frozen; set '
             'frozen=False of the part that is to learn'
         )
-    for name, scheduler in _schedulers(loop.runner.param_schedulers):
+    for name, scheduler in _list_schedulers(loop.runner.param_schedulers):
         _check_scheduler(name, scheduler, loop)
 
 
@@ -82,11 +82,11 @@ def _check_batches(loop: EpochBasedTrainLoop, *, contrastive: bool) -> None:
         )
 
 
-def _schedulers(schedulers: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _list_schedulers(schedulers: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Give the configs of schedulers with their keys, also of several optimisers."""
     if isinstance(schedulers, Mapping) and 'type' not in schedulers:
         for optimizer, own in schedulers.items():
-            for name, scheduler in _schedulers(own):
+            for name, scheduler in _list_schedulers(own):
                 yield name.replace('param_scheduler', f'param_scheduler.{optimizer}', 1), scheduler
     elif isinstance(schedulers, (list, tuple)):
         for index, scheduler in enumerate(schedulers):

@@ -79,6 +79,6 @@ class BrokenVideos(Hook):
         listed = '\n'.join(f'  {name}: {reason}' for name, reason in list(self._epoch.items())[:50])
         raise RuntimeError(
             f'{count} of {samples} videos are broken, more than {self.max_share:.0%} and more '
-            f'than {self.max_count}; mend or remove them, or raise max_share of '
+            f'than {self.max_count}; repair or remove them, or raise max_share of '
             f'mmstan.BrokenVideos. The log names all; the first:\n{listed}'
         )

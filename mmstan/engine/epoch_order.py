@@ -40,7 +40,7 @@ def find_place(saved: Order, now: Order, *, epoch: int, iteration: int) -> Place
     batches, length = now['batches'], saved.get('batches')
     changes = _name_changes(saved, now)
     if length is None:
-        return _without_order(now, epoch, iteration)
+        return _place_without_order(now, epoch, iteration)
     seen = iteration - epoch * length
     over = seen == length
     # Between two epochs other batches do no harm, as long as an epoch keeps its length.
@@ -63,7 +63,7 @@ def find_place(saved: Order, now: Order, *, epoch: int, iteration: int) -> Place
     return Place((epoch + over) * batches, batches if over else 0, message)
 
 
-def _without_order(now: Order, epoch: int, iteration: int) -> Place:
+def _place_without_order(now: Order, epoch: int, iteration: int) -> Place:
     batches = now['batches']
     if iteration == epoch * batches:
         return Place(iteration, 0)

@@ -44,12 +44,12 @@ class FiniteTraining(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Note the gradient norm before each step, unless clipping computes it anyway."""
-        for name, wrapper in _wrappers(runner.optim_wrapper):
+        for name, wrapper in _list_wrappers(runner.optim_wrapper):
             if getattr(wrapper, 'clip_func', None) is torch.nn.utils.clip_grad_norm_:
                 continue
 
             def note(optimizer: Any, args: Any, kwargs: Any, name: str = name) -> None:
-                self._norms[name] = _gradient_norm(optimizer)
+                self._norms[name] = _compute_gradient_norm(optimizer)
 
             self._handles.append(wrapper.optimizer.register_step_pre_hook(note))
 
@@ -76,7 +76,7 @@ class FiniteTraining(Hook):
         elif found is None:
             return
         # A loss of one process makes the gradients of all processes NaN: it is the cause.
-        everyone = [x for x in all_gather_object(found and (*found, sample_names(data_batch))) if x]
+        everyone = [x for x in all_gather_object(found and (*found, name_samples(data_batch))) if x]
         first = min(rank for rank, _, _ in everyone)
         reason = next(reason for rank, reason, _ in everyone if rank == first)
         names = [name for rank, _, own in everyone if rank == first for name in own]
@@ -85,8 +85,8 @@ class FiniteTraining(Hook):
         if is_main_process():
             runner.logger.error(f'{where}: {reason}; the videos: {", ".join(names)}')
         raise FloatingPointError(
-            f'{where}: {reason}; {self._rates(runner)}; {_listed(names)}. '
-            f'{_last_checkpoint(runner)} {_advice(runner)}'
+            f'{where}: {reason}; {self._describe_rates(runner)}; {_list_files(names)}. '
+            f'{_name_last_checkpoint(runner)} {_advise(runner)}'
         )
 
     def after_train_epoch(self, runner: Runner) -> None:
@@ -104,13 +104,13 @@ class FiniteTraining(Hook):
 
     def _find(self, runner: Runner, outputs: Mapping[str, Any]) -> tuple[int, str] | None:
         """Find a number that is not finite: (0, message) for a loss, (1, message) for gradients."""
-        losses = {name: _number(x) for name, x in outputs.items() if 'loss' in name}
+        losses = {name: _to_float(x) for name, x in outputs.items() if 'loss' in name}
         bad = [f'{name}={x}' for name, x in losses.items() if not math.isfinite(x)]
         if bad:
             return 0, f'the loss is not a number: {", ".join(bad)}'
-        for name, wrapper in _wrappers(runner.optim_wrapper):
+        for name, wrapper in _list_wrappers(runner.optim_wrapper):
             scaler = getattr(wrapper, 'loss_scaler', None)
-            norm = self._norm(runner, name, wrapper)
+            norm = self._read_norm(runner, name, wrapper)
             if norm is not None and math.isfinite(norm):
                 self._finite[name] = norm
             if scaler is not None and scaler.is_enabled():
@@ -124,7 +124,7 @@ class FiniteTraining(Hook):
                 return 1, f'the loss is {losses.get("loss", "?")}, but the gradient norm is {norm}'
         return None
 
-    def _norm(self, runner: Runner, name: str, wrapper: OptimWrapper) -> float | None:
+    def _read_norm(self, runner: Runner, name: str, wrapper: OptimWrapper) -> float | None:
         """Read the norm of the gradients at the last step, before they were clipped."""
         if name in self._norms:
             return float(self._norms[name])
@@ -132,11 +132,11 @@ class FiniteTraining(Hook):
         buffer = runner.message_hub.log_scalars.get(f'train/{clipped}')
         return None if buffer is None else float(buffer.current())
 
-    def _rates(self, runner: Runner) -> str:
+    def _describe_rates(self, runner: Runner) -> str:
         """Describe learning rate and gradient norm of each optimiser (most models have one)."""
         said = []
-        for name, wrapper in _wrappers(runner.optim_wrapper):
-            norm = self._norm(runner, name, wrapper)
+        for name, wrapper in _list_wrappers(runner.optim_wrapper):
+            norm = self._read_norm(runner, name, wrapper)
             rates = {group['lr'] for group in wrapper.optimizer.param_groups}
             rate = ' and '.join(f'{x:g}' for x in sorted({min(rates), max(rates)}))
             known = 'not known' if norm is None else f'{norm:g}'
@@ -146,7 +146,7 @@ class FiniteTraining(Hook):
         return ', '.join(said)
 
     def _check_weights(self, runner: Runner, weights: Mapping[str, Tensor]) -> None:
-        floats = {k: _local(x) for k, x in weights.items() if x.is_floating_point()}
+        floats = {k: _take_local(x) for k, x in weights.items() if x.is_floating_point()}
         if not floats:
             return
         finite = torch.stack([x.isfinite().all().cpu() for x in floats.values()]).tolist()
@@ -155,11 +155,11 @@ class FiniteTraining(Hook):
             raise FloatingPointError(
                 f'after iteration {runner.iter}: {len(bad)} of {len(floats)} weights are NaN or '
                 f'infinite ({name_a_few(bad)}), and are not written to a checkpoint; '
-                f'{self._rates(runner)}. {_last_checkpoint(runner)} {_advice(runner)}'
+                f'{self._describe_rates(runner)}. {_name_last_checkpoint(runner)} {_advise(runner)}'
             )
 
 
-def sample_names(data_batch: Any) -> list[str]:
+def name_samples(data_batch: Any) -> list[str]:
     """Name the files of a batch, or its videos, as far as its samples have such names."""
     samples = data_batch.get('data_samples') if isinstance(data_batch, Mapping) else None
     infos = [getattr(sample, 'metainfo', {}) for sample in samples or ()]
@@ -167,35 +167,35 @@ def sample_names(data_batch: Any) -> list[str]:
     return [str(name) for name in names if name is not None]
 
 
-def _wrappers(wrapper: Any) -> Iterator[tuple[str, OptimWrapper]]:
+def _list_wrappers(wrapper: Any) -> Iterator[tuple[str, OptimWrapper]]:
     if isinstance(wrapper, OptimWrapperDict):
         yield from wrapper.items()
     else:
         yield '', wrapper
 
 
-def _number(x: Any) -> float:
+def _to_float(x: Any) -> float:
     return float(x.detach() if isinstance(x, Tensor) else x)
 
 
-def _gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:
+def _compute_gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:
     parameters = [p for group in optimizer.param_groups for p in group['params']]
-    gradients = [_local(p.grad) for p in parameters if p.grad is not None]
+    gradients = [_take_local(p.grad) for p in parameters if p.grad is not None]
     return torch.nn.utils.get_total_norm(gradients).detach()
 
 
-def _local(x: Tensor) -> Tensor:
+def _take_local(x: Tensor) -> Tensor:
     """Return this process's part of a sharded tensor, and other tensors as they are."""
     return x.to_local() if hasattr(x, 'to_local') else x
 
 
-def _listed(names: Sequence[str]) -> str:
+def _list_files(names: Sequence[str]) -> str:
     if not names:
         return "its files are not known (PackActionInputs(meta_keys=('filename', ...)) names them)"
     return f'its files: {name_a_few(names, _SHOWN)}'
 
 
-def _last_checkpoint(runner: Runner) -> str:
+def _name_last_checkpoint(runner: Runner) -> str:
     path = runner.message_hub.runtime_info.get('last_ckpt')
     if path:
         return f'The last checkpoint is {path}.'
@@ -203,8 +203,8 @@ def _last_checkpoint(runner: Runner) -> str:
     return f'No checkpoint was written yet{f", the run started from {start}" if start else ""}.'
 
 
-def _advice(runner: Runner) -> str:
-    wrappers = [wrapper for _, wrapper in _wrappers(runner.optim_wrapper)]
+def _advise(runner: Runner) -> str:
+    wrappers = [wrapper for _, wrapper in _list_wrappers(runner.optim_wrapper)]
     ideas = ['a lower optim_wrapper.optimizer.lr', 'a longer warm-up']
     if not all(wrapper.clip_grad_kwargs for wrapper in wrappers):
         ideas.append('optim_wrapper.clip_grad=dict(max_norm=1)')

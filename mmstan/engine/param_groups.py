@@ -78,7 +78,8 @@ def claim(names: Iterable[str], rules: Sequence[Rule]) -> dict[str, list[Rule]]:
     if idle:
         raise ValueError(
             f'no parameter matches {"; ".join(idle)}: match is a regular expression from the start '
-            f'of the name (the first is {next(iter(claims), None)!r}); mend it or set optional=True'
+            f'of the name (the first is {next(iter(claims), None)!r}); change it or set '
+            'optional=True'
         )
     return claims
 
@@ -184,10 +185,10 @@ class ParamGroups(DefaultOptimWrapperConstructor):
             )
         # MMEngine logs the learning rate of group 0: let that be the configured one.
         order = sorted(grouped, key=lambda g: (g.lr_mult != 1, g.lr_mult, -g.decay_mult))
-        params.extend(self._group(module, key, grouped[key]) for key in order)
-        print_log(_table(params, [grouped[key] for key in order], module), logger='current')
+        params.extend(self._make_group(module, key, grouped[key]) for key in order)
+        print_log(_format_table(params, [grouped[key] for key in order], module), logger='current')
 
-    def _group(self, module: nn.Module, key: Rule, names: list[str]) -> dict[str, Any]:
+    def _make_group(self, module: nn.Module, key: Rule, names: list[str]) -> dict[str, Any]:
         return dict(
             params=[module.get_parameter(name) for name in names],
             lr=self.base_lr * key.lr_mult,
@@ -198,7 +199,7 @@ class ParamGroups(DefaultOptimWrapperConstructor):
     def _check_no_decay(self, names: Iterable[str]) -> None:
         for pattern in self.no_decay:
             if not any(re.match(pattern, name) for name in names):
-                raise ValueError(f'no_decay={pattern!r} matches no parameter; mend or remove it')
+                raise ValueError(f'no_decay={pattern!r} matches no parameter; correct or remove it')
 
     def _refuse_late_freezing(self, model: nn.Module) -> None:
         claims = claim((name for name, _ in model.named_parameters()), self.rules)
@@ -215,7 +216,7 @@ class ParamGroups(DefaultOptimWrapperConstructor):
             )
 
 
-def _table(groups: list[dict[str, Any]], names: list[list[str]], model: nn.Module) -> str:
+def _format_table(groups: list[dict[str, Any]], names: list[list[str]], model: nn.Module) -> str:
     """Format a table, a group a line: name, numbers of tensors and parameters, rate, decay."""
     lines = [f'{"group":<28}{"tensors":>8}{"parameters":>13}{"lr":>10}{"decay":>10}  for example']
     for group, members in zip(groups, names):

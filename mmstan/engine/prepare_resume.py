@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule, is_model_wrapper
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from mmstan.engine.schedule import FreshSchedule, at_other_step, saved_states
+from mmstan.engine.schedule import FreshSchedule, is_at_other_step, list_saved_states
 from mmstan.registry import HOOKS
 from mmstan.wording import name_a_few
 
@@ -29,7 +29,7 @@ def is_truncated(path: str | Path) -> bool:
     return not start or (start == b'PK' and not zipfile.is_zipfile(path))
 
 
-def mend_last_checkpoint(work_dir: str | Path) -> None:
+def fix_last_checkpoint(work_dir: str | Path) -> None:
     """Let ``work_dir/last_checkpoint`` name the newest whole checkpoint.
 
     A process that is killed while it writes leaves half a checkpoint or an empty
@@ -85,7 +85,7 @@ class PrepareResume(Hook):
             return
         if runner._load_from is None:
             if is_main_process():
-                mend_last_checkpoint(runner.work_dir)
+                fix_last_checkpoint(runner.work_dir)
             barrier()
         path = runner._load_from or find_latest_checkpoint(runner.work_dir)
         if path is None:
@@ -108,7 +108,7 @@ class PrepareResume(Hook):
                 '(best_*.pth do not). Resume from another one, or start anew from its weights with '
                 '--cfg-options load_from=FILE'
             )
-        self._saved = saved_states(checkpoint)
+        self._saved = list_saved_states(checkpoint)
 
     def set_schedule(self, runner: Runner) -> None:
         """Move the schedule to ``runner.epoch`` and ``runner.iter`` if it is elsewhere.
@@ -119,14 +119,14 @@ class PrepareResume(Hook):
         if self._fresh is None:
             return
         changes = self._fresh.find_changes(runner, self._saved)
-        if not changes and not at_other_step(self._saved, **place):
+        if not changes and not is_at_other_step(self._saved, **place):
             return
-        before = _learning_rate(runner)
+        before = _read_learning_rate(runner)
         self._fresh.move_to(runner, **place, epoch_length=len(runner.train_dataloader))
         runner.logger.warning(
             f"the schedule is the config's at epoch {runner.epoch + 1}, iteration {runner.iter + 1}"
-            f': learning rate {_learning_rate(runner):.4g}, where the checkpoint had {before:.4g}'
-            + (f' (changed: {name_a_few(changes)})' if changes else '')
+            f': learning rate {_read_learning_rate(runner):.4g}, where the checkpoint had '
+            f'{before:.4g}' + (f' (changed: {name_a_few(changes)})' if changes else '')
         )
 
     def before_train(self, runner: Runner) -> None:
@@ -148,7 +148,7 @@ class PrepareResume(Hook):
                 )
 
 
-def _learning_rate(runner: Runner) -> float:
+def _read_learning_rate(runner: Runner) -> float:
     """Read the rate that MMEngine logs as ``base_lr``."""
     rates = runner.optim_wrapper.get_lr()
     return rates.get('base_lr', next(iter(rates.values())))[0]

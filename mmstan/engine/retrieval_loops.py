@@ -38,7 +38,7 @@ class _RetrievalLoop(BaseLoop):
         bank_dataloader: DataLoader | dict[str, Any] | Literal['train'] | None = None,
     ) -> None:
         super().__init__(runner, dataloader, evaluator, fp16=fp16)  # type: ignore[call-arg]
-        self._bank_metrics = [m for m in self._retrieval_metrics() if m.wants_bank]
+        self._bank_metrics = [m for m in self._list_retrieval_metrics() if m.wants_bank]
         self._bank_loader: DataLoader | None = None
         if self._bank_metrics and bank_dataloader is None:
             raise ValueError(
@@ -48,7 +48,7 @@ class _RetrievalLoop(BaseLoop):
             )
         if self._bank_metrics:
             if bank_dataloader == 'train':
-                bank_dataloader = training_bank(runner.cfg)
+                bank_dataloader = make_training_bank(runner.cfg)
             seed, unequal = runner.seed, runner._randomness_cfg.get('diff_rank_seed', False)
             self._bank_loader = runner.build_dataloader(bank_dataloader, seed, unequal)
         elif bank_dataloader is not None:
@@ -68,7 +68,7 @@ class _RetrievalLoop(BaseLoop):
             self._give_bank()
         super().run_iter(idx, data_batch)  # type: ignore[misc]
 
-    def _retrieval_metrics(self) -> list[RetrievalMetric]:
+    def _list_retrieval_metrics(self) -> list[RetrievalMetric]:
         return [m for m in self.evaluator.metrics if isinstance(m, RetrievalMetric)]
 
     def _give_model(self) -> None:
@@ -77,7 +77,7 @@ class _RetrievalLoop(BaseLoop):
         for metric in self.evaluator.metrics:
             if hasattr(metric, 'use_model'):
                 metric.use_model(model)
-        for metric in self._retrieval_metrics():
+        for metric in self._list_retrieval_metrics():
             metric.missing = count_missing(self.dataloader.dataset)
 
     @torch.no_grad()
@@ -100,7 +100,7 @@ class _RetrievalLoop(BaseLoop):
             metric.use_bank(bank.text, bank.video)
 
 
-def training_bank(cfg: Config) -> dict[str, Any]:
+def make_training_bank(cfg: Config) -> dict[str, Any]:
     """Make the config of a loader: training videos with all captions, through the test pipeline.
 
     Wrappers that repeat or balance the training data are removed.

@@ -14,7 +14,7 @@ from mmstan.registry import HOOKS
 RngState = dict[str, Any]
 
 
-def rng_state() -> RngState:
+def get_rng_state() -> RngState:
     """Get Python's, NumPy's and PyTorch's states in a form that ``weights_only=True`` can load."""
     version, words, gauss = random.getstate()
     numpy = np.random.get_state(legacy=False)
@@ -30,7 +30,7 @@ def rng_state() -> RngState:
 
 
 def set_rng_state(state: RngState) -> None:
-    """Restore a state of :func:`rng_state`; its tensors may be on another device."""
+    """Restore a state of :func:`get_rng_state`; its tensors may be on another device."""
     version, words, gauss = state['python']
     random.setstate((version, tuple(words.tolist()), gauss))
     numpy_words, *numpy_rest = state['numpy']
@@ -101,11 +101,11 @@ class SaveRNG(Hook):
 
     def gather(self) -> None:
         """Collect the states of all ranks for the next checkpoint; all ranks have to call it."""
-        self._gathered = all_gather_object(rng_state())
+        self._gathered = all_gather_object(get_rng_state())
 
     def before_val(self, runner: Runner) -> None:
         """Note the states; even starting a data loader changes them."""
-        self._before_val = rng_state()
+        self._before_val = get_rng_state()
 
     def after_val(self, runner: Runner) -> None:
         """Restore the states of before the validation."""
@@ -115,4 +115,4 @@ class SaveRNG(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Write the states of all ranks."""
         # Resumed and not restored yet: stopped in a validation before the first iteration.
-        checkpoint['rng'] = self._resumed or self._gathered or [rng_state()]
+        checkpoint['rng'] = self._resumed or self._gathered or [get_rng_state()]

@@ -15,19 +15,19 @@ State = dict[str, Any]
 _PROGRESS = ('_global_step', 'last_step', '_last_value', 'optimizer', 'verbose')
 
 
-def _schedulers(runner: Runner) -> list[_ParamScheduler]:
+def _list_schedulers(runner: Runner) -> list[_ParamScheduler]:
     found = runner.param_schedulers or []
     return [s for part in found.values() for s in part] if isinstance(found, dict) else list(found)
 
 
-def _groups(runner: Runner) -> list[State]:
+def _list_groups(runner: Runner) -> list[State]:
     """List the groups of all optimisers, and MMEngine's base settings, which the log shows."""
     wrapper = runner.optim_wrapper
     parts = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
     return [group for part in parts for group in part.param_groups]
 
 
-def saved_states(checkpoint: dict[str, Any]) -> list[State]:
+def list_saved_states(checkpoint: dict[str, Any]) -> list[State]:
     """List the scheduler states of a checkpoint, in the order of :class:`FreshSchedule`."""
     found = checkpoint.get('param_schedulers') or []
     return [s for part in found.values() for s in part] if isinstance(found, dict) else list(found)
@@ -44,26 +44,26 @@ class FreshSchedule:
     def __init__(self, runner: Runner) -> None:
         self._groups = [
             {key: deepcopy(value) for key, value in group.items() if key != 'params'}
-            for group in _groups(runner)
+            for group in _list_groups(runner)
         ]
-        self._states = [_copy_state(scheduler) for scheduler in _schedulers(runner)]
+        self._states = [_copy_state(scheduler) for scheduler in _list_schedulers(runner)]
 
     def find_changes(self, runner: Runner, saved: Sequence[State]) -> list[str]:
         """List the differences from the checkpoint, each as ``name old -> new``."""
-        changes = list(self._changed_groups(runner))
+        changes = list(self._compare_groups(runner))
         if len(saved) != len(self._states):
             changes.append(f'schedulers {len(saved)} -> {len(self._states)}')
-        for scheduler, old, new in zip(_schedulers(runner), saved, self._states):
+        for scheduler, old, new in zip(_list_schedulers(runner), saved, self._states):
             if getattr(scheduler, 'need_val_args', False):
                 continue  # moves by results of validation; its settings are not compared
-            changes.extend(_changed_settings(type(scheduler).__name__, old, new))
+            changes.extend(_compare_settings(type(scheduler).__name__, old, new))
         return list(dict.fromkeys(changes))
 
-    def _changed_groups(self, runner: Runner) -> Iterator[str]:
+    def _compare_groups(self, runner: Runner) -> Iterator[str]:
         """Compare settings that no scheduler moves, and the values that schedulers start from."""
-        moved = {scheduler.param_name for scheduler in _schedulers(runner)}
+        moved = {scheduler.param_name for scheduler in _list_schedulers(runner)}
         moved |= {'betas', 'name'} if 'momentum' in moved else {'name'}
-        for now, fresh in zip(_groups(runner), self._groups):
+        for now, fresh in zip(_list_groups(runner), self._groups):
             for key in fresh.keys() & now.keys() - moved:
                 if not isinstance(fresh[key], (bool, str)) and now[key] != fresh[key]:
                     yield f'{key.removeprefix("initial_")} {now[key]} -> {fresh[key]}'
@@ -80,8 +80,8 @@ class FreshSchedule:
         Raises:
             ValueError: A scheduler moves by the results of validation, which are not known.
         """
-        schedulers = _schedulers(runner)
-        for group, values in zip(_groups(runner), self._groups):
+        schedulers = _list_schedulers(runner)
+        for group, values in zip(_list_groups(runner), self._groups):
             group.update(deepcopy(values))
         # Cleared first: a loaded scheduler may have attributes of its old settings.
         for scheduler, state in zip(schedulers, self._states):
@@ -99,7 +99,7 @@ class FreshSchedule:
                     _step(schedulers, by_epoch=True)
 
 
-def at_other_step(saved: Sequence[State], *, epoch: int, iteration: int) -> bool:
+def is_at_other_step(saved: Sequence[State], *, epoch: int, iteration: int) -> bool:
     """Whether a scheduler of the checkpoint has taken another number of steps."""
     return any(s['_global_step'] != (epoch if s['by_epoch'] else iteration) for s in saved)
 
@@ -108,7 +108,7 @@ def _copy_state(scheduler: _ParamScheduler) -> State:
     return {**deepcopy(scheduler.state_dict()), 'optimizer': scheduler.optimizer}
 
 
-def _changed_settings(name: str, old: State, new: State) -> Iterator[str]:
+def _compare_settings(name: str, old: State, new: State) -> Iterator[str]:
     for key in sorted(old.keys() | new.keys()):
         before, now = old.get(key), new.get(key)
         if key in _PROGRESS or callable(before) or callable(now) or before == now:

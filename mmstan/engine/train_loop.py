@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import BatchSampler, DataLoader
 
 from mmstan.datasets.fingerprint import fingerprint
-from mmstan.datasets.randomness import kept_rng
+from mmstan.datasets.randomness import keep_rng
 from mmstan.datasets.reliable import set_epoch
 from mmstan.engine.before_training import AlikeCaptions, check_before_training
 from mmstan.engine.epoch_order import Order, find_place
@@ -100,8 +100,8 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         saved = self.runner.message_hub.runtime_info.get(_ORDER, {}) if self._iter else {}
         if 'seed' in saved and hasattr(self._sampler, 'seed'):
             self._sampler.seed = saved['seed']
-        order = self._order()
-        self._seen = self._resume_place(saved, order) if self._iter else 0
+        order = self._describe_order()
+        self._seen = self._find_resume_place(saved, order) if self._iter else 0
         self.runner.message_hub.update_info(_ORDER, order)
         validation = [] if self.runner.val_loop is None else [self.runner.val_loop.dataloader]
         with StopSignals(self.dataloader, *validation) as self._signals:
@@ -127,8 +127,8 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         self.runner.model.train()
         set_epoch(self.dataloader.dataset, self._epoch, seed=self._seed)
         if seen < len(self.dataloader):
-            with self._without(seen):
-                with kept_rng():
+            with self._skip_batches(seen):
+                with keep_rng():
                     batches = iter(self.dataloader)
                 for batch_idx, data_batch in enumerate(batches, start=seen):
                     self.run_iter(batch_idx, data_batch)
@@ -183,7 +183,7 @@ class EpochTrainLoop(EpochBasedTrainLoop):
     def _seed(self) -> int:
         return getattr(self._sampler, 'seed', self.runner.seed)
 
-    def _order(self) -> Order:
+    def _describe_order(self) -> Order:
         """Note the settings that determine the order of samples and their batches."""
         return dict(
             seed=self._seed,
@@ -194,7 +194,7 @@ class EpochTrainLoop(EpochBasedTrainLoop):
             batches=len(self.dataloader),
         )
 
-    def _resume_place(self, saved: Order, order: Order) -> int:
+    def _find_resume_place(self, saved: Order, order: Order) -> int:
         """Set iteration count and schedule in epochs of this run; returns the batches to skip."""
         place = find_place(saved, order, epoch=self._epoch, iteration=self._iter)
         if place.message:
@@ -220,7 +220,7 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         return place.seen
 
     @contextmanager
-    def _without(self, seen: int) -> Iterator[None]:
+    def _skip_batches(self, seen: int) -> Iterator[None]:
         """Skip the first ``seen`` batches in the sampler, so that nothing of them is decoded."""
         batch_sampler = self.dataloader.batch_sampler
         if not seen:

@@ -49,7 +49,7 @@ def read_file(path: str | Path, *, map_location: Any = None) -> Any:
 def read_bytes(file: BinaryIO, source: str, size: int, map_location: Any = None) -> Any:
     """Read an open file of ``size`` bytes named ``source``; see :func:`read_file`."""
     try:
-        return _read_any(_Bounded(file, size), size, _device(map_location))
+        return _read_any(_Bounded(file, size), size, _name_device(map_location))
     except Refused as error:
         raise ValueError(
             f'checkpoint {source} is refused for {error}: only tensors, plain values and '
@@ -58,7 +58,7 @@ def read_bytes(file: BinaryIO, source: str, size: int, map_location: Any = None)
         ) from None
     except Exception as error:  # a file that is no checkpoint may fail at any step of a reader
         raise ValueError(
-            f'checkpoint {source} cannot be read: {_reason(error)}; fetch or write it again'
+            f'checkpoint {source} cannot be read: {_give_reason(error)}; fetch or write it again'
         ) from error
 
 
@@ -77,7 +77,7 @@ def read_plain_pickle(path: Path) -> Any:
             {'torch.storage._load_from_bytes': load_nested},
         ).load()
     except Exception as error:  # as above
-        raise ValueError(f'{path} cannot be read: {_reason(error)}') from error
+        raise ValueError(f'{path} cannot be read: {_give_reason(error)}') from error
 
 
 def is_torchscript(path: Path) -> bool:
@@ -118,7 +118,7 @@ class _Bounded(io.RawIOBase):
         return True
 
 
-def _device(map_location: Any) -> str | None:
+def _name_device(map_location: Any) -> str | None:
     """Name the device to which tensors are moved; None for the CPU."""
     if isinstance(map_location, (str, int, torch.device)) and str(map_location) != 'cpu':
         return str(map_location)
@@ -152,7 +152,7 @@ def _describe(start: bytes) -> str:
     return 'it is no checkpoint of torch, TorchScript archive or safetensors file'
 
 
-def _reason(error: Exception) -> str:
+def _give_reason(error: Exception) -> str:
     """Turn the message of an error into a reason, in one line."""
     if isinstance(error, zipfile.BadZipFile):
         return f'it is cut off or damaged ({error})'

@@ -47,7 +47,7 @@ class Owner:
         self.state: Any = None
 
 
-def plain_key(key: Any) -> Any:
+def check_key(key: Any) -> Any:
     """Return ``key`` if it may be a key of a dict or a member of a set: its hash must be quick.
 
     Raises:
@@ -63,7 +63,7 @@ def build_dict(budget: Budget, items: Any = ()) -> dict[Any, Any]:
     """Build ``dict`` and ``Counter`` from a mapping or from pairs."""
     items = list(items.items() if isinstance(items, Mapping) else items)
     budget.spend(64 * len(items), 'a dict')
-    return {plain_key(key): value for key, value in items}
+    return {check_key(key): value for key, value in items}
 
 
 def build_ordered_dict(budget: Budget, items: Any = ()) -> OrderedDict[Any, Any]:
@@ -74,7 +74,7 @@ def build_ordered_dict(budget: Budget, items: Any = ()) -> OrderedDict[Any, Any]
 def build_set(budget: Budget, items: Any = ()) -> set[Any]:
     """Build a ``set`` from a list."""
     budget.spend(64 * len(items), 'a set')
-    return {plain_key(item) for item in items}
+    return {check_key(item) for item in items}
 
 
 def build_bytes(budget: Budget, data: Any = b'', encoding: str = 'latin1') -> bytes:
@@ -111,7 +111,7 @@ def build_history(budget: Budget) -> HistoryBuffer:
     return HistoryBuffer.__new__(HistoryBuffer)
 
 
-def history_method(budget: Budget, owner: Any, name: Any) -> Callable[..., Any]:
+def find_history_method(budget: Budget, owner: Any, name: Any) -> Callable[..., Any]:
     """Replace ``builtins.getattr``; it finds HistoryBuffer's four statistics only."""
     if isinstance(owner, Name) and owner.cls is HistoryBuffer and name in _STATISTICS:
         return getattr(HistoryBuffer, name)
@@ -136,7 +136,7 @@ def refuse_call(budget: Budget, *_: Any) -> Any:
     raise Refused('torch.Tensor()')
 
 
-def _known_names() -> dict[str, Any]:
+def _list_known_names() -> dict[str, Any]:
     names: dict[str, Any] = {f'torch.{name}': dtype for name, dtype in DTYPES.items()}
     for kind, dtype in STORAGE_DTYPES.items():
         for module in ('torch', 'torch.storage', 'torch.cuda'):
@@ -167,7 +167,7 @@ def _known_names() -> dict[str, Any]:
         builders[f'{module}.dict'] = builders[f'{module}.list'] = build_same
         builders[f'{module}.bytearray'] = build_bytes
         builders[f'{module}.complex'] = lambda budget, *parts: complex(*parts)
-        builders[f'{module}.getattr'] = history_method
+        builders[f'{module}.getattr'] = find_history_method
     for core in ('numpy.core.multiarray', 'numpy._core.multiarray'):  # NumPy 1, NumPy 2
         builders[f'{core}._reconstruct'] = build_array
         builders[f'{core}.scalar'] = build_number
@@ -178,20 +178,20 @@ def _known_names() -> dict[str, Any]:
     return names
 
 
-KNOWN = _known_names()
+KNOWN = _list_known_names()
 """The names that a pickle may use."""
 
 
-def names_of_user() -> Iterator[tuple[str, Name]]:
+def list_user_names() -> Iterator[tuple[str, Name]]:
     """Give the names that this process allowed with ``torch.serialization.add_safe_globals``."""
     for item in get_safe_globals():
         call, name = item if isinstance(item, tuple) else (item, None)
         name = name or f'{call.__module__}.{call.__qualname__}'
         cls = call if isinstance(call, type) else None
-        yield name, Name(name, _call_of_user(call), cls)
+        yield name, Name(name, _wrap_user_call(call), cls)
 
 
-def _call_of_user(call: Callable[..., Any]) -> Build:
+def _wrap_user_call(call: Callable[..., Any]) -> Build:
     return lambda budget, *arguments: call(*arguments)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from mmstan.compat.closed.budget import Budget, Refused
-from mmstan.compat.closed.names import KNOWN, Name, Owner, give_state, names_of_user, plain_key
+from mmstan.compat.closed.names import KNOWN, Name, Owner, check_key, give_state, list_user_names
 from mmstan.compat.closed.tensors import Storage
 
 MOST_STEPS = 10_000_000
@@ -50,7 +50,7 @@ class ClosedUnpickler(_python):
     ) -> None:
         super().__init__(file, encoding='latin1')
         self.budget, self.load_storage = budget, load_storage
-        self.names = dict(names_of_user()) | KNOWN | (names or {})
+        self.names = dict(list_user_names()) | KNOWN | (names or {})
 
     def load(self) -> Any:
         """Run the program, as Python's unpickler does, with a limit on its steps.
@@ -105,7 +105,7 @@ class ClosedUnpickler(_python):
 
     dispatch[pickle.BUILD[0]] = load_build
 
-    def _below(self, kind: type) -> Any:
+    def _get_below(self, kind: type) -> Any:
         """Return the object that the operation fills, which must be of this kind."""
         if not isinstance(self.stack[-1], kind):
             raise pickle.UnpicklingError(f'it fills a {type(self.stack[-1]).__name__}')
@@ -116,7 +116,7 @@ class ClosedUnpickler(_python):
         items = self.pop_mark()
         if len(items) % 2:
             raise pickle.UnpicklingError('it holds a key without a value')
-        return {plain_key(key): value for key, value in zip(items[::2], items[1::2])}
+        return {check_key(key): value for key, value in zip(items[::2], items[1::2])}
 
     def load_dict(self) -> None:
         """Make a dict of the items above the mark."""
@@ -127,41 +127,41 @@ class ClosedUnpickler(_python):
     def load_setitem(self) -> None:
         """Put an item into the dict below it."""
         value, key = self.stack.pop(), self.stack.pop()
-        self._below(dict)[plain_key(key)] = value
+        self._get_below(dict)[check_key(key)] = value
 
     dispatch[pickle.SETITEM[0]] = load_setitem
 
     def load_setitems(self) -> None:
         """Put items into the dict below the mark."""
         items = self._pop_items()
-        self._below(dict).update(items)
+        self._get_below(dict).update(items)
 
     dispatch[pickle.SETITEMS[0]] = load_setitems
 
     def load_append(self) -> None:
         """Append a value to the list below it."""
         value = self.stack.pop()
-        self._below(list).append(value)
+        self._get_below(list).append(value)
 
     dispatch[pickle.APPEND[0]] = load_append
 
     def load_appends(self) -> None:
         """Append values to the list below the mark."""
         items = self.pop_mark()
-        self._below(list).extend(items)
+        self._get_below(list).extend(items)
 
     dispatch[pickle.APPENDS[0]] = load_appends
 
     def load_additems(self) -> None:
         """Add members to the set below the mark."""
         items = self.pop_mark()
-        self._below(set).update(plain_key(item) for item in items)
+        self._get_below(set).update(check_key(item) for item in items)
 
     dispatch[pickle.ADDITEMS[0]] = load_additems
 
     def load_frozenset(self) -> None:
         """Make a set of the values above the mark."""
-        self.append(frozenset(plain_key(item) for item in self.pop_mark()))
+        self.append(frozenset(check_key(item) for item in self.pop_mark()))
 
     dispatch[pickle.FROZENSET[0]] = load_frozenset
 

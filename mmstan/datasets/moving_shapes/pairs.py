@@ -25,24 +25,24 @@ def is_unseen(shape: str, motion: str) -> bool:
     return SHAPES.index(shape) - MOTIONS.index(motion) // 2 in (0, 1)
 
 
-def pair_names(*, unseen: bool) -> list[str]:
+def list_pairs(*, unseen: bool) -> list[str]:
     """List the names of the 24 seen or the 16 unseen pairs, in class order.
 
-    >>> pair_names(unseen=True)[:3]
+    >>> list_pairs(unseen=True)[:3]
     ['square moving left', 'square moving right', 'circle moving left']
     """
     pairs = [(shape, motion) for shape in SHAPES for motion in MOTIONS]
     return [_name(*pair) for pair in pairs if is_unseen(*pair) == unseen]
 
 
-def pair_lines(scenes: Scenes, *, unseen: bool) -> list[str]:
+def label_pairs(scenes: Scenes, *, unseen: bool) -> list[str]:
     """List ``path label`` for the videos of the seen or the unseen pairs.
 
     Args:
         scenes: The scenes of each video, as in ``train_scenes.json``.
-        unseen: Which pairs; labels are places in :func:`pair_names`.
+        unseen: Which pairs; labels are places in :func:`list_pairs`.
     """
-    labels = {name: label for label, name in enumerate(pair_names(unseen=unseen))}
+    labels = {name: label for label, name in enumerate(list_pairs(unseen=unseen))}
     lines = []
     for path, (event, *_) in scenes.items():
         if is_unseen(event['shape'], event['motion']) == unseen:
@@ -68,12 +68,12 @@ def write_pairs(folder: str | os.PathLike[str]) -> Path:
     scenes = {s: json.loads((folder / f'{s}_scenes.json').read_text()) for s in ('train', 'test')}
     out.mkdir(exist_ok=True)
     for split, of_split in scenes.items():
-        _write(out / f'{split}.txt', pair_lines(of_split, unseen=False))
-    unseen = pair_lines({**scenes['train'], **scenes['test']}, unseen=True)
+        _write(out / f'{split}.txt', label_pairs(of_split, unseen=False))
+    unseen = label_pairs({**scenes['train'], **scenes['test']}, unseen=True)
     for part in range(PARTS):
         _write(out / f'unseen_{part + 1}.txt', unseen[part::PARTS])
-    _write(out / 'seen_classes.txt', pair_names(unseen=False))
-    _write(out / 'unseen_classes.txt', pair_names(unseen=True))
+    _write(out / 'seen_classes.txt', list_pairs(unseen=False))
+    _write(out / 'unseen_classes.txt', list_pairs(unseen=True))
     return out
 
 

@@ -45,11 +45,11 @@ from mmstan.datasets.moving_shapes.scenes import (
     MOTIONS,
     Event,
     Scene,
-    captions,
+    describe_event,
     draw_event,
     draw_scene,
-    event_phrase,
     render,
+    write_captions,
 )
 
 __all__ = ['CLASS_NAMES', 'SIZES', 'TASKS', 'Size', 'Task', 'generate', 'plan_clips']
@@ -81,19 +81,21 @@ class Clip:
     caption: str = '{}'  # template around the description
     lengths: tuple[int, ...] = (0, 1, 2)  # which of the three captions, from short to long
 
-    def scenes(self) -> list[Scene]:
+    def draw_scenes(self) -> list[Scene]:
         """Draw a scene for each event."""
         rng = np.random.default_rng(self.seed)
         return [draw_scene(rng, event) for event in self.events]
 
-    def frames(self) -> np.ndarray:
+    def render_frames(self) -> np.ndarray:
         """Render the clip, (16 * events, 64, 64, 3) uint8 RGB."""
-        pairs = zip(self.scenes(), self.events)
+        pairs = zip(self.draw_scenes(), self.events)
         return np.concatenate([render(s, e.motion, _FRAMES, _PIXELS) for s, e in pairs])
 
-    def captions(self) -> list[str]:
+    def write_captions(self) -> list[str]:
         """Write the captions of this video."""
-        texts = captions(self.scenes()[self.described], self.events[self.described].motion)
+        texts = write_captions(
+            self.draw_scenes()[self.described], self.events[self.described].motion
+        )
         return [self.caption.format(texts[length]) for length in self.lengths]
 
 
@@ -130,7 +132,7 @@ def _misalign(
     for source in (shown, shown, untrue):
         rest = [other for other in source if other not in events]
         events.append(rest[int(rng.integers(len(rest)))])
-    phrase = event_phrase(events.pop())
+    phrase = describe_event(events.pop())
     order = rng.permutation(3)
     link = str(rng.choice(['before', 'after', 'while']))
     caption = f'{{}} {link} {phrase}' if rng.integers(2) else f'{link} {phrase}, {{}}'
@@ -225,7 +227,7 @@ def _encode(folder: Path, clip: Clip) -> None:
         options = {'preset': 'veryfast', 'qp': str(_QP), 'g': '1', 'threads': '1'}
         stream = container.add_stream('libx264', rate=_FPS, options=options)
         stream.width, stream.height, stream.pix_fmt = _PIXELS, _PIXELS, 'yuv420p'
-        for array in clip.frames():
+        for array in clip.render_frames():
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), 'rgb24')
             yuv = _to_yuv.reformat(frame, format='yuv420p', threads=1)
             container.mux(stream.encode(yuv))
@@ -244,7 +246,9 @@ def _annotate(folder: Path, task: Task, split: str, clips: Sequence[Clip]) -> No
         (folder / f'{split}.txt').write_text('\n'.join(lines) + '\n')
         (folder / 'classes.txt').write_text('\n'.join(CLASS_NAMES) + '\n')
     else:
-        write_json(folder / f'{split}.json', {clip.filename: clip.captions() for clip in clips})
+        write_json(
+            folder / f'{split}.json', {clip.filename: clip.write_captions() for clip in clips}
+        )
 
 
 def _describe(clip: Clip) -> list[dict[str, str]]:
@@ -252,5 +256,5 @@ def _describe(clip: Clip) -> list[dict[str, str]]:
     keys = ('shape', 'color', 'speed', 'size', 'background')
     return [
         dict(motion=MOTIONS[event.motion], **{key: getattr(scene, key) for key in keys})
-        for scene, event in zip(clip.scenes(), clip.events)
+        for scene, event in zip(clip.draw_scenes(), clip.events)
     ]

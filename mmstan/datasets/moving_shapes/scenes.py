@@ -137,7 +137,8 @@ def render(scene: Scene, motion: int, num_frames: int, size: int) -> np.ndarray:
         cover = _cover(shape, x - left, y - top, np.float32(0.12), size)
         canvas = canvas + cover * (grey - canvas)
     px, py, radius = (
-        value.astype(np.float32)[:, None, None] for value in _path(scene, motion // 2, num_frames)
+        value.astype(np.float32)[:, None, None]
+        for value in _trace_path(scene, motion // 2, num_frames)
     )
     cos, sin = np.float32(np.cos(scene.tilt)), np.float32(np.sin(scene.tilt))
     dx, dy = x - px, y - py  # (T, size, size)
@@ -148,7 +149,9 @@ def render(scene: Scene, motion: int, num_frames: int, size: int) -> np.ndarray:
     return frames[::-1] if motion % 2 else frames
 
 
-def _path(scene: Scene, axis: int, num_frames: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _trace_path(
+    scene: Scene, axis: int, num_frames: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute centre x, y (right, down) and radius, (T,) each, of the pair's first motion."""
     time = np.linspace(-0.5, 0.5, num_frames)
     (cx, cy), radius = scene.center, np.full(num_frames, _RADII[scene.size])
@@ -184,19 +187,19 @@ def _cover(
     return np.clip(0.5 - distance * (size / 2), 0, 1)
 
 
-def captions(scene: Scene, motion: int) -> list[str]:
+def write_captions(scene: Scene, motion: int) -> list[str]:
     """Write three captions, from short to long; each names the event."""
     subject, verb = f'{scene.color} {scene.shape}', _VERBS[motion]
     number = ('one grey shape stays', 'two grey shapes stay')[len(scene.still) - 1]
     return [
-        event_phrase(Event(scene.shape, scene.color, motion)),
+        describe_event(Event(scene.shape, scene.color, motion)),
         f'a {scene.size} {subject} {verb} {scene.speed}',
         f'in front of a {scene.background} background a {scene.size} {subject} {verb} '
         f'{scene.speed} while {number} still',
     ]
 
 
-def event_phrase(event: Event) -> str:
+def describe_event(event: Event) -> str:
     """Write the shortest caption of an event."""
     article = 'an' if event.color == 'orange' else 'a'
     return f'{article} {event.color} {event.shape} {_VERBS[event.motion]}'

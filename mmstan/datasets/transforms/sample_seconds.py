@@ -11,7 +11,7 @@ from mmcv.transforms import BaseTransform
 from mmstan.registry import TRANSFORMS
 
 
-def second_indices(
+def choose_seconds(
     total_frames: int, fps: float, num_frames: int, max_seconds: int | None = None
 ) -> np.ndarray:
     """Choose the first frame of each second; if these are more than T, T of them evenly.
@@ -58,7 +58,7 @@ class SampleSeconds(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add the frame numbers and the mask; see the class."""
-        real = second_indices(
+        real = choose_seconds(
             results['total_frames'], results['avg_fps'], self.num_frames, self.max_seconds
         )
         indices = np.pad(real, (0, self.num_frames - len(real)), mode='edge')

@@ -36,7 +36,7 @@ class SampleSegments(BaseTransform):
             offsets = np.broadcast_to(middles[:, None], shape)
         else:
             offsets = np.random.random_sample(shape)
-        indices = segment_indices(results['total_frames'], offsets)
+        indices = choose_in_segments(results['total_frames'], offsets)
         results['frame_inds'] = indices.reshape(-1) + results.get('start_index', 0)
         results.update(clip_len=self.num_frames, frame_interval=None, num_clips=self.num_clips)
         return results
@@ -48,13 +48,13 @@ class SampleSegments(BaseTransform):
         )
 
 
-def segment_indices(total_frames: int, offsets: np.ndarray) -> np.ndarray:
+def choose_in_segments(total_frames: int, offsets: np.ndarray) -> np.ndarray:
     """Choose one frame in each of T equal segments of a video.
 
     ``offsets`` (..., T) in [0, 1) are places within the segments. Videos with fewer than T frames
     repeat frames. Returns int64 (..., T) in [0, total_frames).
 
-    >>> segment_indices(12, np.array([0.0, 0.5, 0.5]))
+    >>> choose_in_segments(12, np.array([0.0, 0.5, 0.5]))
     array([ 0,  6, 10])
     """
     num_frames = offsets.shape[-1]

@@ -10,10 +10,10 @@ from mmstan.datasets.readers import BrokenVideoError
 from mmstan.registry import TRANSFORMS
 
 
-def window_frames(total_frames: int, fps: float, start: float, end: float) -> tuple[int, int]:
+def find_window(total_frames: int, fps: float, start: float, end: float) -> tuple[int, int]:
     """Find the first frame of the seconds [start, end), and the number of frames, at least 1.
 
-    >>> window_frames(1000, 50.0, 0.14, 3.37)
+    >>> find_window(1000, 50.0, 0.14, 3.37)
     (7, 161)
     """
     first = min(round(start * fps), total_frames - 1)
@@ -54,7 +54,7 @@ class SampleWindow(BaseTransform):
             raise BrokenVideoError(
                 results['filename'], f'ends at {seconds:.2f} s, before its segment from {start} s'
             )
-        first, count = window_frames(total, results['avg_fps'], start, end)
+        first, count = find_window(total, results['avg_fps'], start, end)
         results.update(total_frames=count, start_index=offset + first)
         results = self.sampler(results)
         results.update(total_frames=total, start_index=offset)

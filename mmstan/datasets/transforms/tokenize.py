@@ -43,11 +43,13 @@ class Tokenize(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Replace the text by its ids; see the class."""
-        text = results['text'] if 'text' in results else self._only(results['captions'])
+        text = (
+            results['text'] if 'text' in results else self._take_only_caption(results['captions'])
+        )
         results['text'] = self._tokenizer(text, context_length=self.length)[0]
         return results
 
-    def _only(self, captions: list[str]) -> str:
+    def _take_only_caption(self, captions: list[str]) -> str:
         if len(captions) != 1:
             raise ValueError(
                 f'captions={captions[:2]}...: Tokenize takes one caption a sample, not '

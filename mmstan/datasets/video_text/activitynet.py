@@ -56,6 +56,6 @@ class ActivityNetCaptions(VideoTextDataset):
             captions[video] = [' '.join(filter(None, check_captions(file, video, sentences)))]
         return captions
 
-    def file_names(self, video: str) -> Sequence[str]:
+    def list_file_names(self, video: str) -> Sequence[str]:
         """Name the file with and without ``v_``."""
         return video, video.removeprefix('v_')

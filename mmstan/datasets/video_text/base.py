@@ -20,7 +20,7 @@ from mmstan.datasets.annotation_files import (
     open_annotations,
     read_names,
 )
-from mmstan.datasets.reliable import ReliableSamples, wrapped
+from mmstan.datasets.reliable import ReliableSamples, list_wrapped
 from mmstan.datasets.video_files import find_files
 from mmstan.text_files import TextFile
 from mmstan.wording import name_a_few
@@ -43,7 +43,7 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
     To write a data set:
 
     1. ``read_captions`` reads ``ann_file``; :mod:`mmstan.datasets.annotation_files` has helpers.
-    2. If files have other names than the ids, ``file_names`` lists them.
+    2. If files have other names than the ids, ``list_file_names`` lists them.
     3. ``known_sizes`` counts the splits as distributed; ``recursive`` and ``names_have_extension``
        say how files are found.
 
@@ -107,7 +107,7 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
     def read_captions(self) -> Mapping[str, Sequence[str]]:
         """Read the captions of each video in ``ann_file``, in the file's order."""
 
-    def file_names(self, video: str) -> Sequence[str]:
+    def list_file_names(self, video: str) -> Sequence[str]:
         """List possible names of a video's file, without extension."""
         return (video,)
 
@@ -119,7 +119,7 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
     def load_data_list(self) -> list[dict[str, Any]]:
         """Pair captions and files; see the class."""
         split = self.video_list or self.ann_file
-        file = self._captions_file()
+        file = self._open_captions()
         captions, empty = merge_captions(file, self.read_captions())
         if empty:
             _warn(f'{file.path} has {empty} empty captions, which are left out')
@@ -151,7 +151,7 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
             info['captions'] = [info['captions'][np.random.randint(len(info['captions']))]]
         return self.pipeline(info)
 
-    def _captions_file(self) -> TextFile:
+    def _open_captions(self) -> TextFile:
         """Open the file with the captions, which messages name."""
         if self.ann_file:
             return TextFile('ann_file', self.ann_file)
@@ -185,7 +185,7 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
             ValueError: A name leads out of the folder.
         """
         folder = self.data_prefix['video']
-        file = self._captions_file()
+        file = self._open_captions()
         for video in videos:
             check_inside(file, video, folder)
         if '://' in folder:
@@ -194,7 +194,7 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
             return {video: f'{folder.rstrip("/")}/{name}' for video, name in files.items()}
         files, doubts = find_files(
             folder,
-            {video: self.file_names(video) for video in videos},
+            {video: self.list_file_names(video) for video in videos},
             recursive=self.recursive,
             have_extension=self.names_have_extension,
         )
@@ -233,7 +233,7 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
 def count_missing(dataset: Any) -> int:
     """Count the videos that the data sets in ``dataset``, through wrappers, have left out."""
     own = getattr(dataset, 'num_missing', None)
-    return sum(map(count_missing, wrapped(dataset))) if own is None else own
+    return sum(map(count_missing, list_wrapped(dataset))) if own is None else own
 
 
 def _warn(text: str) -> None:

@@ -85,7 +85,7 @@ class MSRVTT(VideoTextDataset):
                 'sentence: give MSRVTT_data.json or MSR_VTT.json'
             )
         of_json = _read_json_captions(self.ann_file)
-        return _choose(of_json, self.caption_index) if self.caption_index else of_json
+        return _choose_captions(of_json, self.caption_index) if self.caption_index else of_json
 
 
 def _read_json_captions(path: str) -> Mapping[str, Sequence[str]]:
@@ -100,7 +100,9 @@ def _read_json_captions(path: str) -> Mapping[str, Sequence[str]]:
     )
 
 
-def _choose(captions: Mapping[str, Sequence[str]], path: str) -> Mapping[str, Sequence[str]]:
+def _choose_captions(
+    captions: Mapping[str, Sequence[str]], path: str
+) -> Mapping[str, Sequence[str]]:
     """Keep one caption of each video: the one with the number in a pickle."""
     file = open_annotations('caption_index', path)
     chosen = {}
