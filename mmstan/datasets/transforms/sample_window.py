@@ -26,7 +26,7 @@ class SampleWindow(BaseTransform):
 
     For data sets of segments of untrimmed videos, such as EPIC-Kitchens. Works where the other
     sampler works, inside ``ReadFrames`` and after stock ``DecordInit``. Reads total_frames, avg_fps
-    and the two times; sets the keys of the other sampler.
+    and the two times (without them, the whole video); sets the keys of the other sampler.
 
     Args:
         sampler: Config of the other sampler, which sees the window as a whole video.
@@ -48,8 +48,8 @@ class SampleWindow(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add the frame numbers; see the class."""
         total, offset = results['total_frames'], results.get('start_index', 0)
-        start, end = results['start_seconds'], results['end_seconds']
         seconds = total / results['avg_fps']
+        start, end = results.get('start_seconds', 0.0), results.get('end_seconds', seconds)
         if start >= seconds and not results.get('blank'):
             raise BrokenVideoError(
                 results['filename'], f'ends at {seconds:.2f} s, before its segment from {start} s'
