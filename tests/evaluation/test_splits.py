@@ -60,7 +60,7 @@ def test_seeds_choose_evenly() -> None:
     [
         (TRAINING, 21, r'shots=21, but class 0 has 20, class 1 has 20, class 2 has 20; take fewer'),
         (['a.mp4 0', 'b.mp4 2', 'c.mp4 2'], 2, r'class 0 has 1, class 1 has 0; take fewer'),
-        ([f'{i}.mp4 {i}' for i in range(8)], 2, r'class 4 has 1 and 3 more; '),
+        ([f'{i}.mp4 {i}' for i in range(8)], 2, r'class 4 has 1, and 3 more; '),
         (TRAINING, 0, r'shots=0 must be at least 1'),
         (['a.mp4 0', 'b.mp4 1 2'], 1, r"line 2: 'b.mp4 1 2' must be 'path label': it has several"),
         (['a.mp4'], 1, r"line 1: 'a.mp4' must be 'path label': it has no label"),

@@ -71,7 +71,7 @@ def test_backwards_holds_after_encoding(tmp_path: Path, monkeypatch: pytest.Monk
     clip = plan_clips('recognition', 'tiny', 'train', 0)[0]
     frames = clip.render_frames()
     for name, order in (('a', 1), ('b', -1)):
-        monkeypatch.setattr(type(clip), 'frames', lambda self, order=order: frames[::order])
+        monkeypatch.setattr(type(clip), 'render_frames', lambda self, order=order: frames[::order])
         rendering._encode(tmp_path, type(clip)(f'{name}.mp4', clip.seed, clip.events))
     with open_video(tmp_path / 'a.mp4') as a, open_video(tmp_path / 'b.mp4') as b:
         np.testing.assert_array_equal(a.read(range(16)), b.read(range(15, -1, -1)))
