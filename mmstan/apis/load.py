@@ -19,7 +19,7 @@ from mmstan.wording import name_a_few
 def build_runner(cfg: Config) -> Runner:
     """Build the runner of a config; it refuses checkpoints that do not fit the model."""
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.whole_checkpoints = True  # see mmstan.compat.checkpoints.strict_checkpoints
+    runner.whole_checkpoints = True  # see mmstan.compat.checkpoints.load_strictly
     runner.register_hook(FiniteScores())
     return runner
 
