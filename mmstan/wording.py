@@ -28,7 +28,7 @@ def count_things(count: int, thing: str) -> str:
 
 
 def write_on_one_line(message: Any, most: int = 200) -> str:
-    """Write the message of an error on one line, cut after ``most`` characters.
+    r"""Write the message of an error on one line, cut after ``most`` characters.
 
     >>> write_on_one_line('expected 3\n  found 4')
     'expected 3 found 4'
