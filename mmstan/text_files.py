@@ -155,6 +155,7 @@ class TextFile:
         """Refuse a field that contains whole rows: a quotation mark before them was not closed."""
         for field in row:
             for inner in split_lines(field)[1:]:
+                # A continuation line with as many delimiters as a row is a row of its own.
                 if inner.count(delimiter) >= len(row) - 1:
                     raise self.error(
                         f'a field goes on in the next line ({show(inner)}), which is a row by '

@@ -27,6 +27,15 @@ def count_things(count: int, thing: str) -> str:
     return f'{count} {thing}{"" if count == 1 else "s"}'
 
 
+def write_on_one_line(message: Any, most: int = 200) -> str:
+    r"""Write the message of an error on one line, cut after ``most`` characters.
+
+    >>> write_on_one_line('expected 3\n  found 4')
+    'expected 3 found 4'
+    """
+    return ' '.join(str(message).split())[:most]
+
+
 def check_choice(name: str, value: Any, allowed: Any, *, optional: bool = False) -> None:
     """Raise unless an argument has one of its allowed values.
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.hub import download_url_to_file, get_dir
@@ -18,7 +17,9 @@ from mmstan.compat.state_dicts import (
     fit_state,
     is_ours,
     refuse_foreign_wrapping,
+    unwrap_model,
 )
+from mmstan.wording import write_on_one_line
 
 load_file = read_file
 
@@ -138,7 +139,7 @@ def load_checkpoint_to_model(model: nn.Module, checkpoint: Any, *args: Any, **kw
 
 def load_state_dict(module: nn.Module, state_dict: Any, *args: Any, **kwargs: Any) -> None:
     """Load a state dict; models with parts of mmstan whole or not at all, others as MMEngine."""
-    model: Any = module.module if is_model_wrapper(module) else module
+    model = unwrap_model(module)
     if not is_ours(model):
         return _upstream['load_state_dict'](module, state_dict, *args, **kwargs)
     source = getattr(state_dict, 'source', 'of unknown name')
@@ -152,7 +153,7 @@ def load_checkpoint_of_runner(
     """Replace ``Runner.load_checkpoint``; in training the config's ``allow_missing`` counts."""
     from mmengine.runner.checkpoint import _load_checkpoint
 
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrap_model(runner.model)
     if not is_ours(model) and not getattr(runner, 'whole_checkpoints', False):
         return _upstream['load_checkpoint'](runner, filename, map_location, *args, **kwargs)
     checkpoint = _load_checkpoint(filename, map_location=map_location)
@@ -190,5 +191,5 @@ def resume_runner(runner: Runner, filename: str, *args: Any, **kwargs: Any) -> N
     except _DAMAGED as error:
         if str(filename) in str(error):
             raise
-        reason = ' '.join(f'{type(error).__name__}: {error}'.split())[:300]
+        reason = write_on_one_line(f'{type(error).__name__}: {error}', most=300)
         raise ValueError(f'checkpoint {filename} cannot be resumed: {reason}') from error

@@ -12,10 +12,11 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 from mmstan.compat.misfits import Problems, compare, find_problems, list_problems
-from mmstan.wording import name_a_few
+from mmstan.wording import name_a_few, write_on_one_line
 
 WRAPPERS = (
     'state_dict', 'model_state_dict', 'model_state', 'model', 'module',
@@ -82,6 +83,11 @@ def _is_wrapper(content: Mapping[Any, Any], key: str) -> bool:
     return key in content and (key == 'state_dict' or isinstance(content[key], Mapping))
 
 
+def unwrap_model(model: nn.Module) -> Any:
+    """Return the model in a wrapper of MMEngine, as distributed training uses, or the model."""
+    return model.module if is_model_wrapper(model) else model
+
+
 def is_ours(model: nn.Module) -> bool:
     """Whether a model has parts of mmstan."""
     kinds = {type(module) for module in model.modules()}
@@ -118,6 +124,7 @@ def fit_state(
     problems = find_problems(model, own, state)
     misfits = {name for names in problems.values() for name in names}
     fits = (own.keys() & state.keys()) - misfits
+    # Misfits are allowed by a pattern, or in a frozen tower, which reads its pretrained file.
     towers = _find_frozen_towers(model, problems.get('missing', {}))
     allowed = {name for name in misfits if _matches(name, allow_missing or ())}
     allowed |= {name for names in towers.values() for name in names}
@@ -172,6 +179,7 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 def _rename(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> OrderedDict[str, Any]:
     """Rename the checkpoint's tensors to the model's names, without the parts of wrappers."""
     unwrapped = {unwrap_name(name): name for name in own}
+    # torch's AveragedModel saves `module.*` and a counter, which is no tensor of the model.
     averaged = all(name.startswith('module.') or name in _OF_AVERAGED_MODELS for name in theirs)
     state: OrderedDict[str, Any] = OrderedDict()
     for name, value in theirs.items():
@@ -210,8 +218,9 @@ def _run_pre_hooks(
             except Exception as error:  # a value may be anything
                 tables = [x for x in state if x.startswith(prefix) and _matches(x, allow_missing)]
                 if not tables:
-                    reason = ' '.join(str(error).split())
-                    raise ValueError(f'checkpoint {source} does not fit: {reason}') from error
+                    raise ValueError(
+                        f'checkpoint {source} does not fit: {write_on_one_line(error, most=1000)}'
+                    ) from error
                 for table in tables:
                     if compare(own.get(table), state[table], finite=False):
                         del state[table]

@@ -57,6 +57,7 @@ def check_labels(cfg: Config, splits: Sequence[str]) -> None:
         loader = f'{split}_dataloader'
         dataset = (cfg.get(loader) or {}).get('dataset')
         lists = list(_read_lists(dataset, f'{loader}.dataset', tasks))
+        # The range is checked list by list; the lists of a split together must have every class.
         for task, classes in enumerate(tasks if lists else ()):
             for read in lists:
                 _check_range(read, task, classes)

@@ -53,6 +53,7 @@ def _list_imports(source: str, package: str) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
+            # One dot is the package itself, each further dot one package up.
             parents = package.split('.')[: 1 - node.level or None] if node.level else []
             base = '.'.join([*parents, *([node.module] if node.module else [])])
             yield from (base, *(f'{base}.{alias.name}' for alias in node.names))

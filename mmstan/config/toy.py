@@ -54,6 +54,7 @@ def make_toy(
     if model.type != base.model.type:
         raise ValueError(f'{cfg.filename}: its model is a {model.type}, not a {base.model.type}')
     require_image_tower(cfg)
+    # The method keeps its parts; normalisation, frames and scales come from the shared run.
     model.data_preprocessor = deepcopy(base.model.data_preprocessor)
     frames = base.train_dataloader.dataset.pipeline[0].sampler.num_frames
     narrow_model(model, replace(SIZES, frames=frames, pretrained=pretrained))

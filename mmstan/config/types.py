@@ -59,6 +59,7 @@ def list_known_names(kind: str, scope: str | None = 'mmaction') -> list[str]:
         return [name.removeprefix('mmstan.') for name in known_classes()]
     names: list[str] = []
     for registry in _visit_registries(scope or 'mmengine'):
+        # A registry also finds the classes of its parents, up to MMEngine's root.
         place: Registry | None = registry if registry.get(kind) is not None else None
         while place is not None:
             names += place.module_dict
@@ -88,6 +89,7 @@ def find_arguments(cls: Callable[..., Any]) -> Arguments:
         inits = [vars(base)['__init__'] for base in cls.__mro__[:-1] if '__init__' in vars(base)]
     else:
         inits = [cls]
+    # An `__init__` with `**kwargs` passes the rest on to the next base; one without ends the walk.
     names: set[str] = set()
     for init in inits:
         parameters = list(inspect.signature(init).parameters.values())

@@ -10,7 +10,7 @@ from mmengine.fileio import isdir
 
 from mmstan.datasets.annotation_files import check_inside, open_annotations, read_video_id
 from mmstan.datasets.reliable import ReliableSamples
-from mmstan.datasets.video_files import VideoFiles
+from mmstan.datasets.video_files import VideoFiles, make_folder_error
 from mmstan.registry import DATASETS
 from mmstan.text_files import Row, TextFile
 from mmstan.wording import show
@@ -61,10 +61,7 @@ class EpicKitchens(ReliableSamples, BaseDataset):
         for video, line in videos.items():
             check_inside(file, video, folder, line)
         if not isdir(folder):
-            raise FileNotFoundError(
-                f'data_prefix={folder!r} is not a folder; put the videos there as docs/data.md '
-                'says, or set data_prefix of the data set to where they are'
-            )
+            raise make_folder_error(folder)
         found = VideoFiles(folder, recursive=True)
         files = {video: found.find(video) for video in sorted(videos)}
         missing = [video for video, path in files.items() if path is None]

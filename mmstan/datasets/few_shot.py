@@ -33,6 +33,7 @@ def choose_few_shot(lines: Iterable[str], shots: int, *, seed: int) -> list[str]
     if shots < 1:
         raise ValueError(f'shots={shots} must be at least 1')
     videos = _group_by_class(lines)
+    # Classes between 0 and the largest label that have no video count 0, and are refused below.
     counts = {label: len(videos.get(label, ())) for label in range(max(videos, default=0) + 1)}
     short = [f'class {label} has {n}' for label, n in counts.items() if n < shots]
     if short:

@@ -34,6 +34,7 @@ def _add(digest: Any, dataset: Any) -> None:
         sample = dataset.get_data_info(index)
         for key, value in sample.items():
             if isinstance(value, str) and value.startswith(folders):
+                # The longest of nested folders, so that the rest is the name relative to its own.
                 folder = max((f for f in folders if value.startswith(f)), key=len)
                 sample[key] = value[len(folder) :].lstrip('/')
         digest.update(json.dumps(sample, sort_keys=True, default=_describe).encode())

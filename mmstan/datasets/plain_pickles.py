@@ -13,6 +13,7 @@ import numpy as np
 from mmengine.fileio import get
 
 from mmstan.text_files import TextFile
+from mmstan.wording import write_on_one_line
 
 _GROWTH = 32  # largest ratio of contents to file: a pickle may repeat an object many times
 # Errors that the steps of a damaged pickle raise: stacks, memo, lengths, codes.
@@ -44,7 +45,7 @@ def read_pickle(file: TextFile) -> Any:
         found = _PlainUnpickler(data).load()
         _check_size(found, 1000 + _GROWTH * len(data))
     except _DAMAGES as error:
-        reason = ' '.join(str(error).split())[:200] or type(error).__name__
+        reason = write_on_one_line(error) or type(error).__name__
         raise file.error(
             f'it must be a pickle of plain dicts, lists, text and numbers: {reason}; give the file '
             'as it is distributed'

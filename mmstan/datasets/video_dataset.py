@@ -9,7 +9,7 @@ from mmengine.fileio import LocalBackend, get_file_backend, isdir, join_path
 
 from mmstan.datasets.annotation_files import check_inside, open_annotations
 from mmstan.datasets.reliable import ReliableSamples
-from mmstan.datasets.video_files import Spellings
+from mmstan.datasets.video_files import Spellings, make_folder_error
 from mmstan.datasets.video_lists import LabelledVideo, read_video_list
 from mmstan.registry import DATASETS
 
@@ -36,10 +36,7 @@ class VideoDataset(ReliableSamples, _VideoDataset):
         folder = self.data_prefix['video']
         local = isinstance(get_file_backend(folder), LocalBackend)
         if folder and local and not isdir(folder):
-            raise FileNotFoundError(
-                f'data_prefix={folder!r} is not a folder; put the videos there as docs/data.md '
-                f'says, or set data_prefix of the data set to where they are'
-            )
+            raise make_folder_error(folder)
         file = open_annotations('ann_file', self.ann_file)
         spellings, samples = Spellings(folder), []
         for video in videos:

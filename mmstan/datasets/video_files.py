@@ -63,6 +63,7 @@ class VideoFiles:
         """
         names = tuple(map(normalise, names))
         stems = [split_extension(name)[0] for name in names] if have_extension else []
+        # From the closest match to the loosest; names come in the caller's order of preference.
         for table, keys in ((self._by_name, names), (self._by_stem, (*names, *stems))):
             for key in keys:
                 if key in table:
@@ -75,6 +76,14 @@ class VideoFiles:
     def list_some_names(self, count: int) -> list[str]:
         """List a few of the names in the folder, for messages."""
         return sorted(self._by_name)[:count]
+
+
+def make_folder_error(folder: str) -> FileNotFoundError:
+    """Make the error for a folder of videos that does not exist, for the caller to raise."""
+    return FileNotFoundError(
+        f'data_prefix={folder!r} is not a folder; put the videos there as docs/data.md says, or '
+        'set data_prefix of the data set to where they are'
+    )
 
 
 def find_files(
@@ -99,11 +108,9 @@ def find_files(
         FileNotFoundError: The folder is missing, or all files are.
     """
     if not os.path.isdir(folder or os.curdir):
-        raise FileNotFoundError(
-            f'data_prefix={folder!r} is not a folder; put the videos there as docs/data.md '
-            f'says, or set data_prefix of the data set to where they are'
-        )
+        raise make_folder_error(folder)
     names = {video: [*map(os.path.normpath, aliases)] for video, aliases in names.items()}
+    # Names may lead into folders; only these folders are scanned.
     places = {os.path.dirname(name) for aliases in names.values() for name in aliases}
     there = VideoFiles(folder, places, recursive=recursive)
     found = {

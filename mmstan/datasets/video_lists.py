@@ -66,6 +66,7 @@ def parse_line(
     path, _, label = text.rpartition(' ')
     if delimiter == ' ' and not multi_class and _is_plain(path, label):
         return path, (int(label),)
+    # The labels are the longest end of the line that consists of numbers; the path is the rest.
     separator = r'[ \t]+' if not delimiter.strip() else rf'\s*{re.escape(delimiter)}\s*'
     text = text.strip()
     if multi_class:

@@ -7,10 +7,10 @@ from typing import Any
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim.scheduler.param_scheduler import INF
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from mmstan.compat.state_dicts import unwrap_model
 from mmstan.models.video_text import VideoTextModel
 from mmstan.registry import HOOKS, type_name
 
@@ -23,10 +23,10 @@ def check_before_training(loop: EpochBasedTrainLoop) -> None:
             pair a batch, or a warm-up is so short that it never ends.
     """
     model = loop.runner.model
-    _check_batches(loop, contrastive=isinstance(_unwrap(model), VideoTextModel))
+    _check_batches(loop, contrastive=isinstance(unwrap_model(model), VideoTextModel))
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError(
-            f'{type(_unwrap(model)).__name__} has no parameter to train: all are frozen; set '
+            f'{type(unwrap_model(model)).__name__} has no parameter to train: all are frozen; set '
             'frozen=False of the part that is to learn'
         )
     for name, scheduler in _list_schedulers(loop.runner.param_schedulers):
@@ -56,10 +56,6 @@ class AlikeCaptions(Hook):
             f"'{captions[0][0]}'; a contrastive loss cannot learn from such a batch. Are the "
             'captions read rightly, and is the sampler shuffling? (said once)'
         )
-
-
-def _unwrap(model: Any) -> Any:
-    return model.module if is_model_wrapper(model) else model
 
 
 def _check_batches(loop: EpochBasedTrainLoop, *, contrastive: bool) -> None:

@@ -31,9 +31,7 @@ class FiniteScores(Hook):
         """Count from zero."""
         self._names = []
 
-    def before_test_epoch(self, runner: Runner) -> None:
-        """Count from zero."""
-        self._names = []
+    before_test_epoch = before_val_epoch
 
     def after_val_iter(
         self,

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from mmengine.dist import all_gather_object, all_reduce, get_world_size, is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmstan.compat.state_dicts import unwrap_model
 from mmstan.registry import HOOKS
 from mmstan.wording import name_a_few
 
@@ -69,6 +69,7 @@ class FiniteTraining(Hook):
         """Stop at a loss or gradient that is not finite."""
         found = self._find(runner, outputs or {})
         if get_world_size() > 1:
+            # All processes must agree to stop, or the others would wait for this one's gradients.
             someone = torch.tensor(float(found is not None))
             all_reduce(someone, 'max')
             if not someone:
@@ -91,16 +92,13 @@ class FiniteTraining(Hook):
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Stop before weights that are not finite are written or tested."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        self._check_weights(runner, dict(model.named_parameters()))
+        self._check_weights(runner, dict(unwrap_model(runner.model).named_parameters()))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Refuse to write weights that are not finite, also averaged (EMA) or best ones."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        names = [name for name, _ in unwrap_model(runner.model).named_parameters()]
         state = checkpoint.get('state_dict', {})
-        self._check_weights(
-            runner, {k: state[k] for k, _ in model.named_parameters() if k in state}
-        )
+        self._check_weights(runner, {name: state[name] for name in names if name in state})
 
     def _find(self, runner: Runner, outputs: Mapping[str, Any]) -> tuple[int, str] | None:
         """Find a number that is not finite: (0, message) for a loss, (1, message) for gradients."""

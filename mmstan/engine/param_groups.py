@@ -202,6 +202,7 @@ class ParamGroups(DefaultOptimWrapperConstructor):
                 raise ValueError(f'no_decay={pattern!r} matches no parameter; correct or remove it')
 
     def _refuse_late_freezing(self, model: nn.Module) -> None:
+        # DDP has noted the trained parameters by now, and would wait for gradients of frozen ones.
         claims = claim((name for name, _ in model.named_parameters()), self.rules)
         late = [
             name

@@ -10,9 +10,10 @@ from typing import Any
 from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
-from mmengine.model import BaseModule, is_model_wrapper
+from mmengine.model import BaseModule
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmstan.compat.state_dicts import unwrap_model
 from mmstan.engine.schedule import FreshSchedule, is_at_other_step, list_saved_states
 from mmstan.registry import HOOKS
 from mmstan.wording import name_a_few
@@ -91,8 +92,7 @@ class PrepareResume(Hook):
         if path is None:
             runner.logger.warning(f'nothing to resume in {runner.work_dir}: starting anew')
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        for module in model.modules():
+        for module in unwrap_model(runner.model).modules():
             if isinstance(module, BaseModule):
                 module.is_init = True
         self._fresh = FreshSchedule(runner)

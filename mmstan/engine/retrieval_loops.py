@@ -11,11 +11,11 @@ from mmengine.config import Config
 from mmengine.dist import collect_results, is_main_process
 from mmengine.evaluator import Evaluator
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, TestLoop, ValLoop, autocast
 from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import DataLoader
 
+from mmstan.compat.state_dicts import unwrap_model
 from mmstan.datasets import count_missing
 from mmstan.evaluation import RetrievalMetric
 from mmstan.evaluation.gallery import Result, drop_broken, join_gallery, keep_fields
@@ -72,8 +72,7 @@ class _RetrievalLoop(BaseLoop):
         return [m for m in self.evaluator.metrics if isinstance(m, RetrievalMetric)]
 
     def _give_model(self) -> None:
-        model = self.runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrap_model(self.runner.model)
         for metric in self.evaluator.metrics:
             if hasattr(metric, 'use_model'):
                 metric.use_model(model)

@@ -16,7 +16,12 @@ _PROGRESS = ('_global_step', 'last_step', '_last_value', 'optimizer', 'verbose')
 
 
 def _list_schedulers(runner: Runner) -> list[_ParamScheduler]:
-    found = runner.param_schedulers or []
+    return _flatten(runner.param_schedulers)
+
+
+def _flatten(schedulers: Any) -> list[Any]:
+    """List schedulers, or their states, of one optimiser or of several ones by name."""
+    found = schedulers or []
     return [s for part in found.values() for s in part] if isinstance(found, dict) else list(found)
 
 
@@ -29,8 +34,7 @@ def _list_groups(runner: Runner) -> list[State]:
 
 def list_saved_states(checkpoint: dict[str, Any]) -> list[State]:
     """List the scheduler states of a checkpoint, in the order of :class:`FreshSchedule`."""
-    found = checkpoint.get('param_schedulers') or []
-    return [s for part in found.values() for s in part] if isinstance(found, dict) else list(found)
+    return _flatten(checkpoint.get('param_schedulers'))
 
 
 class FreshSchedule:

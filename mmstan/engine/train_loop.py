@@ -128,7 +128,7 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         set_epoch(self.dataloader.dataset, self._epoch, seed=self._seed)
         if seen < len(self.dataloader):
             with self._skip_batches(seen):
-                with keep_rng():
+                with keep_rng():  # making the iterator draws a seed for the workers
                     batches = iter(self.dataloader)
                 for batch_idx, data_batch in enumerate(batches, start=seen):
                     self.run_iter(batch_idx, data_batch)

@@ -21,6 +21,7 @@ from mmstan.compat.closed.archive import read_archive
 from mmstan.compat.closed.budget import Budget, Refused
 from mmstan.compat.closed.old_format import load_nested, read_old_format
 from mmstan.compat.closed.unpickler import ClosedUnpickler, load_no_storage
+from mmstan.wording import write_on_one_line
 
 
 def read_file(path: str | Path, *, map_location: Any = None) -> Any:
@@ -157,8 +158,8 @@ def _give_reason(error: Exception) -> str:
     if isinstance(error, zipfile.BadZipFile):
         return f'it is cut off or damaged ({error})'
     if isinstance(error, (ValueError, pickle.UnpicklingError, EOFError)) and str(error):
-        return ' '.join(str(error).split())[:300]
-    message = ' '.join(str(error).split())[:200]
+        return write_on_one_line(error, most=300)
+    message = write_on_one_line(error)
     return f'it is damaged ({type(error).__name__}{": " if message else ""}{message})'
 
 

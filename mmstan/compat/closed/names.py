@@ -201,6 +201,7 @@ def give_state(target: Any, state: Any) -> None:
     Raises:
         UnpicklingError: The object takes no state, or not this one.
     """
+    # Each kind of object accepts its own form of state only; no `__setstate__` of a file runs.
     fits = False
     if isinstance(target, Owner):
         target.state, fits = state, True

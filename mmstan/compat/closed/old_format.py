@@ -37,6 +37,7 @@ def read_old_format(file: Any, budget: Budget, device: str | None = None) -> Any
             storages[key] = Storage(allocate(size), kind.dtype)
         return storages[key]
 
+    # Tensors come before the bytes of their storages: allocate first, then fill in file order.
     content = _read_pickles(file, budget, load_storage)
     keys = ClosedUnpickler(file, budget, load_no_storage).load()
     if not isinstance(keys, list) or set(keys) != set(storages):

@@ -59,6 +59,7 @@ class ClosedUnpickler(_python):
             Refused: The pickle uses a name that is not on the list.
             Exception: Any error of its operations, if the file is damaged.
         """
+        # The set-up of Python's `load`; only the loop below is another one, with a limit.
         self._unframer = pickle._Unframer(self._file_read, self._file_readline)  # type: ignore[attr-defined]
         self.read, self.readinto = self._unframer.read, self._unframer.readinto
         self.readline = self._unframer.readline

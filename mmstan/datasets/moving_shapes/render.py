@@ -197,6 +197,7 @@ def _generate_task(folder: Path, task: Task, size: Size, seed: int, workers: int
 
 def _encode_all(folder: Path, clips: Sequence[Clip], workers: int) -> Iterator[None]:
     encode = partial(_encode, folder)
+    # Another process pays only for enough clips; the order in which clips are done does not matter.
     workers = min(workers, len(clips) // _CLIPS_PER_WORKER)
     if workers <= 1:
         yield from map(encode, clips)

@@ -160,7 +160,7 @@ def _trace_path(
         return cx / 3 + along, cy + across, radius
     if axis == 1:  # up
         return cx + across, cy / 3 + along, radius
-    if axis == 2:
+    if axis == 2:  # grow, by the factor `extent` over the clip
         return cx + across, cy + across, radius * scene.extent**time
     angle = scene.start - np.pi / 2 + scene.extent * (time + 0.5)  # from the top, clockwise
     return cx + 0.55 * np.cos(angle), cy + 0.55 * np.sin(angle), radius * 0.85
@@ -173,15 +173,16 @@ def _cover(
 
     The share falls from 1 to 0 within one pixel around the outline, where the signed distance is 0.
     """
+    # Signed distances in half picture widths, negative inside.
     if shape in ('circle', 'ring'):
         distance = np.sqrt(x * x + y * y) - radius
-        if shape == 'ring':
+        if shape == 'ring':  # the outer half radius of a disk
             distance = np.abs(distance + 0.25 * radius) - 0.25 * radius
     elif shape == 'square':
         distance = np.maximum(np.abs(x), np.abs(y)) - 0.85 * radius
     elif shape == 'triangle':
         distance = np.maximum(np.abs(x) * 0.866 - y * 0.5 - 0.55 * radius, y - 0.55 * radius)
-    else:
+    else:  # a cross: by symmetry one bar, along the larger coordinate
         long, thin = np.maximum(np.abs(x), np.abs(y)), np.minimum(np.abs(x), np.abs(y))
         distance = np.maximum(long - radius, thin - 0.35 * radius)
     return np.clip(0.5 - distance * (size / 2), 0, 1)

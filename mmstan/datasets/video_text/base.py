@@ -123,6 +123,7 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
         captions, empty = merge_captions(file, self.read_captions())
         if empty:
             _warn(f'{file.path} has {empty} empty captions, which are left out')
+        # The split decides the videos and their order; each needs a caption, then a file.
         listed = read_names('video_list', split) if self.video_list else captions
         videos = list(dict.fromkeys(listed))
         self._check_size(split, videos=len(videos), captions=sum(map(len, captions.values())))
