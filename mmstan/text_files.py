@@ -26,7 +26,7 @@ _MARKS = {  # UTF-32 first: its mark begins as that of UTF-16 does
 }
 _CONTROL = re.compile('[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]')  # not tabs, line ends, form feeds
 _LINE_END = re.compile('\r\n|\r|\n')
-_DELIMITERS = (',', '\t', ';')
+_DELIMITERS = (',', '\t', ';', '|')
 
 
 class Line(NamedTuple):
@@ -105,7 +105,7 @@ class TextFile:
         return [Line(number, text) for number, text in stripped if text.strip()]
 
     def read_table(self, *columns: str) -> list[Row]:
-        """The rows of a table with a header; commas, tabs or semicolons stand between fields.
+        """The rows of a table with a header; commas, tabs, semicolons or bars stand between.
 
         Args:
             columns: Those that the header must have, among others.
