@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event
 
-from mmstan.datasets.readers import BrokenVideoError, open_video
+from mmstan.datasets.readers import BrokenVideoError, choose_backend, open_video
 from mmstan.prepare.jobs import run_jobs
 
 
@@ -84,6 +84,7 @@ def check_videos(paths: Iterable[str], journal: Path, jobs: int) -> tuple[dict[s
     known = _read_journal(journal)
     found = {path: known[stamp] for path, stamp in stamps.items() if stamp in known}
     done = len(found)
+    choose_backend()  # here, so that threads know the answer
     waiting = [path for path in stamps if path not in found]
     with open(journal, 'a', encoding='utf-8', errors='surrogateescape', newline='\n') as file:
         file.write('\n')  # ends a line that a kill may have cut

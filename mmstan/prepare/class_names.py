@@ -43,7 +43,7 @@ def to_words(name: str) -> str:
 
 
 def name_classes(labels: Sequence[str], *, keep: bool = False) -> ClassNames:
-    """The classes of the labels that there are, sorted; numbers are sorted as numbers.
+    """The classes of the labels that there are, sorted by name; numbers are sorted as numbers.
 
     Args:
         labels: Labels or folder names, each once.
@@ -53,9 +53,11 @@ def name_classes(labels: Sequence[str], *, keep: bool = False) -> ClassNames:
         ValueError: Two become the same words, or one is no class name.
     """
     numeric = all(label.isdecimal() for label in labels)
-    labels = sorted(labels, key=lambda label: (int(label) if numeric else 0, label))
-    names = list(labels) if keep else [to_words(label) for label in _drop_numbers(labels)]
-    _check_distinct(labels, names)
+    labels = sorted(labels)
+    words = list(labels) if keep else [to_words(label) for label in _drop_numbers(labels)]
+    _check_distinct(labels, words)
+    pairs = sorted(zip(words, labels), key=lambda pair: (int(pair[0]) if numeric else 0, *pair))
+    names, labels = [name for name, _ in pairs], [label for _, label in pairs]
     notes = []
     if numeric:
         notes.append(

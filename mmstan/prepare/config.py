@@ -21,6 +21,7 @@ from mmstan.prepare.entries import SPLITS, Split
 
 DEFAULTS = {False: 'stan/k400_b16', True: 'stan/msrvtt_b16'}
 """The config for labels, and for captions."""
+_STEPS = 4  # least steps of an epoch, where there are as many videos
 _HERE = '{{ fileDirname }}'  # MMEngine puts the folder of the config in its place
 
 
@@ -97,15 +98,20 @@ class Rates(NamedTuple):
     rules: list[str]
 
 
-def set_rates(cfg: Config, videos: int) -> Rates:
-    """Adapt ``cfg`` to one process and ``videos`` for training.
+def set_rates(cfg: Config, samples: int) -> Rates:
+    """Adapt ``cfg`` to one process and a number of samples for training.
 
-    The batch is the config's own for a process, or all videos if they are fewer. The learning rate
-    is linear in the global batch, which is the batch times accumulated steps.
+    The batch is the config's own for a process, or less, so that an epoch has four steps: schedules
+    count in parts of an epoch. The learning rate is linear in the global batch, which is the batch
+    times accumulated steps.
+
+    Args:
+        cfg: Is changed.
+        samples: Of an epoch.
     """
     loader, optimizer = cfg.train_dataloader, cfg.optim_wrapper.optimizer
     own, rate = loader.batch_size, optimizer.lr
-    batch = min(own, videos)
+    batch = min(own, max(samples // _STEPS, 1))
     steps = cfg.optim_wrapper.get('accumulative_counts', 1)
     base = (cfg.get('auto_scale_lr') or {}).get('base_batch_size')
     factor = batch * steps / base if base else 1.0
@@ -127,7 +133,9 @@ def set_rates(cfg: Config, videos: int) -> Rates:
         optimizer.lr,
         [
             f'batch_size {batch}: '
-            + (f"the config's own {own}" if batch == own else f'all videos of training, not {own}'),
+            + (
+                f"the config's own {own}" if batch == own else f'{_STEPS} steps an epoch, not {own}'
+            ),
             f"epochs {cfg.train_cfg.max_epochs}: the config's own",
             f'learning rate {optimizer.lr:g}: {rule}',
             'more processes: --auto-scale-lr multiplies the rate by their number',

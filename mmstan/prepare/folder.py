@@ -40,7 +40,7 @@ def read_folder(path: str | Path) -> Source:
     for split, name in _find_splits(root, str(path)):
         folder = os.path.join(root, name)
         for label in _list_folders(folder):
-            found = [*_find_videos(os.path.join(folder, label), seen, source)]
+            found = [*_find_videos(os.path.join(folder, label), (root, folder), seen, source)]
             if not found:
                 source.notes.append(
                     f'the folder {os.path.join(name, label)} has no video and makes no class'
@@ -115,11 +115,11 @@ def _list_folders(folder: str) -> list[str]:
         return sorted(item.name for item in items if item.is_dir() and not _is_hidden(item.name))
 
 
-def _walk(folder: str, passed: _Passed, above: tuple[str, ...] = ()) -> Iterator[os.DirEntry[str]]:
+def _walk(folder: str, passed: _Passed, above: frozenset[str]) -> Iterator[os.DirEntry[str]]:
     """All files below a folder in the order of their names, through links, but not in circles."""
     real = os.path.realpath(folder)
     if real in above:
-        passed.loops.append(folder)
+        passed.loops.append(os.path.basename(folder))
         return
     with os.scandir(folder) as items:
         entries = sorted(items, key=lambda item: item.name)
@@ -127,7 +127,7 @@ def _walk(folder: str, passed: _Passed, above: tuple[str, ...] = ()) -> Iterator
         if _is_hidden(item.name):
             passed.hidden[_kind(item.name)] += 1
         elif item.is_dir():
-            yield from _walk(item.path, passed, (*above, real))
+            yield from _walk(item.path, passed, above | {real})
         else:
             yield item
 
@@ -140,8 +140,10 @@ def _kind(name: str) -> str:
     return name if _is_hidden(name) else f'.{extension.lower()}' if extension else 'no suffix'
 
 
-def _find_videos(folder: str, passed: _Passed, source: Source) -> Iterator[str]:
-    for item in _walk(folder, passed):
+def _find_videos(
+    folder: str, above: Sequence[str], passed: _Passed, source: Source
+) -> Iterator[str]:
+    for item in _walk(folder, passed, frozenset(map(os.path.realpath, above))):
         extension = split_extension(item.name)[1].lower()
         if extension not in VIDEO_EXTENSIONS:
             passed.others[_kind(item.name)] += 1

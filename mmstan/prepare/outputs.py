@@ -72,7 +72,8 @@ def make_texts(prepared: Prepared, cfg: Config, config: str, out: Path) -> dict[
     texts = _write_lists(prepared, paths)
     texts['report.md'] = _write_report(prepared)
     sizes = Counter(prepared.splits.values())
-    rates = set_rates(cfg, sizes['train'])
+    trained = [entry for entry, split in prepared.splits.items() if split == 'train']
+    rates = set_rates(cfg, sum(len(entry.captions) or 1 for entry in trained))
     shown = os.path.basename(root) if root == prepared.encoded else root
     data = Data(
         dict(sizes),
