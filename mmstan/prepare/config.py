@@ -89,17 +89,8 @@ def load_config(name: str, *, captions: bool) -> Config:
     return cfg
 
 
-class Rates(NamedTuple):
-    """Clips of a step in one process, epochs and learning rate, and the rule of each."""
-
-    batch_size: int
-    epochs: int
-    lr: float
-    rules: list[str]
-
-
-def set_rates(cfg: Config, samples: int) -> Rates:
-    """Adapt ``cfg`` to one process and a number of samples for training.
+def set_rates(cfg: Config, samples: int) -> list[str]:
+    """Adapt ``cfg`` to one process and a number of samples for training; the rules, in words.
 
     The batch is the config's own for a process, or less, so that an epoch has four steps: schedules
     count in parts of an epoch. The learning rate is linear in the global batch, which is the batch
@@ -109,37 +100,38 @@ def set_rates(cfg: Config, samples: int) -> Rates:
         cfg: Is changed.
         samples: Of an epoch.
     """
-    loader, optimizer = cfg.train_dataloader, cfg.optim_wrapper.optimizer
-    own, rate = loader.batch_size, optimizer.lr
+    own = cfg.train_dataloader.batch_size
     batch = min(own, max(samples // _STEPS, 1))
-    steps = cfg.optim_wrapper.get('accumulative_counts', 1)
-    base = (cfg.get('auto_scale_lr') or {}).get('base_batch_size')
-    factor = batch * steps / base if base else 1.0
-    loader.batch_size = batch
+    cfg.train_dataloader.batch_size = batch
+    why = "the config's own" if batch == own else f'{_STEPS} steps an epoch, not {own}'
+    rules = [
+        f'batch_size {batch}: {why}',
+        f"epochs {cfg.train_cfg.max_epochs}: the config's own",
+        _scale_rate(cfg, batch),
+        'more processes: --auto-scale-lr multiplies the rate by their number',
+    ]
+    cfg.auto_scale_lr = dict(enable=False, base_batch_size=batch)
+    return rules
+
+
+def _scale_rate(cfg: Config, batch: int) -> str:
+    """Make the learning rate linear in the global batch; the rule."""
+    optimizer, steps = cfg.optim_wrapper.optimizer, cfg.optim_wrapper.get('accumulative_counts', 1)
+    base, rate = (cfg.get('auto_scale_lr') or {}).get('base_batch_size'), optimizer.lr
+    if not base:
+        return (
+            f"learning rate {rate:g}: the config's own, which names no global batch "
+            '(auto_scale_lr.base_batch_size)'
+        )
+    factor = batch * steps / base
     optimizer.lr = float(f'{rate * factor:.6g}')
     for scheduler in cfg.get('param_scheduler') or []:
         if 'eta_min' in scheduler:
             scheduler.eta_min = float(f'{scheduler.eta_min * factor:.6g}')
-    cfg.auto_scale_lr = dict(enable=False, base_batch_size=batch)
     accumulated = f' x {steps} accumulated steps' if steps > 1 else ''
-    rule = (
-        f'{rate:g} is for {base} clips; linear in the global batch of {batch}{accumulated}'
-        if base
-        else "the config's own, which names no global batch (auto_scale_lr.base_batch_size)"
-    )
-    return Rates(
-        batch,
-        cfg.train_cfg.max_epochs,
-        optimizer.lr,
-        [
-            f'batch_size {batch}: '
-            + (
-                f"the config's own {own}" if batch == own else f'{_STEPS} steps an epoch, not {own}'
-            ),
-            f"epochs {cfg.train_cfg.max_epochs}: the config's own",
-            f'learning rate {optimizer.lr:g}: {rule}',
-            'more processes: --auto-scale-lr multiplies the rate by their number',
-        ],
+    return (
+        f'learning rate {optimizer.lr:g}: {rate:g} is for {base} clips; linear in the global batch '
+        f'of {batch}{accumulated}'
     )
 
 

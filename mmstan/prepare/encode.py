@@ -62,7 +62,7 @@ class Encoding:
 
     def __str__(self) -> str:
         size = f'short side {self.short_side}' if self.short_side else 'size kept'
-        return f'H.264, {size}, a key frame every {self.gop} frames, no audio'
+        return f'H.264, {size}, a key frame every {self.gop} frames or less, no audio'
 
     def fit(self, height: int, width: int) -> tuple[int, int]:
         """Height and width after encoding, even numbers.

@@ -73,7 +73,7 @@ def make_texts(prepared: Prepared, cfg: Config, config: str, out: Path) -> dict[
     texts['report.md'] = _write_report(prepared)
     sizes = Counter(prepared.splits.values())
     trained = [entry for entry, split in prepared.splits.items() if split == 'train']
-    rates = set_rates(cfg, sum(len(entry.captions) or 1 for entry in trained))
+    rules = set_rates(cfg, sum(len(entry.captions) or 1 for entry in trained))
     shown = os.path.basename(root) if root == prepared.encoded else root
     data = Data(
         dict(sizes),
@@ -85,7 +85,7 @@ def make_texts(prepared: Prepared, cfg: Config, config: str, out: Path) -> dict[
         f'{config} for {prepared.source.path}, written by mmstan prepare: '
         + ', '.join(f'{sizes[split]} {split}' for split in SPLITS if sizes[split])
         + '.',
-        *rates.rules,
+        *rules,
     ]
     if 'test' not in sizes:
         head.append('no test videos: the test runs on the videos of validation')

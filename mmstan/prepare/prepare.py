@@ -141,7 +141,10 @@ def _check(work: Work, settings: Settings) -> str:
     problems, cut = {}, 0
     for entry in work.entries:
         fact = work.facts[entry.path]
-        if fact.problem:
+        if entry.line and not os.path.exists(entry.path):
+            root = work.source.root
+            problems[entry] = f'there is no such file; paths are relative to {root}'
+        elif fact.problem:
             problems[entry] = fact.problem
         elif entry.start >= fact.seconds:
             problems[entry] = f'ends at {fact.seconds:.2f} s, before its part begins'
