@@ -26,7 +26,7 @@ _MARKS = {  # UTF-32 first, because its mark begins with UTF-16's
 }
 _CONTROL = re.compile('[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]')  # not tabs, line ends, form feeds
 _LINE_END = re.compile('\r\n|\r|\n')
-_DELIMITERS = (',', '\t', ';')
+_DELIMITERS = (',', '\t', ';', '|')
 
 
 class Line(NamedTuple):
@@ -105,7 +105,7 @@ class TextFile:
         return [Line(number, text) for number, text in stripped if text.strip()]
 
     def read_table(self, *columns: str) -> list[Row]:
-        """Read the rows of a table with a header; commas, tabs or semicolons separate fields.
+        """Read the rows of a table with a header; fields end at commas, tabs, semicolons or bars.
 
         Args:
             columns: Columns that the header must have; it may have others.

@@ -16,6 +16,7 @@ from mmstan.compat.imports import (
     require_importlib_metadata,
     require_mmcv,
     restore_find_loader,
+    silence_mmcv_lite,
     skip_vindlu_on_new_transformers,
 )
 from mmstan.compat.inferencers import accept_recognizer_inputs, keep_read_frames_in_inferencers
@@ -24,6 +25,7 @@ from mmstan.compat.moved import import_moved_modules
 __all__ = ['apply', 'list_active']
 
 _FIXES = (
+    silence_mmcv_lite,
     replace_missing_drn,
     skip_vindlu_on_new_transformers,
     restore_find_loader,

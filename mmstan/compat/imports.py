@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+import warnings
 from importlib.abc import Loader
 from pathlib import Path
 from types import ModuleType
@@ -69,6 +70,15 @@ def replace_missing_drn() -> bool:
     package.__path__ = []
     vars(module)['DRN'] = DRN
     sys.modules.update({name: package, f'{name}.drn': module})
+    return True
+
+
+def silence_mmcv_lite() -> bool:
+    """mmcv-lite warns of an operator that it lacks, ``MultiScaleDeformableAttention``, at import.
+
+    Nothing of MMAction2 or mmstan reads it, and the warning stands before every command's output.
+    """
+    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
     return True
 
 
