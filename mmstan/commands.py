@@ -1,7 +1,7 @@
 """The command ``mmstan``: use a model without writing code.
 
 ``mmstan predict stan/k400_b16 --weights stan.pth clip.mp4`` prints the classes of a video;
-``mmstan --help`` lists what else there is.
+``mmstan --help`` lists the other commands.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mmstan.prepare import command as prepare
 
 
 class Command(NamedTuple):
-    """A sub-command: what it is for, its options, and what it does."""
+    """A sub-command: its purpose, its options, and the function that runs it."""
 
     help: str
     add_options: Callable[[argparse.ArgumentParser], None]

@@ -27,7 +27,7 @@ from mmstan.compat.state_dicts import fit_state
 from mmstan.config.walk import walk_named
 from mmstan.models.heads import read_class_names
 from mmstan.registry import MODELS, TRANSFORMS
-from mmstan.wording import show
+from mmstan.wording import show, write_on_one_line
 
 CONFIG, WEIGHTS, CARD = 'config.json', 'model.safetensors', 'README.md'
 METADATA = 'mmstan.config'
@@ -150,7 +150,7 @@ def _read_text(config: str) -> str:
         with safe_open(config, 'pt') as file:
             text = (file.metadata() or {}).get(METADATA)
     except (SafetensorError, UnicodeDecodeError) as error:
-        reason = ' '.join(str(error).split())[:200]
+        reason = write_on_one_line(error)
         raise ValueError(f'{config} is damaged or something else: {reason}') from error
     if text is None:
         raise ValueError(
@@ -164,7 +164,7 @@ def _parse(text: str, config: str) -> dict[str, Any]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f'{config} is no JSON: {" ".join(str(error).split())[:200]}') from error
+        raise ValueError(f'{config} is no JSON: {write_on_one_line(error)}') from error
     if not isinstance(content, dict) or content.get('format') != FORMAT:
         found = content.get('format') if isinstance(content, dict) else None
         raise ValueError(f'{config}: format={show(found)}, this mmstan reads format {FORMAT}')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -15,13 +15,16 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
+from torch import Tensor
 
 from mmstan.apis.description import ModelDescription, Views, describe_config
 from mmstan.apis.load import init_pretrained, refuse_random_weights
-from mmstan.apis.package import is_package, load_package
+from mmstan.apis.package import is_package, load_package, save_package
 from mmstan.apis.video_model import VideoModel
+from mmstan.compat.state_dicts import fit_state
 from mmstan.config.paths import find_shipped, is_checkpoint
 from mmstan.registry import MODELS
+from mmstan.wording import write_on_one_line
 
 PRETRAINED = 'pretrained'
 HUB = 'hf://'
@@ -97,7 +100,7 @@ def choose_device(device: str | torch.device = 'auto') -> torch.device:
             chosen = torch.device(device)
             torch.empty(0, device=chosen)
         except (RuntimeError, AssertionError) as error:
-            reason = ' '.join(str(error).split())[:200]
+            reason = write_on_one_line(error)
             raise ValueError(
                 f"device={device!r} does not work here ({reason}): use 'cpu'"
             ) from error
@@ -133,6 +136,40 @@ def _load_config(
     model = MODELS.build(description.model)
     load_checkpoint(model, weights, map_location='cpu', logger='current')
     return description, model
+
+
+def package_state(
+    config: str,
+    state: Mapping[str, Tensor],
+    folder: str | os.PathLike[str],
+    *,
+    source: str,
+    class_names: str | Sequence[str] | None = None,
+) -> None:
+    """Save the model of a config with tensors that are already in memory, as a folder.
+
+    Args:
+        config: A config, or the name of one.
+        state: State dict in mmstan's names.
+        folder: A new folder.
+        source: Where the tensors are from, for messages.
+        class_names: Names of the classes, or a file of them, in the place of the config's.
+
+    Raises:
+        ValueError: The tensors do not fit the config's model.
+    """
+    path, name = find_config(config)
+    description = describe_config(Config.fromfile(path), class_names=class_names, name=name)
+    init_default_scope('mmaction')
+    model: Any = MODELS.build(description.model)
+    model.load_state_dict(fit_state(model, state, source=source))
+    save_package(folder, description, model)
+
+
+def find_text_prefix(config: str) -> str:
+    """The prefix of the text tower's names in the model of a config, ``'text_tower.'``."""
+    retrieval = 'text_tower' in Config.fromfile(find_config(config)[0]).model
+    return 'text_tower.' if retrieval else 'cls_head.texts.tower.'
 
 
 def find_config(source: str) -> tuple[str, str]:

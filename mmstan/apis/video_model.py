@@ -233,7 +233,7 @@ class VideoModel:
     # --- texts x videos ---
 
     def similarity(self, texts: Sequence[str], videos: Videos) -> Tensor:
-        """Similarities (A, N) of texts and videos, float32: what retrieval ranks by.
+        """Similarities (A, N) of texts and videos, float32, by which retrieval ranks.
 
         A recognition model compares as its head does, without the scale.
 
