@@ -1,8 +1,8 @@
 """mmstan: image-language models turned into video models, as a plugin for MMAction2.
 
 ``custom_imports = dict(imports=['mmstan'])`` in a config is all that MMAction2 needs: importing
-this package mends what MMAction2 1.2 lacks on a current stack (:mod:`mmstan.compat`) and hangs
-mmstan's registries under MMAction2's (:mod:`mmstan.registry`).
+this package fixes MMAction2 1.2 for a current stack (:mod:`mmstan.compat`) and makes mmstan's
+registries children of MMAction2's (:mod:`mmstan.registry`).
 
 ``mmstan.load`` makes a model ready to use, see :mod:`mmstan.apis`.
 """

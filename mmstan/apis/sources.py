@@ -131,7 +131,7 @@ def _load_config(
     if not is_checkpoint(weights):
         raise FileNotFoundError(f'weights={weights!r}: there is no such file')
     model = MODELS.build(description.model)
-    load_checkpoint(model, weights, map_location='cpu')
+    load_checkpoint(model, weights, map_location='cpu', logger='current')
     return description, model
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from functools import partial
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,15 +13,15 @@ import torch
 from mmengine.dataset import pseudo_collate
 from torch import Tensor
 
+from mmstan.apis.comparing import Score, encode_texts, list_texts, score_classes, score_texts
 from mmstan.apis.description import ModelDescription, Views, to_json
 from mmstan.apis.encoding import (
     Batch,
-    compare_with_classes,
     encode_frames,
+    encode_videos,
     find_interaction,
     is_retrieval,
     pool_videos,
-    predict_classes,
 )
 from mmstan.apis.inputs import (
     OnError,
@@ -37,10 +36,10 @@ from mmstan.apis.inputs import (
 )
 from mmstan.apis.package import save_package
 from mmstan.apis.scores import fill_in, make_scores
+from mmstan.apis.stream import Segment, Stream, cut_pieces, make_segment, share_frames
 from mmstan.datasets.readers import BrokenVideoError
 from mmstan.models.backbones import VideoBackbone
 from mmstan.models.features import TextFeatures, VideoFeatures, l2_normalise
-from mmstan.models.heads import NamedClassesHead
 from mmstan.models.interactions import Interaction
 from mmstan.wording import check_choice
 
@@ -93,6 +92,7 @@ class VideoModel:
         self.broken: list[tuple[str, str]] = []
         """Name and reason of the videos that the last call could not read."""
         self._identity: str | None = None
+        self._width = 0  # of the features, known after the first batch of a stream
 
     def __repr__(self) -> str:
         kind, name = self.description.task, self.description.name
@@ -162,49 +162,13 @@ class VideoModel:
                 "give class_names=['...', '...']"
             )
         names = list(class_names) if class_names is not None else self.class_names
-        with self._use_names(class_names, templates or ('{}',)) as score:
-            found = self._map(videos, score, on_error)
+        with score_classes(self.model, class_names, templates or ('{}',)) as score:
+            found = self._map(videos, self._encoded(score), on_error)
         results = [make_scores(*pair, names, top) for pair in found]
         return results[0] if is_one(videos) else fill_in(results)
 
-    @contextmanager
-    def _use_names(
-        self, names: Sequence[str] | None, templates: Sequence[str]
-    ) -> Iterator[Callable[[Batch], Tensor]]:
-        """Give the function from a batch to probabilities (N, K) of these names."""
-        if self.is_retrieval:
-            text = self._encode_classes(names or (), templates)
-            scale = self.model.head.scale
-            yield lambda batch: (scale * self._compare(text, batch)).softmax(dim=-1)
-        elif names is None:
-            yield partial(predict_classes, self.model)
-        else:
-            with self._text_head('classes other than its own').swap_names(names, templates):
-                yield partial(predict_classes, self.model)
-
-    def _text_head(self, wanted: str) -> NamedClassesHead:
-        head = self.model.cls_head
-        if not isinstance(head, NamedClassesHead):
-            raise ValueError(
-                f'{self.description.name}: a {type(head).__name__} knows its own classes only, and '
-                f'no {wanted}; take a config with mmstan.TextHead, or a retrieval config'
-            )
-        return head
-
-    def _encode_classes(self, names: Sequence[str], templates: Sequence[str]) -> TextFeatures:
-        """Names in templates; sentences of several templates are averaged, as CLIP does."""
-        if isinstance(names, str) or not names:
-            raise ValueError(f'class_names={names!r}: give a list of names')
-        sets = [self._encode_texts([t.format(name) for name in names]) for t in templates]
-        if len(sets) == 1:
-            return sets[0]
-        if self.interaction.reads_text_tokens:
-            raise ValueError(
-                f'templates={list(templates)}: {type(self.interaction).__name__} compares words, '
-                'which cannot be averaged over templates; give one'
-            )
-        sentence = torch.stack([l2_normalise(text.sentence) for text in sets]).mean(dim=0)
-        return TextFeatures(sentence[:, None], sentence, sets[0].mask[:, :1])
+    def _pool(self, features: Any, batch: Batch) -> Tensor:
+        return pool_videos(self.model, features, batch)
 
     # --- features ---
 
@@ -223,20 +187,24 @@ class VideoModel:
         Raises:
             BrokenVideoError: A video cannot be read.
         """
-        found = self._map(videos, self._with_mask if frames else self._pool, on_error)
+        found = self._map(
+            videos, self._with_mask if frames else self._encoded(self._pool), on_error
+        )
         rows = [value for value, _ in found]
         first = next((row for row in rows if row is not None), None)
         if first is None and rows:
             raise BrokenVideoError(*self.broken[0])
-        blank = torch.empty(0, 1) if first is None else torch.full_like(first, torch.nan)
+        nothing = torch.empty(0, 1) if frames else torch.empty(0)
+        blank = nothing if first is None else torch.full_like(first, torch.nan)
         whole = [blank if row is None else row for row in rows]
         features = torch.stack(whole) if whole else blank.expand(0, *blank.shape)
         if not frames:
             return features[0] if is_one(videos) else features
         return features[..., :-1], features[..., -1] > 0.5
 
-    def _pool(self, batch: Batch) -> Tensor:
-        return pool_videos(self.model, batch)
+    def _encoded(self, score: Score) -> Callable[[Batch], Tensor]:
+        """A function of features as one of the batch."""
+        return lambda batch: score(encode_videos(self.model, batch), batch)
 
     def _with_mask(self, batch: Batch) -> Tensor:
         """Frame features, and their mask as the last column: (N, T, D + 1)."""
@@ -258,18 +226,9 @@ class VideoModel:
         Raises:
             ValueError: The model has no text tower.
         """
-        text = self._encode_texts(_list_texts(texts))
+        text = encode_texts(self.model, list_texts(texts))
         text = TextFeatures(text.tokens.float().cpu(), text.sentence.float().cpu(), text.mask.cpu())
         return text if tokens else l2_normalise(text.sentence)
-
-    @torch.no_grad()
-    def _encode_texts(self, texts: Sequence[str]) -> TextFeatures:
-        if self.is_retrieval:
-            with self._autocast():
-                return self.model.encode_texts(texts)
-        head = self._text_head('texts')
-        tower = head.texts.tower
-        return tower(tower.tokenize(texts).to(self.device))
 
     # --- texts x videos ---
 
@@ -282,16 +241,10 @@ class VideoModel:
             ValueError: The model has no text tower.
             BrokenVideoError: A video cannot be read.
         """
-        texts = _list_texts(texts)
-        if self.is_retrieval:
-            text = self._encode_texts(texts)
-            found = self._map(videos, lambda batch: self._compare(text, batch), 'raise')
-        else:
-            head = self._text_head('texts')
-            with head.swap_names(texts):
-                found = self._map(videos, partial(compare_with_classes, self.model), 'raise')
+        with score_texts(self.model, list_texts(texts)) as compare:
+            found = self._map(videos, self._encoded(compare), 'raise')
         columns = [value for value, _ in found if value is not None]
-        return torch.stack(columns, dim=1) if columns else torch.empty(len(texts), 0)
+        return torch.stack(columns, dim=1) if columns else torch.empty(len(list_texts(texts)), 0)
 
     def similarity_of(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
         """Similarities (A, B) of features, by the model's interaction."""
@@ -299,10 +252,6 @@ class VideoModel:
         parts: Any = (None if x is None else x.to(self.device) for x in video)
         with torch.no_grad():
             return self.interaction(text, VideoFeatures(*parts)).float().cpu()
-
-    def _compare(self, text: TextFeatures, batch: Batch) -> Tensor:
-        """Similarities (N, A) of a batch of videos and A texts."""
-        return self.model.similarity(text, encode_frames(self.model, batch)).T
 
     # --- inside ---
 
@@ -321,6 +270,66 @@ class VideoModel:
 
         found = self._map(videos, tokens, 'raise')
         return torch.stack([value for value, _ in found if value is not None])
+
+    def stream(
+        self,
+        video: Stream,
+        *,
+        seconds: float = 8.0,
+        stride: float = 4.0,
+        class_names: Sequence[str] | None = None,
+        texts: Sequence[str] | None = None,
+        fps: float | None = None,
+    ) -> Iterator[Segment]:
+        """Classify a film or camera piece by piece, in one pass and in bounded memory.
+
+        A piece lasts ``seconds``; the next one begins ``stride`` seconds later. The model sees as
+        many frames of a piece as of a video. It sees each frame once where it treats them one by
+        one (CLIP mean pooling).
+
+        Args:
+            video: A path or an address (``'rtsp://...'``), an open file, or an iterator of frames
+                (H, W, 3), uint8 RGB.
+            seconds: Length of a piece.
+            stride: Seconds from the beginning of a piece to that of the next.
+            class_names: Names of other classes than the model's.
+            texts: Texts to compare pieces with, in the place of classes.
+            fps: Frames a second of an iterator; of a file they are known.
+
+        Yields:
+            A :class:`~mmstan.apis.stream.Segment` a piece; the last one may be shorter.
+
+        Raises:
+            ValueError: A time is not above 0, or ``fps`` is missing.
+            BrokenVideoError: The video cannot be read.
+        """
+        if texts is not None and class_names is not None:
+            raise ValueError('stream: give class_names or texts, not both')
+        names = self.class_names if class_names is None else list(class_names)
+        use: Any = nullcontext(None)  # a retrieval model without names or texts: features alone
+        if texts is not None:
+            names = list_texts(texts)
+            use = score_texts(self.model, names)
+        elif class_names is not None or not self.is_retrieval:
+            use = score_classes(self.model, class_names, ('{}',))
+        pieces = cut_pieces(video, self.reader, seconds=seconds, stride=stride, fps=fps)
+        with use as score, share_frames(self.model) as share:
+            for piece in pieces:
+                share(piece.keys)
+                row = self._run([piece.sample], self._encoded(self._score_and_pool(score)))[0]
+                scores, feature = row.tensor_split([len(row) - self._width])
+                yield make_segment(piece, scores, feature, names)
+
+    def _score_and_pool(self, score: Score | None) -> Score:
+        """A function to scores and, behind them, the pooled feature: (N, K + D)."""
+
+        def both(features: Any, batch: Batch) -> Tensor:
+            pooled = self._pool(features, batch)
+            self._width = pooled.shape[1]
+            scores = () if score is None else (score(features, batch),)
+            return torch.cat([*scores, pooled], dim=1)
+
+        return both
 
     def frames(self, video: Video) -> np.ndarray:
         """The frames that the model sees of a video, (T, H, W, 3), uint8 RGB.
@@ -352,7 +361,6 @@ class VideoModel:
             return nullcontext()
         return torch.autocast(self.device.type, self.dtype)
 
-    @torch.no_grad()
     def _map(self, videos: Videos, function: Callable[[Batch], Tensor], on_error: OnError) -> Rows:
         """A row of ``function``'s result for each video, on the CPU, or why there is none."""
         check_choice('on_error', on_error, ('raise', 'skip'))
@@ -367,18 +375,9 @@ class VideoModel:
                     self.broken.append((sample.error.filename, sample.error.reason))
         return rows
 
+    @torch.no_grad()
     def _run(self, samples: list[Sample], function: Callable[[Batch], Tensor]) -> Tensor:
         collated = pseudo_collate([sample.packed for sample in samples])
         batch = self.model.data_preprocessor(collated, False)
         with self._autocast():
             return function(batch).float().cpu()
-
-
-def _list_texts(texts: Any) -> list[str]:
-    if isinstance(texts, str):
-        return [texts]
-    texts = list(texts)
-    wrong = next((text for text in texts if not isinstance(text, str)), None)
-    if not texts or wrong is not None:
-        raise ValueError(f'texts: {wrong!r} is no text; give one str or more')
-    return texts

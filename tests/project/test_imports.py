@@ -31,6 +31,7 @@ ORDER = [
     'mmstan.engine',
     'mmstan.config',
     'mmstan.benchmark',
+    'mmstan.prepare',
     'mmstan.apis',
 ]
 FILES = [str(path.relative_to(PACKAGE.parent)) for path in sorted(PACKAGE.rglob('*.py'))]

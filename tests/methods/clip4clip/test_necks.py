@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.frame_masks import prefixes, samples
 from helpers.tiny_models import CLIP, shaken
-from models.test_necks import prefixes, samples
 from torch import Tensor
 
 from mmstan.methods.actionclip import SequenceConv, TemporalShift

@@ -1,0 +1,185 @@
+"""Reading a folder: a folder a class, or train/ val/ test/ with a folder a class in each."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from mmstan.datasets.annotation_files import normalise
+from mmstan.datasets.readers.choose import find_container
+from mmstan.datasets.video_files import VIDEO_EXTENSIONS, split_extension
+from mmstan.prepare.entries import Entry, LeftOut, Source, Split, find_split
+from mmstan.wording import count_things, name_a_few
+
+# Names that systems put into folders, in lower case; '.DS_Store' and '._clip.mp4' begin with a dot.
+_SYSTEM = frozenset((
+    'thumbs.db', 'ehthumbs.db', 'desktop.ini', 'icon\r', '__macosx', '@eadir', '$recycle.bin',
+    'system volume information',
+))  # fmt: skip
+# Containers by which a file without a suffix counts as a video.
+_CONTAINERS = frozenset(('mov', 'matroska', 'avi', 'mpegts', 'mpeg', 'flv', 'asf', 'ogg', 'mxf'))
+
+
+def read_folder(path: str | Path) -> Source:
+    """The videos below a folder and the classes of their folders.
+
+    Class folders may have folders in them. Links are followed, hidden and system files passed over;
+    videos that lie in no class folder are left out.
+
+    Args:
+        path: A folder of class folders, or of ``train``, ``val`` and ``test`` with these in them.
+
+    Raises:
+        ValueError: It has no class folder, no video in one, or folders of splits next to others.
+        OSError: A folder cannot be read.
+    """
+    root = os.path.abspath(path)
+    source, seen = Source(str(path), root), _Passed()
+    for split, name in _find_splits(root, str(path)):
+        folder = os.path.join(root, name)
+        for label in _list_folders(folder):
+            found = [*_find_videos(os.path.join(folder, label), (root, folder), seen, source)]
+            if not found:
+                source.notes.append(
+                    f'the folder {os.path.join(name, label)} has no video and makes no class'
+                )
+            for video in found:
+                relative = os.path.relpath(video, root).replace(os.sep, '/')
+                source.entries.append(Entry(video, relative, normalise(label), split=split))
+        _leave_out_loose(folder, seen, source)
+    source.notes += seen.describe()
+    if not source.entries:
+        raise ValueError(_explain_empty(str(path), source))
+    return source
+
+
+class _Passed:
+    """Counts of files that are no videos."""
+
+    def __init__(self) -> None:
+        self.hidden: Counter[str] = Counter()
+        self.others: Counter[str] = Counter()
+        self.loops: list[str] = []
+
+    def describe(self) -> list[str]:
+        """A sentence a kind."""
+        found = []
+        for counts, kind in (
+            (self.hidden, 'hidden and system files, passed over'),
+            (self.others, 'files that are no videos, passed over'),
+        ):
+            if counts:
+                named = name_a_few(f'{count} x {name}' for name, count in sorted(counts.items()))
+                found.append(f'{kind}: {sum(counts.values())} ({named})')
+        if self.loops:
+            found.append(f'links to a folder above them, not followed: {name_a_few(self.loops)}')
+        return found
+
+
+def _find_splits(root: str, given: str) -> Sequence[tuple[Split | None, str]]:
+    """The folders that hold class folders, with their splits; '' is the folder itself."""
+    names = _list_folders(root)
+    splits: dict[Split, str] = {}
+    for name in names:
+        split = find_split(name)
+        if split is None:
+            continue
+        if split in splits:
+            raise ValueError(
+                f'{given}: {splits[split]}/ and {name}/ are both the split {split!r}; leave one'
+            )
+        splits[split] = name
+    others = [name for name in names if find_split(name) is None]
+    if 'train' not in splits or (others and len(splits) == 1):
+        return [(None, '')]  # 'train' is a class here, as 'bus' next to it
+    if others:
+        raise ValueError(
+            f'{given} has {name_a_few(f"{name}/" for name in splits.values())} and next to them '
+            f'{name_a_few(f"{name}/" for name in others)}: put class folders into each split, or '
+            'have class folders alone'
+        )
+    if len(splits) == 1:
+        return [(None, splits['train'])]
+    return list(splits.items())
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith('.') or name.lower() in _SYSTEM
+
+
+def _list_folders(folder: str) -> list[str]:
+    """Names of the folders in a folder, sorted, without hidden ones."""
+    with os.scandir(folder) as items:
+        return sorted(item.name for item in items if item.is_dir() and not _is_hidden(item.name))
+
+
+def _walk(folder: str, passed: _Passed, above: frozenset[str]) -> Iterator[os.DirEntry[str]]:
+    """All files below a folder in the order of their names, through links, but not in circles."""
+    real = os.path.realpath(folder)
+    if real in above:
+        passed.loops.append(os.path.basename(folder))
+        return
+    with os.scandir(folder) as items:
+        entries = sorted(items, key=lambda item: item.name)
+    for item in entries:
+        if _is_hidden(item.name):
+            passed.hidden[_kind(item.name)] += 1
+        elif item.is_dir():
+            yield from _walk(item.path, passed, above | {real})
+        else:
+            yield item
+
+
+def _kind(name: str) -> str:
+    """How files of this name are counted: by suffix, system files by name."""
+    extension = split_extension(name.lstrip('.'))[1]
+    if name.startswith('._'):
+        return '._*'
+    return name if _is_hidden(name) else f'.{extension.lower()}' if extension else 'no suffix'
+
+
+def _find_videos(
+    folder: str, above: Sequence[str], passed: _Passed, source: Source
+) -> Iterator[str]:
+    for item in _walk(folder, passed, frozenset(map(os.path.realpath, above))):
+        extension = split_extension(item.name)[1].lower()
+        if extension not in VIDEO_EXTENSIONS:
+            passed.others[_kind(item.name)] += 1
+        elif not item.is_file():
+            link = 'is a link to nothing' if item.is_symlink() else 'is no regular file'
+            name = os.path.relpath(item.path, source.root)
+            source.left_out.append(LeftOut(name.replace(os.sep, '/'), link))
+        elif extension or find_container(item.path) in _CONTAINERS:
+            yield item.path
+        else:
+            passed.others[_kind(item.name)] += 1
+
+
+def _leave_out_loose(folder: str, passed: _Passed, source: Source) -> None:
+    """Name the videos that lie next to the class folders."""
+    with os.scandir(folder) as items:
+        files = sorted((item for item in items if not item.is_dir()), key=lambda item: item.name)
+    for item in files:
+        if _is_hidden(item.name):
+            passed.hidden[_kind(item.name)] += 1
+        elif split_extension(item.name)[1].lower() in VIDEO_EXTENSIONS - {''}:
+            name = os.path.relpath(item.path, source.root).replace(os.sep, '/')
+            source.left_out.append(LeftOut(name, 'lies in no class folder'))
+        else:
+            passed.others[_kind(item.name)] += 1
+
+
+def _explain_empty(given: str, source: Source) -> str:
+    form = (
+        'put the videos of each class into a folder of its name, or give a table with the columns '
+        'path,label or path,caption'
+    )
+    loose = [out.name for out in source.left_out if out.reason == 'lies in no class folder']
+    if loose:
+        return (
+            f'{given} has {count_things(len(loose), "video")} ({name_a_few(loose, 3)}) and no '
+            f'class folder with videos: {form}'
+        )
+    return f'{given} has no class folder with videos: {form}'
