@@ -143,19 +143,24 @@ def update_store(
         gone: Whether to forget the videos whose files no longer exist.
     """
     entries, broken = building.list_all(paths, store.manifest.segments)
-    before = int(store.table.alive.sum())
+    before = _count_indexed(store)
     with store.locked():
         stale = [building.find_stale(store.table, entries)]
         stale += [building.find_gone(store.table)] if gone else []
         building.forget_rows(store, np.unique(np.concatenate(stale)))
-        removed = before - int(store.table.alive.sum())
+        removed = before - _count_indexed(store)
         new = building.find_new(store.table, entries)
         _, lost = building.encode_all(encoder, new, store, _refuse_to_start)
         every = dict.fromkeys([*store.manifest.sources, *keep_open_sources(sources)])
         building.renew_index(store, sources=list(every))
     building.report_broken(broken + lost, store.folder)
-    added = int(store.table.alive.sum()) - before + removed
+    added = _count_indexed(store) - before + removed
     return Changes(added, removed), broken + lost
+
+
+def _count_indexed(store: Store) -> int:
+    """How many videos a search can find."""
+    return int(store.table.alive[: store.manifest.indexed].sum())
 
 
 def _refuse_to_start(frames: int, dim: int) -> NoReturn:

@@ -52,7 +52,7 @@ class Store:
             FileExistsError: The folder holds other files.
         """
         own = (*_PARTS, '.lock')
-        others = [p.name for p in folder.iterdir() if p.name.partition('-')[0] not in own]
+        others = [p.name for p in sorted(folder.iterdir()) if p.name.partition('-')[0] not in own]
         if others:
             raise FileExistsError(
                 f'{folder} holds other files ({others[0]}); give a new or empty folder'
