@@ -81,7 +81,7 @@ def find_videos(sources: Iterable[str]) -> list[str]:
         paths = list(_expand(source))
         if not paths:
             raise ValueError(
-                f'{source} names no video; videos end in {", ".join(SUFFIXES[:4])}, ...'
+                f'{source} names no video; their names end in {", ".join(SUFFIXES[:4])}, ...'
             )
         found.update(dict.fromkeys(paths))
     return list(found)

@@ -174,10 +174,11 @@ def read_index(path: Path, kind: str, *, dim: int, writable: bool = False) -> An
         ivfpq=faiss.IndexIVFPQ,
         hnsw=faiss.IndexHNSWFlat,
     )[kind]
-    if not isinstance(inner, wanted) or index.d != dim or inner.d != dim:
+    right = all(x.d == dim and x.metric_type == faiss.METRIC_INNER_PRODUCT for x in (index, inner))
+    if not isinstance(inner, wanted) or not right:
         raise ValueError(
             f'{path}: it is a {type(inner).__name__} of width {index.d}, expected a '
-            f'{wanted.__name__} of width {dim}; {AGAIN}'
+            f'{wanted.__name__} of width {dim} for inner products; {AGAIN}'
         )
     return _set_effort(index, kind)
 

@@ -265,7 +265,7 @@ def test_refresh(model: FakeModel, videos: Videos, tmp_path: Path) -> None:
     assert names(index.search('frame 444 0', 1, rerank=False)) == ['0004.mp4']
     assert index.refresh() == Changes(0, 0)
     folder.rename(tmp_path / 'unmounted')
-    with pytest.raises(ValueError, match='names no video|none of the 21 videos is there'):
+    with pytest.raises(ValueError, match=r'names no video|none of the 21 videos is there'):
         index.refresh()
     assert len(SearchIndex.open(tmp_path / 'index', model)) == 21
 
@@ -335,7 +335,7 @@ def test_another_model_is_refused_with_both_identities(
     model: FakeModel, videos: Videos, tmp_path: Path
 ) -> None:
     SearchIndex.build(model, videos(3), tmp_path / 'index')
-    with pytest.raises(ValueError, match='built with the model a{64}, and this model is b{64}'):
+    with pytest.raises(ValueError, match=r'built with the model a{64}, and this model is b{64}'):
         SearchIndex.open(tmp_path / 'index', FakeModel(identity='b' * 64))
 
 
