@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmstan.cli import at_least, one_line_errors
+from mmstan.prepare import command as prepare
 
 
 class Command(NamedTuple):
@@ -151,6 +152,7 @@ COMMANDS = {
         'classes of videos, or their similarity to texts', _predict_options, _predict
     ),
     'embed': Command('features of videos into a file', _embed_options, _embed),
+    'prepare': Command('own videos to lists and a config', prepare.add_options, prepare.run),
     'package': Command('config and checkpoint as a folder to share', _package_options, _package),
     'doctor': Command('installed packages, fixes and conflicts', lambda parser: None, _doctor),
 }
@@ -166,10 +168,10 @@ def make_parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(
             name,
             help=command.help,
-            description=command.help,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_options(sub)
+        sub.description = sub.description or command.help
     return parser
 
 
