@@ -17,6 +17,7 @@ from mmengine.config import Config, DictAction
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.config.options import merge_options
 from mmstan.config.paths import default_work_dir, is_checkpoint
+from mmstan.datasets.readers.base import BrokenVideoError
 
 
 class _Options(DictAction):
@@ -134,7 +135,14 @@ def one_line_errors() -> Iterator[None]:
     try:
         with _sigterm_raises():
             yield
-    except (ValueError, FloatingPointError, OSError, ImportError, SyntaxError) as error:
+    except (
+        BrokenVideoError,
+        ValueError,
+        FloatingPointError,
+        OSError,
+        ImportError,
+        SyntaxError,
+    ) as error:
         if os.environ.get('MMSTAN_TRACEBACK'):
             raise
         sys.exit(f'error: {error} (MMSTAN_TRACEBACK=1 shows where)')

@@ -165,7 +165,7 @@ def main() -> int:
     cuda = f'CUDA {torch.version.cuda}' if torch.cuda.is_available() else 'no GPU'
     system = f'{platform.python_version()}, {platform.platform()}, {cuda}'
     _section('Installed', {'python': system, **versions})
-    _section('Mended (mmstan.compat)', compat.active())
+    _section('Mended (mmstan.compat)', compat.list_active())
     _section('Video readers', readers)
     order = sorted(findings, key=lambda finding: finding.level)
     _section('Findings', {f'{i}. {f.level}': f.text for i, f in enumerate(order, start=1)})

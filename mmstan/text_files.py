@@ -1,7 +1,7 @@
-"""Text files that people edit, read in one way: lists, tables and JSON, in UTF-8.
+"""A reader for text files that people edit: lists, tables and JSON, in UTF-8.
 
-A byte order mark, any kind of line end and blank lines are no matter. A file that cannot be read
-as it was meant is refused by an error that names the file, the line and what to change.
+A byte order mark, any kind of line end and blank lines are allowed. The error for a damaged or
+ambiguous file names the file, the line and the remedy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mmengine.fileio import get
 
 from mmstan.wording import show
 
-_MARKS = {  # UTF-32 first: its mark begins as that of UTF-16 does
+_MARKS = {  # UTF-32 first, because its mark begins with UTF-16's
     codecs.BOM_UTF32_LE: 'UTF-32',
     codecs.BOM_UTF32_BE: 'UTF-32',
     codecs.BOM_UTF16_LE: 'UTF-16',
@@ -48,9 +48,9 @@ class Repeated(list[Any]):
 
 
 class TextFile:
-    """A file and the argument that names it; '' for a file that a command is given.
+    """A text file and the argument that names it, '' for a file on the command line.
 
-    Errors, here and in what callers find, are made by :meth:`error`.
+    Every error about the file, also a caller's, is made by :meth:`error`.
     """
 
     def __init__(self, argument: str, path: str) -> None:
@@ -59,15 +59,15 @@ class TextFile:
         self._text: str | None = None
 
     def error(self, problem: str, *, line: int | None = None) -> ValueError:
-        """A ValueError that names argument, file and line, for the caller to raise."""
+        """Make a ValueError that names argument, file and line, for the caller to raise."""
         return ValueError(f'{self._name}{f", line {line}" if line else ""}: {problem}')
 
     def read_text(self) -> str:
-        """Everything in the file, without a byte order mark.
+        """Read the whole file, without a byte order mark.
 
         Raises:
-            OSError: It cannot be read.
-            ValueError: It is not UTF-8, or has characters that no text has.
+            OSError: The file cannot be read.
+            ValueError: The file is not UTF-8, or has control characters.
         """
         if self._text is None:
             self._text = self._decode(get(self.path))
@@ -98,22 +98,23 @@ class TextFile:
         return text
 
     def read_lines(self) -> list[Line]:
-        """The lines that are not blank, with their blanks around; errors as for the text."""
+        """Read the lines that are not blank, unstripped; errors as for :meth:`read_text`."""
         lines = enumerate(split_lines(self.read_text()), start=1)
-        # A mark also comes first in the second of two files that were joined.
+        # Joined files have a byte order mark in the middle too.
         stripped = ((number, text.removeprefix('\ufeff')) for number, text in lines)
         return [Line(number, text) for number, text in stripped if text.strip()]
 
     def read_table(self, *columns: str) -> list[Row]:
-        """The rows of a table with a header; commas, tabs, semicolons or bars stand between.
+        """Read the rows of a table with a header; fields end at commas, tabs, semicolons or bars.
 
         Args:
-            columns: Those that the header must have, among others.
+            columns: Columns that the header must have; it may have others.
 
         Raises:
-            ValueError: It lacks one, a row has more or fewer fields than the header, or a
-                quotation mark is not closed; errors as for the text.
+            ValueError: A column is missing, a row has more or fewer fields than the header, or a
+                quotation mark is not closed; other errors as for :meth:`read_text`.
         """
+        # The delimiter is the one under which the header has most of the columns.
         headers = {delimiter: self._read_header(delimiter) for delimiter in _DELIMITERS}
         delimiter, header = max(headers.items(), key=lambda item: len({*columns} & {*item[1]}))
         if absent := [name for name in columns if name not in header]:
@@ -133,7 +134,7 @@ class TextFile:
         return [name.strip() for name in names]
 
     def _split_rows(self, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-        """Rows that are not blank and the lines where they begin."""
+        """Give the lines where rows begin, and the rows that are not blank."""
         text = io.StringIO('\n'.join(split_lines(self.read_text())))
         rows = csv.reader(text, delimiter=delimiter, strict=True, skipinitialspace=True)
         line = 1
@@ -151,9 +152,10 @@ class TextFile:
             ) from error
 
     def _check_quotes(self, line: int, row: Sequence[str], delimiter: str) -> None:
-        """Two quotation marks that are not closed would make one field of the rows between."""
+        """Refuse a field that contains whole rows: a quotation mark before them was not closed."""
         for field in row:
             for inner in split_lines(field)[1:]:
+                # A continuation line with as many delimiters as a row is a row of its own.
                 if inner.count(delimiter) >= len(row) - 1:
                     raise self.error(
                         f'a field goes on in the next line ({show(inner)}), which is a row by '
@@ -171,15 +173,15 @@ class TextFile:
         return dict(zip(header, row))
 
     def read_json(self, *, collect: bool = False) -> Any:
-        """What a JSON file holds.
+        """Read the contents of a JSON file.
 
         Args:
-            collect: Give the values of a key that the outermost object has several times as
-                :class:`Repeated`; otherwise, and in other objects, such a key is an error.
+            collect: Collect the values of a repeated key of the outermost object as
+                :class:`Repeated`. Otherwise, and in other objects, a repeated key is an error.
 
         Raises:
-            ValueError: It is not JSON, is nested too deeply, or repeats a key; errors as for the
-                text.
+            ValueError: The file is not JSON, is nested too deeply, or repeats a key; other errors
+                as for :meth:`read_text`.
         """
         found: list[tuple[str, Repeated]] = []
 
@@ -203,6 +205,7 @@ class TextFile:
             reason = 'it is nested too deeply' if isinstance(error, RecursionError) else str(error)
             raise self.error(f'it is not JSON for annotations: {reason}') from error
         values = data.values() if collect and isinstance(data, dict) else ()
+        # JSON calls `collect_pairs` from the inside out, so the outermost object is known only now.
         outermost = {id(value) for value in values}
         for key, repeated in found:
             if id(repeated) not in outermost:
@@ -213,7 +216,7 @@ class TextFile:
         return data
 
     def line_of(self, text: str) -> int | None:
-        """The last line that has ``text`` as a string of JSON, else as it is; None if none has."""
+        """Find the last line with ``text``, as a JSON string or as it is; None without any."""
         try:
             whole = self.read_text()
         except (ValueError, OSError):  # a pickle
@@ -225,7 +228,7 @@ class TextFile:
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines of ``text``, whichever of the three line ends it has, blank ones too."""
+    """Split ``text`` into lines, at any of the three kinds of line ends; blank lines stay."""
     return text.replace('\r\n', '\n').replace('\r', '\n').split('\n')
 
 
@@ -242,5 +245,5 @@ def _refuse_constant(name: str) -> Any:
 
 
 def has_control_characters(text: str) -> bool:
-    """Whether ``text`` has characters that no text has, such as NUL or half a surrogate pair."""
+    """Whether ``text`` has characters such as NUL or half a surrogate pair."""
     return bool(_CONTROL.search(text))

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 
 def name_a_few(names: Iterable[Any], most: int = 5) -> str:
-    """The first names, and how many more there are.
+    """List the first names, and count the others.
 
     >>> name_a_few('abc'), name_a_few('abcd', most=2)
     ('a, b, c', 'a, b, and 2 more')
@@ -19,7 +19,7 @@ def name_a_few(names: Iterable[Any], most: int = 5) -> str:
 
 
 def count_things(count: int, thing: str) -> str:
-    """A number and its noun.
+    """Write a number and its noun.
 
     >>> count_things(1, 'thread'), count_things(2, 'thread')
     ('1 thread', '2 threads')
@@ -27,17 +27,26 @@ def count_things(count: int, thing: str) -> str:
     return f'{count} {thing}{"" if count == 1 else "s"}'
 
 
+def write_on_one_line(message: Any, most: int = 200) -> str:
+    r"""Write the message of an error on one line, cut after ``most`` characters.
+
+    >>> write_on_one_line('expected 3\n  found 4')
+    'expected 3 found 4'
+    """
+    return ' '.join(str(message).split())[:most]
+
+
 def check_choice(name: str, value: Any, allowed: Any, *, optional: bool = False) -> None:
     """Raise unless an argument has one of its allowed values.
 
     Args:
         name: Name of the argument.
-        value: What it was given.
+        value: Value of the argument.
         allowed: The choices: a sequence, or a ``Literal``.
         optional: Whether None is allowed too.
 
     Raises:
-        ValueError: ``value`` is none of them.
+        ValueError: ``value`` is not one of the choices.
     """
     choices = get_args(allowed) or tuple(allowed)
     if value in choices or (optional and value is None):
@@ -47,7 +56,7 @@ def check_choice(name: str, value: Any, allowed: Any, *, optional: bool = False)
 
 
 def markdown_row(cells: Iterable[Any]) -> str:
-    """One row of a markdown table.
+    """Write one row of a markdown table.
 
     >>> markdown_row(['a', 1])
     '| a | 1 |'
@@ -56,7 +65,7 @@ def markdown_row(cells: Iterable[Any]) -> str:
 
 
 def markdown_table(head: Sequence[Any], rows: Iterable[Iterable[Any]], *, align: str = '') -> str:
-    """A markdown table.
+    """Write a markdown table.
 
     Args:
         head: Titles of the columns.
@@ -69,7 +78,7 @@ def markdown_table(head: Sequence[Any], rows: Iterable[Iterable[Any]], *, align:
 
 
 class _Short(reprlib.Repr):
-    """A value in an error message: one line, not long."""
+    """Shortens a value to one line, for an error message."""
 
     def __init__(self) -> None:
         super().__init__()

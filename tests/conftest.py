@@ -13,7 +13,7 @@ from helpers.shortcuts import install
 from mmengine.logging import MMLogger
 from mmengine.utils import ManagerMixin
 
-import mmstan  # noqa: F401  (mends MMAction2 before any test imports it)
+import mmstan  # noqa: F401  (fixes MMAction2 before any test imports it)
 from mmstan.compat.distributed import leave_group
 from mmstan.datasets.moving_shapes import generate
 

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-import mmstan  # noqa: F401  (mends MMAction2 before anything of it is imported)
+import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.model_figures import add_figures
 from mmstan.benchmark.model_zoo import render_readmes
 from mmstan.cli import one_line_errors

@@ -12,14 +12,16 @@ from mmengine.runner import Runner, load_checkpoint
 from torch import nn
 
 from mmstan.config.walk import walk
+from mmstan.engine.console import short_console_of_runners
 from mmstan.engine.finite_scores import FiniteScores
 from mmstan.wording import name_a_few
 
 
 def build_runner(cfg: Config) -> Runner:
     """Build the runner of a config; it refuses checkpoints that do not fit the model."""
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    runner.whole_checkpoints = True  # see mmstan.compat.checkpoints.strict_checkpoints
+    with short_console_of_runners():
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.whole_checkpoints = True  # see mmstan.compat.checkpoints.load_strictly
     runner.register_hook(FiniteScores())
     return runner
 
@@ -33,7 +35,7 @@ def load_weights(model: Any, cfg: Config) -> None:
     """
     refuse_random_weights(cfg)
     if cfg.get('load_from'):
-        load_checkpoint(model, cfg.load_from, map_location='cpu')
+        load_checkpoint(model, cfg.load_from, map_location='cpu', logger='current')
     else:
         init_pretrained(model)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmstan.visualization import TradeOff, draw_trade_off
-from mmstan.wording import markdown_table
+from mmstan.wording import count_things, markdown_table
 
 KINDS = {'recognition': 'top-1', 'retrieval': 'R@1'}
 """Kind of a model -> name of its score on Moving Shapes."""
@@ -161,11 +161,11 @@ def group_rows(rows: Sequence[Row]) -> list[list[Row]]:
 def _title(rows: Sequence[Row]) -> str:
     """Heading of a table: kind, tower, numbers of rounds and seeds."""
     parts = [rows[0].kind, rows[0].tower]
-    for what, counts in (('round', [r.rounds for r in rows]), ('seed', [r.seeds for r in rows])):
+    for thing, counts in (('round', [r.rounds for r in rows]), ('seed', [r.seeds for r in rows])):
         counts = sorted({count for count in counts if count})
         if counts:
-            span = ' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))
-            parts.append(f'{span} {what}{"" if counts[-1] == 1 else "s"}')
+            fewest = f'{counts[0]} to ' if len(counts) > 1 else ''
+            parts.append(fewest + count_things(counts[-1], thing))
     return ', '.join(parts)
 
 

@@ -15,7 +15,7 @@ from mmengine.registry import DATASETS
 
 from mmstan.datasets import EpicKitchens, VideoTextDataset
 from mmstan.datasets.readers import READERS, BrokenVideoError, open_video
-from mmstan.datasets.reliable import wrapped
+from mmstan.datasets.reliable import list_wrapped
 from mmstan.datasets.transforms import ReadFrames
 from mmstan.datasets.video_files import VIDEO_EXTENSIONS, split_extension
 
@@ -72,7 +72,7 @@ def list_parts(dataset: Any) -> list[Any]:
     """The data sets with a pipeline: ``dataset`` itself, or the data sets that it wraps."""
     if hasattr(dataset, 'pipeline'):
         return [dataset]
-    return [part for inner in wrapped(dataset) for part in list_parts(inner)]
+    return [part for inner in list_wrapped(dataset) for part in list_parts(inner)]
 
 
 def describe_videos(dataset: Any) -> tuple[str, dict[str, Any]]:

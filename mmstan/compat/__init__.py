@@ -1,60 +1,75 @@
-"""What MMAction2 1.2 and MMEngine 0.10 need to run on a current stack, mended from outside.
+"""Fixes for MMAction2 1.2 and MMEngine 0.10 on a current stack, applied from outside.
 
-One function a fault; each names fault, versions and upstream thread, looks whether it applies,
-returns whether it mended something, and does nothing the second time. ``import mmstan`` calls
-:func:`apply`. Faults that need only a package (importlib-metadata, setuptools) are mended by
-requirements.txt.
+There is one function for each fault. Its docstring names fault, versions and upstream thread. It
+checks whether the fault is present, fixes it, returns whether it did, and does nothing the second
+time. ``import mmstan`` calls :func:`apply`. requirements.txt fixes faults that need only a package
+(importlib-metadata, setuptools).
 """
 
 import logging
+from collections.abc import Callable
 
-from mmstan.compat.amp import amp_without_gpu
-from mmstan.compat.checkpoints import checkpoints_of_runner, strict_checkpoints
-from mmstan.compat.distributed import ddp_on_cpu, launchers_without_gpu
+from mmstan.compat.imports import leave_transformers_for_later
+
+_late = leave_transformers_for_later()  # before anything here imports mmengine.optim
+
+# ruff: noqa: E402
+from mmstan.compat.amp import allow_amp_without_gpu
+from mmstan.compat.checkpoints import load_checkpoints_of_runner, load_strictly
+from mmstan.compat.distributed import allow_ddp_on_cpu, allow_launchers_without_gpu
 from mmstan.compat.imports import (
-    missing_drn,
-    removed_find_loader,
+    replace_missing_drn,
     require_importlib_metadata,
     require_mmcv,
-    vindlu_on_new_transformers,
+    restore_find_loader,
+    silence_mmcv_lite,
+    skip_vindlu_on_new_transformers,
 )
-from mmstan.compat.inferencers import inferencers_of_read_frames, recognizer_inputs
+from mmstan.compat.inferencers import accept_recognizer_inputs, keep_read_frames_in_inferencers
 from mmstan.compat.moved import import_moved_modules
 
-__all__ = ['active', 'apply']
+__all__ = ['apply', 'list_active']
 
-_MENDS = (
-    missing_drn,
-    vindlu_on_new_transformers,
-    removed_find_loader,
+_FIXES = (
+    silence_mmcv_lite,
+    replace_missing_drn,
+    skip_vindlu_on_new_transformers,
+    restore_find_loader,
     import_moved_modules,
-    checkpoints_of_runner,
-    strict_checkpoints,
-    launchers_without_gpu,
-    ddp_on_cpu,
-    amp_without_gpu,
-    inferencers_of_read_frames,
-    recognizer_inputs,
+    load_checkpoints_of_runner,
+    load_strictly,
+    allow_launchers_without_gpu,
+    allow_ddp_on_cpu,
+    allow_amp_without_gpu,
+    keep_read_frames_in_inferencers,
+    accept_recognizer_inputs,
 )
 _active: dict[str, str] = {}
 
 
 def apply() -> None:
-    """Mend every fault that this environment has.
+    """Fix every fault that this environment has.
 
     Raises:
-        ImportError: mmcv or importlib-metadata is missing or too new; says what to type.
+        ImportError: mmcv or importlib-metadata is missing or too new; the message has the command
+            that installs it.
     """
-    from mmengine.logging import print_log
-
     require_mmcv()
     require_importlib_metadata()
-    for mend in _MENDS:
-        if mend():
-            _active[mend.__name__] = (mend.__doc__ or '').splitlines()[0]
-            print_log(f'mmstan.compat: {_active[mend.__name__]}', 'current', logging.DEBUG)
+    if _late:
+        _note(leave_transformers_for_later)
+    for fix in _FIXES:
+        if fix():
+            _note(fix)
 
 
-def active() -> dict[str, str]:
-    """Name the faults that were found and mended, each with one line that describes it."""
+def _note(fix: Callable[[], bool]) -> None:
+    from mmengine.logging import print_log
+
+    _active[fix.__name__] = (fix.__doc__ or '').splitlines()[0]
+    print_log(f'mmstan.compat: {_active[fix.__name__]}', 'current', logging.DEBUG)
+
+
+def list_active() -> dict[str, str]:
+    """List the faults that were found and fixed, each with one line that describes it."""
     return dict(_active)

@@ -7,11 +7,12 @@ from unittest import mock
 import torch
 
 
-def amp_without_gpu() -> bool:
+def allow_amp_without_gpu() -> bool:
     """MMEngine 0.10.7's ``AmpOptimWrapper`` asserts a GPU (mmpretrain#1556, open).
 
-    Its ``autocast`` knows the CPU, in bfloat16. So on CPU ``--amp`` runs in bfloat16 and without a
-    loss scale, which that range does not need: slow, but the same code as on a GPU.
+    Its ``autocast`` knows the CPU, in bfloat16. So on CPU ``--amp`` runs in bfloat16, without a
+    loss scale, which the range of bfloat16 does not need. That is slow, but the code is the same
+    as on a GPU.
     """
     from mmengine.device import get_device
     from mmengine.logging import print_log

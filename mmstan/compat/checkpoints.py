@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.hub import download_url_to_file, get_dir
@@ -18,16 +17,18 @@ from mmstan.compat.state_dicts import (
     fit_state,
     is_ours,
     refuse_foreign_wrapping,
+    unwrap_model,
 )
+from mmstan.wording import write_on_one_line
 
 load_file = read_file
 
 
 class Checkpoint(dict):
-    """A checkpoint that knows which file it is from.
+    """A checkpoint that knows the name of its file.
 
     Args:
-        content: What was read.
+        content: Contents of the file.
         source: Name of the file.
 
     Raises:
@@ -44,13 +45,14 @@ class Checkpoint(dict):
         self.source = source
 
 
-def checkpoints_of_runner() -> bool:
+def load_checkpoints_of_runner() -> bool:
     """MMEngine 0.10.7 cannot load its own checkpoints on PyTorch 2.6 or newer (mmengine#1655).
 
     ``torch.load`` has become ``weights_only=True``, which refuses the HistoryBuffers that Runner
-    writes. What comes from a URL goes through ``torch.hub``, which still unpickles anything, and
-    upstream's mend (PR #1670, unreleased) does so for files as well. Here both load what Runner
-    writes and nothing else; ``open-mmlab://``, ``torchvision://`` and ``mmcls://`` end in a URL.
+    writes. Downloads go through ``torch.hub``, which still unpickles anything; upstream's fix (PR
+    #1670, unreleased) does so for files too. Here files and URLs load tensors, plain values and
+    HistoryBuffers, and nothing else. ``open-mmlab://``, ``torchvision://`` and ``mmcls://`` end in
+    a URL.
     """
     from mmengine.runner import checkpoint
 
@@ -63,7 +65,7 @@ def checkpoints_of_runner() -> bool:
     return True
 
 
-# MMEngine logs what follows `load_from_` in these names, and calls them (name, map_location).
+# MMEngine calls these as (name, map_location), and logs the part of their names after `load_from_`.
 def load_from_local(filename: str, map_location: Any = None) -> Checkpoint:
     """Load a local file, see :func:`load_file`."""
     return Checkpoint(load_file(filename, map_location=map_location), str(filename))
@@ -86,7 +88,7 @@ def load_url(
     progress: bool = True,
     **kwargs: Any,
 ) -> Checkpoint:
-    """Load from a URL, or from where ``torch.hub`` has put it already."""
+    """Load from a URL, or from the file that ``torch.hub`` has fetched already."""
     folder = Path(model_dir or Path(get_dir(), 'checkpoints'))
     path = folder / os.path.basename(urlparse(url).path)
     if not path.exists():
@@ -95,12 +97,12 @@ def load_url(
     return Checkpoint(load_file(path, map_location=map_location), url)
 
 
-def strict_checkpoints() -> bool:
-    """MMEngine 0.10.7 loads whatever fits of a checkpoint and goes on, be it nothing.
+def load_strictly() -> bool:
+    """MMEngine 0.10.7 loads the fitting tensors of a checkpoint and goes on, even if none fits.
 
     ``Runner``, ``load_checkpoint``, MMAction2's ``init_recognizer`` and the inferencers end in the
-    functions below, which only log what does not fit. Models with parts of mmstan are now loaded
-    whole or not at all, by whichever way; other models as before, but for those of
+    functions below, which only log the tensors that do not fit. Now all of them load models with
+    parts of mmstan whole or not at all. Other models load as before, except in runners of
     :func:`mmstan.apis.load.build_runner`.
     """
     from mmengine.runner import Runner, checkpoint
@@ -113,7 +115,8 @@ def strict_checkpoints() -> bool:
         load_checkpoint=Runner.load_checkpoint,
         resume=Runner.resume,
     )
-    # `load_checkpoint` calls the first; who imported that by its name ends in the second.
+    # `load_checkpoint` calls the first function. Modules that imported the first one by name keep
+    # MMEngine's, which calls the second.
     checkpoint._load_checkpoint_to_model = load_checkpoint_to_model
     checkpoint.load_state_dict = load_state_dict
     Runner.load_checkpoint = load_checkpoint_of_runner  # type: ignore[method-assign]
@@ -122,12 +125,12 @@ def strict_checkpoints() -> bool:
 
 
 _upstream: dict[str, Any] = {}
-# What a run's state raises that is not one.
+# Errors from resuming a file that does not hold the state of a run.
 _DAMAGED = (ArithmeticError, AttributeError, IndexError, RuntimeError, TypeError, ValueError)
 
 
 def load_checkpoint_to_model(model: nn.Module, checkpoint: Any, *args: Any, **kwargs: Any) -> Any:
-    """Load a checkpoint as MMEngine does, models with parts of mmstan whole or not at all."""
+    """Load a checkpoint; models with parts of mmstan whole or not at all, others as MMEngine."""
     if not is_ours(model):
         return _upstream['_load_checkpoint_to_model'](model, checkpoint, *args, **kwargs)
     load_state_dict(model, checkpoint)
@@ -135,8 +138,8 @@ def load_checkpoint_to_model(model: nn.Module, checkpoint: Any, *args: Any, **kw
 
 
 def load_state_dict(module: nn.Module, state_dict: Any, *args: Any, **kwargs: Any) -> None:
-    """Load a state dict as MMEngine does, models with parts of mmstan whole or not at all."""
-    model: Any = module.module if is_model_wrapper(module) else module
+    """Load a state dict; models with parts of mmstan whole or not at all, others as MMEngine."""
+    model = unwrap_model(module)
     if not is_ours(model):
         return _upstream['load_state_dict'](module, state_dict, *args, **kwargs)
     source = getattr(state_dict, 'source', 'of unknown name')
@@ -147,14 +150,14 @@ def load_state_dict(module: nn.Module, state_dict: Any, *args: Any, **kwargs: An
 def load_checkpoint_of_runner(
     runner: Runner, filename: str, map_location: Any = 'cpu', *args: Any, **kwargs: Any
 ) -> Any:
-    """``Runner.load_checkpoint``; in training the config's ``allow_missing`` counts."""
+    """Replace ``Runner.load_checkpoint``; in training the config's ``allow_missing`` counts."""
     from mmengine.runner.checkpoint import _load_checkpoint
 
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrap_model(runner.model)
     if not is_ours(model) and not getattr(runner, 'whole_checkpoints', False):
         return _upstream['load_checkpoint'](runner, filename, map_location, *args, **kwargs)
     checkpoint = _load_checkpoint(filename, map_location=map_location)
-    # A runner's loops are dicts until they are needed.
+    # A runner builds its training loop, a dict until then, only to train.
     trains = isinstance(runner._train_loop, BaseLoop) and not runner._resume
     state = fit_state(
         model,
@@ -173,7 +176,7 @@ def load_checkpoint_of_runner(
 
 
 def resume_runner(runner: Runner, filename: str, *args: Any, **kwargs: Any) -> None:
-    """``Runner.resume``, of which every error names the file.
+    """Replace ``Runner.resume``; every error names the file.
 
     Raises:
         ValueError: The file is damaged, or holds no state of a run.
@@ -185,15 +188,8 @@ def resume_runner(runner: Runner, filename: str, *args: Any, **kwargs: Any) -> N
             f'checkpoint {filename} has no {error}: this run cannot go on from it, another one can '
             'start from it (load_from)'
         ) from error
-    except (
-        ArithmeticError,
-        AttributeError,
-        IndexError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except _DAMAGED as error:
         if str(filename) in str(error):
             raise
-        reason = ' '.join(f'{type(error).__name__}: {error}'.split())[:300]
+        reason = write_on_one_line(f'{type(error).__name__}: {error}', most=300)
         raise ValueError(f'checkpoint {filename} cannot be resumed: {reason}') from error

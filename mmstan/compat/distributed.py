@@ -13,10 +13,10 @@ from torch import nn
 _LAUNCHERS = ('_init_dist_pytorch', '_init_dist_slurm', '_init_dist_mpi')
 
 
-def launchers_without_gpu() -> bool:
+def allow_launchers_without_gpu() -> bool:
     """MMEngine 0.10.7's launchers call ``torch.cuda.set_device`` where there is no GPU.
 
-    ``--launcher pytorch``, ``slurm`` and ``mpi`` therefore fail on CPU, whatever the backend; no
+    ``--launcher pytorch``, ``slurm`` and ``mpi`` therefore fail on CPU, with every backend; no
     thread at MMEngine was found. The call is left out, and NCCL, the default, becomes gloo.
     """
     from mmengine.dist import utils
@@ -24,11 +24,11 @@ def launchers_without_gpu() -> bool:
     if torch.cuda.is_available() or hasattr(utils._init_dist_pytorch, '__wrapped__'):
         return False
     for name in _LAUNCHERS:
-        setattr(utils, name, _on_gloo(getattr(utils, name)))
+        setattr(utils, name, _run_on_gloo(getattr(utils, name)))
     return True
 
 
-def _on_gloo(launch: Callable[..., None]) -> Callable[..., None]:
+def _run_on_gloo(launch: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(launch)
     def launch_on_gloo(backend: str, **kwargs: Any) -> None:
         from mmengine.logging import print_log
@@ -46,15 +46,15 @@ def _on_gloo(launch: Callable[..., None]) -> Callable[..., None]:
 def leave_group() -> None:
     """Stop gloo's threads; a process that ends with them running may abort (pytorch#190489).
 
-    They end with the last reference to the group: a DDP model has one, and MMEngine's Runner is a
-    cycle, which holds the model until garbage is collected.
+    The threads end with the last reference to the group. A DDP model has one, and MMEngine's Runner
+    is a reference cycle that holds the model until garbage is collected.
     """
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
         gc.collect()
 
 
-def ddp_on_cpu() -> bool:
+def allow_ddp_on_cpu() -> bool:
     """MMEngine 0.10.7's Runner hands ``device_ids`` to DDP for models on the CPU too.
 
     DistributedDataParallel refuses that (ValueError); PR mmengine#351 added the argument for GPUs.

@@ -1,7 +1,9 @@
-"""Faults that show when MMAction2 is imported."""
+"""Fixes for importing MMAction2."""
 
 import importlib.util
+import re
 import sys
+import warnings
 from importlib.abc import Loader
 from pathlib import Path
 from types import ModuleType
@@ -13,9 +15,9 @@ _MMCV = 'pip install "mmcv-lite>=2.0,<2.2"'
 
 
 def require_mmcv() -> None:
-    """Ask for mmcv or mmcv-lite 2.0 to 2.1, which MMAction2 1.2 asserts (mmaction2#2852, open).
+    """Require mmcv or mmcv-lite 2.0 to 2.1, which MMAction2 1.2 asserts (mmaction2#2852, open).
 
-    Neither is a hard requirement of mmstan: both own the folder ``mmcv``, so that installing one
+    mmstan requires neither package at installation: both own the folder ``mmcv``, so installing one
     damages the other.
     """
     try:
@@ -34,7 +36,7 @@ def require_mmcv() -> None:
 
 
 def require_importlib_metadata() -> None:
-    """Ask for importlib-metadata, which MMAction2 1.2 imports and does not declare."""
+    """Require importlib-metadata, which MMAction2 1.2 imports and does not declare."""
     if importlib.util.find_spec('importlib_metadata') is None:
         raise ImportError(
             'MMAction2 1.2 imports importlib_metadata without declaring it, and it is not '
@@ -42,22 +44,22 @@ def require_importlib_metadata() -> None:
         )
 
 
-def missing_drn() -> bool:
+def replace_missing_drn() -> bool:
     """MMAction2 1.2.0's wheel lacks ``models/localizers/drn`` (mmaction2#2714, open).
 
     ``import mmaction.models`` therefore fails; installs from a source checkout have the folder. A
-    stand-in takes its place whose only class, DRN, says so when it is built.
+    placeholder replaces the package. Its only class, DRN, raises an error when it is built.
     """
     import mmaction
 
     name = 'mmaction.models.localizers.drn'
     folder = Path(mmaction.__file__).parent / 'models' / 'localizers' / 'drn'
-    # By path: find_spec would import the parents, and with them fail.
+    # By path: find_spec would import the parent packages, and these fail.
     if name in sys.modules or (folder / 'drn.py').exists():
         return False
 
     class DRN:
-        """Stands for the localizer that the wheel does not have."""
+        """Replaces the localizer that the wheel does not have."""
 
         def __init__(self, *args: object, **kwargs: object) -> NoReturn:
             raise ImportError(
@@ -72,7 +74,43 @@ def missing_drn() -> bool:
     return True
 
 
-def vindlu_on_new_transformers() -> bool:
+def leave_transformers_for_later() -> bool:
+    """MMEngine 0.10 imports transformers at every start, for one optimiser.
+
+    That costs a second, and several where peft is installed. :mod:`mmstan.compat.adafactor`
+    registers the optimiser when the first one is asked for.
+    """
+    if {'transformers', 'mmengine.optim.optimizer.builder'} & sys.modules.keys():
+        return False
+    # An import of it fails meanwhile.
+    sys.modules['transformers'] = None  # type: ignore[assignment]
+    try:
+        import mmengine.optim  # noqa: F401
+    finally:
+        del sys.modules['transformers']
+    from mmengine.registry import OPTIMIZERS
+
+    # A new list: registries without locations share one.
+    OPTIMIZERS._locations = [*OPTIMIZERS._locations, 'mmstan.compat.adafactor']
+    return True
+
+
+def silence_mmcv_lite() -> bool:
+    """mmcv-lite warns of an operator that it lacks, ``MultiScaleDeformableAttention``, at import.
+
+    Nothing of MMAction2 or mmstan reads it, and the warning stands before every command's output.
+    """
+    message = 'Fail to import ``MultiScaleDeformableAttention``'
+    known = (
+        pattern.pattern for _, pattern, *_ in warnings.filters if isinstance(pattern, re.Pattern)
+    )
+    if message in known:
+        return False
+    warnings.filterwarnings('ignore', message=message)
+    return True
+
+
+def skip_vindlu_on_new_transformers() -> bool:
     """MMAction2 1.2.0's VindLU cannot be imported with transformers 4.56 or newer.
 
     Three helpers left ``transformers.modeling_utils`` in that release, and MMAction2 imports VindLU
@@ -88,10 +126,10 @@ def vindlu_on_new_transformers() -> bool:
     return True
 
 
-def removed_find_loader() -> bool:
+def restore_find_loader() -> bool:
     """MMEngine 0.10.7 calls ``pkgutil.find_loader``, removed in Python 3.14 (cpython#120581).
 
-    Every optimizer with ``paramwise_cfg`` gets there. Python 3.12 and 3.13 only warn.
+    Every optimizer with ``paramwise_cfg`` calls it. Python 3.12 and 3.13 only warn.
     """
     from mmengine.utils.dl_utils import misc
 
@@ -102,8 +140,8 @@ def removed_find_loader() -> bool:
         spec = importlib.util.find_spec(fullname)
         return spec.loader if spec is not None else None
 
-    # A module of its own for MMEngine's one use: other packages still see what Python has.
-    stand_in = ModuleType('pkgutil')
-    vars(stand_in)['find_loader'] = find_loader
-    misc.pkgutil = stand_in
+    # A separate module for MMEngine's one use: all other packages still see Python's pkgutil.
+    placeholder = ModuleType('pkgutil')
+    vars(placeholder)['find_loader'] = find_loader
+    misc.pkgutil = placeholder
     return True

@@ -1,4 +1,4 @@
-"""MMAction2's own doors to a model, on configs whose pipelines begin with ``ReadFrames``."""
+"""Fixes for MMAction2's inference functions, on configs with pipelines from ``ReadFrames``."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 
-def inferencers_of_read_frames() -> bool:
+def keep_read_frames_in_inferencers() -> bool:
     """MMAction2 1.2's inferencers put DecordInit before ReadFrames, and take no ``Path``.
 
-    A video is then opened twice, and one that only ``ReadFrames`` can read ends in decord's
-    traceback; with ``input_format='array'`` a ``type`` that is a class does. Pictures are drawn of
-    the first of several videos only. No thread at MMAction2 was found.
+    So a video is opened twice, and a video that only ``ReadFrames`` can read fails with decord's
+    traceback. With ``input_format='array'`` a ``type`` that is a class fails too. Given several
+    videos, pictures are drawn of the first only. No thread at MMAction2 was found.
     """
     from mmaction.apis.inferencers import actionrecog_inferencer, mmaction2_inferencer
 
@@ -36,10 +36,10 @@ def inferencers_of_read_frames() -> bool:
     return True
 
 
-def recognizer_inputs() -> bool:
+def accept_recognizer_inputs() -> bool:
     """MMAction2 1.2's ``inference_recognizer`` takes neither a ``Path`` nor an array.
 
-    Wished for in mmaction2#2790 and #2524.
+    Users ask for both in mmaction2#2790 and #2524.
     """
     from mmaction import apis
     from mmaction.apis import inference
@@ -71,7 +71,7 @@ def _keep_read_frames(original: Callable[..., Any]) -> Callable[..., Any]:
         if 'ReadFrames' not in names:
             return original(self, cfg)
         for step, name in zip(pipeline, names):
-            if name in ('ThreeCrop', 'TenCrop'):  # as MMAction2 does it, to need less memory
+            if name in ('ThreeCrop', 'TenCrop'):  # MMAction2 does the same, to save memory
                 step['type'] = 'CenterCrop'
         first = dict(type='InferencerPackInput', input_format=self.input_format, **self.pack_cfg)
         return Compose([first, *pipeline])

@@ -1,4 +1,4 @@
-"""What of a state dict does not fit a model.
+"""The tensors of a state dict that do not fit a model.
 
 "Theirs" is the checkpoint, "own" the model.
 """
@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from mmstan.wording import name_a_few
 
 Problems = dict[str, dict[str, str]]
-"""What is wrong -> name -> details."""
+"""Kind of problem -> name of the tensor -> details."""
 
 
 def find_problems(model: nn.Module, own: Mapping[str, Any], state: Mapping[str, Any]) -> Problems:
-    """What of ``state`` does not fit ``own``, the state dict of ``model``."""
-    # MMEngine, too, does without these counters of batch norm, which old checkpoints lack.
+    """Find the misfits between ``state`` and ``own``, the state dict of ``model``."""
+    # Old checkpoints lack the counters of batch norm; MMEngine does not require them either.
     missing = [k for k in own if k not in state and not k.endswith('num_batches_tracked')]
     problems: Problems = {
         'missing': dict.fromkeys(missing, ''),
@@ -33,19 +33,19 @@ def find_problems(model: nn.Module, own: Mapping[str, Any], state: Mapping[str, 
         found = compare(own[name], state[name], finite=name in parameters)
         if found is not None:
             problems[found[0]][name] = found[1]
-    return {what: names for what, names in problems.items() if names}
+    return {kind: names for kind, names in problems.items() if names}
 
 
 def compare(own: Any, theirs: Any, *, finite: bool) -> tuple[str, str] | None:
-    """What is wrong with a tensor, and the details."""
+    """Compare two tensors; returns the kind of problem and its details, or None."""
     if not isinstance(own, Tensor):
         return None  # the extra state of a module
     if not isinstance(theirs, Tensor):
         return 'of another type', f' (a {type(theirs).__name__})'
     if own.shape != theirs.shape:
-        return 'of another shape', f' ({_sizes(theirs)} for {_sizes(own)})'
+        return 'of another shape', f' ({_describe_shape(theirs)} for {_describe_shape(own)})'
     if own.is_floating_point() != theirs.is_floating_point() or theirs.is_complex():
-        return 'of another type', f' ({_dtype(theirs)} for {_dtype(own)})'
+        return 'of another type', f' ({_describe_dtype(theirs)} for {_describe_dtype(own)})'
     if finite and not _is_finite(theirs):
         return 'with NaN or infinity', ''
     return None
@@ -54,21 +54,21 @@ def compare(own: Any, theirs: Any, *, finite: bool) -> tuple[str, str] | None:
 def _is_finite(tensor: Tensor) -> bool:
     if tensor.is_meta:
         return True
-    tensor = tensor.float() if tensor.dtype.itemsize == 1 else tensor  # no test of 8-bit floats
+    tensor = tensor.float() if tensor.dtype.itemsize == 1 else tensor  # isfinite lacks 8-bit floats
     return bool(torch.isfinite(tensor).all())
 
 
-def _sizes(tensor: Tensor) -> str:
+def _describe_shape(tensor: Tensor) -> str:
     return 'x'.join(map(str, tensor.shape)) or 'a number'
 
 
-def _dtype(tensor: Tensor) -> str:
+def _describe_dtype(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix('torch.')
 
 
 def list_problems(problems: Problems) -> str:
-    """Counts and first names, in one line."""
+    """List counts and first names, in one line."""
     return '; '.join(
-        f'{len(names)} {what}: {name_a_few(f"{name}{why}" for name, why in sorted(names.items()))}'
-        for what, names in problems.items()
+        f'{len(names)} {kind}: {name_a_few(f"{name}{why}" for name, why in sorted(names.items()))}'
+        for kind, names in problems.items()
     )

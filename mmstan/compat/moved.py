@@ -22,31 +22,31 @@ MODULES = {
 
 
 class _OldPaths(MetaPathFinder, Loader):
-    """Gives the module of the new path to whoever imports the old one."""
+    """Answers an import of an old path with the module of the new path."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The spec of an old path; None for every other module."""
+        """Find the spec of an old path; None for every other module."""
         return importlib.util.spec_from_loader(name, self) if name in MODULES else None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Put the new module in the place of the empty one that Python made."""
+        """Replace the empty module that Python made by the new module."""
         old, new = module.__name__, MODULES[module.__name__]
         _warn(old, new)
         sys.modules[old] = importlib.import_module(new)
 
 
 def import_moved_modules() -> bool:
-    """Modules of 0.1 are found under their old paths, with a warning."""
+    """Modules of mmstan 0.1 stay importable under their old paths, with a warning."""
     if any(isinstance(finder, _OldPaths) for finder in sys.meta_path):
         return False
     sys.meta_path.insert(0, _OldPaths())  # before folders of 0.1 that hold nothing but caches
     return True
 
 
-def moved_names(package: str) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a package whose classes have moved to :mod:`mmstan.methods`.
+def make_getattr(package: str) -> Callable[[str], Any]:
+    """Make the ``__getattr__`` of a package from which classes moved to :mod:`mmstan.methods`.
 
     Args:
         package: The package that exported them.

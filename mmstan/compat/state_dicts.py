@@ -1,4 +1,4 @@
-"""From what a checkpoint holds to a state dict that a model takes whole.
+"""Finds the state dict in a checkpoint and fits it to a model, whole or not at all.
 
 "Theirs" is the checkpoint, "own" the model.
 """
@@ -12,34 +12,35 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 from mmstan.compat.misfits import Problems, compare, find_problems, list_problems
-from mmstan.wording import name_a_few
+from mmstan.wording import name_a_few, write_on_one_line
 
 WRAPPERS = (
     'state_dict', 'model_state_dict', 'model_state', 'model', 'module',
     'ema_state_dict', 'state_dict_ema', 'model_ema', 'ema',
 )  # fmt: skip
-"""Keys under which a state dict lies. MMEngine's ``state_dict`` is the averaged one already."""
+"""Keys that may hold the state dict. MMEngine's ``state_dict`` is the averaged one already."""
 
 _WRAPPING_MODULES = ('module', '_orig_mod')  # of DDP and averaged models, of torch.compile
-_OF_AVERAGED_MODELS = ('steps', 'n_averaged')  # counters beside `module.*`
+_OF_AVERAGED_MODELS = ('steps', 'n_averaged')  # counters next to `module.*`
 
 Hint = Callable[[Mapping[str, Any], Collection[str], str], str | None]
 HINTS: list[Hint] = []
-"""(theirs, own names, file) -> whose names these are and what to type, or None."""
+"""(theirs, own names, file) -> the system with such names and the command to type, or None."""
 
 
 def find_state_dict(content: Any, source: str) -> dict[str, Any]:
-    """The state dict in a checkpoint, whatever it is wrapped in.
+    """Find the state dict in a checkpoint, inside any wrappers.
 
     Args:
-        content: What was read from the file.
+        content: Contents of the file.
         source: Name of the file.
 
     Raises:
-        ValueError: There is none.
+        ValueError: The checkpoint has no state dict.
     """
     for _ in WRAPPERS:
         if not isinstance(content, Mapping):
@@ -59,7 +60,7 @@ def refuse_foreign_wrapping(content: Mapping[str, Any], source: str) -> None:
     """Raise an error if a state dict is wrapped in another way than MMEngine's runner does.
 
     Args:
-        content: What was read from the file.
+        content: Contents of the file.
         source: Name of the file.
 
     Raises:
@@ -82,6 +83,11 @@ def _is_wrapper(content: Mapping[Any, Any], key: str) -> bool:
     return key in content and (key == 'state_dict' or isinstance(content[key], Mapping))
 
 
+def unwrap_model(model: nn.Module) -> Any:
+    """Return the model in a wrapper of MMEngine, as distributed training uses, or the model."""
+    return model.module if is_model_wrapper(model) else model
+
+
 def is_ours(model: nn.Module) -> bool:
     """Whether a model has parts of mmstan."""
     kinds = {type(module) for module in model.modules()}
@@ -95,22 +101,22 @@ def fit_state(
     source: str,
     allow_missing: Sequence[str] | None = None,
 ) -> OrderedDict[str, Any]:
-    """A state dict that has every tensor of ``model`` and no other.
+    """Fit a checkpoint to a model; returns a state dict with exactly the model's tensors.
 
-    Prefixes that wrappers leave (``module.``, ``_orig_mod.``) are taken off. What modules do to a
-    state dict before they load it (interpolated tables) is done.
+    Prefixes of wrappers (``module.``, ``_orig_mod.``) are removed. Modules with hooks for loading
+    (interpolated tables) change the state dict first.
 
     Args:
-        model: The model. It is not changed, but for frozen towers that the checkpoint lacks: these
-            read their pretrained weights.
+        model: The model. Frozen towers that the checkpoint lacks read their pretrained weights; the
+            rest of the model is not changed.
         theirs: State dict of the checkpoint.
         source: Name of the file.
-        allow_missing: Patterns (``'neck.*'``) of names that need not fit: the model keeps its own
-            tensors, and theirs are not read. None where nothing may be missing at all.
+        allow_missing: Patterns (``'neck.*'``) of names that need not fit. The model keeps its own
+            tensors under these names. None if all tensors must fit.
 
     Raises:
-        ValueError: In one line, how many tensors are missing, left over, of another shape or type,
-            or not finite, and the first names; or no tensor fits at all.
+        ValueError: In one line, the number of tensors that are missing, left over, of another shape
+            or type, or not finite, and the first names; also if no tensor fits.
     """
     own = model.state_dict()
     state = _rename(theirs, own)
@@ -118,10 +124,11 @@ def fit_state(
     problems = find_problems(model, own, state)
     misfits = {name for names in problems.values() for name in names}
     fits = (own.keys() & state.keys()) - misfits
-    towers = _frozen_towers(model, problems.get('missing', {}))
+    # Misfits are allowed by a pattern, or in a frozen tower, which reads its pretrained file.
+    towers = _find_frozen_towers(model, problems.get('missing', {}))
     allowed = {name for name in misfits if _matches(name, allow_missing or ())}
     allowed |= {name for names in towers.values() for name in names}
-    wrong = {what: names for what, names in problems.items() if names.keys() - allowed}
+    wrong = {kind: names for kind, names in problems.items() if names.keys() - allowed}
     if wrong or not fits:
         raise ValueError(_describe(model, theirs, source, fits, wrong or problems, allow_missing))
     if allowed:
@@ -132,10 +139,10 @@ def fit_state(
     return OrderedDict(kept)
 
 
-def _frozen_towers(model: nn.Module, missing: Iterable[str]) -> dict[Any, list[str]]:
-    """Towers that are as their pretrained file has them, and what of them is missing.
+def _find_frozen_towers(model: nn.Module, missing: Iterable[str]) -> dict[Any, list[str]]:
+    """Find frozen towers with pretrained files, and their tensors among the missing ones.
 
-    Released checkpoints of methods that train beside a frozen tower do without it.
+    Methods with a frozen tower release checkpoints without it.
     """
     found: dict[Any, list[str]] = {}
     for prefix, module in model.named_modules():
@@ -151,10 +158,10 @@ def _say_what_is_kept(
 ) -> None:
     pretrained = {name for names in towers.values() for name in names}
     rest = {
-        what: {name: why for name, why in names.items() if name not in pretrained}
-        for what, names in problems.items()
+        kind: {name: why for name, why in names.items() if name not in pretrained}
+        for kind, names in problems.items()
     }
-    rest = {what: names for what, names in rest.items() if names}
+    rest = {kind: names for kind, names in rest.items() if names}
     if pretrained:
         files = ' and '.join(sorted({str(tower.pretrained) for tower in towers}))
         beginning += f'; {len(pretrained)} of frozen towers are read from {files}'
@@ -170,8 +177,9 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 
 
 def _rename(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> OrderedDict[str, Any]:
-    """``theirs`` under the own names, from which wrappers make it differ."""
+    """Rename the checkpoint's tensors to the model's names, without the parts of wrappers."""
     unwrapped = {unwrap_name(name): name for name in own}
+    # torch's AveragedModel saves `module.*` and a counter, which is no tensor of the model.
     averaged = all(name.startswith('module.') or name in _OF_AVERAGED_MODELS for name in theirs)
     state: OrderedDict[str, Any] = OrderedDict()
     for name, value in theirs.items():
@@ -180,13 +188,13 @@ def _rename(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> OrderedDict[st
         bare = unwrap_name(name)
         candidates = (name, bare, bare.removeprefix('model.'))
         new = next((unwrapped.get(x, x) for x in candidates if x in own or x in unwrapped), bare)
-        # Two of theirs for one own: the second stays, and is left over.
+        # If two of theirs have one own name, the second keeps its name and counts as left over.
         state[name if new in state or (new != name and new in theirs) else new] = value
     return state
 
 
 def unwrap_name(name: str) -> str:
-    """The name of a tensor without what DDP, averaged models and torch.compile put into it.
+    """Remove the parts of a name that DDP, averaged models and torch.compile put into it.
 
     >>> unwrap_name('module.backbone._orig_mod.tower')
     'backbone.tower'
@@ -201,7 +209,7 @@ def _run_pre_hooks(
     source: str,
     allow_missing: Sequence[str],
 ) -> None:
-    """Let modules fit tables of another length, as ``load_state_dict`` will do again."""
+    """Let modules fit tables of another length; ``load_state_dict`` calls the hooks again later."""
     for name, module in model.named_modules():
         prefix = f'{name}.' if name else ''
         for hook in module._load_state_dict_pre_hooks.values():
@@ -210,8 +218,9 @@ def _run_pre_hooks(
             except Exception as error:  # a value may be anything
                 tables = [x for x in state if x.startswith(prefix) and _matches(x, allow_missing)]
                 if not tables:
-                    reason = ' '.join(str(error).split())
-                    raise ValueError(f'checkpoint {source} does not fit: {reason}') from error
+                    raise ValueError(
+                        f'checkpoint {source} does not fit: {write_on_one_line(error, most=1000)}'
+                    ) from error
                 for table in tables:
                     if compare(own.get(table), state[table], finite=False):
                         del state[table]
@@ -225,7 +234,7 @@ def _describe(
     problems: Problems,
     allow_missing: Sequence[str] | None,
 ) -> str:
-    """The error, in one line."""
+    """Write the error message, in one line."""
     own = model.state_dict()
     found = (hint(theirs, own.keys(), source) for hint in HINTS)
     advice = next((text for text in found if text is not None), None)

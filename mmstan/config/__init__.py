@@ -1,4 +1,4 @@
-"""What can be said about a config before anything is built, and its tiny and toy forms."""
+"""Checks of a config before anything is built, and its tiny and toy forms."""
 
 from mmstan.config.checks import check_arguments, check_config, check_work_dir, find_missing_data
 from mmstan.config.paths import default_work_dir, is_checkpoint

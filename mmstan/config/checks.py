@@ -1,4 +1,4 @@
-"""What can be said about a config before anything is built: arguments, data, where results go."""
+"""Checks of a config before anything is built: arguments, data, labels and the work dir."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmstan.config.inherited import check_inherited
 from mmstan.config.labels import check_labels
 from mmstan.config.paths import is_checkpoint
-from mmstan.config.places import META, closed_keys, taken_out_before
+from mmstan.config.places import META, list_closed_keys, list_early_keys
 from mmstan.config.slips import find_slip, suggest
 from mmstan.config.types import find_arguments
 from mmstan.config.variables import check_top_level
@@ -23,16 +23,16 @@ _ANNOTATIONS = ('ann_file', 'video_list', 'caption_index')  # arguments that nam
 
 
 def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:
-    """Find what would fail later and with a longer message.
+    """Refuse a config that would fail later and with a longer message.
 
     Args:
-        cfg: The config of a run, its ``work_dir`` set.
+        cfg: The config of a run, with its ``work_dir``.
         splits: Which data are needed: of ``'train'``, ``'val'`` and ``'test'``.
 
     Raises:
-        ValueError: A class of mmstan does not exist or has no such argument, or a label is none of
+        ValueError: A class of mmstan does not exist or has no such argument, or a label is outside
             the classes.
-        FileNotFoundError: Annotations, videos, class names or ``load_from`` are not there.
+        FileNotFoundError: Annotations, videos, class names or ``load_from`` do not exist.
         PermissionError: The work dir cannot be written to.
     """
     check_top_level(cfg)
@@ -53,7 +53,7 @@ def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:
 
 
 def _check_skip_broken(cfg: Config) -> None:
-    """Videos that are left out must not be counted by a metric that does not know of them."""
+    """Refuse ``skip_broken`` with metrics that would count the skipped videos' black frames."""
     for split in ('val', 'test'):
         dataset = (cfg.get(f'{split}_dataloader') or {}).get('dataset') or {}
         metrics = cfg.get(f'{split}_evaluator') or []
@@ -79,7 +79,7 @@ def check_work_dir(work_dir: str) -> None:
 
 
 def find_missing_data(cfg: Config, splits: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """The local files and folders that ``cfg`` reads and that are not there, as (key, path)."""
+    """List local files and folders that ``cfg`` reads and that do not exist, as (key, path)."""
     start = cfg.get('load_from')
     if start and not is_checkpoint(start):
         yield 'load_from', start
@@ -103,16 +103,17 @@ def find_missing_data(cfg: Config, splits: tuple[str, ...]) -> Iterator[tuple[st
 
 
 def check_arguments(cfg: Config) -> None:
-    """Raise ValueError for a class of ours that does not exist, or an argument that it has not.
+    """Raise ValueError for an unknown class of ours, or an argument that the class does not take.
 
-    Classes of MMAction2 and others say so when they are built; keys that these read from a dict
-    without ``type``, and would pass over in silence, are checked too.
+    Classes of MMAction2 and others raise such errors when they are built. But some dicts without
+    ``type`` are read key by key, and unknown keys would be ignored in silence; these are checked
+    too.
     """
     plain = cfg.to_dict()
     for where, node in walk_named(plain, ''):
         _check_node(where, node)
         place = tuple(where.split('.'))
-        closed = closed_keys(place, plain) if where else None
+        closed = list_closed_keys(place, plain) if where else None
         for key in sorted(node.keys() - {'_delete_'} - (closed or frozenset(node))):
             raise ValueError(f"{where} takes no '{key}'{suggest(key, closed or ())}")
 
@@ -128,7 +129,7 @@ def _check_node(where: str, node: Mapping[str, Any]) -> None:
             raise ValueError(f"{where}: there is no '{name}'{near}")
         return
     arguments = find_arguments(known[name])
-    allowed = arguments.names | taken_out_before(known[name]) | META
+    allowed = arguments.names | list_early_keys(known[name]) | META
     for key in sorted(node.keys() - allowed):
         slip = find_slip(key, arguments.names)
         if not arguments.more or slip:

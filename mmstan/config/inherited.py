@@ -1,4 +1,4 @@
-"""Variables of a ``_base_`` file that a config sets again, too late to have an effect."""
+"""A check for variables of a ``_base_`` file that a config sets again, too late to matter."""
 
 from __future__ import annotations
 
@@ -8,24 +8,27 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmstan.config.places import RUNNER_KEYS
-from mmstan.config.variables import find_uses, is_read_by_own_code, name_uses, plain
+from mmstan.config.variables import find_uses, is_read_by_own_code, name_uses, to_plain
 
 
 def check_inherited(cfg: Config) -> None:
-    """Raise ValueError for a variable that a config sets, but only its base had made use of.
+    """Raise ValueError for a variable that a config sets, but only its base uses.
 
-    A base is read to its end before the config that inherits it: what it made of ``data_root`` is
-    made. It is no error if the config uses the variable, or sets the keys that were made of it.
+    MMEngine reads a base to its end before the config that inherits it. So paths that the base
+    made from ``data_root`` keep the old value. It is no error if the config uses the variable, or
+    sets the keys that were made from it.
     """
     path = cfg.filename
     if not path or not path.endswith('.py') or not Path(path).exists():
         return
-    own = set() if Config._is_lazy_import(path) else _own_variables(path) - RUNNER_KEYS
+    own = set() if Config._is_lazy_import(path) else _list_own_variables(path) - RUNNER_KEYS
     for name in sorted(own & cfg.keys()):
         for base in Config._get_base_files(path):
             old = Config._file2dict(Config._get_cfg_path(base, path)[0])[0].get(name)
             uses = (
-                [] if old is None or plain(old) == plain(cfg[name]) else find_uses(cfg, name, old)
+                []
+                if old is None or to_plain(old) == to_plain(cfg[name])
+                else find_uses(cfg, name, old)
             )
             if uses and not find_uses(cfg, name) and not is_read_by_own_code(cfg, name):
                 raise ValueError(
@@ -34,8 +37,8 @@ def check_inherited(cfg: Config) -> None:
                 )
 
 
-def _own_variables(path: str) -> set[str]:
-    """The names that a config file sets at its top and never looks at."""
+def _list_own_variables(path: str) -> set[str]:
+    """List the names that a config file sets at its top and never reads."""
     tree = ast.parse(Path(path).read_text('utf-8'))
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     read = {node.id for node in names if isinstance(node.ctx, ast.Load)}

@@ -1,4 +1,4 @@
-"""Whether the labels in the lists of a config are classes of its head."""
+"""A check that the labels in the lists of a config are classes of its head."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ class LabelList(NamedTuple):
 def check_labels(cfg: Config, splits: Sequence[str]) -> None:
     """Compare the labels of lists, the names of classes and the classes of heads.
 
-    Lists of ``VideoDataset`` and ``EpicKitchens`` are read, also in wrappers; heads are
-    ``model.cls_head`` and, of two answers, ``verb`` and ``noun`` in it. Classes without a video,
-    and classes of a validation that training never sees, are warned of.
+    Reads the lists of ``VideoDataset`` and ``EpicKitchens``, also in wrappers. Heads are
+    ``model.cls_head`` or, if that gives two answers, its ``verb`` and ``noun``. Warns of classes
+    without a video, and of classes that occur in validation but not in training.
 
     Args:
-        cfg: A config whose annotations and files of class names are there.
+        cfg: A config; its annotations and files of class names must exist.
         splits: Of ``'train'``, ``'val'`` and ``'test'``.
 
     Raises:
-        ValueError: A label is none of the classes, all labels begin at 1, a line has none, or the
-            numbers of names and of classes differ.
+        ValueError: A label is outside the classes, all labels begin at 1, a line has no label, or
+            the numbers of names and of classes differ.
     """
     tasks = count_classes(cfg)
     trained: list[set[int]] = []
@@ -57,6 +57,7 @@ def check_labels(cfg: Config, splits: Sequence[str]) -> None:
         loader = f'{split}_dataloader'
         dataset = (cfg.get(loader) or {}).get('dataset')
         lists = list(_read_lists(dataset, f'{loader}.dataset', tasks))
+        # The range is checked list by list; the lists of a split together must have every class.
         for task, classes in enumerate(tasks if lists else ()):
             for read in lists:
                 _check_range(read, task, classes)
@@ -70,7 +71,9 @@ def check_labels(cfg: Config, splits: Sequence[str]) -> None:
 
 
 def count_classes(cfg: Config) -> list[Classes]:
-    """The classes of a recognition head, or of the two of verbs and nouns; none of other models.
+    """Count the classes of a recognition head, or of its two parts for verbs and nouns.
+
+    The list is empty for other models.
 
     Raises:
         ValueError: A head has another number of names than ``num_classes``.
@@ -126,7 +129,7 @@ def _read_lists(dataset: Any, where: str, tasks: Sequence[Classes]) -> Iterator[
 def _read_labels(
     kind: type, argument: str, path: str, node: Mapping[str, Any]
 ) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Line and labels of each sample of a data set, which is not built; none of other kinds."""
+    """Read line and labels of each sample without building the data set; skip other kinds."""
     if issubclass(kind, VideoDataset):
         options = dict(
             delimiter=node.get('delimiter', ' '), multi_class=bool(node.get('multi_class'))
@@ -153,7 +156,8 @@ def _check_range(read: LabelList, task: int, classes: Classes) -> None:
 
 
 def _check_start(lists: Sequence[LabelList], task: int, classes: Classes, seen: set[int]) -> None:
-    """Refuse a split with videos of many classes from 1 on, and none of class 0."""
+    """Refuse a split with videos of all classes from 1 on, but without class 0."""
+    # Half of the classes at least: a small list may lack class 0 by chance.
     several = any(read.multi_class for read in lists)
     counted = len(seen) > 1 and seen == {*range(1, max(seen) + 1)}
     if counted and not several and 2 * len(seen) >= classes.number:

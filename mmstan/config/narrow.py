@@ -17,10 +17,10 @@ from mmstan.registry import MODELS
 def narrow_model(model: ConfigDict, sizes: Sizes) -> None:
     """Change a recognizer's or retrieval model's config to ``sizes``.
 
-    Classes with a class method ``narrowed`` (towers, backbones, interactions) are asked for the
-    settings that change. In a neck, head or interaction the arguments ``dim``, ``width`` and
-    ``in_channels`` become the width of the features, ``heads`` the towers', ``num_frames`` the
-    clip's. ``init_from`` names a narrow tower where there are weights of one, else nothing.
+    The class method ``narrowed`` of a class (towers, backbones, interactions) returns the settings
+    that change. In a neck, head or interaction the arguments ``dim``, ``width`` and ``in_channels``
+    become the width of the features, ``heads`` the towers', ``num_frames`` the clip's.
+    ``init_from`` becomes a narrow tower with the weights in ``sizes``, or None without weights.
 
     Args:
         model: The ``model`` of a config; it is changed.
@@ -41,7 +41,7 @@ def narrow_model(model: ConfigDict, sizes: Sizes) -> None:
 
 
 def find_class(kind: Any) -> Any:
-    """The class that a config's ``type`` means among models; None where no model has the name."""
+    """Find the model class of a config's ``type``; None if no model has the name."""
     if not isinstance(kind, str):
         return kind
     try:
@@ -51,13 +51,13 @@ def find_class(kind: Any) -> Any:
 
 
 def find_backbone(model: Mapping[str, Any]) -> type[VideoBackbone]:
-    """The class of a model's backbone; of foreign backbones the contract, with its defaults."""
+    """Find the class of a model's backbone; for foreign backbones the contract, with defaults."""
     cls = find_class((model.get('backbone') or {}).get('type'))
     return cls if isinstance(cls, type) and issubclass(cls, VideoBackbone) else VideoBackbone
 
 
 def list_joint_parts(model: ConfigDict) -> Iterator[ConfigDict]:
-    """Configs of neck, head and interaction, which work in the joint space."""
+    """Give the configs of neck, head and interaction, which work in the joint space."""
     heads = [model[key] for key in ('head', 'cls_head') if model.get(key)]
     for part in (model.get('neck'), *heads, *(head.get('interaction') for head in heads)):
         if part:
@@ -65,7 +65,7 @@ def list_joint_parts(model: ConfigDict) -> Iterator[ConfigDict]:
 
 
 def _narrow_start(start: Mapping[str, Any], sizes: Sizes) -> dict[str, Any] | None:
-    """``init_from`` with a narrow text tower; None where there are no weights of one."""
+    """Narrow the text tower of ``init_from``; None if the narrow form has no weights."""
     if sizes.pretrained is None:
         return None
     model = narrow_architecture(start['model'], start.get('pretrained'), sizes)

@@ -1,4 +1,4 @@
-"""``--cfg-options``: settings of the command line, none of which may be without effect."""
+"""``--cfg-options``: settings of the command line; one without effect is an error."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.utils import import_modules_from_strings
 
-from mmstan.config.places import DEFAULT_HOOKS, META, keys_at
+from mmstan.config.places import DEFAULT_HOOKS, META, find_keys
 from mmstan.config.slips import find_slip, suggest
-from mmstan.config.types import find_classes, names_beside
-from mmstan.config.variables import find_namesakes, find_uses, is_read_by_own_code, name_uses, plain
+from mmstan.config.types import find_classes, list_known_names
+from mmstan.config.variables import (
+    find_namesakes,
+    find_uses,
+    is_read_by_own_code,
+    name_uses,
+    to_plain,
+)
 from mmstan.registry import type_name
 from mmstan.wording import name_a_few
 
@@ -26,8 +32,8 @@ def merge_options(cfg: Config, options: Options | None) -> None:
         options: Dotted key -> value, ``{'optim_wrapper.optimizer.lr': 1e-5}``.
 
     Raises:
-        ValueError: An option would change nothing: nobody takes its key, or it is a variable of
-            the config file, which was copied to where it is used when the file was read.
+        ValueError: An option would change nothing: its key is unknown, or it is a variable of the
+            config file, and its value was copied to its uses when the file was read.
     """
     options = dict(options or {})
     _check_variables(cfg, options)
@@ -44,7 +50,7 @@ def merge_options(cfg: Config, options: Options | None) -> None:
 
 
 def check_split_options(cfg: Config, options: Options | None) -> None:
-    """Raise ValueError for an option that every one of the ``test_splits`` sets again."""
+    """Raise ValueError for an option that all of the ``test_splits`` override."""
     options = options or {}
     splits = options.get('test_splits', cfg.get('test_splits')) or {}
     for key in options:
@@ -60,13 +66,13 @@ def check_split_options(cfg: Config, options: Options | None) -> None:
 
 
 def _check_variables(cfg: Config, options: Options) -> None:
-    """Raise ValueError for a variable of the config file: it has been used up."""
-    takes = keys_at((), cfg, cfg).names
+    """Raise ValueError for a variable of the config file, since its uses are copies already."""
+    takes = find_keys((), cfg, cfg).names
     for key, value in options.items():
         name, *rest = key.split('.')
         if name in takes or name not in cfg or is_read_by_own_code(cfg, name):
             continue
-        if not rest and plain(cfg[name]) == plain(value):
+        if not rest and to_plain(cfg[name]) == to_plain(value):
             continue  # as it is already
         uses = ['.'.join([use, *rest]) for use in find_uses(cfg, name) or find_namesakes(cfg, name)]
         raise ValueError(
@@ -85,13 +91,13 @@ def _check_option(cfg: Config, options: Options, key: str, value: Any) -> None:
             node = node.get(part, {})
             node = {} if node is None and place else node
         else:
-            node = _entry(key, place, node, part)
+            node = _get_entry(key, place, node, part)
         place = (*place, part)
     _check_value(cfg, key, node, value)
 
 
 def _open_nones(node: Any, parts: list[str]) -> None:
-    """Make dicts of the parts that are None, for their settings."""
+    """Replace parts that are None by empty dicts, so that their settings can be merged."""
     for depth, part in enumerate(parts[:-1]):
         place: Any = int(part) if isinstance(node, list) else part
         if isinstance(node, dict) and part not in node:
@@ -101,8 +107,8 @@ def _open_nones(node: Any, parts: list[str]) -> None:
         node = node[place]
 
 
-def _entry(key: str, place: tuple[str, ...], node: Any, part: str) -> Any:
-    """An entry of the list at ``place``."""
+def _get_entry(key: str, place: tuple[str, ...], node: Any, part: str) -> Any:
+    """Return an entry of the list at ``place``."""
     where = '.'.join(place)
     if isinstance(node, tuple):
         raise ValueError(f'--cfg-options {key}: {where} is a tuple; set it whole, {where}={node}')
@@ -123,9 +129,10 @@ def _check_new_key(
     """Raise ValueError if the dict at ``place`` does not take its part of ``key``."""
     where, part = '.'.join(place), key.split('.')[len(place)]
     full = f'{where}.{part}' if where else part
-    beside = {name: options.get(f'{where}.{name}') for name in ('type', 'by_epoch', 'constructor')}
-    node = {**node, **{name: x for name, x in beside.items() if x is not None}}
-    takes = keys_at(place, node, cfg)
+    # Other options may change the class of the dict, and so the keys that it takes.
+    others = {name: options.get(f'{where}.{name}') for name in ('type', 'by_epoch', 'constructor')}
+    node = {**node, **{name: x for name, x in others.items() if x is not None}}
+    takes = find_keys(place, node, cfg)
     known = takes.names | (node.keys() - {part} if place else set())
     if part in takes.names or (takes.more and find_slip(part, known) is None):
         return
@@ -134,18 +141,18 @@ def _check_new_key(
     if not place and is_read_by_own_code(cfg, part):
         return
     kind = type_name(node['type']) if node.get('type') else ''
-    what = f'{where} ({kind})' if kind else where or 'a run'
+    owner = f'{where} ({kind})' if kind else where or 'a run'
     namesakes = find_namesakes(cfg, part) if not place else []
     near = suggest(part, known - META)
     if namesakes and 'did you mean' not in near:
         near = f'; it is a key of parts: {name_a_few(namesakes, most=6)}'
     raise ValueError(
-        f"--cfg-options {key}: there is no such setting, {what} takes no '{part}'{near}"
+        f"--cfg-options {key}: there is no such setting, {owner} takes no '{part}'{near}"
     )
 
 
 def _check_value(cfg: Config, key: str, old: Any, value: Any) -> None:
-    """Raise ValueError for a string in place of parts, and for a class that is not there."""
+    """Raise ValueError for a string in place of parts, and for a class that does not exist."""
     parts = old if isinstance(old, list) else [old]
     typed = bool(parts) and all(isinstance(part, Mapping) and 'type' in part for part in parts)
     if typed and isinstance(value, str):
@@ -158,7 +165,7 @@ def _check_value(cfg: Config, key: str, old: Any, value: Any) -> None:
     if not key.endswith('.type') or not isinstance(value, str) or find_classes(value, scope):
         return
     if find_classes(old, scope):
-        known = names_beside(old, scope) if isinstance(old, str) else []
+        known = list_known_names(old, scope) if isinstance(old, str) else []
         slip = find_slip(value.rpartition('.')[2], known)
         near = f"; did you mean '{slip}'?" if slip else ''
         raise ValueError(f"--cfg-options {key}: there is no '{value}'{near}")

@@ -1,4 +1,4 @@
-"""Where results of a config go, and where a checkpoint may come from."""
+"""Paths of results, checkpoints, and the configs and tools that ship with the package."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def default_work_dir(config: str | Path) -> str:
-    """``work_dirs/`` and the config's path below ``configs``, since stems repeat.
+    """Join ``work_dirs/`` and the config's path below ``configs``; stems alone would repeat.
 
     >>> default_work_dir('configs/stan/k400_b16.py')
     'work_dirs/stan/k400_b16'
@@ -18,18 +18,18 @@ def default_work_dir(config: str | Path) -> str:
 
 
 def is_checkpoint(path: str) -> bool:
-    """Whether ``path`` is there, or an address (``https://``, ``s3://``) to be fetched later."""
+    """Whether ``path`` exists, or is an address (``https://``, ``s3://``) to fetch later."""
     return '://' in path or os.path.exists(path)
 
 
 def find_shipped(name: str) -> Path:
-    """The folder ``configs`` or ``tools``: of the checkout, or as it is installed with the package.
+    """Find the folder ``configs`` or ``tools``, in the checkout or in the installed package.
 
     Raises:
-        FileNotFoundError: There is neither.
+        FileNotFoundError: It is in neither.
     """
     package = Path(__file__).resolve().parents[1]
     for folder in (package.parent / name, package / '.mim' / name):
         if folder.is_dir():
             return folder
-    raise FileNotFoundError(f'{name} is neither beside {package} nor in it; install mmstan again')
+    raise FileNotFoundError(f'{name} is neither next to {package} nor in it; install mmstan again')

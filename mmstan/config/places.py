@@ -1,4 +1,4 @@
-"""Which keys a dict at some place of a config may have."""
+"""The keys that the dicts of a config may have, by their place in it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from mmstan.config.types import Arguments, find_arguments, find_classes
 from mmstan.registry import type_name
 
 
-def _parameters(function: Any, *extra: str) -> frozenset[str]:
+def _list_parameters(function: Any, *extra: str) -> frozenset[str]:
     return frozenset(inspect.signature(function).parameters) - {'self', 'kwargs'} | {*extra}
 
 
-RUNNER_KEYS = _parameters(
+RUNNER_KEYS = _list_parameters(
     Runner.__init__,
-    # What the runner reads from its config, and who builds it.
+    # Keys that the runner and its builder read from the config.
     'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'activation_checkpointing',
     'efficient_conv_bn_eval', 'compile', 'runner_type',
     # Config.fromfile
@@ -33,12 +33,12 @@ RUNNER_KEYS = _parameters(
     # tools/test.py, and the loader of checkpoints
     'test_splits', 'allow_missing',
 ) - {'cfg'}  # fmt: skip
-"""The keys at the top of a config that somebody reads; all others are variables of the file."""
+"""The keys at the top of a config that code reads; all others are variables of the file."""
 
 META = frozenset(('type', '_scope_', '_delete_'))
 """Keys of every dict that a registry builds."""
 
-_LOADER = _parameters(DataLoader, 'num_batch_per_epoch', 'disable_subprocess_warning')
+_LOADER = _list_parameters(DataLoader, 'num_batch_per_epoch', 'disable_subprocess_warning')
 _CLOSED = {
     ('train_dataloader',): _LOADER,
     ('val_dataloader',): _LOADER,
@@ -47,15 +47,15 @@ _CLOSED = {
     ('test_cfg', 'bank_dataloader'): _LOADER,
     ('auto_scale_lr',): frozenset(('enable', 'base_batch_size')),
     ('env_cfg',): frozenset(('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit')),
-    ('env_cfg', 'mp_cfg'): _parameters(set_multi_processing),
-    ('randomness',): _parameters(Runner.set_randomness),
-    ('compile',): _parameters(torch.compile),
+    ('env_cfg', 'mp_cfg'): _list_parameters(set_multi_processing),
+    ('randomness',): _list_parameters(Runner.set_randomness),
+    ('compile',): _list_parameters(torch.compile),
     ('custom_imports',): frozenset(('imports', 'allow_failed_imports')),
-    ('optim_wrapper', 'clip_grad'): _parameters(
+    ('optim_wrapper', 'clip_grad'): _list_parameters(
         torch.nn.utils.clip_grad_norm_, 'clip_value', 'type'
     ),
 }
-# As MMEngine's constructor reads them; ParamGroups refuses what it does not know by itself.
+# The keys of MMEngine's constructor; ParamGroups refuses unknown keys itself.
 _PARAMWISE = frozenset((
     'custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'dwconv_decay_mult',
     'flat_decay_mult', 'bypass_duplicate', 'dcn_offset_lr_mult',
@@ -71,11 +71,11 @@ DEFAULT_HOOKS: dict[str, dict[str, Any]] = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=1),
 )
-"""MMEngine's own, which a config need not repeat."""
+"""The hooks that MMEngine registers by itself, which a config need not repeat."""
 
 
-def closed_keys(place: tuple[str, ...], cfg: Mapping[str, Any]) -> frozenset[str] | None:
-    """The keys of a dict without ``type`` that MMEngine or MMAction2 read; None: cannot be told."""
+def list_closed_keys(place: tuple[str, ...], cfg: Mapping[str, Any]) -> frozenset[str] | None:
+    """List all keys of a dict without ``type`` that MMEngine or MMAction2 read; None: unknown."""
     if place in _CLOSED:
         return _CLOSED[place]
     wrapper, model = cfg.get('optim_wrapper') or {}, cfg.get('model') or {}
@@ -89,8 +89,8 @@ def closed_keys(place: tuple[str, ...], cfg: Mapping[str, Any]) -> frozenset[str
     return None
 
 
-def keys_at(place: tuple[str, ...], node: Mapping[str, Any], cfg: Mapping[str, Any]) -> Arguments:
-    """The keys that ``node``, the dict at ``place``, may have.
+def find_keys(place: tuple[str, ...], node: Mapping[str, Any], cfg: Mapping[str, Any]) -> Arguments:
+    """Find the keys that ``node``, the dict at ``place``, may have.
 
     Args:
         place: The keys that lead to the dict, ``('train_dataloader', 'dataset')``.
@@ -98,33 +98,33 @@ def keys_at(place: tuple[str, ...], node: Mapping[str, Any], cfg: Mapping[str, A
         cfg: The whole config.
     """
     if not place:
-        return Arguments(RUNNER_KEYS | _runner_arguments(cfg), False)
+        return Arguments(RUNNER_KEYS | _find_runner_arguments(cfg), False)
     if place == ('default_hooks',):
         return Arguments(frozenset(DEFAULT_HOOKS), False)
-    closed = closed_keys(place, cfg)
+    closed = list_closed_keys(place, cfg)
     if closed is not None:
         return Arguments(closed | {'_delete_'}, False)
-    if place[-1].endswith('_cfg') and len(place) > 1:  # their builders take keys out before
+    if place[-1].endswith('_cfg') and len(place) > 1:  # their builders remove keys first
         return Arguments(frozenset(), True)
-    kind = node.get('type') or _default_type(place, node)
+    kind = node.get('type') or _find_default_type(place, node)
     classes = find_classes(kind, node.get('_scope_') or cfg.get('default_scope'))
     if not classes:
         return Arguments(frozenset(), True)
     known = [find_arguments(cls) for cls in classes]
-    names = META.union(*(arguments.names for arguments in known), *map(taken_out_before, classes))
+    names = META.union(*(arguments.names for arguments in known), *map(list_early_keys, classes))
     more = any(arguments.more for arguments in known)
     if place == ('optim_wrapper',) and node.get('constructor'):
         more = type_name(node['constructor']) not in _CONSTRUCTORS
     return Arguments(names, more)
 
 
-def _runner_arguments(cfg: Mapping[str, Any]) -> frozenset[str]:
+def _find_runner_arguments(cfg: Mapping[str, Any]) -> frozenset[str]:
     kinds = find_classes(cfg['runner_type']) if cfg.get('runner_type') else []
     return frozenset().union(*(find_arguments(kind).names for kind in kinds))
 
 
-def _default_type(place: tuple[str, ...], node: Mapping[str, Any]) -> str | None:
-    """The ``type`` that MMEngine puts in where none is given."""
+def _find_default_type(place: tuple[str, ...], node: Mapping[str, Any]) -> str | None:
+    """Return the ``type`` that MMEngine puts in where the config gives none."""
     if place == ('train_cfg',):
         return 'EpochBasedTrainLoop' if node.get('by_epoch', True) else 'IterBasedTrainLoop'
     if place[0] == 'default_hooks' and len(place) == 2:
@@ -136,8 +136,8 @@ def _default_type(place: tuple[str, ...], node: Mapping[str, Any]) -> str | None
     return defaults.get(place[0]) if len(place) == 1 else None
 
 
-def taken_out_before(cls: Any) -> frozenset[str]:
-    """Keys that MMEngine reads from a config before it builds ``cls``."""
+def list_early_keys(cls: Any) -> frozenset[str]:
+    """List the keys that MMEngine takes out of a config before it builds ``cls``."""
     if not inspect.isclass(cls):
         return frozenset()
     if issubclass(cls, Hook):

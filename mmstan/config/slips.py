@@ -1,4 +1,4 @@
-"""Words that are one slip of the fingers away from another."""
+"""Suggestions for misspelled words."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterable
 
 
-def edit_distance(a: str, b: str) -> int:
-    """Letters put in, left out, replaced or swapped with their neighbour between ``a`` and ``b``.
+def count_slips(a: str, b: str) -> int:
+    """Count letters put in, left out, replaced or swapped with a neighbour, from ``a`` to ``b``.
 
-    >>> edit_distance('optim_wraper', 'optim_wrapper'), edit_distance('modle', 'model')
+    >>> count_slips('optim_wraper', 'optim_wrapper'), count_slips('modle', 'model')
     (1, 1)
     """
+    # Damerau's distance, a row a letter of `a`: row[j] is the distance to the first j letters of b.
     before: list[int] = []
     row = list(range(len(b) + 1))
     for i, x in enumerate(a, start=1):
@@ -26,7 +27,7 @@ def edit_distance(a: str, b: str) -> int:
 
 
 def find_slip(word: str, known: Iterable[str]) -> str | None:
-    """The known word that ``word`` was meant to be, if it is one slip away (two in long words).
+    """Find the known word that is one slip away from ``word`` (two in long words), or None.
 
     Words that differ in their numbers alone are two names.
 
@@ -36,12 +37,12 @@ def find_slip(word: str, known: Iterable[str]) -> str | None:
     most = 2 if len(word) >= 8 else 1
     letters = re.sub(r'\d', '', word)
     near = [other for other in known if letters != re.sub(r'\d', '', other)]
-    found = min(near, key=lambda other: edit_distance(word, other), default=None)
-    return found if found is not None and edit_distance(word, found) <= most else None
+    found = min(near, key=lambda other: count_slips(word, other), default=None)
+    return found if found is not None and count_slips(word, found) <= most else None
 
 
 def suggest(word: str, known: Iterable[str], *, otherwise: str = '') -> str:
-    """The end of a message about an unknown ``word``: the one that was meant, or all."""
+    """Write the end of a message about an unknown ``word``: the likely known word, or all."""
     known = sorted(known)
     slip = find_slip(word, known)
     near = [slip] if slip else difflib.get_close_matches(word, known, n=1)

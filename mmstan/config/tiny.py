@@ -1,4 +1,4 @@
-"""The shared tiny form of every config: does it run at all, in seconds, on a laptop?"""
+"""The tiny form of every config, which shows in seconds on a laptop whether it runs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _SIZES = Sizes(width=32, heads=2, joint=16, text_layers=1)
 def make_tiny(cfg: Config, *, data: str | Path = 'data/moving_shapes') -> Config:
     """Narrow the towers of ``cfg`` and point it to the tiny Moving Shapes, for one short epoch.
 
-    Depth, patch and image size, text length and pipelines stay, so that levels and grids are those
-    of the config. Weights are neither loaded nor started from.
+    Depth, patch and image size, text length and pipelines stay, so that levels and grids equal the
+    config's. No weights are loaded.
 
     Args:
         cfg: A recognition or retrieval config; it is changed.
-        data: Where Moving Shapes lie, rendered if need be.
+        data: Folder of Moving Shapes, rendered if it is missing.
     """
     name_types(cfg)
     task: Task = 'retrieval' if cfg.model.type == 'mmstan.VideoTextModel' else 'recognition'
@@ -34,28 +34,32 @@ def make_tiny(cfg: Config, *, data: str | Path = 'data/moving_shapes') -> Config
         loader = cfg.get(f'{split}_dataloader')
         if loader:
             loader.update(batch_size=4, num_workers=0, persistent_workers=False)
-            loader.dataset = _tiny_dataset(loader.dataset, task, folder, name)
+            loader.dataset = _make_tiny_dataset(loader.dataset, task, folder, name)
     if cfg.get('train_cfg'):
         cfg.train_cfg.update(max_epochs=1, val_interval=1)
     cfg.load_from = None
     return cfg
 
 
-def _tiny_dataset(dataset: ConfigDict, task: Task, folder: Path, name: str) -> ConfigDict:
-    """The data set of a split; of retrieval's, whose files differ, pipeline and mode are kept."""
+def _make_tiny_dataset(dataset: ConfigDict, task: Task, folder: Path, name: str) -> ConfigDict:
+    """Point the data set of a split to Moving Shapes.
+
+    Retrieval data sets differ in their files, so they become CaptionsJson with the same pipeline
+    and mode.
+    """
     if task == 'retrieval':
         kept = {key: dataset[key] for key in ('pipeline', 'test_mode') if key in dataset}
         dataset = ConfigDict(type='mmstan.CaptionsJson', **kept)
     if dataset.type == 'mmstan.EpicKitchens':
-        ann_file = _epic_csv(folder, name)
+        ann_file = _write_epic_csv(folder, name)
     else:
         ann_file = folder / f'{name}.{"json" if task == "retrieval" else "txt"}'
     dataset.update(ann_file=str(ann_file), data_prefix={'video': str(folder)})
     return dataset
 
 
-def _epic_csv(folder: Path, name: str) -> Path:
-    """The videos of a split as segments of EPIC-Kitchens: a class is both their verb and noun."""
+def _write_epic_csv(folder: Path, name: str) -> Path:
+    """Write the videos of a split as segments of EPIC-Kitchens, with the class as verb and noun."""
     path, times = folder / f'{name}.csv', '00:00:00.25,00:00:01.75'
     rows = [line.split() for line in (folder / f'{name}.txt').read_text().splitlines()]
     lines = [f'{Path(file).stem},{times},{label},{label}' for file, label in rows]
@@ -65,7 +69,7 @@ def _epic_csv(folder: Path, name: str) -> Path:
 
 
 def set_classes(model: ConfigDict, names: Path) -> None:
-    """Classify motions, ``names``, also where only their number is asked for (linear heads)."""
+    """Set the motions, ``names``, as classes; linear heads get their number only."""
     for node in walk(model):
         if 'class_names' in node:
             node.update(class_names=str(names), num_classes=None)

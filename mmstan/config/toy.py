@@ -33,11 +33,10 @@ SIZES = Sizes(
 def make_toy(
     cfg: Config, base: Config, *, pretrained: str | None = None, epochs: int | None = None
 ) -> Config:
-    """The run of ``base`` with the method of ``cfg``.
+    """Make the run of ``base`` with the method of ``cfg``.
 
-    Data, schedule, learning rate, normalisation and the scale of similarities are ``base``'s;
-    backbone, neck, head and interaction, what of them is frozen, and ``custom_imports`` are
-    ``cfg``'s.
+    Data, schedule, learning rate, normalisation and the scale of similarities come from ``base``;
+    backbone, neck, head and interaction, their frozen parts, and ``custom_imports`` from ``cfg``.
 
     Args:
         cfg: A recognition or retrieval config.
@@ -46,7 +45,8 @@ def make_toy(
         epochs: The budget, ``base``'s by default.
 
     Raises:
-        ValueError: The two are of different kinds, or the image tower is not one of open_clip's.
+        ValueError: The two configs have different kinds of models, or the image tower is not
+            open_clip's.
     """
     cfg, run = deepcopy(cfg), deepcopy(base)
     name_types(cfg)
@@ -54,6 +54,7 @@ def make_toy(
     if model.type != base.model.type:
         raise ValueError(f'{cfg.filename}: its model is a {model.type}, not a {base.model.type}')
     require_image_tower(cfg)
+    # The method keeps its parts; normalisation, frames and scales come from the shared run.
     model.data_preprocessor = deepcopy(base.model.data_preprocessor)
     frames = base.train_dataloader.dataset.pipeline[0].sampler.num_frames
     narrow_model(model, replace(SIZES, frames=frames, pretrained=pretrained))
@@ -71,14 +72,14 @@ def make_toy(
 
 
 def require_image_tower(cfg: Config) -> None:
-    """Raise ValueError unless the backbone of ``cfg`` has a tower of open_clip's."""
+    """Raise ValueError unless the backbone of ``cfg`` has an open_clip tower."""
     tower = (cfg.model.get('backbone') or {}).get('tower') or {}
     if tower.get('type') != 'mmstan.ImageTower':
         raise ValueError(f'{cfg.filename}: model.backbone.tower is not a mmstan.ImageTower')
 
 
 def take_towers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The towers in a checkpoint's ``state_dict``, under the names of open_clip's weights files.
+    """Take the towers out of a checkpoint's ``state_dict``, under open_clip's names.
 
     >>> names = ['backbone.tower.visual.proj', 'text_tower.text.cls_emb', 'neck']
     >>> list(take_towers(dict.fromkeys(names, 0)))
@@ -92,7 +93,7 @@ def take_towers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _set_scales(model: ConfigDict, base: ConfigDict) -> None:
-    """Temperatures for CLIP's features become those for the toy's."""
+    """Replace temperatures for CLIP's features by the toy's."""
     name, scale = ('head', 'scale') if 'head' in model else ('cls_head', 'logit_scale')
     head = model[name]
     if head.get(scale, 100.0) == 100.0 and ('text_tower' in head or name == 'head'):

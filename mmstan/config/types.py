@@ -1,4 +1,4 @@
-"""The classes that a config names, and the arguments that they take."""
+"""The classes that a config names, and their arguments."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from mmengine.registry import DefaultScope, Registry
 from mmstan.config.walk import walk
 from mmstan.registry import known_classes, type_name
 
-# What configs name by `type`. MMAction2's registry of functions cannot be looked into: it names a
-# module that does not exist.
+# Registries that the `type` of a config may refer to. MMAction2's registry of functions is not
+# among them: it names a module that does not exist, so a look into it fails.
 _KINDS = (
     'DATA_SAMPLERS', 'DATASETS', 'EVALUATOR', 'HOOKS', 'LOG_PROCESSORS', 'LOOPS', 'METRICS',
     'MODEL_WRAPPERS', 'MODELS', 'OPTIM_WRAPPER_CONSTRUCTORS', 'OPTIM_WRAPPERS', 'OPTIMIZERS',
@@ -29,7 +29,7 @@ Callables = list[Callable[..., Any]]
 
 
 def name_types(cfg: Config) -> None:
-    """Write the classes of ours in a pure-Python config by their names, ``'mmstan.STAN'``."""
+    """Replace our classes in a pure-Python config by their names, ``'mmstan.STAN'``."""
     for node in walk(cfg._cfg_dict):
         if 'type' in node and not isinstance(node['type'], str):
             name = type_name(node['type'])
@@ -39,26 +39,27 @@ def name_types(cfg: Config) -> None:
 
 
 def find_classes(kind: Any, scope: str | None = 'mmaction') -> Callables:
-    """The classes that ``type=kind`` may stand for; several registries may have one of a name."""
+    """Find the classes that ``type=kind`` may mean; several registries may have the name."""
     if not isinstance(kind, str):
         return [kind] if callable(kind) else []
     name = type_name(kind)
     if name in known_classes():
         return [known_classes()[name]]
     found: Callables = []
-    for registry in _registries(scope or 'mmengine'):
+    for registry in _visit_registries(scope or 'mmengine'):
         cls = registry.get(kind)
         if cls is not None and cls not in found:
             found.append(cls)
     return found
 
 
-def names_beside(kind: str, scope: str | None = 'mmaction') -> list[str]:
-    """The names, without their scope, in the registries that know ``kind``."""
+def list_known_names(kind: str, scope: str | None = 'mmaction') -> list[str]:
+    """List the names, without scope, in the registries that know ``kind``."""
     if type_name(kind) in known_classes():
         return [name.removeprefix('mmstan.') for name in known_classes()]
     names: list[str] = []
-    for registry in _registries(scope or 'mmengine'):
+    for registry in _visit_registries(scope or 'mmengine'):
+        # A registry also finds the classes of its parents, up to MMEngine's root.
         place: Registry | None = registry if registry.get(kind) is not None else None
         while place is not None:
             names += place.module_dict
@@ -66,7 +67,7 @@ def names_beside(kind: str, scope: str | None = 'mmaction') -> list[str]:
     return names
 
 
-def _registries(scope: str) -> Iterator[Registry]:
+def _visit_registries(scope: str) -> Iterator[Registry]:
     with DefaultScope.overwrite_default_scope(scope):
         for kind in _KINDS:
             root: Registry = getattr(mmengine.registry, kind)
@@ -75,7 +76,7 @@ def _registries(scope: str) -> Iterator[Registry]:
 
 
 class Arguments(NamedTuple):
-    """What a class takes by name, and whether it may take more than these."""
+    """The named arguments of a class, and whether it may take more."""
 
     names: frozenset[str]
     more: bool
@@ -83,11 +84,12 @@ class Arguments(NamedTuple):
 
 @functools.cache
 def find_arguments(cls: Callable[..., Any]) -> Arguments:
-    """The arguments of ``cls(...)``, through ``**kwargs`` to its bases."""
+    """Find the arguments of ``cls(...)``, through ``**kwargs`` to its bases."""
     if inspect.isclass(cls):
         inits = [vars(base)['__init__'] for base in cls.__mro__[:-1] if '__init__' in vars(base)]
     else:
         inits = [cls]
+    # An `__init__` with `**kwargs` passes the rest on to the next base; one without ends the walk.
     names: set[str] = set()
     for init in inits:
         parameters = list(inspect.signature(init).parameters.values())
@@ -104,7 +106,11 @@ def find_arguments(cls: Callable[..., Any]) -> Arguments:
 
 
 def _read_from_rest(init: Callable[..., Any], rest: str) -> set[str] | None:
-    """Keys that ``init`` takes out of its ``**rest``; None if more than its bases see the rest."""
+    """Find the keys that ``init`` takes out of its ``**rest``; None if they cannot be known.
+
+    They are known if every use of the rest is ``rest.pop('key')`` or the like, or passes it to the
+    ``__init__`` of a base.
+    """
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(init)))
     except (OSError, TypeError, SyntaxError):

@@ -1,4 +1,4 @@
-"""Variables of a config file, which are copied to where they are used while the file is read."""
+"""Variables of a config file; reading the file copies their values to their uses."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mmstan.config.slips import find_slip
 from mmstan.config.sources import read_own_sources
 from mmstan.wording import name_a_few
 
-# Keys whose value is no dict and no list; a variable that is near one of the others and is a
-# number or a string was not meant to be it.
+# Keys with a simple value. A number or string under a name near another key, one with a dict or a
+# list, is a variable and not a misspelled key.
 _SIMPLE = frozenset((
     'load_from', 'resume', 'launcher', 'log_level', 'default_scope', 'experiment_name', 'work_dir',
     'sync_bn', 'find_unused_parameters', 'runner_type', 'compile',
@@ -23,22 +23,24 @@ _COMMON = frozenset(('num', 'max', 'min', 'base', 'default', 'of', 'n', 'train',
 
 
 def find_uses(cfg: Mapping[str, Any], name: str, value: Any = None) -> list[str]:
-    """The keys whose values come from the variable ``name``, as far as can be told.
+    """Find the keys with values that seem to come from the variable ``name``.
 
-    A path or a list is looked for as it is and within longer strings; a number under keys that
-    share a word with the variable.
+    A path or a list counts where it is a whole value, a string also within a longer one. A number
+    counts only under keys that share a word with the variable.
 
     Args:
         cfg: A config.
         name: The variable.
-        value: What it was when they were made, by default what it is.
+        value: The value of the variable when the keys were made, by default its present value.
     """
-    value = plain(cfg[name] if value is None else value)
-    read = {key: plain(node) for key, node in cfg.items() if key in RUNNER_KEYS}
-    found = list(_equal(read, value, ''))
+    value = to_plain(cfg[name] if value is None else value)
+    read = {key: to_plain(node) for key, node in cfg.items() if key in RUNNER_KEYS}
+    found = list(_find_equal(read, value, ''))
     if isinstance(value, str) and value:
         whole = re.compile(rf'(?<!\w){re.escape(value.rstrip("/"))}(?!\w)')
-        found += [key for key, x in _leaves(read, '') if isinstance(x, str) and whole.search(x)]
+        found += [
+            key for key, x in _visit_leaves(read, '') if isinstance(x, str) and whole.search(x)
+        ]
     elif isinstance(value, (int, float)):
         words = set(name.split('_')) - _COMMON
         found = [key for key in found if words & set(re.split(r'[._]', key))]
@@ -46,13 +48,13 @@ def find_uses(cfg: Mapping[str, Any], name: str, value: Any = None) -> list[str]
 
 
 def find_namesakes(cfg: Mapping[str, Any], name: str) -> list[str]:
-    """The keys that are called as a variable is, whatever their values."""
-    read = {key: plain(node) for key, node in cfg.items() if key in RUNNER_KEYS}
-    return [key for key, _ in _leaves(read, '') if key.split('.')[-1] == name]
+    """Find the keys with the same name as a variable, of any value."""
+    read = {key: to_plain(node) for key, node in cfg.items() if key in RUNNER_KEYS}
+    return [key for key, _ in _visit_leaves(read, '') if key.split('.')[-1] == name]
 
 
 def name_uses(uses: Sequence[str]) -> str:
-    """Which keys to set instead of a variable."""
+    """Say which keys to set instead of a variable."""
     if not uses:
         return 'set the keys that were made of it (no key holds its value as it is)'
     return f'set the keys that hold its value now: {name_a_few(uses, most=6)}'
@@ -65,9 +67,9 @@ def is_read_by_own_code(cfg: Config, name: str) -> bool:
 
 
 def check_top_level(cfg: Config) -> None:
-    """Raise ValueError for a key that was meant to be one of the runner's and is used for nothing.
+    """Raise ValueError for an unused key that looks like a misspelled key of the runner.
 
-    A config file may have variables of its own, near a name of the runner or not.
+    A config file may have variables of its own, also with similar names, as long as it uses them.
     """
     for name in cfg.keys() - RUNNER_KEYS:
         slip = find_slip(name, RUNNER_KEYS - cfg.keys()) or find_slip(name, RUNNER_KEYS)
@@ -83,39 +85,39 @@ def check_top_level(cfg: Config) -> None:
 
 
 def _is_named(text: str, name: str) -> bool:
-    """Whether a config's text speaks of ``name`` otherwise than to set it."""
+    """Whether a config's text has ``name`` anywhere but in its assignment."""
     code = re.sub(r'#.*', '', text)
     uses = re.findall(rf'\b{re.escape(name)}\b(?!\s*=(?!=))', code)
     return bool(uses)
 
 
-def plain(node: Any) -> Any:
-    """A part of a config as plain dicts and lists, whose values compare by what they are."""
+def to_plain(node: Any) -> Any:
+    """Convert a part of a config to plain dicts and lists, which compare by value."""
     if isinstance(node, Mapping):
-        return {key: plain(value) for key, value in node.items()}
+        return {key: to_plain(value) for key, value in node.items()}
     if isinstance(node, (list, tuple)):
-        return [plain(value) for value in node]
+        return [to_plain(value) for value in node]
     return node
 
 
-def _children(node: Any, where: str) -> Iterator[tuple[str, Any]]:
+def _list_children(node: Any, where: str) -> Iterator[tuple[str, Any]]:
     items = node.items() if isinstance(node, dict) else enumerate(node)
     for key, value in items:
         yield (f'{where}.{key}' if where else str(key)), value
 
 
-def _equal(node: Any, value: Any, where: str) -> Iterator[str]:
+def _find_equal(node: Any, value: Any, where: str) -> Iterator[str]:
     if isinstance(node, (dict, list)):
-        for key, child in _children(node, where):
+        for key, child in _list_children(node, where):
             if type(child) is type(value) and child == value and value not in ('', [], {}):
                 yield key
             else:
-                yield from _equal(child, value, key)
+                yield from _find_equal(child, value, key)
 
 
-def _leaves(node: Any, where: str) -> Iterator[tuple[str, Any]]:
+def _visit_leaves(node: Any, where: str) -> Iterator[tuple[str, Any]]:
     if isinstance(node, (dict, list)):
-        for key, child in _children(node, where):
-            yield from _leaves(child, key)
+        for key, child in _list_children(node, where):
+            yield from _visit_leaves(child, key)
     else:
         yield where, node

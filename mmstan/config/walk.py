@@ -9,7 +9,7 @@ from mmengine.config import ConfigDict
 
 
 def walk_named(node: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every dict in a config, with the keys that lead to it."""
+    """Visit every dict in a config; gives the keys that lead to it, and the dict."""
     if isinstance(node, Mapping):
         yield where, node
     elif not isinstance(node, (list, tuple)):
@@ -20,7 +20,7 @@ def walk_named(node: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]
 
 
 def walk(node: Any) -> Iterator[ConfigDict]:
-    """Every dict in a part of a config."""
+    """Visit every dict in a part of a config."""
     if isinstance(node, dict):
         yield node
     if isinstance(node, (dict, list, tuple)):
@@ -29,7 +29,7 @@ def walk(node: Any) -> Iterator[ConfigDict]:
 
 
 def find(node: Any, key: str) -> Any:
-    """The first value of ``key`` in nested dicts and lists, or None."""
+    """Find the first value of ``key`` in nested dicts and lists, or None."""
     if isinstance(node, dict) and key in node:
         return node[key]
     children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()

@@ -1,4 +1,4 @@
-"""Data sets and what their samples go through."""
+"""Data sets, readers of videos and the transforms of a pipeline."""
 
 from mmstan.datasets.epic_kitchens import EpicKitchens
 from mmstan.datasets.reliable import ReliableSamples, set_epoch

@@ -1,4 +1,4 @@
-"""Reading the kinds of files in which data sets are distributed, and what they hold."""
+"""Readers and checks for the annotation files of data sets."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _T = TypeVar('_T')
 
 
 def open_annotations(argument: str, path: str) -> TextFile:
-    """The file that ``argument`` of a data set names.
+    """Open the file that ``argument`` of a data set names.
 
     Raises:
         ValueError: ``argument`` is not set.
-        FileNotFoundError: its file does not exist.
+        FileNotFoundError: The file does not exist.
     """
     if not path:
         raise ValueError(f"{argument}='' must name a file; the class says which")
@@ -34,10 +34,10 @@ def open_annotations(argument: str, path: str) -> TextFile:
 
 
 def read_names(argument: str, path: str) -> list[str]:
-    """The videos of a split: a .csv with the column video_id, a .json list, or a line a video.
+    """Read the videos of a split: a .csv with the column video_id, a .json list, or a line a video.
 
     Raises:
-        ValueError: It is of another form; others as for :func:`open_annotations`.
+        ValueError: The file has another form; other errors as for :func:`open_annotations`.
     """
     file = open_annotations(argument, path)
     if path.endswith('.csv'):
@@ -46,7 +46,7 @@ def read_names(argument: str, path: str) -> list[str]:
         names = file.read_json()
         if not isinstance(names, list):
             raise file.error(
-                f'it must hold a list of videos, not {_article(names)}: a file of captions is '
+                f'it must hold a list of videos, not {_name_type(names)}: a file of captions is '
                 'given as ann_file'
             )
         return [check_id(file, name) for name in names]
@@ -54,20 +54,22 @@ def read_names(argument: str, path: str) -> list[str]:
 
 
 def read_video_id(file: TextFile, row: Row) -> str:
-    """The ``video_id`` of a row; ValueError where it has none."""
+    """Read the ``video_id`` of a row; ValueError where it is empty."""
     return check_id(file, row.fields['video_id'], row.line)
 
 
 def check_id(file: TextFile, name: Any, line: int | None = None) -> str:
-    """``name`` as the id of a video, in normal form C, so that those of two files meet.
+    """Turn ``name`` into the id of a video, in Unicode's normal form C.
+
+    The normal form makes the names of two files equal, whichever system wrote them.
 
     Args:
-        file: Where it was read.
+        file: The file that has the name.
         name: A string, or the number of a video.
-        line: Where in the file.
+        line: The line in the file.
 
     Raises:
-        ValueError: It is another thing, is empty or has control characters.
+        ValueError: The name is another thing, is empty or has control characters.
     """
     if isinstance(name, int) and not isinstance(name, bool):
         name = str(name)
@@ -78,20 +80,21 @@ def check_id(file: TextFile, name: Any, line: int | None = None) -> str:
 
 
 def normalise(name: str) -> str:
-    """Unicode's normal form C: an accent is a part of its letter, whichever system wrote it."""
+    """Bring a name into Unicode's normal form C, in which an accent is a part of its letter."""
     return name if name.isascii() else unicodedata.normalize('NFC', name)
 
 
 def check_captions(file: TextFile, video: str, captions: Any) -> list[str]:
-    """The captions of a video, stripped.
+    """Check and strip the captions of a video.
 
     Args:
-        file: Where they were read.
-        video: Whose they are.
-        captions: A text, a list of texts, or these of a repeated key, which are joined.
+        file: The file that has the captions.
+        video: The id of the video.
+        captions: A text, a list of texts, or several of either under a repeated key. The captions
+            of a repeated key are joined; equal ones count once.
 
     Raises:
-        ValueError: They are anything else.
+        ValueError: The captions are anything else.
     """
     if isinstance(captions, Repeated):
         several = [check_captions(file, video, part) for part in captions]
@@ -113,16 +116,16 @@ def check_captions(file: TextFile, video: str, captions: Any) -> list[str]:
 
 
 def merge_captions(file: TextFile, given: Mapping[str, Any]) -> tuple[dict[str, list[str]], int]:
-    """The captions of each video that are not empty, and how many are empty.
+    """Group captions by video id; returns them without empty captions, and the count of these.
 
-    Those of two normal forms of a name are joined.
+    Names that differ only in Unicode's normal form are one video, with the captions of both.
 
     Args:
-        file: Where they were read.
+        file: The file that has the captions.
         given: Captions by video, for :func:`check_captions`.
 
     Raises:
-        ValueError: A name or a caption is none.
+        ValueError: A name is no video's name, or a caption is no text.
     """
     captions: dict[str, list[str]] = {}
     empty = 0
@@ -138,14 +141,14 @@ def merge_captions(file: TextFile, given: Mapping[str, Any]) -> tuple[dict[str, 
 
 
 def check_kind(file: TextFile, value: Any, kind: type[_T], wanted: str) -> _T:
-    """``value``, given that it is a ``kind``; else a ValueError that says what was ``wanted``."""
+    """Return ``value`` if it is a ``kind``; else raise a ValueError that names ``wanted``."""
     if not isinstance(value, kind):
-        raise file.error(f'it must hold {wanted}, not {_article(value)}: {show(value)}')
+        raise file.error(f'it must hold {wanted}, not {_name_type(value)}: {show(value)}')
     return value
 
 
 def get_list(file: TextFile, entry: Any, key: str, place: str) -> list[Any]:
-    """``entry[key]``, given that it is a list; else a ValueError with the entry's ``place``."""
+    """Return ``entry[key]`` if it is a list; else raise a ValueError with the entry's ``place``."""
     found = entry.get(key) if isinstance(entry, Mapping) else None
     if not isinstance(found, list):
         raise file.error(f'{place} must be an object with a list {key!r}, and is {show(entry)}')
@@ -153,16 +156,16 @@ def get_list(file: TextFile, entry: Any, key: str, place: str) -> list[Any]:
 
 
 def group_captions(file: TextFile, entries: Any, name: str, text: str) -> dict[str, list[str]]:
-    """Captions by video, of a list of objects in JSON.
+    """Group a JSON list of ``{name: video, text: caption}`` by video.
 
     Args:
-        file: Where they were read.
+        file: The file that has the list.
         entries: The list.
         name: The key of the video in each object.
         text: The key of the caption.
 
     Raises:
-        ValueError: One is no such object.
+        ValueError: An entry is no such object.
     """
     captions: dict[str, list[str]] = {}
     for number, entry in enumerate(check_kind(file, entries, list, 'a list of captions'), start=1):
@@ -176,11 +179,12 @@ def group_captions(file: TextFile, entries: Any, name: str, text: str) -> dict[s
 
 
 def check_inside(file: TextFile, name: str, folder: str, line: int | None = None) -> str:
-    """``name``, given that it does not lead out of ``folder``; '' lets every name pass.
+    """Return ``name`` if it stays inside ``folder``; with the folder '' every name passes.
 
     Raises:
-        ValueError: It is an absolute path, or goes above the folder.
+        ValueError: The name is an absolute path, or goes above the folder.
     """
+    # Normalised, a path keeps '..' only at its beginning: 'a/../../b' becomes '../b'.
     above = os.pardir in name and os.path.normpath(name).split(os.sep, 1)[0] == os.pardir
     if folder and (above or is_abs(name)):
         raise file.error(
@@ -191,5 +195,5 @@ def check_inside(file: TextFile, name: str, folder: str, line: int | None = None
     return name
 
 
-def _article(value: Any) -> str:
+def _name_type(value: Any) -> str:
     return f'a {type(value).__name__}'

@@ -10,7 +10,7 @@ from mmengine.fileio import isdir
 
 from mmstan.datasets.annotation_files import check_inside, open_annotations, read_video_id
 from mmstan.datasets.reliable import ReliableSamples
-from mmstan.datasets.video_files import VideoFiles
+from mmstan.datasets.video_files import VideoFiles, make_folder_error
 from mmstan.registry import DATASETS
 from mmstan.text_files import Row, TextFile
 from mmstan.wording import show
@@ -23,10 +23,10 @@ class EpicKitchens(ReliableSamples, BaseDataset):
     """``EPIC_100_train.csv`` or ``EPIC_100_validation.csv`` and the videos, as distributed.
 
     A pipeline gets ``dict(filename=, narration_id=, start_seconds=, end_seconds=, label=[verb,
-    noun])``; ``mmstan.SampleWindow`` around a sampler reads the times. The timestamps are used and
-    not the frame numbers, which count the frames that are distributed as images: videos that were
-    encoded again at another rate do as well. A video lies anywhere below ``data_prefix['video']``,
-    as ``P01_01.MP4`` or with another extension. Segments of the test set have no labels.
+    noun])``; ``mmstan.SampleWindow`` around a sampler reads the times. The csv's frame numbers are
+    not used, since they count the frames that are distributed as images. So videos that were
+    encoded again at another rate work too. A video lies anywhere below ``data_prefix['video']``, as
+    ``P01_01.MP4`` or with another extension. Segments of the test set have no labels.
 
     Args:
         ann_file: The csv.
@@ -35,7 +35,7 @@ class EpicKitchens(ReliableSamples, BaseDataset):
 
     Raises:
         FileNotFoundError: The csv, the folder or a video is missing.
-        ValueError: The csv lacks a column, or a row has a time or a class that is none.
+        ValueError: The csv lacks a column, or a row has an invalid time or class.
     """
 
     def load_data_list(self) -> list[dict[str, Any]]:
@@ -55,16 +55,13 @@ class EpicKitchens(ReliableSamples, BaseDataset):
         ]
 
     def _find_files(self, videos: dict[str, int]) -> dict[str, str]:
-        """Files by video; ``videos`` has a line of each."""
+        """Find the file of each video; ``videos`` has the csv's line of each."""
         folder = self.data_prefix['video']
         file = open_annotations('ann_file', self.ann_file)
         for video, line in videos.items():
             check_inside(file, video, folder, line)
         if not isdir(folder):
-            raise FileNotFoundError(
-                f'data_prefix={folder!r} is not a folder; put the videos there as docs/data.md '
-                'says, or set data_prefix of the data set to where they are'
-            )
+            raise make_folder_error(folder)
         found = VideoFiles(folder, recursive=True)
         files = {video: found.find(video) for video in sorted(videos)}
         missing = [video for video, path in files.items() if path is None]
@@ -72,7 +69,7 @@ class EpicKitchens(ReliableSamples, BaseDataset):
             raise FileNotFoundError(
                 f'{len(missing)} of the {len(videos)} videos of ann_file={self.ann_file!r} are not '
                 f'below data_prefix={folder!r}, among them {missing[:3]}; it holds '
-                f'{found.first_names(3)}: fetch them, or leave their rows out'
+                f'{found.list_some_names(3)}: fetch them, or leave their rows out'
             )
         return {video: path for video, path in files.items() if path is not None}
 
@@ -89,7 +86,7 @@ class Segment(NamedTuple):
 
 
 def read_segments(argument: str, path: str) -> list[Segment]:
-    """The segments in EPIC-Kitchens' csv.
+    """Read the segments in EPIC-Kitchens' csv.
 
     Raises:
         ValueError: The csv lacks a column, has no row, or a row is no segment.
@@ -105,7 +102,10 @@ def read_segments(argument: str, path: str) -> list[Segment]:
 def _read_segment(file: TextFile, row: Row) -> Segment:
     fields = row.fields
     try:
-        start, end = seconds(fields['start_timestamp']), seconds(fields['stop_timestamp'])
+        start, end = (
+            parse_seconds(fields['start_timestamp']),
+            parse_seconds(fields['stop_timestamp']),
+        )
         labels = _read_class(fields['verb_class']), _read_class(fields['noun_class'])
         if end <= start:
             raise ValueError(f'it ends at {end} s, and starts at {start} s')
@@ -124,10 +124,10 @@ def _read_class(text: str) -> int:
     return int(text)
 
 
-def seconds(timestamp: str) -> float:
-    """Seconds of a time like 01:02:03.45; ValueError where it is another.
+def parse_seconds(timestamp: str) -> float:
+    """Parse a time like 01:02:03.45 into seconds; ValueError for any other form.
 
-    >>> seconds('00:01:02.50')
+    >>> parse_seconds('00:01:02.50')
     62.5
     """
     match = re.fullmatch(r'(\d+):([0-5]?\d):([0-5]?\d(?:\.\d*)?)', timestamp.strip(), re.ASCII)

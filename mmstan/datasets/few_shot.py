@@ -9,14 +9,15 @@ from pathlib import Path
 
 from mmstan.datasets.annotation_files import normalise
 from mmstan.datasets.video_lists import parse_line
+from mmstan.wording import name_a_few
 
 
-def few_shot(lines: Iterable[str], shots: int, *, seed: int) -> list[str]:
-    """``shots`` videos of each class, chosen by ``seed``, in the order of the classes.
+def choose_few_shot(lines: Iterable[str], shots: int, *, seed: int) -> list[str]:
+    """Choose ``shots`` videos of each class by ``seed``; returns their lines in class order.
 
-    A class's videos are ranked by a hash of the seed and the file's stem, and the first ones are
-    taken: the 2-shot list is a part of the 4-shot list, and the choice depends neither on the order
-    of ``lines`` nor on folders and file types.
+    A hash of the seed and the file's stem ranks the videos of a class, and the first ones are
+    taken. So the 2-shot list is a part of the 4-shot list, and the choice depends neither on the
+    order of ``lines`` nor on folders and file types.
 
     Args:
         lines: A training list, ``path label`` a line, as ``mmstan.VideoDataset`` reads it.
@@ -26,19 +27,18 @@ def few_shot(lines: Iterable[str], shots: int, *, seed: int) -> list[str]:
     Raises:
         ValueError: A line is of another form, or a class has fewer than ``shots`` videos.
 
-    >>> few_shot(['b.mp4 0', 'c.mp4 1', 'a.mp4 0'], 1, seed=0)
+    >>> choose_few_shot(['b.mp4 0', 'c.mp4 1', 'a.mp4 0'], 1, seed=0)
     ['b.mp4 0', 'c.mp4 1']
     """
     if shots < 1:
         raise ValueError(f'shots={shots} must be at least 1')
-    videos = _videos_by_class(lines)
+    videos = _group_by_class(lines)
+    # Classes between 0 and the largest label that have no video count 0, and are refused below.
     counts = {label: len(videos.get(label, ())) for label in range(max(videos, default=0) + 1)}
     short = [f'class {label} has {n}' for label, n in counts.items() if n < shots]
     if short:
-        more = f' and {len(short) - 5} more' if len(short) > 5 else ''
         raise ValueError(
-            f'shots={shots}, but {", ".join(short[:5])}{more}; take fewer shots, or a list with '
-            'more videos'
+            f'shots={shots}, but {name_a_few(short)}; take fewer shots, or a list with more videos'
         )
     ranked = {
         label: sorted(videos[label], key=lambda video: _rank(video, seed)) for label in counts
@@ -46,8 +46,8 @@ def few_shot(lines: Iterable[str], shots: int, *, seed: int) -> list[str]:
     return [line for label in counts for _, line in ranked[label][:shots]]
 
 
-def _videos_by_class(lines: Iterable[str]) -> dict[int, list[tuple[str, str]]]:
-    """Path and line of each video, by its label."""
+def _group_by_class(lines: Iterable[str]) -> dict[int, list[tuple[str, str]]]:
+    """Group the path and line of each video by its label."""
     videos = defaultdict(list)
     for number, line in enumerate(lines, start=1):
         if line.strip():

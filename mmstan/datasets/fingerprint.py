@@ -1,4 +1,4 @@
-"""Are these the samples of that time?"""
+"""A digest of all samples of a data set, by which a resumed run knows whether they changed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from mmengine.dataset import BaseDataset
 
-from mmstan.datasets.reliable import wrapped
+from mmstan.datasets.reliable import list_wrapped
 
 
 def fingerprint(dataset: Any) -> str:
-    """32 hexadecimal digits of all samples in their order: files, labels, captions, ...
+    """Compute 32 hexadecimal digits from all samples in order: files, labels, captions, ...
 
     File names count without the folder in ``data_prefix``, so that data may move. Wrappers of
     MMEngine and PyTorch are looked through; of other data sets only the length counts.
@@ -25,7 +25,7 @@ def fingerprint(dataset: Any) -> str:
 
 def _add(digest: Any, dataset: Any) -> None:
     digest.update(f'{type(dataset).__name__} {len(dataset)}\n'.encode())
-    for part in wrapped(dataset):
+    for part in list_wrapped(dataset):
         _add(digest, part)
     if not isinstance(dataset, BaseDataset):
         return
@@ -34,11 +34,12 @@ def _add(digest: Any, dataset: Any) -> None:
         sample = dataset.get_data_info(index)
         for key, value in sample.items():
             if isinstance(value, str) and value.startswith(folders):
+                # The longest of nested folders, so that the rest is the name relative to its own.
                 folder = max((f for f in folders if value.startswith(f)), key=len)
                 sample[key] = value[len(folder) :].lstrip('/')
         digest.update(json.dumps(sample, sort_keys=True, default=_describe).encode())
 
 
 def _describe(value: Any) -> Any:
-    """What JSON has no form for: arrays by their values, others by their type."""
+    """Describe an object that JSON has no form for: an array by its values, others by type."""
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else type(value).__name__

@@ -1,4 +1,4 @@
-"""Pickles of plain containers, text and numbers, read without running anything of theirs."""
+"""A reader for pickles of plain containers, text and numbers, which runs no code of the file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import numpy as np
 from mmengine.fileio import get
 
 from mmstan.text_files import TextFile
+from mmstan.wording import write_on_one_line
 
-_GROWTH = 32  # how much larger than its file may be what a pickle shows, often the same again
-# What the steps of a damaged pickle run into: stacks, memo, lengths, codes.
+_GROWTH = 32  # largest ratio of contents to file: a pickle may repeat an object many times
+# Errors that the steps of a damaged pickle raise: stacks, memo, lengths, codes.
 _DAMAGES = (
     pickle.UnpicklingError,
     ArithmeticError,
@@ -31,20 +32,20 @@ _DAMAGES = (
 
 
 def read_pickle(file: TextFile) -> Any:
-    """Dicts, lists, tuples, text and numbers from a pickle, Python 2's included; nothing else.
+    """Read dicts, lists, tuples, text and numbers from a pickle, also one of Python 2.
 
-    NumPy's numbers become Python's, and every kind of dict a plain one. Nothing is allocated that
-    the file's own bytes do not fill.
+    NumPy's numbers become Python's, and every kind of dict a plain one. The reader allocates no
+    more than the file's own bytes fill.
 
     Raises:
-        ValueError: It is damaged, or holds anything else, which could run code.
+        ValueError: The pickle is damaged, or holds other objects, which could run code.
     """
     data = get(file.path)
     try:
         found = _PlainUnpickler(data).load()
         _check_size(found, 1000 + _GROWTH * len(data))
     except _DAMAGES as error:
-        reason = ' '.join(str(error).split())[:200] or type(error).__name__
+        reason = write_on_one_line(error) or type(error).__name__
         raise file.error(
             f'it must be a pickle of plain dicts, lists, text and numbers: {reason}; give the file '
             'as it is distributed'
@@ -53,7 +54,10 @@ def read_pickle(file: TextFile) -> Any:
 
 
 def _check_size(found: Any, limit: int) -> None:
-    """Lists may stand in lists many times; written out they must not fill the memory."""
+    """Refuse contents of more than ``limit`` items and characters, counted where they repeat.
+
+    A pickle can put the same list into a list many times; copied out, it would fill the memory.
+    """
     waiting = [found]
     while waiting:
         item = waiting.pop()
@@ -67,7 +71,7 @@ def _check_size(found: Any, limit: int) -> None:
 
 
 class _NumberType:
-    """In the place of ``numpy.dtype``, whose state can declare numbers of any size."""
+    """Replaces ``numpy.dtype``, because the state of a dtype can declare numbers of any size."""
 
     def __init__(self, code: str, *_: Any) -> None:
         if not re.fullmatch('[<>=|]?(b1|[iuf][1248])', code):
@@ -75,7 +79,7 @@ class _NumberType:
         self.code = code
 
     def set_order(self, state: tuple[Any, ...]) -> None:
-        """Take the byte order; the rest says that it is a plain number, or it is refused."""
+        """Take the byte order; refuse a state that is not a plain number's."""
         order = state[1]
         if order not in ('<', '>', '|', '=') or state != (3, order, None, None, None, -1, -1, 0):
             raise pickle.UnpicklingError('it asks for numbers of a type of its own')
@@ -83,14 +87,14 @@ class _NumberType:
 
 
 def _make_number(kind: _NumberType, data: bytes | str) -> int | float:
-    """In the place of NumPy's ``scalar``: exactly the bytes of one number."""
+    """Replace NumPy's ``scalar``: the data must be the bytes of exactly one number."""
     data = data.encode('latin1') if isinstance(data, str) else data  # Python 2
     (number,) = np.frombuffer(data, np.dtype(kind.code)).tolist()
     return number
 
 
 def _make_bytes(text: str, encoding: str) -> bytes:
-    """How Python 3 writes bytes for Python 2."""
+    """Make bytes of the text that Python 3 writes for Python 2."""
     if encoding != 'latin1':
         raise pickle.UnpicklingError(f'it has bytes in {encoding[:20]!r}')
     return text.encode(encoding)
@@ -109,7 +113,7 @@ def _make_list() -> list[Any]:
 
 
 def _check_key(key: Any) -> Any:
-    """``key``, given that it is text or a number: the hash of nested tuples has no bottom."""
+    """Return ``key`` if it is text or a number; hashing nested tuples could take forever."""
     if not isinstance(key, (str, bytes, int, float)):
         raise pickle.UnpicklingError(f'it has a {type(key).__name__} as a key')
     return key
@@ -127,18 +131,18 @@ _ALLOWED = {
 }
 
 
-# The class in Python: the one in C makes a table as long as the largest index of the memo.
+# The class written in Python; the one in C makes a table as long as the largest memo index.
 _Unpickler: Any = vars(pickle)['_Unpickler']
 
 
 class _PlainUnpickler(_Unpickler):  # type: ignore[misc]
-    """A pickle names the functions that it calls; these are the harmless ones."""
+    """Python's unpickler with a closed list of functions that a pickle may name and call."""
 
     dispatch: dict[int, Any] = dict(_Unpickler.dispatch)
 
     def __init__(self, data: bytes) -> None:
         super().__init__(io.BytesIO(data), encoding='latin1')  # of Python 2's text
-        self._left = len(data)  # that functions may be given, or each call could copy everything
+        self._left = len(data)  # items that calls may still take, or each could copy everything
 
     def find_class(self, module: str, name: str) -> Any:
         module = {'__builtin__': 'builtins'}.get(module, module)  # Python 2
@@ -147,7 +151,7 @@ class _PlainUnpickler(_Unpickler):  # type: ignore[misc]
         return _ALLOWED[module, name]
 
     def refuse(self) -> None:
-        """A step that plain containers do not take."""
+        """Refuse a step that plain containers do not need."""
         raise pickle.UnpicklingError('it has a step that makes other objects')
 
     def reduce(self) -> None:

@@ -9,8 +9,8 @@ import torch
 
 
 @contextmanager
-def kept_rng() -> Iterator[None]:
-    """Leave the three streams as they were found (tens of microseconds)."""
+def keep_rng() -> Iterator[None]:
+    """Restore the three streams on the way out (tens of microseconds)."""
     state = random.getstate(), np.random.get_state(), torch.get_rng_state()
     try:
         yield
@@ -21,10 +21,10 @@ def kept_rng() -> Iterator[None]:
 
 
 @contextmanager
-def seeded(*key: int) -> Iterator[None]:
-    """Draw from streams that are a function of ``key`` (integers, 0 or more), then go back."""
+def seed_rng(*key: int) -> Iterator[None]:
+    """Seed the three streams from ``key`` (integers, 0 or more); restore them on the way out."""
     words = np.random.SeedSequence(key).generate_state(8)  # uint32
-    with kept_rng():
+    with keep_rng():
         random.seed(words[:2].tobytes())
         np.random.seed(words[2:6])
         # Not torch.manual_seed, which would reset the accelerator's stream, drop-out's, as well.

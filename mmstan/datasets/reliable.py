@@ -1,4 +1,4 @@
-"""Samples that can be repeated, and that survive broken video files."""
+"""Samples that are reproducible, and that survive broken video files."""
 
 import logging
 from collections.abc import Sequence
@@ -9,25 +9,27 @@ import torch
 from mmengine.dataset import BaseDataset, ClassBalancedDataset, RepeatDataset
 from mmengine.logging import print_log
 
-from mmstan.datasets.randomness import seeded
+from mmstan.datasets.randomness import seed_rng
 from mmstan.datasets.readers import BrokenVideoError
 
 
 class ReliableSamples(BaseDataset):
-    """Comes before a :class:`mmengine.dataset.BaseDataset` in the bases of a video data set.
+    """Makes a data set reproducible and safe against broken videos.
 
-    * A sample's randomness is a function of (seed, epoch, index), whichever worker makes it; the
-      streams of the process are left as they were. The training loop tells seed and epoch through
-      shared memory (:func:`set_epoch`), which reaches workers that live on. Without that, under
-      another loop, training samples draw from the worker's own streams, as in MMEngine.
+    List it before :class:`mmengine.dataset.BaseDataset` in the bases of a video data set.
+
+    * The randomness of a sample is a function of (seed, epoch, index), whichever worker makes it;
+      the streams of the process stay as they were. The training loop sends seed and epoch through
+      shared memory (:func:`set_epoch`), which also reaches workers that live through all epochs.
+      Under another loop, training samples draw from the worker's own streams, as in MMEngine.
     * Training: a video that raises :class:`BrokenVideoError` is replaced by another sample, also a
-      function of (seed, epoch, index). At most ``max_refetch`` replacements, then RuntimeError.
+      function of (seed, epoch, index). After ``max_refetch`` replacements comes a RuntimeError.
     * Testing: the error stops the run. With ``skip_broken=True`` the pipeline runs again with
-      ``results['blank'] = True``, for which the reader gives black frames, so that batches keep
-      their sizes on every rank, and the metric leaves the sample out.
+      ``results['blank'] = True``, and the reader gives black frames. So batches keep their sizes on
+      every rank, and the metric leaves the sample out.
 
-    The packed data sample of either says so in its meta information:
-    ``broken=[(file name, reason), ...]``.
+    A data sample that was replaced or is black has ``broken=[(file name, reason), ...]`` in its
+    meta information.
     """
 
     def __init__(
@@ -39,43 +41,43 @@ class ReliableSamples(BaseDataset):
                 'always replaced: remove skip_broken'
             )
         self.skip_broken = skip_broken
-        self._clock = torch.full((2,), -1)  # seed, epoch; -1: no loop has told us
+        self._clock = torch.full((2,), -1)  # seed, epoch; -1 until a loop sets them
         super().__init__(*args, max_refetch=max_refetch, **kwargs)
 
     def set_epoch(self, epoch: int, *, seed: int) -> None:
-        """Tell all workers, present and to come, which epoch it is."""
+        """Tell all workers, present and future, which epoch it is."""
         self._clock.share_memory_()  # here, since copies of a data set are not shared
         self._clock.copy_(torch.tensor((seed, epoch)))
 
     def __getitem__(self, idx: int) -> dict[str, Any]:
-        """The packed sample, or in training its replacement."""
+        """Return the packed sample, or in training its replacement."""
         idx = range(len(self))[idx]  # as in a list: -1 is the last
         broken: list[tuple[str, str]] = []
         if self.test_mode:
-            with self._seeded(idx):
-                sample = self._test_sample(idx, broken)
-            return _flagged(sample, broken)
+            with self._seed_sample(idx):
+                sample = self._load_test_sample(idx, broken)
+            return _flag_broken(sample, broken)
         for attempt in range(self.max_refetch + 1):
-            with self._seeded(idx, attempt):
+            with self._seed_sample(idx, attempt):
                 try:
                     sample = self.prepare_data(self._rand_another() if attempt else idx)
                 except BrokenVideoError as error:
                     broken.append((error.filename, error.reason))
                     continue
             if sample is not None:
-                return _flagged(sample, broken)
+                return _flag_broken(sample, broken)
         raise RuntimeError(
             f'no readable video in {self.max_refetch + 1} attempts for sample {idx}; check '
             f'data_prefix={self.data_prefix} and: ' + '; '.join(f'{f}: {r}' for f, r in broken[:3])
         )
 
-    def _seeded(self, idx: int, attempt: int = 0) -> AbstractContextManager[None]:
+    def _seed_sample(self, idx: int, attempt: int = 0) -> AbstractContextManager[None]:
         seed, epoch = self._clock.tolist()
         if seed < 0 and not self.test_mode:
             return nullcontext()
-        return seeded(max(seed, 0), max(epoch, 0), idx, attempt)
+        return seed_rng(max(seed, 0), max(epoch, 0), idx, attempt)
 
-    def _test_sample(self, idx: int, broken: list[tuple[str, str]]) -> dict[str, Any]:
+    def _load_test_sample(self, idx: int, broken: list[tuple[str, str]]) -> dict[str, Any]:
         try:
             sample = self.prepare_data(idx)
         except BrokenVideoError as error:
@@ -88,7 +90,7 @@ class ReliableSamples(BaseDataset):
         return sample
 
 
-def _flagged(sample: dict[str, Any], broken: list[tuple[str, str]]) -> dict[str, Any]:
+def _flag_broken(sample: dict[str, Any], broken: list[tuple[str, str]]) -> dict[str, Any]:
     if broken:
         sample['data_samples'].set_metainfo(dict(broken=broken))
     return sample
@@ -106,11 +108,11 @@ def set_epoch(dataset: Any, epoch: int, *, seed: int) -> None:
             logger='current',
             level=logging.WARNING,
         )
-    for part in wrapped(dataset):
+    for part in list_wrapped(dataset):
         set_epoch(part, epoch, seed=seed)
 
 
-def wrapped(dataset: Any) -> Sequence[Any]:
-    """The data sets in a wrapper of MMEngine, MMAction2 or PyTorch; none in a plain data set."""
+def list_wrapped(dataset: Any) -> Sequence[Any]:
+    """List the data sets in a wrapper of MMEngine, MMAction2 or PyTorch; empty for others."""
     inner = getattr(dataset, 'dataset', getattr(dataset, '_dataset', None))
     return getattr(dataset, 'datasets', [] if inner is None else [inner])

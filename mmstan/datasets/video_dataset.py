@@ -9,7 +9,7 @@ from mmengine.fileio import LocalBackend, get_file_backend, isdir, join_path
 
 from mmstan.datasets.annotation_files import check_inside, open_annotations
 from mmstan.datasets.reliable import ReliableSamples
-from mmstan.datasets.video_files import Spellings
+from mmstan.datasets.video_files import Spellings, make_folder_error
 from mmstan.datasets.video_lists import LabelledVideo, read_video_list
 from mmstan.registry import DATASETS
 
@@ -18,28 +18,25 @@ from mmstan.registry import DATASETS
 class VideoDataset(ReliableSamples, _VideoDataset):
     """MMAction2's ``VideoDataset`` with :class:`ReliableSamples`; takes the arguments of both.
 
-    A line of ``ann_file`` is ``path label``. The label is the last field and all before it is the
-    path, relative to ``data_prefix['video']`` or, where that is empty, as it is; blanks may be in
-    it. Every line has a label, with ``multi_class`` any number of them.
+    A line of ``ann_file`` is ``path label``. The label is the last field; all before it is the
+    path, which may have blanks. Paths are relative to ``data_prefix['video']`` unless that is
+    empty. Every line has one label, or with ``multi_class`` any number of labels.
 
     Raises:
-        FileNotFoundError: the annotation file or the folder of the videos is missing.
-        ValueError: A line is of another form, leads out of the folder, or has a label that is not
-            below ``num_classes``, where this is given.
+        FileNotFoundError: The annotation file or the folder of the videos is missing.
+        ValueError: A line has another form, leads out of the folder, or has a label that is not
+            below a given ``num_classes``.
     """
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        """One sample a line; look first whether the data has been prepared."""
+        """Make one sample of each line; check first that the data is there."""
         videos = read_video_list(
             'ann_file', self.ann_file, delimiter=self.delimiter, multi_class=self.multi_class
         )
         folder = self.data_prefix['video']
         local = isinstance(get_file_backend(folder), LocalBackend)
         if folder and local and not isdir(folder):
-            raise FileNotFoundError(
-                f'data_prefix={folder!r} is not a folder; put the videos there as docs/data.md '
-                f'says, or set data_prefix of the data set to where they are'
-            )
+            raise make_folder_error(folder)
         file = open_annotations('ann_file', self.ann_file)
         spellings, samples = Spellings(folder), []
         for video in videos:
@@ -49,7 +46,7 @@ class VideoDataset(ReliableSamples, _VideoDataset):
         return samples
 
     def _check_label(self, video: LabelledVideo) -> int | list[int]:
-        """The label or labels, given that they are below ``num_classes``."""
+        """Return the label or labels if they are below ``num_classes``."""
         wrong = [label for label in video.labels if label >= (self.num_classes or label + 1)]
         if wrong:
             raise open_annotations('ann_file', self.ann_file).error(

@@ -1,4 +1,4 @@
-"""Which file of a folder is which video."""
+"""Finds the files of videos in a folder by their names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mmstan.datasets.annotation_files import normalise
 
-# A file without an extension, or whose name ends in a bare '.', counts as a video too.
+# A file without an extension counts as a video too, and so does a name that ends in a bare '.'.
 VIDEO_EXTENSIONS = frozenset({
     '', '3g2', '3gp', 'asf', 'avi', 'divx', 'dv', 'f4v', 'flv', 'm2ts', 'm4v', 'mjpeg', 'mkv',
     'mov', 'mp4', 'mpe', 'mpeg', 'mpg', 'mts', 'mxf', 'null', 'ogg', 'ogv', 'qt', 'rm', 'rmvb',
@@ -19,14 +19,13 @@ VIDEO_EXTENSIONS = frozenset({
 class VideoFiles:
     """The files below a folder, scanned once, by name and by stem.
 
-    Names meet whichever of Unicode's normal forms they have: macOS writes an accent apart from its
-    letter, most other systems write them as one.
+    Names are compared in Unicode's normal form C: macOS writes an accent apart from its letter,
+    most other systems write them as one.
 
     Args:
-        folder: Where the videos are.
+        folder: The folder of the videos.
         subfolders: Which of its folders to scan, relative to it; '' is the folder itself.
-        recursive: Scan everything below ``folder`` instead; names are then those of the files
-            alone, wherever they lie.
+        recursive: Scan everything below ``folder`` instead; names are then bare file names.
     """
 
     def __init__(
@@ -39,7 +38,7 @@ class VideoFiles:
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         self.ambiguous: list[tuple[str, list[str]]] = []
-        """Videos that several files may be, and these files; the first of them was taken."""
+        """Names that several files match, with these files; the first file was taken."""
         if recursive:
             for path in _walk(folder):
                 self._add(os.path.basename(path), path)
@@ -57,13 +56,14 @@ class VideoFiles:
             self._by_stem[stem].append(path)
 
     def find(self, *names: str, have_extension: bool = False) -> str | None:
-        """The path of the video that goes by ``names``.
+        """Find the path of the video with one of ``names``; None if there is no such file.
 
-        It is the file of that very name, else the one with a video's extension, in any case,
-        after the name; with ``have_extension`` else the one with another extension in the name.
+        The exact name comes first, then the name with a video's extension (in any case) added. With
+        ``have_extension`` the extension in the name may also be replaced by another.
         """
         names = tuple(map(normalise, names))
         stems = [split_extension(name)[0] for name in names] if have_extension else []
+        # From the closest match to the loosest; names come in the caller's order of preference.
         for table, keys in ((self._by_name, names), (self._by_stem, (*names, *stems))):
             for key in keys:
                 if key in table:
@@ -73,9 +73,17 @@ class VideoFiles:
                     return paths[0]
         return None
 
-    def first_names(self, count: int) -> list[str]:
-        """A few of the names that are there, for messages."""
+    def list_some_names(self, count: int) -> list[str]:
+        """List a few of the names in the folder, for messages."""
         return sorted(self._by_name)[:count]
+
+
+def make_folder_error(folder: str) -> FileNotFoundError:
+    """Make the error for a folder of videos that does not exist, for the caller to raise."""
+    return FileNotFoundError(
+        f'data_prefix={folder!r} is not a folder; put the videos there as docs/data.md says, or '
+        'set data_prefix of the data set to where they are'
+    )
 
 
 def find_files(
@@ -85,26 +93,24 @@ def find_files(
     recursive: bool,
     have_extension: bool,
 ) -> tuple[dict[str, str], list[str]]:
-    """The files of videos, and what is doubtful about them.
+    """Find the files of videos.
 
     Args:
-        folder: Where they are.
-        names: By video, what its file may be called.
-        recursive: Whether it may be anywhere below ``folder``.
+        folder: The folder of the videos.
+        names: Possible names of a video's file, by video.
+        recursive: Whether files may be anywhere below ``folder``.
         have_extension: Whether the names have the extension that the files once had.
 
     Returns:
-        Paths by video, without those that are missing, and warnings.
+        Paths by video, without missing videos, and warnings.
 
     Raises:
         FileNotFoundError: The folder is missing, or all files are.
     """
     if not os.path.isdir(folder or os.curdir):
-        raise FileNotFoundError(
-            f'data_prefix={folder!r} is not a folder; put the videos there as docs/data.md '
-            f'says, or set data_prefix of the data set to where they are'
-        )
+        raise make_folder_error(folder)
     names = {video: [*map(os.path.normpath, aliases)] for video, aliases in names.items()}
+    # Names may lead into folders; only these folders are scanned.
     places = {os.path.dirname(name) for aliases in names.values() for name in aliases}
     there = VideoFiles(folder, places, recursive=recursive)
     found = {
@@ -115,7 +121,7 @@ def find_files(
     if not files:
         raise FileNotFoundError(
             f'data_prefix={folder!r} has none of the {len(names)} videos: wanted '
-            f'{[*names][:3]}, found {there.first_names(3)}: check the folder and how its files '
+            f'{[*names][:3]}, found {there.list_some_names(3)}: check the folder and how its files '
             'are called'
         )
     doubts = [*_doubt_ambiguous(folder, there, len(names)), *_doubt_shared(files)]
@@ -132,7 +138,7 @@ def _doubt_ambiguous(folder: str, there: VideoFiles, total: int) -> Iterator[str
 
 
 def _doubt_shared(files: Mapping[str, str]) -> Iterator[str]:
-    """Say that videos of several names have one file."""
+    """Warn of videos with different names that have the same file."""
     owners: dict[str, str] = {}
     shared = [(video, owners.setdefault(path, video)) for video, path in files.items()]
     shared = [(video, owner) for video, owner in shared if video != owner]
@@ -145,14 +151,14 @@ def _doubt_shared(files: Mapping[str, str]) -> Iterator[str]:
 
 
 class Spellings:
-    """How names below a folder are spelled on disk, in whichever of Unicode's normal forms."""
+    """Finds how names below a folder are spelled on disk, in any of Unicode's normal forms."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self._others: dict[str, dict[str, str]] = {}
 
     def find(self, name: str) -> str:
-        """The path of ``name`` as it is on disk; where it is not there, as ``name`` spells it."""
+        """Return the path of ``name`` as on disk; if nothing is there, as ``name`` spells it."""
         path = os.path.join(self.folder, name)
         if name.isascii() or os.path.exists(path):
             return path
@@ -164,7 +170,7 @@ class Spellings:
 
 
 def _list_spellings(folder: str) -> dict[str, str]:
-    """Normal form -> name of what is in a folder and is not ASCII."""
+    """Map normal form -> name on disk, for all names in a folder that are not ASCII."""
     try:
         names = sorted(os.listdir(folder or os.curdir))
     except OSError:  # not there: any spelling is as good
@@ -173,13 +179,13 @@ def _list_spellings(folder: str) -> dict[str, str]:
 
 
 def split_extension(name: str) -> tuple[str, str]:
-    """Cut at the last point, which goes: 'a.b.MP4' -> ('a.b', 'MP4'), 'a.' -> ('a', '')."""
+    """Cut a name at its last point: 'a.b.MP4' -> ('a.b', 'MP4'), 'a.' -> ('a', '')."""
     stem, point, extension = name.rpartition('.')
     return (stem, extension) if point and os.sep not in extension else (name, '')
 
 
 def _walk(folder: str) -> Iterator[str]:
-    """All files below ``folder``, through links too, once."""
+    """Give all files below ``folder``, also through links, each folder once."""
     seen: set[str] = set()
     waiting = [folder]
     while waiting:
@@ -193,7 +199,7 @@ def _walk(folder: str) -> Iterator[str]:
 
 
 def _scan(folder: str) -> tuple[Sequence[str], Sequence[str]]:
-    """The files and the folders in ``folder``; none where it does not exist."""
+    """List the files and the folders in ``folder``; both are empty where it does not exist."""
     files: list[str] = []
     folders: list[str] = []
     try:

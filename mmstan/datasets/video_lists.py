@@ -24,18 +24,18 @@ class LabelledVideo(NamedTuple):
 def read_video_list(
     argument: str, path: str, *, delimiter: str = ' ', multi_class: bool = False
 ) -> list[LabelledVideo]:
-    """The videos of a list and their labels.
+    """Read the videos of a list and their labels.
 
     Args:
         argument: Which argument names the list.
         path: The list, ``path label`` a line. The last field is the label; all before it is the
-            path, which may have blanks and may stand in quotation marks.
-        delimiter: Between path and label; ' ' also stands for tabs and for several blanks.
-        multi_class: A line has any number of labels.
+            path, which may have blanks and may be in quotation marks.
+        delimiter: Between path and label; ' ' also means tabs and several blanks.
+        multi_class: Whether a line may have any number of labels.
 
     Raises:
-        ValueError: A line is of another form, or there is none.
-        FileNotFoundError: There is no such list.
+        ValueError: A line has another form, or the list is empty.
+        FileNotFoundError: The list does not exist.
     """
     file = open_annotations(argument, path)
     videos = []
@@ -55,10 +55,10 @@ def read_video_list(
 def parse_line(
     text: str, *, delimiter: str = ' ', multi_class: bool = False
 ) -> tuple[str, tuple[int, ...]]:
-    """Path and labels of a line; arguments as for :func:`read_video_list`.
+    """Split a line into path and labels; arguments as for :func:`read_video_list`.
 
     Raises:
-        ValueError: The line is of another form; says of which.
+        ValueError: The line has another form; the message says which part is wrong.
 
     >>> parse_line('my clips/a b.mp4 3')
     ('my clips/a b.mp4', (3,))
@@ -66,6 +66,7 @@ def parse_line(
     path, _, label = text.rpartition(' ')
     if delimiter == ' ' and not multi_class and _is_plain(path, label):
         return path, (int(label),)
+    # The labels are the longest end of the line that consists of numbers; the path is the rest.
     separator = r'[ \t]+' if not delimiter.strip() else rf'\s*{re.escape(delimiter)}\s*'
     text = text.strip()
     if multi_class:
@@ -81,7 +82,7 @@ def parse_line(
 
 
 def _is_plain(path: str, label: str) -> bool:
-    """Whether nothing has to be looked at more closely, as in nearly all lines."""
+    """Whether a line needs no closer look; true for nearly all lines, which saves time."""
     whole = label.isascii() and label.isdecimal() and len(label) < 10
     return whole and path[-1:].isalnum() and not path[0].isspace() and not _DOUBTFUL(path)
 
@@ -90,7 +91,7 @@ _DOUBTFUL = re.compile(r'[\s"]').search
 
 
 def _find_fault(path: str, labels: list[str], delimiter: str, multi_class: bool) -> str:
-    """What keeps a line from being read, and what to do about it; '' if nothing does."""
+    """Name the fault of a line and its remedy; '' if the line has no fault."""
     commas = 'write a blank between path and label in place of the comma'
     if re.search(r'[,;]\s*\d*$', path) and delimiter == ' ':
         return commas

@@ -1,4 +1,4 @@
-"""The training loop, hooks and optimiser groups: what MMEngine lacks."""
+"""The training loop, hooks and optimiser groups that MMEngine lacks."""
 
 from mmstan.engine.before_training import AlikeCaptions, check_before_training
 from mmstan.engine.broken_videos import BrokenVideos
@@ -7,7 +7,7 @@ from mmstan.engine.finite_training import FiniteTraining
 from mmstan.engine.param_groups import ParamGroups
 from mmstan.engine.prepare_resume import PrepareResume
 from mmstan.engine.retrieval_loops import RetrievalTestLoop, RetrievalValLoop
-from mmstan.engine.save_rng import SaveRNG, rng_state, set_rng_state
+from mmstan.engine.save_rng import SaveRNG, get_rng_state, set_rng_state
 from mmstan.engine.train_loop import EpochTrainLoop
 
 __all__ = [
@@ -22,6 +22,6 @@ __all__ = [
     'RetrievalValLoop',
     'SaveRNG',
     'check_before_training',
-    'rng_state',
+    'get_rng_state',
     'set_rng_state',
 ]

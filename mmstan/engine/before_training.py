@@ -1,4 +1,4 @@
-"""What would make a training run pointless, found before it begins."""
+"""Checks of a training run before it begins, for settings under which it cannot learn."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from typing import Any
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim.scheduler.param_scheduler import INF
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from mmstan.compat.state_dicts import unwrap_model
 from mmstan.models.video_text import VideoTextModel
 from mmstan.registry import HOOKS, type_name
 
 
 def check_before_training(loop: EpochBasedTrainLoop) -> None:
-    """Look at the model, the batches and the schedule of a run that is about to begin.
+    """Check the model, the batches and the schedule of a run that is about to begin.
 
     Raises:
-        ValueError: An epoch has no iteration, no parameter is trained, a contrastive loss has one
+        ValueError: An epoch has no iteration, no parameter is trained, a contrastive loss gets one
             pair a batch, or a warm-up is so short that it never ends.
     """
     model = loop.runner.model
-    _check_batches(loop, contrastive=isinstance(_unwrap(model), VideoTextModel))
+    _check_batches(loop, contrastive=isinstance(unwrap_model(model), VideoTextModel))
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError(
-            f'{type(_unwrap(model)).__name__} has no parameter to train: all are frozen; set '
+            f'{type(unwrap_model(model)).__name__} has no parameter to train: all are frozen; set '
             'frozen=False of the part that is to learn'
         )
-    for name, scheduler in _schedulers(loop.runner.param_schedulers):
+    for name, scheduler in _list_schedulers(loop.runner.param_schedulers):
         _check_scheduler(name, scheduler, loop)
 
 
 @HOOKS.register_module()
 class AlikeCaptions(Hook):
-    """Warns once of a batch whose captions are all the same, from which nothing can be learned.
+    """Warns once of a batch with equal captions, from which nothing can be learned.
 
-    Their videos cannot be told apart by a contrastive loss, which stays at the logarithm of their
-    number. :class:`EpochTrainLoop` registers this hook.
+    A contrastive loss of N pairs with the same caption stays at log N. :class:`EpochTrainLoop`
+    registers this hook.
     """
 
     def __init__(self) -> None:
@@ -56,10 +56,6 @@ class AlikeCaptions(Hook):
             f"'{captions[0][0]}'; a contrastive loss cannot learn from such a batch. Are the "
             'captions read rightly, and is the sampler shuffling? (said once)'
         )
-
-
-def _unwrap(model: Any) -> Any:
-    return model.module if is_model_wrapper(model) else model
 
 
 def _check_batches(loop: EpochBasedTrainLoop, *, contrastive: bool) -> None:
@@ -82,11 +78,11 @@ def _check_batches(loop: EpochBasedTrainLoop, *, contrastive: bool) -> None:
         )
 
 
-def _schedulers(schedulers: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The configs of schedulers with their keys, also of several optimisers."""
+def _list_schedulers(schedulers: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Give the configs of schedulers with their keys, also of several optimisers."""
     if isinstance(schedulers, Mapping) and 'type' not in schedulers:
         for optimizer, own in schedulers.items():
-            for name, scheduler in _schedulers(own):
+            for name, scheduler in _list_schedulers(own):
                 yield name.replace('param_scheduler', f'param_scheduler.{optimizer}', 1), scheduler
     elif isinstance(schedulers, (list, tuple)):
         for index, scheduler in enumerate(schedulers):

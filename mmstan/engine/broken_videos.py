@@ -13,7 +13,7 @@ _KEY = 'broken_videos'  # in the message hub, which checkpoints carry
 
 @HOOKS.register_module()
 class BrokenVideos(Hook):
-    """Watches for the videos that :class:`~mmstan.datasets.ReliableSamples` had to replace.
+    """Counts the videos that :class:`~mmstan.datasets.ReliableSamples` had to replace.
 
     Each file is named in the log once, with the reason; each epoch ends with a count over all
     ranks. When more than ``max_share`` of the data set and more than ``max_count`` files failed in
@@ -44,12 +44,12 @@ class BrokenVideos(Hook):
             self._new.update(dict(sample.metainfo.get('broken', ())))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:
-        """Compare the ranks now and then."""
+        """Compare the ranks every ``interval`` iterations."""
         if self.every_n_inner_iters(batch_idx, self.interval):
             self._compare(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Say how many failed, and count anew."""
+        """Log the number of broken videos, and count from zero again."""
         self._compare(runner)
         if self._epoch:
             runner.logger.warning(
@@ -79,6 +79,6 @@ class BrokenVideos(Hook):
         listed = '\n'.join(f'  {name}: {reason}' for name, reason in list(self._epoch.items())[:50])
         raise RuntimeError(
             f'{count} of {samples} videos are broken, more than {self.max_share:.0%} and more '
-            f'than {self.max_count}; mend or remove them, or raise max_share of '
+            f'than {self.max_count}; repair or remove them, or raise max_share of '
             f'mmstan.BrokenVideos. The log names all; the first:\n{listed}'
         )

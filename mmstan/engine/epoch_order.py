@@ -1,4 +1,4 @@
-"""What an epoch consists of, and where a checkpoint's place lies in another one."""
+"""The samples and batches of an epoch, and the place at which a resumed run goes on."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 Order = dict[str, Any]
-"""``batches`` an epoch, and what they depend on: seed, samples (count), fingerprint, batch_size,
-world_size. Older checkpoints lack some."""
+"""``batches`` an epoch, and the settings that determine them: seed, samples (count), fingerprint,
+batch_size, world_size. Older checkpoints lack some."""
 
 
 @dataclass
@@ -17,7 +17,7 @@ class Place:
     Attributes:
         iteration: Iterations of the run so far, in epochs of this run's length.
         seen: Batches of the epoch that are passed over.
-        message: What differs from the checkpoint and what follows from it; None if nothing does.
+        message: The differences from the checkpoint and their effect; None without any.
     """
 
     iteration: int
@@ -26,10 +26,10 @@ class Place:
 
 
 def find_place(saved: Order, now: Order, *, epoch: int, iteration: int) -> Place:
-    """Where a checkpoint of ``epoch`` finished epochs and ``iteration`` iterations goes on.
+    """Find where a run goes on from a checkpoint of ``epoch`` epochs and ``iteration`` iterations.
 
-    In mid-epoch only where the batches are those of the checkpoint; else the epoch begins again. An
-    epoch whose last batch was seen is over, whatever its length.
+    It goes on in mid-epoch if the batches are the same as in the checkpoint; else the epoch begins
+    again. An epoch is over once its last batch was seen, also if the new epochs are longer.
 
     Args:
         saved: The order of the checkpoint; empty if another training loop wrote it.
@@ -40,9 +40,10 @@ def find_place(saved: Order, now: Order, *, epoch: int, iteration: int) -> Place
     batches, length = now['batches'], saved.get('batches')
     changes = _name_changes(saved, now)
     if length is None:
-        return _without_order(now, epoch, iteration)
+        return _place_without_order(now, epoch, iteration)
     seen = iteration - epoch * length
     over = seen == length
+    # Between two epochs other batches do no harm, as long as an epoch keeps its length.
     stays = length == batches and (over or not seen or not changes)
     if stays and not changes:
         return Place(iteration, seen)
@@ -62,7 +63,7 @@ def find_place(saved: Order, now: Order, *, epoch: int, iteration: int) -> Place
     return Place((epoch + over) * batches, batches if over else 0, message)
 
 
-def _without_order(now: Order, epoch: int, iteration: int) -> Place:
+def _place_without_order(now: Order, epoch: int, iteration: int) -> Place:
     batches = now['batches']
     if iteration == epoch * batches:
         return Place(iteration, 0)
@@ -75,7 +76,7 @@ def _without_order(now: Order, epoch: int, iteration: int) -> Place:
 
 
 def _name_changes(saved: Order, now: Order) -> str:
-    """``batch_size 8 -> 4, other samples``."""
+    """Name the changed settings: ``batch_size 8 -> 4, seed 0 -> 1``."""
     keys = [k for k in now if k != 'batches' and saved.get(k, now[k]) != now[k]]
     named = [f'{key} {saved[key]} -> {now[key]}' for key in keys if key != 'fingerprint']
     if 'fingerprint' in keys and 'samples' not in keys:

@@ -1,4 +1,4 @@
-"""Validation and tests end where scores are no numbers, whichever metric reads them."""
+"""A hook that ends validation and tests at scores that are not numbers, for every metric."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from mmstan.registry import HOOKS
 
 @HOOKS.register_module()
 class FiniteScores(Hook):
-    """Refuses the metrics of samples whose ``pred_score`` is NaN or plus infinity.
+    """Refuses the metrics if the ``pred_score`` of a sample is NaN or plus infinity.
 
-    mmstan's metrics do so by themselves; this is for MMAction2's and others, which take the largest
-    of NaNs for the first class. The videos of all processes are counted and named in a
-    ``ValueError`` before any metric is logged or a best checkpoint is written.
+    mmstan's metrics do so themselves. MMAction2's metrics and others do not: among NaNs they take
+    the first class for the best one. A ``ValueError`` counts and names the videos of all processes
+    before any metric is logged or a best checkpoint is written.
     """
 
     priority = 'VERY_HIGH'
@@ -31,9 +31,7 @@ class FiniteScores(Hook):
         """Count from zero."""
         self._names = []
 
-    def before_test_epoch(self, runner: Runner) -> None:
-        """Count from zero."""
-        self._names = []
+    before_test_epoch = before_val_epoch
 
     def after_val_iter(
         self,

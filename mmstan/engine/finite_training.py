@@ -1,4 +1,4 @@
-"""Training ends where its numbers end: at a loss, gradient or weight that is NaN or infinite."""
+"""A hook that ends training at the first loss, gradient or weight that is NaN or infinite."""
 
 from __future__ import annotations
 
@@ -9,32 +9,33 @@ from typing import Any
 import torch
 from mmengine.dist import all_gather_object, all_reduce, get_world_size, is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmstan.compat.state_dicts import unwrap_model
 from mmstan.registry import HOOKS
 from mmstan.wording import name_a_few
 
 _SHOWN = 8
-_LEAST_SCALE = 2.0**-14  # after thirty halvings from 2 ** 16 it is not the scale that is too large
+_LEAST_SCALE = 2.0**-14  # thirty halvings below 2 ** 16: the scale is not the cause any more
 
 
 @HOOKS.register_module()
 class FiniteTraining(Hook):
-    """Stops at the first loss, gradient or weight that is no number, and writes none of it.
+    """Stops training at the first loss, gradient or weight that is NaN or infinite.
 
-    * A loss that is NaN or infinite, on any process, stops all of them behind its iteration.
-    * So does the norm of the gradients, unless a loss scaler looks at them: that leaves out updates
-      with infinite gradients by itself. A scale that has sunk below 2 ** -14 stops it then.
-    * Weights are looked at after each epoch and before a checkpoint is written.
+    * Losses: a NaN or infinity on any process stops all processes after that iteration.
+    * Gradients: the same for their norm, unless a loss scaler is on. A loss scaler skips updates
+      with infinite gradients itself; then a scale below 2 ** -14 stops training.
+    * Weights: they are checked after each epoch and before a checkpoint is written, so that no
+      checkpoint holds NaN.
 
     ``FloatingPointError`` names batch, videos, learning rate, gradient norm and the last
     checkpoint. :class:`EpochTrainLoop` registers this hook.
     """
 
-    priority = 'VERY_HIGH'  # before the logger and whoever writes a checkpoint
+    priority = 'VERY_HIGH'  # before the logger and the hooks that write checkpoints
 
     def __init__(self) -> None:
         self._norms: dict[str, Tensor] = {}  # optimiser -> norm of its gradients at its last step
@@ -42,18 +43,18 @@ class FiniteTraining(Hook):
         self._handles: list[Any] = []
 
     def before_train(self, runner: Runner) -> None:
-        """Look at the gradients before each step, where clipping does not."""
-        for name, wrapper in _wrappers(runner.optim_wrapper):
+        """Note the gradient norm before each step, unless clipping computes it anyway."""
+        for name, wrapper in _list_wrappers(runner.optim_wrapper):
             if getattr(wrapper, 'clip_func', None) is torch.nn.utils.clip_grad_norm_:
                 continue
 
             def note(optimizer: Any, args: Any, kwargs: Any, name: str = name) -> None:
-                self._norms[name] = _gradient_norm(optimizer)
+                self._norms[name] = _compute_gradient_norm(optimizer)
 
             self._handles.append(wrapper.optimizer.register_step_pre_hook(note))
 
     def after_train(self, runner: Runner) -> None:
-        """Look at gradients no more."""
+        """Remove the hooks on the optimisers."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
@@ -65,9 +66,10 @@ class FiniteTraining(Hook):
         data_batch: Any = None,
         outputs: Mapping[str, Any] | None = None,
     ) -> None:
-        """Stop at a loss or gradient that is no number."""
+        """Stop at a loss or gradient that is not finite."""
         found = self._find(runner, outputs or {})
         if get_world_size() > 1:
+            # All processes must agree to stop, or the others would wait for this one's gradients.
             someone = torch.tensor(float(found is not None))
             all_reduce(someone, 'max')
             if not someone:
@@ -75,7 +77,7 @@ class FiniteTraining(Hook):
         elif found is None:
             return
         # A loss of one process makes the gradients of all processes NaN: it is the cause.
-        everyone = [x for x in all_gather_object(found and (*found, sample_names(data_batch))) if x]
+        everyone = [x for x in all_gather_object(found and (*found, name_samples(data_batch))) if x]
         first = min(rank for rank, _, _ in everyone)
         reason = next(reason for rank, reason, _ in everyone if rank == first)
         names = [name for rank, _, own in everyone if rank == first for name in own]
@@ -84,32 +86,29 @@ class FiniteTraining(Hook):
         if is_main_process():
             runner.logger.error(f'{where}: {reason}; the videos: {", ".join(names)}')
         raise FloatingPointError(
-            f'{where}: {reason}; {self._rates(runner)}; {_listed(names)}. '
-            f'{_last_checkpoint(runner)} {_advice(runner)}'
+            f'{where}: {reason}; {self._describe_rates(runner)}; {_list_files(names)}. '
+            f'{_name_last_checkpoint(runner)} {_advise(runner)}'
         )
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Stop before weights that are no numbers are written or tested."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        self._check_weights(runner, dict(model.named_parameters()))
+        """Stop before weights that are not finite are written or tested."""
+        self._check_weights(runner, dict(unwrap_model(runner.model).named_parameters()))
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Write no checkpoint of such weights, which may be an average (EMA) or the best."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        """Refuse to write weights that are not finite, also averaged (EMA) or best ones."""
+        names = [name for name, _ in unwrap_model(runner.model).named_parameters()]
         state = checkpoint.get('state_dict', {})
-        self._check_weights(
-            runner, {k: state[k] for k, _ in model.named_parameters() if k in state}
-        )
+        self._check_weights(runner, {name: state[name] for name in names if name in state})
 
     def _find(self, runner: Runner, outputs: Mapping[str, Any]) -> tuple[int, str] | None:
-        """What is no number: 0 and a loss, or 1 and a gradient."""
-        losses = {name: _number(x) for name, x in outputs.items() if 'loss' in name}
+        """Find a number that is not finite: (0, message) for a loss, (1, message) for gradients."""
+        losses = {name: _to_float(x) for name, x in outputs.items() if 'loss' in name}
         bad = [f'{name}={x}' for name, x in losses.items() if not math.isfinite(x)]
         if bad:
             return 0, f'the loss is not a number: {", ".join(bad)}'
-        for name, wrapper in _wrappers(runner.optim_wrapper):
+        for name, wrapper in _list_wrappers(runner.optim_wrapper):
             scaler = getattr(wrapper, 'loss_scaler', None)
-            norm = self._norm(runner, name, wrapper)
+            norm = self._read_norm(runner, name, wrapper)
             if norm is not None and math.isfinite(norm):
                 self._finite[name] = norm
             if scaler is not None and scaler.is_enabled():
@@ -123,19 +122,19 @@ class FiniteTraining(Hook):
                 return 1, f'the loss is {losses.get("loss", "?")}, but the gradient norm is {norm}'
         return None
 
-    def _norm(self, runner: Runner, name: str, wrapper: OptimWrapper) -> float | None:
-        """The norm of the gradients at the last step, before they were clipped."""
+    def _read_norm(self, runner: Runner, name: str, wrapper: OptimWrapper) -> float | None:
+        """Read the norm of the gradients at the last step, before they were clipped."""
         if name in self._norms:
             return float(self._norms[name])
         clipped = getattr(wrapper, 'grad_name', None)
         buffer = runner.message_hub.log_scalars.get(f'train/{clipped}')
         return None if buffer is None else float(buffer.current())
 
-    def _rates(self, runner: Runner) -> str:
-        """Learning rates and gradient norms, one of each for most models."""
+    def _describe_rates(self, runner: Runner) -> str:
+        """Describe learning rate and gradient norm of each optimiser (most models have one)."""
         said = []
-        for name, wrapper in _wrappers(runner.optim_wrapper):
-            norm = self._norm(runner, name, wrapper)
+        for name, wrapper in _list_wrappers(runner.optim_wrapper):
+            norm = self._read_norm(runner, name, wrapper)
             rates = {group['lr'] for group in wrapper.optimizer.param_groups}
             rate = ' and '.join(f'{x:g}' for x in sorted({min(rates), max(rates)}))
             known = 'not known' if norm is None else f'{norm:g}'
@@ -145,7 +144,7 @@ class FiniteTraining(Hook):
         return ', '.join(said)
 
     def _check_weights(self, runner: Runner, weights: Mapping[str, Tensor]) -> None:
-        floats = {k: _local(x) for k, x in weights.items() if x.is_floating_point()}
+        floats = {k: _take_local(x) for k, x in weights.items() if x.is_floating_point()}
         if not floats:
             return
         finite = torch.stack([x.isfinite().all().cpu() for x in floats.values()]).tolist()
@@ -154,47 +153,47 @@ class FiniteTraining(Hook):
             raise FloatingPointError(
                 f'after iteration {runner.iter}: {len(bad)} of {len(floats)} weights are NaN or '
                 f'infinite ({name_a_few(bad)}), and are not written to a checkpoint; '
-                f'{self._rates(runner)}. {_last_checkpoint(runner)} {_advice(runner)}'
+                f'{self._describe_rates(runner)}. {_name_last_checkpoint(runner)} {_advise(runner)}'
             )
 
 
-def sample_names(data_batch: Any) -> list[str]:
-    """The files of a batch, or the names of its videos, as far as its samples have them."""
+def name_samples(data_batch: Any) -> list[str]:
+    """Name the files of a batch, or its videos, as far as its samples have such names."""
     samples = data_batch.get('data_samples') if isinstance(data_batch, Mapping) else None
     infos = [getattr(sample, 'metainfo', {}) for sample in samples or ()]
     names = [info.get('filename') or info.get('video_id') for info in infos]
     return [str(name) for name in names if name is not None]
 
 
-def _wrappers(wrapper: Any) -> Iterator[tuple[str, OptimWrapper]]:
+def _list_wrappers(wrapper: Any) -> Iterator[tuple[str, OptimWrapper]]:
     if isinstance(wrapper, OptimWrapperDict):
         yield from wrapper.items()
     else:
         yield '', wrapper
 
 
-def _number(x: Any) -> float:
+def _to_float(x: Any) -> float:
     return float(x.detach() if isinstance(x, Tensor) else x)
 
 
-def _gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:
+def _compute_gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:
     parameters = [p for group in optimizer.param_groups for p in group['params']]
-    gradients = [_local(p.grad) for p in parameters if p.grad is not None]
+    gradients = [_take_local(p.grad) for p in parameters if p.grad is not None]
     return torch.nn.utils.get_total_norm(gradients).detach()
 
 
-def _local(x: Tensor) -> Tensor:
-    """The part of a sharded tensor that this process has; others as they are."""
+def _take_local(x: Tensor) -> Tensor:
+    """Return this process's part of a sharded tensor, and other tensors as they are."""
     return x.to_local() if hasattr(x, 'to_local') else x
 
 
-def _listed(names: Sequence[str]) -> str:
+def _list_files(names: Sequence[str]) -> str:
     if not names:
         return "its files are not known (PackActionInputs(meta_keys=('filename', ...)) names them)"
     return f'its files: {name_a_few(names, _SHOWN)}'
 
 
-def _last_checkpoint(runner: Runner) -> str:
+def _name_last_checkpoint(runner: Runner) -> str:
     path = runner.message_hub.runtime_info.get('last_ckpt')
     if path:
         return f'The last checkpoint is {path}.'
@@ -202,8 +201,8 @@ def _last_checkpoint(runner: Runner) -> str:
     return f'No checkpoint was written yet{f", the run started from {start}" if start else ""}.'
 
 
-def _advice(runner: Runner) -> str:
-    wrappers = [wrapper for _, wrapper in _wrappers(runner.optim_wrapper)]
+def _advise(runner: Runner) -> str:
+    wrappers = [wrapper for _, wrapper in _list_wrappers(runner.optim_wrapper)]
     ideas = ['a lower optim_wrapper.optimizer.lr', 'a longer warm-up']
     if not all(wrapper.clip_grad_kwargs for wrapper in wrappers):
         ideas.append('optim_wrapper.clip_grad=dict(max_norm=1)')

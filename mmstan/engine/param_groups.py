@@ -15,8 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 from mmstan.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from mmstan.wording import name_a_few
 
-# Names of embeddings (positions, class or message tokens, times) that are plain parameters of a
-# module, and not in a torch.nn.Embedding.
+# Embeddings (positions, class or message tokens, times) that are plain parameters of a module and
+# not a torch.nn.Embedding are recognised by name.
 _EMBEDDING = re.compile(r'embed|token|position')
 
 
@@ -71,14 +71,15 @@ def parse_rules(paramwise_cfg: dict[str, Any] | None) -> tuple[list[Rule], list[
 
 
 def claim(names: Iterable[str], rules: Sequence[Rule]) -> dict[str, list[Rule]]:
-    """Parameter name -> the rules that match it; a rule without a match is an error."""
+    """Map each parameter name to the rules that match it; a rule without a match is an error."""
     claims = {name: [r for r in rules if re.match(r.match, name)] for name in names}
     used = {rule for claimed in claims.values() for rule in claimed}
     idle = [str(rule) for rule in rules if rule not in used and not rule.optional]
     if idle:
         raise ValueError(
             f'no parameter matches {"; ".join(idle)}: match is a regular expression from the start '
-            f'of the name (the first is {next(iter(claims), None)!r}); mend it or set optional=True'
+            f'of the name (the first is {next(iter(claims), None)!r}); change it or set '
+            'optional=True'
         )
     return claims
 
@@ -102,8 +103,9 @@ def _check_claims(claims: dict[str, list[Rule]], trained: set[str], rules: Seque
 def decays(model: nn.Module, name: str, patterns: Sequence[str] = ()) -> bool:
     """Whether a parameter gets weight decay: norms, biases, scales and embeddings do not.
 
-    No decay: vectors and scalars, weights of :class:`torch.nn.Embedding`, parameters whose own name
-    contains embed, token or position, and parameters whose full name one of ``patterns`` matches.
+    No decay for vectors and scalars, weights of :class:`torch.nn.Embedding`, parameters with embed,
+    token or position in their own name, and parameters whose full name matches one of
+    ``patterns``.
     """
     owner, _, leaf = name.rpartition('.')
     flat = model.get_parameter(name).ndim <= 1
@@ -140,7 +142,7 @@ class ParamGroups(DefaultOptimWrapperConstructor):
     ) -> None:
         self.rules, self.no_decay = parse_rules(paramwise_cfg)
         super().__init__(optim_wrapper_cfg, dict(paramwise_cfg or {}))
-        # A ConfigDict would turn the groups, which are put into it, into ConfigDicts.
+        # MMEngine puts the groups into this dict; a ConfigDict would turn them into ConfigDicts.
         if isinstance(self.optimizer_cfg, ConfigDict):
             self.optimizer_cfg = self.optimizer_cfg.to_dict()
         if self.base_lr is None or self.base_wd is None:
@@ -167,7 +169,7 @@ class ParamGroups(DefaultOptimWrapperConstructor):
         trained = {name for name, p in module.named_parameters() if p.requires_grad}
         _check_claims(claims, trained, self.rules)
         self._check_no_decay(claims)
-        # A group for each pair of multipliers, whichever rules they come from.
+        # One group for each pair of multipliers: rules with the same multipliers share it.
         grouped: dict[Rule, list[str]] = defaultdict(list)
         for name in (name for name in claims if name in trained):
             rule = claims[name][0]
@@ -183,10 +185,10 @@ class ParamGroups(DefaultOptimWrapperConstructor):
             )
         # MMEngine logs the learning rate of group 0: let that be the configured one.
         order = sorted(grouped, key=lambda g: (g.lr_mult != 1, g.lr_mult, -g.decay_mult))
-        params.extend(self._group(module, key, grouped[key]) for key in order)
-        print_log(_table(params, [grouped[key] for key in order], module), logger='current')
+        params.extend(self._make_group(module, key, grouped[key]) for key in order)
+        print_log(_format_table(params, [grouped[key] for key in order], module), logger='current')
 
-    def _group(self, module: nn.Module, key: Rule, names: list[str]) -> dict[str, Any]:
+    def _make_group(self, module: nn.Module, key: Rule, names: list[str]) -> dict[str, Any]:
         return dict(
             params=[module.get_parameter(name) for name in names],
             lr=self.base_lr * key.lr_mult,
@@ -197,9 +199,10 @@ class ParamGroups(DefaultOptimWrapperConstructor):
     def _check_no_decay(self, names: Iterable[str]) -> None:
         for pattern in self.no_decay:
             if not any(re.match(pattern, name) for name in names):
-                raise ValueError(f'no_decay={pattern!r} matches no parameter; mend or remove it')
+                raise ValueError(f'no_decay={pattern!r} matches no parameter; correct or remove it')
 
     def _refuse_late_freezing(self, model: nn.Module) -> None:
+        # DDP has noted the trained parameters by now, and would wait for gradients of frozen ones.
         claims = claim((name for name, _ in model.named_parameters()), self.rules)
         late = [
             name
@@ -214,8 +217,8 @@ class ParamGroups(DefaultOptimWrapperConstructor):
             )
 
 
-def _table(groups: list[dict[str, Any]], names: list[list[str]], model: nn.Module) -> str:
-    """A text table, one group per line: name, numbers of tensors and parameters, rate, decay."""
+def _format_table(groups: list[dict[str, Any]], names: list[list[str]], model: nn.Module) -> str:
+    """Format a table, a group a line: name, numbers of tensors and parameters, rate, decay."""
     lines = [f'{"group":<28}{"tensors":>8}{"parameters":>13}{"lr":>10}{"decay":>10}  for example']
     for group, members in zip(groups, names):
         size = sum(p.numel() for p in group['params'])

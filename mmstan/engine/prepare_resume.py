@@ -1,4 +1,4 @@
-"""What has to be in order before a run is resumed."""
+"""Checks and preparations before a run is resumed: a whole checkpoint, and the schedule."""
 
 import logging
 import os
@@ -10,10 +10,11 @@ from typing import Any
 from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
-from mmengine.model import BaseModule, is_model_wrapper
+from mmengine.model import BaseModule
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from mmstan.engine.schedule import FreshSchedule, at_other_step, saved_states
+from mmstan.compat.state_dicts import unwrap_model
+from mmstan.engine.schedule import FreshSchedule, is_at_other_step, list_saved_states
 from mmstan.registry import HOOKS
 from mmstan.wording import name_a_few
 
@@ -29,12 +30,12 @@ def is_truncated(path: str | Path) -> bool:
     return not start or (start == b'PK' and not zipfile.is_zipfile(path))
 
 
-def mend_last_checkpoint(work_dir: str | Path) -> None:
+def fix_last_checkpoint(work_dir: str | Path) -> None:
     """Let ``work_dir/last_checkpoint`` name the newest whole checkpoint.
 
-    A process that is killed while it writes leaves half a checkpoint, or an empty
-    ``last_checkpoint``. Then the newest of the other checkpoints is named there, and where none is
-    whole the file is removed. Files of the best epoch do not count: they hold no optimiser.
+    A process that is killed while it writes leaves half a checkpoint or an empty
+    ``last_checkpoint``. Then the file gets the name of the newest other checkpoint that is whole,
+    or is removed if there is none. Files of the best epoch do not count: they hold no optimiser.
     """
     pointer = Path(work_dir, 'last_checkpoint')
     if not pointer.exists():
@@ -57,22 +58,22 @@ def mend_last_checkpoint(work_dir: str | Path) -> None:
     if not whole:
         pointer.unlink()
         return
-    mended = pointer.with_suffix('.tmp')
-    mended.write_text(str(whole[-1]))
-    mended.replace(pointer)
+    corrected = pointer.with_suffix('.tmp')
+    corrected.write_text(str(whole[-1]))
+    corrected.replace(pointer)
 
 
 @HOOKS.register_module()
 class PrepareResume(Hook):
-    """Finds a checkpoint that is whole, spares the model its initial weights, keeps the schedule.
+    """Finds a whole checkpoint, skips initial weights, and adapts the schedule.
 
-    MMEngine initialises the model, pretrained weights included, before it loads the checkpoint
-    that is resumed. With this hook nothing is downloaded or read for that.
+    MMEngine initialises the model, pretrained weights included, before it loads the checkpoint of a
+    resumed run. With this hook nothing is downloaded or read for that.
 
-    MMEngine takes the schedule from the checkpoint, in iterations of the epochs of that time. If
-    the epochs have another length, or the config another schedule (learning rate, ends,
-    milestones, weight decay, ...), the values become the ones that a fresh run of this config has
-    at the place where the run goes on, and a warning names old and new.
+    MMEngine takes the schedule from the checkpoint, counted in iterations of the old epochs. If
+    epochs have another length now, or the config another schedule (learning rate, ends,
+    milestones, weight decay, ...), the schedule becomes the one of a fresh run of this config at
+    the place where the run goes on. A warning names old and new values.
     """
 
     def __init__(self) -> None:
@@ -80,26 +81,25 @@ class PrepareResume(Hook):
         self._saved: list[dict[str, Any]] = []
 
     def before_run(self, runner: Runner) -> None:
-        """Check what is resumed; mark the model as initialised."""
+        """Check the checkpoint that is resumed; mark the model as initialised."""
         if not runner._resume:
             return
         if runner._load_from is None:
             if is_main_process():
-                mend_last_checkpoint(runner.work_dir)
+                fix_last_checkpoint(runner.work_dir)
             barrier()
         path = runner._load_from or find_latest_checkpoint(runner.work_dir)
         if path is None:
             runner.logger.warning(f'nothing to resume in {runner.work_dir}: starting anew')
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        for module in model.modules():
+        for module in unwrap_model(runner.model).modules():
             if isinstance(module, BaseModule):
                 module.is_init = True
         self._fresh = FreshSchedule(runner)
         runner.logger.info('resuming: the initial weights of the model are not read')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Note the schedule of the checkpoint; refuse one that is of the weights alone."""
+        """Note the schedule of the checkpoint; refuse a checkpoint of weights alone."""
         if not runner._resume:
             return
         if 'optimizer' not in checkpoint:
@@ -108,10 +108,10 @@ class PrepareResume(Hook):
                 '(best_*.pth do not). Resume from another one, or start anew from its weights with '
                 '--cfg-options load_from=FILE'
             )
-        self._saved = saved_states(checkpoint)
+        self._saved = list_saved_states(checkpoint)
 
     def set_schedule(self, runner: Runner) -> None:
-        """Move the schedule to ``runner.epoch`` and ``runner.iter`` if it is not there already.
+        """Move the schedule to ``runner.epoch`` and ``runner.iter`` if it is elsewhere.
 
         ``EpochTrainLoop`` calls this when it knows where the run goes on.
         """
@@ -119,14 +119,14 @@ class PrepareResume(Hook):
         if self._fresh is None:
             return
         changes = self._fresh.find_changes(runner, self._saved)
-        if not changes and not at_other_step(self._saved, **place):
+        if not changes and not is_at_other_step(self._saved, **place):
             return
-        before = _learning_rate(runner)
+        before = _read_learning_rate(runner)
         self._fresh.move_to(runner, **place, epoch_length=len(runner.train_dataloader))
         runner.logger.warning(
             f"the schedule is the config's at epoch {runner.epoch + 1}, iteration {runner.iter + 1}"
-            f': learning rate {_learning_rate(runner):.4g}, where the checkpoint had {before:.4g}'
-            + (f' (changed: {name_a_few(changes)})' if changes else '')
+            f': learning rate {_read_learning_rate(runner):.4g}, where the checkpoint had '
+            f'{before:.4g}' + (f' (changed: {name_a_few(changes)})' if changes else '')
         )
 
     def before_train(self, runner: Runner) -> None:
@@ -148,7 +148,7 @@ class PrepareResume(Hook):
                 )
 
 
-def _learning_rate(runner: Runner) -> float:
-    """The rate that MMEngine logs as ``base_lr``."""
+def _read_learning_rate(runner: Runner) -> float:
+    """Read the rate that MMEngine logs as ``base_lr``."""
     rates = runner.optim_wrapper.get_lr()
     return rates.get('base_lr', next(iter(rates.values())))[0]

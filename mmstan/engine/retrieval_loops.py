@@ -11,11 +11,11 @@ from mmengine.config import Config
 from mmengine.dist import collect_results, is_main_process
 from mmengine.evaluator import Evaluator
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, TestLoop, ValLoop, autocast
 from mmengine.runner.base_loop import BaseLoop
 from torch.utils.data import DataLoader
 
+from mmstan.compat.state_dicts import unwrap_model
 from mmstan.datasets import count_missing
 from mmstan.evaluation import RetrievalMetric
 from mmstan.evaluation.gallery import Result, drop_broken, join_gallery, keep_fields
@@ -23,7 +23,7 @@ from mmstan.registry import LOOPS, type_name
 
 
 class _RetrievalLoop(BaseLoop):
-    """Common base of the validation and the test loop, in front of MMEngine's loop."""
+    """Common base of the validation and the test loop; it comes before MMEngine's loop."""
 
     evaluator: Evaluator
     fp16: bool
@@ -38,7 +38,7 @@ class _RetrievalLoop(BaseLoop):
         bank_dataloader: DataLoader | dict[str, Any] | Literal['train'] | None = None,
     ) -> None:
         super().__init__(runner, dataloader, evaluator, fp16=fp16)  # type: ignore[call-arg]
-        self._bank_metrics = [m for m in self._retrieval_metrics() if m.wants_bank]
+        self._bank_metrics = [m for m in self._list_retrieval_metrics() if m.wants_bank]
         self._bank_loader: DataLoader | None = None
         if self._bank_metrics and bank_dataloader is None:
             raise ValueError(
@@ -48,7 +48,7 @@ class _RetrievalLoop(BaseLoop):
             )
         if self._bank_metrics:
             if bank_dataloader == 'train':
-                bank_dataloader = training_bank(runner.cfg)
+                bank_dataloader = make_training_bank(runner.cfg)
             seed, unequal = runner.seed, runner._randomness_cfg.get('diff_rank_seed', False)
             self._bank_loader = runner.build_dataloader(bank_dataloader, seed, unequal)
         elif bank_dataloader is not None:
@@ -59,30 +59,29 @@ class _RetrievalLoop(BaseLoop):
             )
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
-        """Run one batch; before the first, give the metrics the model and the bank.
+        """Run one batch; before the first batch, give the metrics the model and the bank.
 
-        By then the weights to test are loaded, EMA weights included.
+        At that time the weights under test are loaded, EMA weights included.
         """
         if idx == 0:
             self._give_model()
             self._give_bank()
         super().run_iter(idx, data_batch)  # type: ignore[misc]
 
-    def _retrieval_metrics(self) -> list[RetrievalMetric]:
+    def _list_retrieval_metrics(self) -> list[RetrievalMetric]:
         return [m for m in self.evaluator.metrics if isinstance(m, RetrievalMetric)]
 
     def _give_model(self) -> None:
-        model = self.runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrap_model(self.runner.model)
         for metric in self.evaluator.metrics:
             if hasattr(metric, 'use_model'):
                 metric.use_model(model)
-        for metric in self._retrieval_metrics():
+        for metric in self._list_retrieval_metrics():
             metric.missing = count_missing(self.dataloader.dataset)
 
     @torch.no_grad()
     def _give_bank(self) -> None:
-        """Encode the bank, each process its share; the main process's metrics get all of it."""
+        """Encode the bank, a share on each process; the main process's metrics get all of it."""
         if self._bank_loader is None:
             return
         results: list[Result] = []
@@ -100,8 +99,8 @@ class _RetrievalLoop(BaseLoop):
             metric.use_bank(bank.text, bank.video)
 
 
-def training_bank(cfg: Config) -> dict[str, Any]:
-    """Config of a loader of the training videos with all captions, through the test pipeline.
+def make_training_bank(cfg: Config) -> dict[str, Any]:
+    """Make the config of a loader: training videos with all captions, through the test pipeline.
 
     Wrappers that repeat or balance the training data are removed.
 
@@ -130,8 +129,8 @@ def training_bank(cfg: Config) -> dict[str, Any]:
 class RetrievalValLoop(_RetrievalLoop, ValLoop):
     """MMEngine's ``ValLoop`` for metrics that compute scores with the model.
 
-    Metrics with ``use_model(model)`` get the model before the first batch, with the EMA weights if
-    there are any.
+    Metrics with ``use_model(model)`` get the model before the first batch, with EMA weights if it
+    has them.
 
     Args:
         runner: The runner.
@@ -149,4 +148,7 @@ class RetrievalValLoop(_RetrievalLoop, ValLoop):
 
 @LOOPS.register_module()
 class RetrievalTestLoop(_RetrievalLoop, TestLoop):
-    """MMEngine's ``TestLoop`` for such metrics; its arguments are :class:`RetrievalValLoop`'s."""
+    """MMEngine's ``TestLoop`` for metrics that compute scores with the model.
+
+    Arguments as in :class:`RetrievalValLoop`.
+    """

@@ -14,8 +14,8 @@ from mmstan.registry import HOOKS
 RngState = dict[str, Any]
 
 
-def rng_state() -> RngState:
-    """Python's, NumPy's and PyTorch's states, tensors and numbers that ``weights_only`` loads."""
+def get_rng_state() -> RngState:
+    """Get Python's, NumPy's and PyTorch's states in a form that ``weights_only=True`` can load."""
     version, words, gauss = random.getstate()
     numpy = np.random.get_state(legacy=False)
     numpy_words = torch.from_numpy(numpy['state']['key'].astype('int64'))
@@ -30,7 +30,7 @@ def rng_state() -> RngState:
 
 
 def set_rng_state(state: RngState) -> None:
-    """Put back what :func:`rng_state` gave; its tensors may have been moved to another device."""
+    """Restore a state of :func:`get_rng_state`; its tensors may be on another device."""
     version, words, gauss = state['python']
     random.setstate((version, tuple(words.tolist()), gauss))
     numpy_words, *numpy_rest = state['numpy']
@@ -50,14 +50,16 @@ def _saves_now(hook: Hook, runner: Runner) -> bool:
 
 @HOOKS.register_module()
 class SaveRNG(Hook):
-    """Keeps the random states of all ranks in the checkpoint, under ``rng``, and restores them.
+    """Saves the random states of all ranks in the checkpoint, under ``rng``, and restores them.
 
     Drop-out, mixup and drop path then go on as if the run had not been interrupted. Validation
-    leaves the states as they were, so that it makes no difference when it ran. Needs
-    ``mmstan.EpochTrainLoop`` and data sets with ``ReliableSamples`` to be exact.
+    leaves the states as they were, so it makes no difference when validation runs. The result is
+    exact with ``mmstan.EpochTrainLoop`` and data sets with ``ReliableSamples``.
     """
 
-    priority = 'LOW'  # before CheckpointHook, which only asks the main process what to save
+    # Before CheckpointHook: that calls `before_save_checkpoint` on the main process alone, when it
+    # is too late to gather the states of the others.
+    priority = 'LOW'
 
     def __init__(self) -> None:
         self._resumed: list[RngState] | None = None
@@ -98,19 +100,19 @@ class SaveRNG(Hook):
         self.gather()
 
     def gather(self) -> None:
-        """Note the states of all ranks, which all have to call, for the next checkpoint."""
-        self._gathered = all_gather_object(rng_state())
+        """Collect the states of all ranks for the next checkpoint; all ranks have to call it."""
+        self._gathered = all_gather_object(get_rng_state())
 
     def before_val(self, runner: Runner) -> None:
-        """Note the states; starting a data loader alone changes them."""
-        self._before_val = rng_state()
+        """Note the states; even starting a data loader changes them."""
+        self._before_val = get_rng_state()
 
     def after_val(self, runner: Runner) -> None:
-        """Put them back."""
+        """Restore the states of before the validation."""
         if self._before_val is not None:
             set_rng_state(self._before_val)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Write the states of all ranks."""
         # Resumed and not restored yet: stopped in a validation before the first iteration.
-        checkpoint['rng'] = self._resumed or self._gathered or [rng_state()]
+        checkpoint['rng'] = self._resumed or self._gathered or [get_rng_state()]

@@ -1,4 +1,4 @@
-"""The schedule of a resumed run: as this config's fresh run has it at the same place."""
+"""The schedule of a resumed run, equal to a fresh run of the same config at the same place."""
 
 from __future__ import annotations
 
@@ -11,59 +11,63 @@ from mmengine.optim import OptimWrapperDict, _ParamScheduler
 from mmengine.runner import Runner
 
 State = dict[str, Any]
-# What of a scheduler's state says where it is; the rest are its settings.
+# The part of a scheduler's state that says where it is; the rest are its settings.
 _PROGRESS = ('_global_step', 'last_step', '_last_value', 'optimizer', 'verbose')
 
 
-def _schedulers(runner: Runner) -> list[_ParamScheduler]:
-    found = runner.param_schedulers or []
+def _list_schedulers(runner: Runner) -> list[_ParamScheduler]:
+    return _flatten(runner.param_schedulers)
+
+
+def _flatten(schedulers: Any) -> list[Any]:
+    """List schedulers, or their states, of one optimiser or of several ones by name."""
+    found = schedulers or []
     return [s for part in found.values() for s in part] if isinstance(found, dict) else list(found)
 
 
-def _groups(runner: Runner) -> list[State]:
-    """The groups of all optimisers, and MMEngine's base settings, which the log shows."""
+def _list_groups(runner: Runner) -> list[State]:
+    """List the groups of all optimisers, and MMEngine's base settings, which the log shows."""
     wrapper = runner.optim_wrapper
     parts = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
     return [group for part in parts for group in part.param_groups]
 
 
-def saved_states(checkpoint: dict[str, Any]) -> list[State]:
-    """The states of the schedulers in a checkpoint, in the order of :class:`FreshSchedule`."""
-    found = checkpoint.get('param_schedulers') or []
-    return [s for part in found.values() for s in part] if isinstance(found, dict) else list(found)
+def list_saved_states(checkpoint: dict[str, Any]) -> list[State]:
+    """List the scheduler states of a checkpoint, in the order of :class:`FreshSchedule`."""
+    return _flatten(checkpoint.get('param_schedulers'))
 
 
 class FreshSchedule:
     """Optimiser groups and schedulers of a run before its first step.
 
-    MMEngine takes rates, ends and milestones of a resumed run from the checkpoint. They are counted
-    in iterations of the epochs of that time, and of the settings of that time. This object is made
-    before the checkpoint is read; :meth:`move_to` runs this config's schedule to where the run is.
+    MMEngine takes rates, ends and milestones of a resumed run from the checkpoint: the old
+    settings, counted in iterations of the old epochs. Make this object before the checkpoint is
+    read; :meth:`move_to` then runs the config's own schedule up to the place of the run.
     """
 
     def __init__(self, runner: Runner) -> None:
         self._groups = [
             {key: deepcopy(value) for key, value in group.items() if key != 'params'}
-            for group in _groups(runner)
+            for group in _list_groups(runner)
         ]
-        self._states = [_copy_state(scheduler) for scheduler in _schedulers(runner)]
+        self._states = [_copy_state(scheduler) for scheduler in _list_schedulers(runner)]
 
     def find_changes(self, runner: Runner, saved: Sequence[State]) -> list[str]:
-        """What differs from the checkpoint, each as ``name old -> new``; none: nothing does."""
-        changes = list(self._changed_groups(runner))
+        """List the differences from the checkpoint, each as ``name old -> new``."""
+        changes = list(self._compare_groups(runner))
         if len(saved) != len(self._states):
             changes.append(f'schedulers {len(saved)} -> {len(self._states)}')
-        for scheduler, old, new in zip(_schedulers(runner), saved, self._states):
+        for scheduler, old, new in zip(_list_schedulers(runner), saved, self._states):
             if getattr(scheduler, 'need_val_args', False):
-                continue  # moves by what validation gave; its settings are not compared
-            changes.extend(_changed_settings(type(scheduler).__name__, old, new))
+                continue  # moves by results of validation; its settings are not compared
+            changes.extend(_compare_settings(type(scheduler).__name__, old, new))
         return list(dict.fromkeys(changes))
 
-    def _changed_groups(self, runner: Runner) -> Iterator[str]:
-        """Hyperparameters that no scheduler moves, and the values that schedulers start from."""
-        moved = {scheduler.param_name for scheduler in _schedulers(runner)}
+    def _compare_groups(self, runner: Runner) -> Iterator[str]:
+        """Compare settings that no scheduler moves, and the values that schedulers start from."""
+        moved = {scheduler.param_name for scheduler in _list_schedulers(runner)}
         moved |= {'betas', 'name'} if 'momentum' in moved else {'name'}
-        for now, fresh in zip(_groups(runner), self._groups):
+        for now, fresh in zip(_list_groups(runner), self._groups):
             for key in fresh.keys() & now.keys() - moved:
                 if not isinstance(fresh[key], (bool, str)) and now[key] != fresh[key]:
                     yield f'{key.removeprefix("initial_")} {now[key]} -> {fresh[key]}'
@@ -74,15 +78,16 @@ class FreshSchedule:
         Args:
             runner: The runner whose checkpoint is loaded.
             epoch: Finished epochs.
-            iteration: Finished iterations, those of the current epoch included.
+            iteration: Finished iterations, including the current epoch's.
             epoch_length: Iterations of an epoch.
 
         Raises:
             ValueError: A scheduler moves by the results of validation, which are not known.
         """
-        schedulers = _schedulers(runner)
-        for group, values in zip(_groups(runner), self._groups):
+        schedulers = _list_schedulers(runner)
+        for group, values in zip(_list_groups(runner), self._groups):
             group.update(deepcopy(values))
+        # Cleared first: a loaded scheduler may have attributes of its old settings.
         for scheduler, state in zip(schedulers, self._states):
             _refuse_plateau(scheduler, epoch_length)
             vars(scheduler).clear()
@@ -98,8 +103,8 @@ class FreshSchedule:
                     _step(schedulers, by_epoch=True)
 
 
-def at_other_step(saved: Sequence[State], *, epoch: int, iteration: int) -> bool:
-    """Whether a scheduler of the checkpoint has taken other steps than these many."""
+def is_at_other_step(saved: Sequence[State], *, epoch: int, iteration: int) -> bool:
+    """Whether a scheduler of the checkpoint has taken another number of steps."""
     return any(s['_global_step'] != (epoch if s['by_epoch'] else iteration) for s in saved)
 
 
@@ -107,7 +112,7 @@ def _copy_state(scheduler: _ParamScheduler) -> State:
     return {**deepcopy(scheduler.state_dict()), 'optimizer': scheduler.optimizer}
 
 
-def _changed_settings(name: str, old: State, new: State) -> Iterator[str]:
+def _compare_settings(name: str, old: State, new: State) -> Iterator[str]:
     for key in sorted(old.keys() | new.keys()):
         before, now = old.get(key), new.get(key)
         if key in _PROGRESS or callable(before) or callable(now) or before == now:

@@ -15,8 +15,8 @@ from mmstan.engine.save_rng import SaveRNG
 def save_stop_checkpoint(runner: Runner, *, epoch: int, iteration: int) -> str:
     """Write ``stopped_at_iter_N.pth``, let ``last_checkpoint`` name it, and return its path.
 
-    It lies where the regular checkpoints do. The one of an earlier stop is removed when this one is
-    whole. Random states are the ones that ``SaveRNG`` gathered last.
+    The file goes to the folder of the regular checkpoints. The checkpoint of an earlier stop is
+    removed once this one is whole. Random states are the last ones that ``SaveRNG`` gathered.
 
     Args:
         runner: The runner, between two iterations.
@@ -37,7 +37,7 @@ def save_stop_checkpoint(runner: Runner, *, epoch: int, iteration: int) -> str:
 
 
 def leave_validation(runner: Runner) -> None:
-    """Put back what validation changes for its time: averaged weights, random states."""
+    """Undo the temporary changes of a validation: averaged weights, random states."""
     for hook in runner.hooks:
         if isinstance(hook, EMAHook):
             hook.after_val_epoch(runner)

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: noted when they come, heard where a run can be left."""
+"""SIGTERM and Ctrl-C: noted when they come, obeyed where a run can be stopped."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _NOTE = (
 
 
 class StopSignals:
-    """A context in which SIGTERM, which schedulers send, and SIGINT (Ctrl-C) are noted.
+    """A context that notes SIGTERM, which schedulers send, and SIGINT (Ctrl-C).
 
-    After a first signal of either kind a SIGINT ends the process at once, with status 130. Another
+    After a first signal of either kind, SIGINT ends the process at once, with status 130. Another
     SIGTERM changes nothing: a launcher and the scheduler above it may both send one. Signals often
-    go to all processes of a job: the forked workers of ``loaders`` survive both as long as the
-    context lasts, for the batches that are still wanted.
+    go to all processes of a job. The forked workers of ``loaders`` survive both signals within the
+    context, because the loop still needs their batches.
 
-    In a thread signals cannot be handled, and nothing is changed there.
+    A thread other than the main one cannot handle signals; there the context does nothing.
 
     Attributes:
-        received: The number of the first signal, 0 before.
+        received: The number of the first signal, 0 before it.
     """
 
     def __init__(self, *loaders: DataLoader) -> None:
@@ -61,14 +61,14 @@ class StopSignals:
             loader.worker_init_fn = init
 
     def _shield_worker(self, init: Callable[[int], None] | None, worker: int) -> None:
-        # PyTorch has given the worker a handler of its own for SIGTERM.
+        # PyTorch has set a handler of its own for SIGTERM in the worker.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._note)
         if init is not None:
             init(worker)
 
     def agree(self) -> int:
-        """The signal that any of the processes has received, 0 for none; all have to ask."""
+        """Return a signal that any process has received, or 0; all processes have to call it."""
         if get_world_size() == 1:
             return self.received
         received = torch.tensor(self.received)
@@ -77,7 +77,7 @@ class StopSignals:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
-            # A worker of a data loader. What its parent sends at the very end counts.
+            # In a worker of a data loader only the parent's signal after the context counts.
             if self._over[0] and number == signal.SIGTERM:
                 os._exit(0)
             return

@@ -1,4 +1,4 @@
-"""The training loop that goes on in mid-epoch, and that can be stopped."""
+"""A training loop that resumes in mid-epoch, and that signals can stop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import BatchSampler, DataLoader
 
 from mmstan.datasets.fingerprint import fingerprint
-from mmstan.datasets.randomness import kept_rng
+from mmstan.datasets.randomness import keep_rng
 from mmstan.datasets.reliable import set_epoch
 from mmstan.engine.before_training import AlikeCaptions, check_before_training
 from mmstan.engine.epoch_order import Order, find_place
@@ -33,7 +33,7 @@ _UNVALIDATED = 'stopped_in_validation'
 
 
 class _Rest:
-    """A sampler without its ``first`` indices; its length, the epoch's, stays."""
+    """A sampler without its first indices; its length stays the whole epoch's."""
 
     def __init__(self, sampler: Any, first: int) -> None:
         self.sampler = sampler
@@ -47,11 +47,11 @@ class _Rest:
 
 
 class _ValidationStopped(Exception):
-    """Leaves the validation loop; holds the number of the signal."""
+    """Ends the validation loop; carries the number of the signal."""
 
 
 class _StopValidation(Hook):
-    """Leaves validation between two batches when a signal has come."""
+    """Ends validation between two batches after a signal."""
 
     priority = 'LOWEST'
 
@@ -60,7 +60,7 @@ class _StopValidation(Hook):
         self.together = together
 
     def after_val_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        """Ask the other processes too, if all have as many batches."""
+        """Check for a signal; of all processes, if they have equally many batches."""
         number = self.signals.agree() if self.together else self.signals.received
         if number:
             raise _ValidationStopped(number)
@@ -70,16 +70,16 @@ class _StopValidation(Hook):
 class EpochTrainLoop(EpochBasedTrainLoop):
     """MMEngine's ``EpochBasedTrainLoop`` with four more promises.
 
-    * Resumed from a checkpoint of the middle of an epoch, it goes on behind the batches that were
-      seen, which are not decoded. (MMEngine begins the epoch again.) If the number of processes,
-      the batch size or the samples changed since, it begins the epoch again, in iterations of the
-      new epoch length, and says so; :class:`PrepareResume` then sees to the schedule.
-    * Data sets with :class:`~mmstan.datasets.ReliableSamples` learn seed and epoch, and starting
-      the data loader draws nothing from the streams that the model draws from.
-    * It does not begin where nothing could be learned (:func:`check_before_training`), and ends at
-      the first loss that is no number (:class:`FiniteTraining`).
-    * SIGTERM and Ctrl-C end it behind the current update of the weights, or between two batches of
-      validation, with a checkpoint from which it can be resumed as if it had not been stopped. Then
+    * Resumed in the middle of an epoch, it goes on after the batches that were seen, without
+      decoding these. (MMEngine begins the epoch again.) If the number of processes, the batch size
+      or the samples changed, it begins the epoch again, in iterations of the new epoch length, and
+      warns; :class:`PrepareResume` then adapts the schedule.
+    * Data sets with :class:`~mmstan.datasets.ReliableSamples` get seed and epoch. Starting the data
+      loader draws nothing from the random streams of the model.
+    * It refuses to begin where nothing could be learned (:func:`check_before_training`), and ends
+      at the first loss that is NaN or infinite (:class:`FiniteTraining`).
+    * SIGTERM and Ctrl-C end it after the current update of the weights, or between two batches of
+      validation, with a checkpoint. A run resumed from it equals one that was not stopped. Then
       ``SystemExit`` is raised, with status 143 or 130.
     """
 
@@ -96,12 +96,12 @@ class EpochTrainLoop(EpochBasedTrainLoop):
                 runner.register_hook(hook())
 
     def run(self) -> nn.Module:
-        """Train, from where the checkpoint left off."""
+        """Train, from the place of the checkpoint if the run is resumed."""
         saved = self.runner.message_hub.runtime_info.get(_ORDER, {}) if self._iter else {}
         if 'seed' in saved and hasattr(self._sampler, 'seed'):
             self._sampler.seed = saved['seed']
-        order = self._order()
-        self._seen = self._resume_place(saved, order) if self._iter else 0
+        order = self._describe_order()
+        self._seen = self._find_resume_place(saved, order) if self._iter else 0
         self.runner.message_hub.update_info(_ORDER, order)
         validation = [] if self.runner.val_loop is None else [self.runner.val_loop.dataloader]
         with StopSignals(self.dataloader, *validation) as self._signals:
@@ -121,14 +121,14 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         self.runner.call_hook('after_train')
 
     def run_epoch(self) -> None:
-        """One epoch, or what is left of it."""
+        """Train one epoch, or the rest of it."""
         seen, self._seen = self._seen, 0
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
         set_epoch(self.dataloader.dataset, self._epoch, seed=self._seed)
         if seen < len(self.dataloader):
-            with self._without(seen):
-                with kept_rng():
+            with self._skip_batches(seen):
+                with keep_rng():  # making the iterator draws a seed for the workers
                     batches = iter(self.dataloader)
                 for batch_idx, data_batch in enumerate(batches, start=seen):
                     self.run_iter(batch_idx, data_batch)
@@ -136,7 +136,7 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         self._epoch += 1
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
-        """One batch; then the run ends here if a signal has come and the weights are updated."""
+        """Train on one batch; then stop if a signal has come and the weights are updated."""
         super().run_iter(idx, data_batch)
         number = self._signals.agree()
         # Gradients that wait for others (accumulative_counts) would be lost.
@@ -165,10 +165,10 @@ class EpochTrainLoop(EpochBasedTrainLoop):
             self.runner.hooks.remove(hook)
 
     def _stop(self, number: int, where: str, *, together: bool = True) -> NoReturn:
-        """Write a checkpoint of what is now, and end the program."""
+        """Write a checkpoint of the current state, and end the program."""
         path = save_stop_checkpoint(self.runner, epoch=self._epoch, iteration=self._iter)
         if together:
-            barrier()  # or launchers, seeing a process end, would kill the one that writes
+            barrier()  # without it, a launcher that sees a process end would kill the writing one
         self.runner.logger.warning(
             f'stopped by {signal.Signals(number).name} {where}: --resume goes on from {path}'
         )
@@ -183,8 +183,8 @@ class EpochTrainLoop(EpochBasedTrainLoop):
     def _seed(self) -> int:
         return getattr(self._sampler, 'seed', self.runner.seed)
 
-    def _order(self) -> Order:
-        """What the order of the samples and their division into batches depends on."""
+    def _describe_order(self) -> Order:
+        """Note the settings that determine the order of samples and their batches."""
         return dict(
             seed=self._seed,
             samples=len(self.dataloader.dataset),
@@ -194,8 +194,8 @@ class EpochTrainLoop(EpochBasedTrainLoop):
             batches=len(self.dataloader),
         )
 
-    def _resume_place(self, saved: Order, order: Order) -> int:
-        """Count in epochs of this run, schedule and all; the batches that are passed over."""
+    def _find_resume_place(self, saved: Order, order: Order) -> int:
+        """Set iteration count and schedule in epochs of this run; returns the batches to skip."""
         place = find_place(saved, order, epoch=self._epoch, iteration=self._iter)
         if place.message:
             self.runner.logger.warning(place.message)
@@ -220,8 +220,8 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         return place.seen
 
     @contextmanager
-    def _without(self, seen: int) -> Iterator[None]:
-        """Leave out the first ``seen`` batches where the indices are drawn, before decoding."""
+    def _skip_batches(self, seen: int) -> Iterator[None]:
+        """Skip the first ``seen`` batches in the sampler, so that nothing of them is decoded."""
         batch_sampler = self.dataloader.batch_sampler
         if not seen:
             yield

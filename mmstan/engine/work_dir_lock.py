@@ -1,4 +1,4 @@
-"""One training a work dir."""
+"""A lock that keeps a second training out of a work dir."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _RANKS = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RA
 
 @contextmanager
 def claim_work_dir(work_dir: str | os.PathLike[str], *, launcher: str = 'none') -> Iterator[None]:
-    """Keep other trainings out of ``work_dir``, which is made if need be.
+    """Keep other trainings out of ``work_dir``; the folder is made if it does not exist.
 
-    The first process of a run locks the file ``.lock`` there, which says who it is. The operating
-    system takes the lock back when the process ends, however it ends. Network file systems do the
-    same between machines if they support ``flock`` (NFS does, Lustre where it is mounted so); on
-    one that does not, a warning says so and nothing is locked.
+    The first process of a run locks the file ``.lock`` in it and writes its own description there.
+    The operating system releases the lock when the process ends, also after a kill. Network file
+    systems do the same between machines if they support ``flock`` (NFS does, Lustre where it is
+    mounted so). On other file systems nothing is locked, and a warning says so.
 
     Raises:
         ValueError: Another training has it; the message names process, machine, time and command.

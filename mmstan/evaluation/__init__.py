@@ -1,6 +1,6 @@
 """Metrics and test protocols."""
 
-from mmstan.datasets.few_shot import few_shot
+from mmstan.datasets.few_shot import choose_few_shot
 from mmstan.evaluation.acc_metric import AccMetric
 from mmstan.evaluation.normalisation import dual_softmax, qb_norm
 from mmstan.evaluation.ranks import (
@@ -24,9 +24,9 @@ __all__ = [
     'VerbNounMetric',
     'VideoRanks',
     'action_ranks',
+    'choose_few_shot',
     'class_index_names',
     'dual_softmax',
-    'few_shot',
     'format_splits',
     'mean_and_deviation',
     'qb_norm',

@@ -1,6 +1,6 @@
 """Models: the contracts, each with its simplest instance, in the order in which a clip flows."""
 
-from mmstan.compat.moved import moved_names
+from mmstan.compat.moved import make_getattr
 from mmstan.models.backbones import FrameEncoder
 from mmstan.models.cross_frame import DenseTemporalConv, TemporalAttention, TemporalConv
 from mmstan.models.features import TextFeatures, VideoFeatures
@@ -28,4 +28,4 @@ __all__ = [
     'VideoTextModel',
 ]
 
-__getattr__ = moved_names(__name__)
+__getattr__ = make_getattr(__name__)

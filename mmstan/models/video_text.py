@@ -95,7 +95,7 @@ class VideoTextModel(BaseModel):
         else:
             counts = [1] * len(samples)
         text = self._encode_ids(ids)
-        video = self.encode_videos(_make_clips(imgs), data_samples=samples)
+        video = self.encode_videos(make_clips(imgs), data_samples=samples)
         if mode == 'tensor':
             return text, video
         if mode == 'loss':
@@ -191,7 +191,7 @@ def _move_to_cpu(x: Tensor) -> Tensor:
     return x.float() if x.is_floating_point() else x
 
 
-def _make_clips(imgs: Tensor) -> Tensor:
+def make_clips(imgs: Tensor) -> Tensor:
     """Output of FormatShape, NCTHW or NCHW -> clips (N, 3, T, H, W)."""
     if imgs.ndim == 6 and imgs.shape[1] == 1:
         return imgs[:, 0]

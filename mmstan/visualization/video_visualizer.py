@@ -24,10 +24,11 @@ _TOP = 3  # classes that are named
 
 @VISUALIZERS.register_module()
 class VideoVisualizer(ActionVisualizer):
-    """MMAction2's visualizer, with what its release 1.2 lacks.
+    """MMAction2's visualizer with class names on the frames, on PyAV.
 
-    That one draws no label, reads videos with decord only, and writes them with ``moviepy.editor``,
-    which moviepy 2 does not have. This one names the best classes, and reads and writes with PyAV.
+    MMAction2 1.2 draws no label, reads videos with decord only, and writes them with
+    ``moviepy.editor``, which moviepy 2 does not have. This class names the best classes, and reads
+    and writes with PyAV.
     """
 
     @master_only
@@ -52,21 +53,21 @@ class VideoVisualizer(ActionVisualizer):
         """Write a video with labels on its frames.
 
         Args:
-            name: Of the video.
+            name: Name of the video.
             video: Its file, a folder of images, or its frames (T, H, W, 3), RGB.
-            data_sample: What is known of it, and what a model says of it.
+            data_sample: The true labels of the video and a model's scores.
             draw_gt: Name the true classes.
             draw_pred: Name the best classes.
-            draw_score: Their scores as well.
+            draw_score: Write the scores of the best classes too.
             rescale_factor: Factor on the size of the frames.
             show_frames: Show the frames in a window.
             text_cfg: Not read.
             wait_time: Seconds that the last frame is shown in the window.
             out_path: File to write, whose suffix follows ``out_type``; the backends by default.
             out_type: PNG files in a folder, an animated GIF or an MP4.
-            target_resolution: Width and height, -1 for what keeps the other's proportion.
+            target_resolution: Width and height; -1 keeps the proportions of the other.
             step: Number of the folder of PNG files.
-            fps: Frames a second of what is written.
+            fps: Frames a second of the written video.
 
         Returns:
             The frames (T, H, W, 3), RGB.
@@ -115,7 +116,7 @@ def label_lines(
     draw_pred: bool = True,
     draw_score: bool = True,
 ) -> list[str]:
-    """What is written on the frames, a line for each class."""
+    """Write the text on the frames, a line for each class."""
 
     def name(label: int) -> str:
         return str(label) if classes is None or label >= len(classes) else classes[label]

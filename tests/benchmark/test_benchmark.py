@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.benchmark_systems import FIGURES, MEAN, SETTINGS, STAN
 from helpers.scripts import script
 from helpers.videos import numbered_frames, write_video
 from mmengine.config import Config
@@ -34,13 +35,7 @@ from mmstan.config.toy import make_toy
 
 PROJECT = Path(__file__).parents[2]
 benchmark = script('benchmark')
-SETTINGS = Settings(device='cpu', threads=1, clips=2, repeats=1)
-STAN = str(PROJECT / 'configs/stan/k400_b16.py')
-MEAN = str(PROJECT / 'configs/baselines/clip_mean/k400_b16.py')
 on_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
-FIGURES = dict(
-    gmacs=10.0, parameters=3e6, trained=1e6, forward=2.0, step=8.0, memory=5e8, share=0.5
-)
 
 
 @pytest.fixture

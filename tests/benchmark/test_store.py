@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from benchmark.test_benchmark import FIGURES, MEAN, PROJECT, SETTINGS, STAN
+from helpers.benchmark_systems import FIGURES, MEAN, SETTINGS, STAN
+from helpers.scripts import PROJECT
 from mmengine.config import Config
 
 from mmstan.benchmark import measuring

@@ -16,6 +16,7 @@ from mmaction.registry import MODELS
 from mmaction.utils import dependency
 from mmengine.dist import get_backend, init_dist
 from mmengine.model import is_model_wrapper
+from mmengine.registry import OPTIMIZERS
 from mmengine.utils.dl_utils import mmcv_full_available
 
 from mmstan import compat
@@ -70,16 +71,16 @@ def recognizer():
     inference_recognizer(None, Path('.'), lambda data: data)
 
 tries = dict(
-    missing_drn=drn,
-    vindlu_on_new_transformers=vindlu,
-    removed_find_loader=lambda: pkgutil.find_loader('json'),
-    checkpoints_of_runner=checkpoint,
-    strict_checkpoints=misfit,
-    launchers_without_gpu=lambda: torch.cuda.set_device(0),
-    ddp_on_cpu=ddp,
-    amp_without_gpu=amp,
-    inferencers_of_read_frames=inferencer,
-    recognizer_inputs=recognizer,
+    replace_missing_drn=drn,
+    skip_vindlu_on_new_transformers=vindlu,
+    restore_find_loader=lambda: pkgutil.find_loader('json'),
+    load_checkpoints_of_runner=checkpoint,
+    load_strictly=misfit,
+    allow_launchers_without_gpu=lambda: torch.cuda.set_device(0),
+    allow_ddp_on_cpu=ddp,
+    allow_amp_without_gpu=amp,
+    keep_read_frames_in_inferencers=inferencer,
+    accept_recognizer_inputs=recognizer,
 )
 faults = []
 for name, attempt in tries.items():
@@ -101,18 +102,22 @@ def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProce
     )
 
 
+COSTS = ('leave_transformers_for_later', 'silence_mmcv_lite', 'import_moved_modules')
+"""Of no fault: time, a line on the console, and paths of before."""
+
+
 def test_a_mend_is_on_where_its_fault_is_and_only_there() -> None:
     without_mmstan = run_python('-W', 'ignore', '-c', FAULTS)
     assert without_mmstan.returncode == 0, without_mmstan.stderr
-    active = [name for name in compat.active() if name != 'import_moved_modules']  # no fault
+    active = [name for name in compat.list_active() if name not in COSTS]
     assert json.loads(without_mmstan.stdout.splitlines()[-1]) == active
 
 
 def test_mends_are_made_once() -> None:
-    before = compat.active()
-    assert not any(mend() for mend in compat._MENDS)
+    before = compat.list_active()
+    assert not any(mend() for mend in compat._FIXES)
     compat.apply()
-    assert compat.active() == before
+    assert compat.list_active() == before
     assert all(line.endswith('.') for line in before.values())
 
 
@@ -156,7 +161,7 @@ def test_missing_importlib_metadata_says_what_to_type(monkeypatch: pytest.Monkey
 
 def test_models_import_and_drn_says_where_it_is() -> None:
     localizers = importlib.import_module('mmaction.models.localizers')
-    if 'missing_drn' in compat.active():
+    if 'replace_missing_drn' in compat.list_active():
         with pytest.raises(ImportError, match='install MMAction2 from a source checkout'):
             localizers.DRN()
 
@@ -168,7 +173,7 @@ def test_drn_of_a_source_checkout_is_left(monkeypatch: pytest.MonkeyPatch, tmp_p
     folder.mkdir(parents=True)
     (folder / 'drn.py').touch()
     monkeypatch.setattr(mmaction, '__file__', str(tmp_path / '__init__.py'))
-    assert not imports.missing_drn()
+    assert not imports.replace_missing_drn()
     assert 'mmaction.models.localizers.drn' not in sys.modules
 
 
@@ -178,7 +183,7 @@ def test_vindlu_is_switched_off_for_new_transformers_only(
 ) -> None:
     monkeypatch.setattr(dependency, 'WITH_MULTIMODAL', True)
     monkeypatch.setattr(dependency, 'satisfy_requirement', lambda requirement: new_transformers)
-    assert imports.vindlu_on_new_transformers() is new_transformers
+    assert imports.skip_vindlu_on_new_transformers() is new_transformers
     assert dependency.WITH_MULTIMODAL is not new_transformers
 
 
@@ -193,7 +198,7 @@ def test_removed_find_loader_is_replaced_for_mmengine(monkeypatch: pytest.Monkey
     monkeypatch.setattr(misc, 'pkgutil', ModuleType('pkgutil'))
     with pytest.raises(AttributeError):
         mmcv_full_available()
-    assert imports.removed_find_loader()
+    assert imports.restore_find_loader()
     assert mmcv_full_available() is (importlib.util.find_spec('mmcv._ext') is not None)
 
 
@@ -267,3 +272,9 @@ def test_amp_runs_in_bfloat16_on_cpu(work_dir: Path, dtype: str | None) -> None:
     runner.train()
     assert runner.model.cls_head.seen == torch.bfloat16
     assert not torch.equal(runner.model.cls_head.fc_cls.weight, before)
+
+
+def test_adafactor_of_transformers_is_registered_later() -> None:
+    transformers = pytest.importorskip('transformers')
+    assert OPTIMIZERS.get('Adafactor') is transformers.Adafactor
+    assert OPTIMIZERS.get('TorchAdafactor') is torch.optim.Adafactor

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.tiny_models import WORDS, reference
+from helpers.tiny_models import TOWER, WORDS, reference
 from helpers.tiny_runs import stock_runner
-from helpers.tiny_towers import TOWER
 from helpers.weight_files import HOSTILE, wrong_for
 from mmaction.apis import init_recognizer
 from mmengine.config import Config

@@ -5,50 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from mmaction.registry import MODELS, TRANSFORMS
+from mmaction.registry import MODELS
 from mmengine.config import Config
-from mmengine.dataset import Compose
 from mmengine.model import BaseModule
-from mmengine.optim import build_optim_wrapper
-from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 
 from mmstan import registry
 from mmstan.config import checks as config
 from mmstan.config.checks import check_arguments, check_config, check_work_dir, find_missing_data
-from mmstan.config.inherited import check_inherited
-from mmstan.config.paths import default_work_dir, is_checkpoint
-from mmstan.config.variables import check_top_level
-
-PROJECT = Path(__file__).parents[2]
-CONFIGS = sorted(
-    str(path.relative_to(PROJECT))
-    for path in (PROJECT / 'configs').rglob('*.py')
-    if '_base_' not in path.parts
-)
-
-
-# --- where results go ---
-
-
-@pytest.mark.parametrize(
-    ('path', 'work_dir'),
-    [
-        ('configs/stan/k400_b16.py', 'work_dirs/stan/k400_b16'),
-        ('configs/baselines/clip_mean/ssv2_l14.py', 'work_dirs/baselines/clip_mean/ssv2_l14'),
-        ('/home/me/configs/mmstan/configs/stan/k400_b16.py', 'work_dirs/stan/k400_b16'),
-        ('./configs/quickstart/stan.py', 'work_dirs/quickstart/stan'),
-        ('my/own/stan.v2.py', 'work_dirs/stan.v2'),
-        ('stan.py', 'work_dirs/stan'),
-    ],
-)
-@pytest.mark.parametrize('kind', [str, Path])
-def test_default_work_dir(path: str, work_dir: str, kind: type) -> None:
-    assert default_work_dir(kind(path)) == work_dir
-
-
-def test_default_work_dirs_of_shipped_configs_differ() -> None:
-    assert len({default_work_dir(path) for path in CONFIGS}) == len(CONFIGS) > 2
-
 
 # --- types and arguments ---
 
@@ -284,97 +247,6 @@ def test_arguments_come_before_data(tmp_path: Path) -> None:
     cfg.work_dir = str(tmp_path)
     with pytest.raises(ValueError, match="did you mean 'MeanPool'"):
         check_config(cfg, splits=('train',))
-
-
-def test_is_checkpoint(tmp_path: Path) -> None:
-    (tmp_path / 'epoch_1.pth').touch()
-    assert is_checkpoint(str(tmp_path / 'epoch_1.pth'))
-    assert is_checkpoint('https://somewhere/epoch_1.pth')
-    assert not is_checkpoint(str(tmp_path / 'epoch_2.pth'))
-
-
-# --- every shipped config ---
-
-
-@pytest.fixture(params=CONFIGS)
-def shipped(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
-    """The config, with class names that are there."""
-    cfg = Config.fromfile(PROJECT / request.param)
-    init_default_scope(cfg.default_scope)
-    (tmp_path / 'names.txt').write_text('cooking\ndancing\nyoga\n')
-    for key, _ in list(find_missing_data(cfg, ())):
-        if key.endswith('.class_names'):
-            cfg.merge_from_dict({key: str(tmp_path / 'names.txt')})
-    return cfg
-
-
-def test_shipped_config(shipped: Config) -> None:
-    check_arguments(shipped)
-    check_top_level(shipped)
-    check_inherited(shipped)
-    assert 'mmstan' in shipped.custom_imports.imports
-    for split in ('train', 'val', 'test'):
-        dataset = shipped[f'{split}_dataloader'].dataset
-        while 'dataset' in dataset:
-            dataset = dataset.dataset
-        Compose([TRANSFORMS.build(step) for step in dataset.pipeline])
-    model = on_meta(shipped.model)
-    assert next(model.parameters()).is_meta
-    # Every parameter is claimed by a rule, and the schedule can be built.
-    optim_wrapper = build_optim_wrapper(model, shipped.optim_wrapper)
-    for cfg in shipped.param_scheduler:
-        kind = PARAM_SCHEDULERS.get(cfg.type)
-        arguments = {k: v for k, v in cfg.items() if k not in ('type', 'convert_to_iter_based')}
-        if cfg.get('convert_to_iter_based'):
-            arguments['epoch_length'] = 3
-            kind = kind.build_iter_from_epoch
-        kind(optim_wrapper.optimizer, **arguments)
-
-
-def on_meta(cfg: dict[str, Any]) -> torch.nn.Module:
-    """The model of a config, without memory; Mixup draws numbers and cannot be built like that."""
-    cfg = dict(cfg)
-    MODELS.build(cfg.pop('data_preprocessor'))
-    with torch.device('meta'):
-        return MODELS.build(cfg)
-
-
-def parameter_groups(name: str, tmp_path: Path) -> dict[str, dict[str, Any]]:
-    """Parameter name -> its optimiser group, of the config of that name."""
-    cfg = Config.fromfile(PROJECT / f'configs/{name}.py')
-    init_default_scope(cfg.default_scope)
-    (tmp_path / 'names.txt').write_text('one\ntwo\n')
-    if 'class_names' in cfg.model.get('cls_head', {}):
-        cfg.model.cls_head.class_names = str(tmp_path / 'names.txt')
-    model = on_meta(cfg.model)
-    names = {id(parameter): key for key, parameter in model.named_parameters()}
-    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
-    return {names[id(p)]: group for group in groups for p in group['params']}
-
-
-@pytest.mark.parametrize('name', ['stan/k400_b16', 'stan/ssv2_b16_conv', 'stan/k400_b32'])
-def test_learning_rates_and_decay_of_stan(name: str, tmp_path: Path) -> None:
-    groups = parameter_groups(name, tmp_path)
-    assert {key.split('.')[0] for key in groups} == {'backbone'}  # the text tower is frozen
-    for key, group in groups.items():
-        of_branch = key.startswith('backbone.branches.')
-        assert group['lr'] == pytest.approx(8e-5 if of_branch else 8e-6), key
-        matrix = key.endswith('.weight') and not {'ln', 'norm'} & {
-            part.split('_')[0] for part in key.split('.')
-        }
-        matrix = matrix or key.endswith(('.in_proj_weight', '.proj'))
-        assert group['weight_decay'] == (0.02 if matrix else 0), key
-    assert groups['backbone.branches.0.time_embedding']['weight_decay'] == 0
-
-
-@pytest.mark.parametrize('data', ['k400', 'ssv2'])
-@pytest.mark.parametrize(('suffix', 'frames'), [('', 8), ('_16f', 16)])
-def test_frames_of_a_clip(data: str, suffix: str, frames: int) -> None:
-    cfg = Config.fromfile(PROJECT / f'configs/stan/{data}_b16{suffix}.py')
-    for split in ('train', 'val', 'test'):
-        sampler = cfg[f'{split}_dataloader'].dataset.pipeline[0].sampler
-        assert sampler.num_frames == frames
-        assert sampler.get('test_mode', False) == (split != 'train')
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,14 @@
 """The tiny form of the shipped configs: all are built, one of each kind takes a training step."""
 
-import re
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from config.test_checks import on_meta
-from helpers.tiny_models import shaken
-from integration.test_whole_runs import PROJECT, scalars, train_tiny
-from mmaction.registry import DATASETS, MODELS
+from helpers.scripts import PROJECT
+from helpers.shipped_configs import assert_learns, load, on_meta
+from helpers.whole_runs import scalars, train_tiny
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
-from mmengine.optim import build_optim_wrapper
-from mmengine.registry import init_default_scope
 
 from mmstan.config.checks import check_arguments
 from mmstan.config.tiny import make_tiny
@@ -25,12 +19,6 @@ CONFIGS = PROJECT / 'configs'
 NAMES = sorted(
     str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts
 )
-
-
-def load(name: str) -> Config:
-    cfg = Config.fromfile(CONFIGS / name)
-    init_default_scope(cfg.default_scope)
-    return cfg
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -108,30 +96,6 @@ def depth(tower: dict[str, Any]) -> int:
 )
 def test_gradients_reach_every_trainable_parameter(name: str, shapes: Path) -> None:
     assert_learns(make_tiny(load(name), data=shapes))
-
-
-def assert_learns(cfg: Config) -> None:
-    """Loss and gradients of four clips of the training data."""
-    torch.manual_seed(0)
-    model = MODELS.build(cfg.model).train()
-    model.init_weights()
-    build_optim_wrapper(model, cfg.optim_wrapper)  # freezes what the rules freeze
-    shaken(model)  # what is behind a zero-initialised layer gets no gradient before that has moved
-    data = DATASETS.build(cfg.train_dataloader.dataset)
-    data.set_epoch(0, seed=0)  # the same crops every time
-    batch = pseudo_collate([data[i * len(data) // 4] for i in range(4)])
-    losses = model(**model.data_preprocessor(batch, True), mode='loss')
-    loss = sum(value for key, value in losses.items() if key.startswith('loss'))
-    assert loss.isfinite() and loss > 0
-    loss.backward()
-    trained = {key: p for key, p in model.named_parameters() if p.requires_grad}
-    assert trained
-    idle = {key for key, p in trained.items() if p.grad is None or not p.grad.any()}
-    # A softmax does not see what all weights, or all scores of a tight transformer, have in common.
-    unseen = re.compile(r'(cls_)?head\.interaction\.((text|video)_net\.\d|out)\.bias')
-    assert all(unseen.fullmatch(key) for key in idle), idle
-    assert all(p.grad.isfinite().all() for p in trained.values())
-    assert all(p.grad is None for p in model.parameters() if not p.requires_grad)
 
 
 @pytest.mark.parametrize(

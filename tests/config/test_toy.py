@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from config.test_checks import on_meta
+from helpers.shipped_configs import on_meta
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from config.test_checks import PROJECT
+from helpers.scripts import PROJECT
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from config.test_checks import PROJECT, parameter_groups
-from config.test_tiny import assert_learns, load
+from helpers.scripts import PROJECT
+from helpers.shipped_configs import assert_learns, load, parameter_groups
 from mmaction.registry import DATASETS, MODELS, TRANSFORMS
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate

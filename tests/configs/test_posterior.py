@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from config.test_checks import PROJECT, parameter_groups
-from config.test_tiny import assert_learns, load, make_tiny
+from helpers.scripts import PROJECT
+from helpers.shipped_configs import assert_learns, load, parameter_groups
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmstan.benchmark.measure import count_multiply_adds, count_parameters
+from mmstan.config.tiny import make_tiny
 
 # configs/baselines/..., rate of the towers, weight decay, what is new and learns ten times faster
 RECIPES = [

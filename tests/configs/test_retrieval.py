@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from config.test_checks import CONFIGS, PROJECT, parameter_groups
+from helpers.scripts import PROJECT
+from helpers.shipped_configs import CONFIGS, parameter_groups
 from mmengine.config import Config
 from mmengine.registry import PARAM_SCHEDULERS
 

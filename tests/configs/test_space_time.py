@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from config.test_checks import PROJECT, parameter_groups
-from config.test_tiny import assert_learns
+from helpers.scripts import PROJECT
+from helpers.shipped_configs import assert_learns, parameter_groups
 from mmaction.registry import TRANSFORMS
 from mmengine.config import Config
 from mmengine.dataset import Compose

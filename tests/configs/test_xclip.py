@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from config.test_checks import CONFIGS, PROJECT, parameter_groups
+from helpers.scripts import PROJECT
+from helpers.shipped_configs import CONFIGS, parameter_groups
 from mmaction.registry import TRANSFORMS
 from mmengine.config import Config
 from mmengine.dataset import Compose

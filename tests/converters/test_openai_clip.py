@@ -1,14 +1,13 @@
 """The key maps of CLIP4Clip's and DRL's checkpoints: strict, both ways; the tool."""
 
-import runpy
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
-from helpers.tiny_towers import SMALL, TOWER
+from helpers.scripts import convert
+from helpers.tiny_models import CLIP, TOWER
 from torch import Tensor
 
 from mmstan.converters import CONVERTERS
@@ -17,7 +16,7 @@ from mmstan.methods.clip4clip import checkpoints as clip4clip
 from mmstan.methods.drl import checkpoints as drl
 from mmstan.models import VideoTextModel
 
-WIDTH = SMALL['embed_dim']
+WIDTH = CLIP['embed_dim']
 NECKS = {
     'meanP': None,
     'seqTransf': dict(type='mmstan.SequenceTransformer', width=WIDTH, heads=2, layers=2),
@@ -36,7 +35,7 @@ def state(
     """A model's own state dict."""
     model = VideoTextModel(
         backbone=dict(type=f'mmstan.{backbone}', tower=TOWER),
-        text_tower=dict(type='mmstan.TextTower', model=SMALL),
+        text_tower=dict(type='mmstan.TextTower', model=CLIP),
         neck=neck,
         head=dict(type='mmstan.RetrievalHead', interaction=interaction, trainable_scale=True),
     )
@@ -202,14 +201,7 @@ def test_tool(system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     released = CONVERTERS[system].to_released(ours)
     source, target = tmp_path / 'pytorch_model.bin.4', tmp_path / 'ours.pth'
     torch.save({name: tensor.half() for name, tensor in released.items()}, source)
-    run_tool(monkeypatch, system, source, target)
+    convert(monkeypatch, system, source, target)
     converted = torch.load(target, weights_only=True)['state_dict']
     assert converted.keys() == ours.keys()
     assert all(torch.equal(converted[name], ours[name].half()) for name in ours)
-
-
-def run_tool(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
-    """``tools/convert_checkpoint.py`` in this process."""
-    tool = str(Path(__file__).parents[2] / 'tools/convert_checkpoint.py')
-    monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
-    runpy.run_path(tool, run_name='__main__')

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.retrieval_models import PREPROCESSOR, build, head
 from helpers.tiny_models import WORDS
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from models.test_video_text import PREPROCESSOR, build, head
 from torch import Tensor
 
 from mmstan.converters import recognition

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.tiny_models import CLIP, COCA, reference
-from helpers.tiny_towers import SMALL, TOWER
+from helpers.tiny_models import CLIP, COCA, TOWER, reference
 from torch import Tensor
 
 import mmstan.methods  # noqa: F401  (registers the systems)
@@ -27,14 +26,14 @@ def named(**parts: torch.nn.Module) -> dict[str, Tensor]:
 
 
 def encoders() -> dict[str, Tensor]:
-    return named(backbone=FrameEncoder(TOWER), text_tower=TextTower(SMALL))
+    return named(backbone=FrameEncoder(TOWER), text_tower=TextTower(CLIP))
 
 
 OURS = {
-    'stan': lambda: named(backbone=STAN(TOWER, levels=(2, 3)), text_tower=TextTower(SMALL)),
+    'stan': lambda: named(backbone=STAN(TOWER, levels=(2, 3)), text_tower=TextTower(CLIP)),
     'dist': lambda: named(
         backbone=DiST(dict(TOWER, frozen=True), num_frames=2, width=32, temporal_width=16),
-        cls_head__texts__tower=TextTower(SMALL),
+        cls_head__texts__tower=TextTower(CLIP),
     ),
     'evl': lambda: {
         **named(backbone=EVL(TOWER, image_size=32, num_frames=2, layers=2)),

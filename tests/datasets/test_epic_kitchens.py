@@ -13,7 +13,7 @@ from mmengine.registry import DefaultScope
 
 from mmstan.datasets import EpicKitchens
 from mmstan.datasets.readers import BrokenVideoError
-from mmstan.datasets.transforms import window_frames
+from mmstan.datasets.transforms import find_window
 from mmstan.models.heads import read_class_names
 
 FPS = 8
@@ -102,7 +102,7 @@ def test_segments(test_mode: bool, videos: Path) -> None:
 def test_frames_of_a_window(
     total: int, fps: float, start: float, end: float, expected: tuple[int, int]
 ) -> None:
-    assert window_frames(total, fps, start, end) == expected
+    assert find_window(total, fps, start, end) == expected
 
 
 def test_random_frames_stay_in_the_window() -> None:

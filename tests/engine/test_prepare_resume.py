@@ -6,7 +6,7 @@ import torch
 from helpers.resumed_run import make_config
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from mmstan.engine.prepare_resume import is_truncated, mend_last_checkpoint
+from mmstan.engine.prepare_resume import fix_last_checkpoint, is_truncated
 
 
 def save(path: Path, *, age: int, keep: float = 1.0) -> Path:
@@ -37,7 +37,7 @@ def test_newest_whole_checkpoint_is_named(named: str, tmp_path: Path):
     save(tmp_path / 'best_acc.pth', age=1)  # without the optimiser
     save(tmp_path / 'iter_3.pth', age=0, keep=0.5)
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / named) if named else '')
-    mend_last_checkpoint(tmp_path)
+    fix_last_checkpoint(tmp_path)
     assert find_latest_checkpoint(str(tmp_path)) == str(tmp_path / 'iter_10.pth')
 
 
@@ -47,14 +47,14 @@ def test_what_is_whole_or_elsewhere_stays(named: str, tmp_path: Path):
     save(tmp_path / 'iter_4.pth', age=0)
     named = named if '://' in named else str(tmp_path / named)
     (tmp_path / 'last_checkpoint').write_text(named)
-    mend_last_checkpoint(tmp_path)
+    fix_last_checkpoint(tmp_path)
     assert find_latest_checkpoint(str(tmp_path)) == named
 
 
 def test_nothing_whole(tmp_path: Path):
     path = save(tmp_path / 'iter_3.pth', age=0, keep=0.5)
     (tmp_path / 'last_checkpoint').write_text(str(path))
-    mend_last_checkpoint(tmp_path)
+    fix_last_checkpoint(tmp_path)
     assert find_latest_checkpoint(str(tmp_path)) is None
 
 
@@ -67,7 +67,7 @@ def test_a_pointer_that_names_no_file_is_named_itself(
     said: list[str] = []
     monkeypatch.setattr('mmstan.engine.prepare_resume.print_log', lambda x, **_: said.append(x))
     (tmp_path / 'last_checkpoint').write_bytes(content)
-    mend_last_checkpoint(tmp_path)
+    fix_last_checkpoint(tmp_path)
     assert find_latest_checkpoint(str(tmp_path)) is None
     assert len(said) == 1 and said[0].startswith(f'{tmp_path}/last_checkpoint names no file (')
 

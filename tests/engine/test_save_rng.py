@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmstan.engine import rng_state, set_rng_state
+from mmstan.engine import get_rng_state, set_rng_state
 
 
 def draw() -> list[float]:
@@ -14,7 +14,7 @@ def draw() -> list[float]:
 
 def test_states_survive_a_safe_load(tmp_path: Path):
     draw()  # leaves a half-used pair of Gaussian numbers in Python's and NumPy's state
-    torch.save(dict(rng=[rng_state()]), tmp_path / 'state.pth')
+    torch.save(dict(rng=[get_rng_state()]), tmp_path / 'state.pth')
     expected = [draw() for _ in range(3)]
     random.seed(7)
     np.random.seed(7)
@@ -26,7 +26,7 @@ def test_states_survive_a_safe_load(tmp_path: Path):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
 def test_stream_of_the_gpu():
-    state = rng_state()
+    state = get_rng_state()
     expected = torch.rand(3, device='cuda')
     # As a checkpoint that was loaded with map_location='cuda'.
     moved = {k: v.cuda() if isinstance(v, torch.Tensor) else v for k, v in state.items()}

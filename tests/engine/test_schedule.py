@@ -7,7 +7,7 @@ import torch
 from mmengine.optim import OptimWrapper
 from mmengine.registry import PARAM_SCHEDULERS
 
-from mmstan.engine.schedule import FreshSchedule, at_other_step, saved_states
+from mmstan.engine.schedule import FreshSchedule, is_at_other_step, list_saved_states
 
 EPOCHS, OLD, NEW = 4, 6, 9  # iterations an epoch, before and after
 ITERATIONS = dict(convert_to_iter_based=True)
@@ -109,7 +109,7 @@ def test_values_of_a_fresh_run(name: str, old: int, new: int, seen: int) -> None
     run = Run(SCHEDULES[name], new)
     schedule = FreshSchedule(run)
     run.resume(before.checkpoint())
-    changes = schedule.find_changes(run, saved_states(before.checkpoint()))
+    changes = schedule.find_changes(run, list_saved_states(before.checkpoint()))
     assert bool(changes) == (name != 'epochs alone')
     schedule.move_to(run, epoch=epoch, iteration=epoch * new, epoch_length=new)
     assert run.train(epoch * new, EPOCHS * new) == expected[epoch * new :]
@@ -122,10 +122,10 @@ def test_same_settings_and_place_are_no_change(name: str) -> None:
     run = Run(SCHEDULES[name], OLD)
     schedule = FreshSchedule(run)
     run.resume(before.checkpoint())
-    saved = saved_states(before.checkpoint())
+    saved = list_saved_states(before.checkpoint())
     assert schedule.find_changes(run, saved) == []
-    assert not at_other_step(saved, epoch=2, iteration=2 * OLD)
-    assert at_other_step(saved, epoch=1, iteration=OLD)  # the epoch begins again
+    assert not is_at_other_step(saved, epoch=2, iteration=2 * OLD)
+    assert is_at_other_step(saved, epoch=1, iteration=OLD)  # the epoch begins again
     # Moving there all the same changes nothing, not even a last digit.
     expected = run.values()
     schedule.move_to(run, epoch=2, iteration=2 * OLD, epoch_length=OLD)
@@ -141,7 +141,7 @@ def test_settings_that_changed_are_named_and_hold() -> None:
     run = Run(schedule, OLD, lr=0.02)
     of_config = FreshSchedule(run)
     run.resume(before.checkpoint())
-    changes = of_config.find_changes(run, saved_states(before.checkpoint()))
+    changes = of_config.find_changes(run, list_saved_states(before.checkpoint()))
     assert 'lr 0.01 -> 0.02' in changes and 'lr 0.1 -> 0.2' in changes
     of_config.move_to(run, epoch=1, iteration=OLD, epoch_length=OLD)
     assert run.values() == fresh.values()
@@ -151,7 +151,7 @@ def test_settings_that_changed_are_named_and_hold() -> None:
 def test_schedulers_that_were_added() -> None:
     before = Run(SCHEDULES['as shipped'][:1], OLD)
     run = Run(SCHEDULES['as shipped'], OLD)
-    changes = FreshSchedule(run).find_changes(run, saved_states(before.checkpoint()))
+    changes = FreshSchedule(run).find_changes(run, list_saved_states(before.checkpoint()))
     assert changes == ['schedulers 1 -> 2']
 
 
@@ -166,5 +166,5 @@ def test_what_moves_by_validation_is_refused() -> None:
 def test_schedulers_of_several_optimisers() -> None:
     run = Run(SCHEDULES['as shipped'], OLD)
     states = [s.state_dict() for s in run.param_schedulers]
-    assert saved_states(dict(param_schedulers=dict(a=states[:1], b=states[1:]))) == states
-    assert saved_states({}) == []
+    assert list_saved_states(dict(param_schedulers=dict(a=states[:1], b=states[1:]))) == states
+    assert list_saved_states({}) == []

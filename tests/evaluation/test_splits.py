@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
-from mmstan.datasets.few_shot import few_shot
+from mmstan.datasets.few_shot import choose_few_shot
 from mmstan.evaluation.splits import DEVIATION, format_splits, mean_and_deviation, split_configs
 from mmstan.models.heads.class_names import class_index_names, read_class_names
 
@@ -23,7 +23,7 @@ TRAINING = [f'class_{label}/v_g{i:02}.avi {label}' for i in range(20) for label 
 
 @pytest.mark.parametrize('shots', [1, 2, 16, 20])
 def test_every_class_has_as_many_videos(shots: int) -> None:
-    chosen = few_shot(TRAINING, shots, seed=0)
+    chosen = choose_few_shot(TRAINING, shots, seed=0)
     assert set(chosen) <= set(TRAINING)
     assert len(set(chosen)) == len(chosen)
     assert [line.split()[1] for line in chosen] == [str(k) for k in range(3) for _ in range(shots)]
@@ -31,25 +31,25 @@ def test_every_class_has_as_many_videos(shots: int) -> None:
 
 @pytest.mark.parametrize('seed', [0, 7])
 def test_fewer_shots_are_a_part_of_more(seed: int) -> None:
-    lists = [set(few_shot(TRAINING, shots, seed=seed)) for shots in (2, 4, 8, 16)]
+    lists = [set(choose_few_shot(TRAINING, shots, seed=seed)) for shots in (2, 4, 8, 16)]
     for fewer, more in itertools.pairwise(lists):
         assert fewer < more
 
 
 def test_the_choice_is_the_seed_s_alone() -> None:
-    chosen = few_shot(TRAINING, 4, seed=0)
+    chosen = choose_few_shot(TRAINING, 4, seed=0)
     shuffled = random.Random(0).sample(TRAINING, len(TRAINING))
-    assert few_shot(shuffled, 4, seed=0) == chosen
+    assert choose_few_shot(shuffled, 4, seed=0) == chosen
     moved = [line.replace('class_', 'videos/').replace('.avi', '.mp4') for line in TRAINING]
     names = [Path(line.split()[0]).stem for line in chosen]
-    assert [Path(line.split()[0]).stem for line in few_shot(moved, 4, seed=0)] == names
-    assert few_shot(TRAINING, 4, seed=1) != chosen
+    assert [Path(line.split()[0]).stem for line in choose_few_shot(moved, 4, seed=0)] == names
+    assert choose_few_shot(TRAINING, 4, seed=1) != chosen
 
 
 def test_seeds_choose_evenly() -> None:
     counts = dict.fromkeys(TRAINING, 0)
     for seed in range(400):
-        for line in few_shot(TRAINING, 5, seed=seed):
+        for line in choose_few_shot(TRAINING, 5, seed=seed):
             counts[line] += 1
     assert min(counts.values()) > 60  # of 100 expected, with a deviation of 9
     assert max(counts.values()) < 140
@@ -60,7 +60,7 @@ def test_seeds_choose_evenly() -> None:
     [
         (TRAINING, 21, r'shots=21, but class 0 has 20, class 1 has 20, class 2 has 20; take fewer'),
         (['a.mp4 0', 'b.mp4 2', 'c.mp4 2'], 2, r'class 0 has 1, class 1 has 0; take fewer'),
-        ([f'{i}.mp4 {i}' for i in range(8)], 2, r'class 4 has 1 and 3 more; '),
+        ([f'{i}.mp4 {i}' for i in range(8)], 2, r'class 4 has 1, and 3 more; '),
         (TRAINING, 0, r'shots=0 must be at least 1'),
         (['a.mp4 0', 'b.mp4 1 2'], 1, r"line 2: 'b.mp4 1 2' must be 'path label': it has several"),
         (['a.mp4'], 1, r"line 1: 'a.mp4' must be 'path label': it has no label"),
@@ -70,7 +70,7 @@ def test_seeds_choose_evenly() -> None:
 )
 def test_lists_that_cannot_be_made(lines: list[str], shots: int, problem: str) -> None:
     with pytest.raises(ValueError, match=problem) as error:
-        few_shot(lines, shots, seed=0)
+        choose_few_shot(lines, shots, seed=0)
     assert '\n' not in str(error.value)
 
 
@@ -91,7 +91,7 @@ def test_few_shot_tool(tmp_path: Path, run: Callable[..., None]) -> None:
     run('few_shot', source, '--shots', '2', '4', '--seed', '3')
     for shots in (2, 4):
         made = tmp_path / f'few_shot/train_{shots}shot_seed3.txt'
-        assert made.read_text().splitlines() == few_shot(TRAINING, shots, seed=3)
+        assert made.read_text().splitlines() == choose_few_shot(TRAINING, shots, seed=3)
     with pytest.raises(SystemExit, match=r'^error: .*train\.txt: shots=32, but class 0 has 20'):
         run('few_shot', source, '--shots', '2', '32', '--out', tmp_path / 'other')
     assert not (tmp_path / 'other').exists()

@@ -3,8 +3,7 @@
 from typing import Any
 
 import torch
-from helpers.tiny_models import shaken
-from helpers.tiny_towers import TOWER
+from helpers.tiny_models import TOWER, shaken
 from torch import Tensor
 
 from mmstan.methods.dist import DiST

@@ -1,12 +1,15 @@
 """The commands of ``tools/`` as modules; they are no package."""
 
 import importlib.util
+import runpy
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-TOOLS = Path(__file__).parents[2] / 'tools'
+PROJECT = Path(__file__).parents[2]
+TOOLS = PROJECT / 'tools'
 
 
 def script(name: str) -> ModuleType:
@@ -19,3 +22,10 @@ def script(name: str) -> ModuleType:
         patch.syspath_prepend(str(TOOLS))  # as where it is run as a script
         spec.loader.exec_module(module)
     return module
+
+
+def convert(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    """``tools/convert_checkpoint.py`` in this process."""
+    tool = str(TOOLS / 'convert_checkpoint.py')
+    monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
+    runpy.run_path(tool, run_name='__main__')

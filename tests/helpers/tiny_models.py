@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmstan.models import ImageTower, TextTower
 
-IMAGE = dict(image_size=32, patch_size=8, width=32, layers=3, head_width=16)
+IMAGE = dict(image_size=32, patch_size=8, width=32, layers=4, head_width=16)
 TEXT = dict(context_length=12, vocab_size=64, width=24, heads=2, layers=2)
 POOLER = dict(attentional_pool=True, attn_pooler_queries=5, attn_pooler_heads=2, output_tokens=True)
 CLIP = dict(embed_dim=16, vision_cfg=IMAGE, text_cfg=TEXT)
@@ -21,6 +21,18 @@ COCA = dict(
 # CLIP's tokenizer needs all its words.
 WORDS = dict(CLIP, text_cfg=dict(TEXT, vocab_size=49408, width=8, heads=1, layers=1))
 SIZES = dict(clip=CLIP, coca=COCA)
+
+TOWER = dict(type='mmstan.ImageTower', model=CLIP)
+COCA_TOWER = dict(type='mmstan.ImageTower', model=COCA)
+VIT_TOWER = dict(
+    type='mmstan.MMPretrainImageTower',
+    vit=dict(
+        arch=dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64),
+        img_size=32,
+        patch_size=8,
+        out_type='cls_token',
+    ),
+)
 
 
 def reference(sizes: dict[str, Any], *, quick_gelu: bool = False) -> nn.Module:

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 import torch
 from helpers.gloo_gradients import Case, assert_same_gradients
-from helpers.tiny_models import TEXT, WORDS
-from helpers.tiny_towers import TOWER
+from helpers.tiny_models import TEXT, TOWER, WORDS
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.model import BaseModule

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.test_whole_runs import scalars, train_tiny
+from helpers.whole_runs import scalars, train_tiny
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from integration.test_whole_runs import STOCK, run, scalars
+from helpers.whole_runs import STOCK, run, scalars
 
 pytestmark = pytest.mark.slow
 

@@ -1,49 +1,21 @@
 """Whole runs on real video files: stock MMAction2 configs, ours, two processes without a GPU."""
 
-import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
-import mmaction
 import pytest
 import torch
 from helpers.gloo_processes import free_port
 from helpers.scripts import script
+from helpers.whole_runs import STOCK, run, scalars, train_tiny
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmstan.config.paths import default_work_dir
 from mmstan.registry import MODELS
 
 PROJECT = Path(__file__).parents[2]
-STOCK = Path(mmaction.__file__).parent / '.mim'
 pytestmark = pytest.mark.slow
-
-
-def run(*command: str | Path, cwd: Path) -> str:
-    """Run a command; its output, or a failed test that shows it."""
-    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
-    environment = os.environ | {'PYTHONPATH': str(PROJECT), 'OMP_NUM_THREADS': '1', 'PATH': path}
-    result = subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout[-6000:]
-    return result.stdout
-
-
-def scalars(work_dir: Path) -> list[dict]:
-    """What the run logged, a dict a line, all its parts in order."""
-    files = sorted(work_dir.glob('*/vis_data/scalars.json'))
-    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
 STOCK_WITH_OURS = """
@@ -150,16 +122,6 @@ def test_two_processes_without_a_gpu(
     script = PROJECT / 'tools/dist_test.sh'
     out = run('bash', script, config, checkpoint, '2', *options, cwd=tmp_path)
     assert 'acc/top1' in out
-
-
-def train_tiny(config: str, shapes: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """``tools/train.py CONFIG --tiny`` in ``folder`` and in this process; the work dir."""
-    (folder / 'data').mkdir()
-    (folder / 'data/moving_shapes').symlink_to(shapes)
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, 'argv', ['train.py', str(PROJECT / 'configs' / config), '--tiny'])
-    script('train').main()
-    return folder / f'{default_work_dir(PROJECT / "configs" / config)}_tiny'
 
 
 def test_the_idea_of_the_page(

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.tiny_models import shaken
-from helpers.tiny_towers import COCA_TOWER, TOWER
+from helpers.tiny_models import COCA_TOWER, TOWER, shaken
 from mmaction.registry import MODELS
 from mmengine.hooks import EMAHook
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.tiny_models import WORDS, shaken
-from helpers.tiny_towers import COCA, SMALL, VIT_TOWER
+from helpers.tiny_models import CLIP, COCA, VIT_TOWER, WORDS, shaken
 from torch import Tensor, nn
 
 from mmstan.models.backbones import VideoBackbone
@@ -22,7 +21,7 @@ def two_blocks(model: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-TOWER, COCA_TOWER = two_blocks(SMALL), two_blocks(COCA)
+TOWER, COCA_TOWER = two_blocks(CLIP), two_blocks(COCA)
 FROZEN = dict(TOWER, frozen=True)
 # Each kind of backbone once: type and arguments, with the tower where it is another one.
 BACKBONES = [

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.tiny_models import CLIP, TEXT, reference, shaken
-from helpers.tiny_towers import TOWER
+from helpers.tiny_models import CLIP, TEXT, TOWER, reference, shaken
 from torch import Tensor
 
 from mmstan.models import FrameEncoder

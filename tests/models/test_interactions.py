@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.text_video_features import features
 from mmaction.registry import MODELS
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -19,27 +20,6 @@ TOKEN_MASK = torch.tensor([[1, 1, 1], [1, 1, 0]], dtype=torch.bool)
 FRAMES = torch.tensor([[[2, 1], [0.3, 1]], [[1, -0.9], [3, 1]]])
 TEXT = TextFeatures(TOKENS, torch.stack([TOKENS[0, 2], TOKENS[1, 1]]), TOKEN_MASK)
 VIDEO = VideoFeatures(FRAMES, torch.ones(2, 2, dtype=torch.bool))
-
-
-def features(
-    texts: int = 5,
-    videos: int = 4,
-    *,
-    length: int = 6,
-    frames: int = 3,
-    dim: int = 8,
-    seed: int = 0,
-) -> tuple[TextFeatures, VideoFeatures]:
-    """Random texts and videos of different lengths; the end of text is the sentence."""
-    generator = torch.Generator().manual_seed(seed)
-    tokens = torch.randn(texts, length, dim, generator=generator)
-    lengths = torch.arange(texts) % (length - 1) + 2
-    mask = torch.arange(length) < lengths[:, None]
-    sentence = tokens[torch.arange(texts), lengths - 1]
-    frame_mask = torch.arange(frames) < (torch.arange(videos) % frames + 1)[:, None]
-    patches = torch.randn(videos, frames * 5, dim, generator=generator)
-    video = torch.randn(videos, frames, dim, generator=generator)
-    return TextFeatures(tokens, sentence, mask), VideoFeatures(video, frame_mask, patches)
 
 
 def by_pairs(text: TextFeatures, video: VideoFeatures, pair: Callable[..., Tensor]) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from models.test_interactions import features
+from helpers.text_video_features import features
 
 from mmstan.methods.mug import Mug
 from mmstan.models.features import TextFeatures, VideoFeatures

@@ -1,21 +1,18 @@
 """Necks over time: frame masks, the size that the papers' code has, initialisation from CLIP."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
+from helpers.frame_masks import LENGTHS, prefixes, samples
 from helpers.tiny_models import CLIP, TEXT, reference, shaken
-from mmaction.structures import ActionDataSample
 from mmengine.model import BaseModule
-from torch import Tensor
 
 from mmstan.methods.clip4clip import SequenceLSTM, SequenceTransformer
 from mmstan.models.features import frame_mask
 from mmstan.models.necks import MeanPool
 
 WIDTH = TEXT['width']
-LENGTHS = (3, 6, 1)  # of T = 6 frames
 
 
 @pytest.fixture(params=['transformer', 'lstm'])
@@ -23,18 +20,6 @@ def neck(request: pytest.FixtureRequest) -> BaseModule:
     if request.param == 'lstm':
         return shaken(SequenceLSTM(WIDTH))
     return shaken(SequenceTransformer(WIDTH, heads=2, layers=2, max_frames=8))
-
-
-def samples(masks: Sequence[Tensor | None]) -> list[ActionDataSample]:
-    out = [ActionDataSample() for _ in masks]
-    for sample, mask in zip(out, masks):
-        if mask is not None:
-            sample.frame_mask = mask
-    return out
-
-
-def prefixes(lengths: Sequence[int] = LENGTHS, frames: int = 6) -> list[Tensor]:
-    return [torch.arange(frames) < length for length in lengths]
 
 
 def test_frame_mask() -> None:

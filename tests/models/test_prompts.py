@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.text_heads import NAMES, OTHERS, Calls, build, expected, samples
 from helpers.tiny_models import COCA, WORDS, shaken
 from mmaction.registry import MODELS
-from models.test_text_head import NAMES, OTHERS, Calls, build, expected, samples
 from torch import Tensor
 
 from mmstan.models import TextHead
@@ -247,7 +247,7 @@ def test_gradients_of_an_interaction(frozen: bool) -> None:
 @torch.no_grad()
 @pytest.mark.parametrize('at_once', [None, 2])
 def test_recognizer_with_an_interaction_tests_many_views(at_once: int | None) -> None:
-    from models.test_text_head import batch_of, recognizer
+    from helpers.text_heads import batch_of, recognizer
 
     model = recognizer(test_cfg=dict(max_testing_views=at_once)).eval()
     model.neck = None

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.tiny_towers import TOWER, VIT_TOWER
+from helpers.tiny_models import TOWER, VIT_TOWER
 from torch import Tensor
 
 from mmstan.models.backbones import VideoBackbone

@@ -63,7 +63,7 @@ def test_report_and_exit_code(
     monkeypatch.setattr(doctor, 'known_bad', lambda versions: [])
     assert doctor.main() == 0
     report = capsys.readouterr().out
-    assert 'checkpoints_of_runner' in report and 'pyav' in report
+    assert 'load_checkpoints_of_runner' in report and 'pyav' in report
     assert all(name in report for name in ('torch', 'mmengine', 'mmaction2', 'numpy'))
 
     both = doctor.Finding('broken', 'mmcv and mmcv-lite are both installed')

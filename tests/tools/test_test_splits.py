@@ -5,20 +5,20 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.scripts import script
 from helpers.tiny_runs import stock_config
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.fileio import load
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from tools.test_train_and_test import test as tool
-from tools.test_train_and_test import zero_shot  # noqa: F401
 
+tool = script('test')
 NAMES = ['zero', 'one']
 
 
 @pytest.fixture
-def config_file(zero_shot: Path) -> Path:  # noqa: F811
+def config_file(zero_shot: Path) -> Path:
     """Tiny CLIP on random clips of two classes; in the second split they have changed names."""
     cfg = Config.fromfile(zero_shot)
     cfg.test_splits = dict(

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 from helpers.scripts import script
-from helpers.tiny_models import IMAGE, WORDS, reference
 from helpers.tiny_runs import RandomClips, stock_config
 from mmaction.registry import MODELS
 from mmengine.config import Config
@@ -187,31 +186,6 @@ def test_dump_to_another_format(merge: Callable[..., Config], capsys: Any) -> No
     with pytest.raises(SystemExit):
         merge(test, '--dump', 'predictions.json')
     assert 'must end in .pkl' in capsys.readouterr().err
-
-
-@pytest.fixture
-def zero_shot(tmp_path: Path) -> Path:
-    """A config whose towers have weights of their own: (config file, weights beside it)."""
-    weights, sizes = tmp_path / 'clip.pt', dict(WORDS, vision_cfg=IMAGE)
-    torch.save(reference(sizes).state_dict(), weights)
-    tower = dict(model=sizes, pretrained=str(weights))
-    model = dict(
-        type='Recognizer3D',
-        backbone=dict(type='mmstan.FrameEncoder', tower=dict(type='mmstan.ImageTower', **tower)),
-        neck=dict(type='mmstan.MeanPool'),
-        cls_head=dict(
-            type='mmstan.TextHead',
-            class_names=['zero', 'one'],
-            text_tower=dict(type='mmstan.TextTower', **tower),
-        ),
-        data_preprocessor=dict(
-            type='ActionDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3, format_shape='NCTHW'
-        ),
-    )
-    cfg = stock_config(tmp_path / 'work_dir')
-    cfg.model = model
-    cfg.dump(tmp_path / 'zero_shot.py')
-    return tmp_path / 'zero_shot.py'
 
 
 def dumped_scores(

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.scripts import script
+from helpers.scripts import PROJECT, script
 from helpers.tiny_models import IMAGE, WORDS, reference
 from helpers.tiny_runs import stock_config
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from tools.test_train_and_test import PROJECT
 
 from mmstan.apis.layer_pictures import format_layers
 from mmstan.visualization import pair_layers
@@ -34,7 +33,7 @@ def config_file(moving_shapes: Path, tmp_path_factory: pytest.TempPathFactory) -
     """A tiny DiST, on the tiny Moving Shapes."""
     folder = tmp_path_factory.mktemp('visualize')
     data = moving_shapes / 'recognition'
-    weights, sizes = folder / 'clip.pt', dict(WORDS, vision_cfg=IMAGE)
+    weights, sizes = folder / 'clip.pt', WORDS
     torch.save(reference(sizes).state_dict(), weights)
     tower = dict(model=sizes, pretrained=str(weights), frozen=True)
     sampler = dict(type='mmstan.SampleSegments', num_frames=8, num_clips=2, test_mode=True)

@@ -2,8 +2,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.tiny_models import shaken
-from helpers.tiny_towers import SMALL, TOWER
+from helpers.tiny_models import CLIP, TOWER, shaken
 from mmaction.registry import MODELS
 from torch import nn
 
@@ -14,8 +13,8 @@ SIZES = dict(gamma=2, num_frames=4, width=32, temporal_width=16)
 DIST = dict(type='mmstan.DiST', tower=FROZEN, **SIZES)
 STAN = dict(type='mmstan.STAN', tower=TOWER, levels=(3, 4))
 FRAMES = dict(type='mmstan.FrameEncoder', tower=TOWER)
-DEPTH = SMALL['vision_cfg']['layers']
-CLIP = torch.randn(2, 3, 8, 32, 48)  # 4 x 6 patches
+DEPTH = CLIP['vision_cfg']['layers']
+VIDEO = torch.randn(2, 3, 8, 32, 48)  # 4 x 6 patches
 
 
 def build(cfg: dict[str, Any]) -> Any:
@@ -43,10 +42,10 @@ def test_layers_of_every_backbone(
     cfg: dict[str, Any], shapes: dict[str, tuple[int, int, int]]
 ) -> None:
     backbone = build(cfg)
-    tokens = collect_layer_tokens(backbone, CLIP, group_layers(backbone))
+    tokens = collect_layer_tokens(backbone, VIDEO, group_layers(backbone))
     found = {name: (len(layers), *layers[0].shape) for name, layers in tokens.items()}
     assert found == {name: (n, 2, t, 24, c) for name, (n, t, c) in shapes.items()}
-    torch.testing.assert_close(tokens['output'][0], backbone.tokens(CLIP)[:, :, 1:])
+    torch.testing.assert_close(tokens['output'][0], backbone.tokens(VIDEO)[:, :, 1:])
     cut = keep_same_frames(tokens)
     fewest = min(t for _, t, _ in shapes.values())
     assert {x.shape[1] for layers in cut.values() for x in layers} == {fewest}
@@ -55,8 +54,8 @@ def test_layers_of_every_backbone(
 @torch.no_grad()
 def test_layers_are_in_order_and_patches_in_place() -> None:
     backbone = build(FRAMES)
-    layers = collect_layer_tokens(backbone, CLIP, group_layers(backbone))['tower']
-    x = backbone.tower.embed(CLIP.transpose(1, 2).flatten(0, 1))
+    layers = collect_layer_tokens(backbone, VIDEO, group_layers(backbone))['tower']
+    x = backbone.tower.embed(VIDEO.transpose(1, 2).flatten(0, 1))
     for block, found in zip(backbone.tower.blocks, layers):
         x = block(x)
         torch.testing.assert_close(found[1, 3], x[8 + 3, 1:])
@@ -66,8 +65,8 @@ def test_layers_are_in_order_and_patches_in_place() -> None:
 def test_temporal_encoder() -> None:
     """Its first block needs nothing but the stem: frame by frame, row by row."""
     backbone = build(DIST)
-    first = collect_layer_tokens(backbone, CLIP, group_layers(backbone))['temporal encoder'][0]
-    z = backbone.branch.layers[0].temporal_block(backbone.branch.start(CLIP))  # (N, d, T, h, w)
+    first = collect_layer_tokens(backbone, VIDEO, group_layers(backbone))['temporal encoder'][0]
+    z = backbone.branch.layers[0].temporal_block(backbone.branch.start(VIDEO))  # (N, d, T, h, w)
     torch.testing.assert_close(first[1, 5, 2 * 6 + 3], z[1, :, 5, 2, 3])
     kept = keep_same_frames({'a': [first], 'b': [first[:, ::2]]})
     torch.testing.assert_close(kept['a'][0], kept['b'][0])
@@ -82,7 +81,7 @@ def test_switched_off_parts_are_left_out() -> None:
 def test_other_layers_by_name() -> None:
     backbone = build(FRAMES)
     groups = group_layers(backbone, {'norms': r'tower\.visual\.transformer\.resblocks\.\d\.ln_1'})
-    tokens = collect_layer_tokens(backbone, CLIP, groups)
+    tokens = collect_layer_tokens(backbone, VIDEO, groups)
     assert [x.shape for x in tokens['norms']] == [(2, 8, 24, 32)] * DEPTH
     with pytest.raises(ValueError, match=r'x=nothing: no module of FrameEncoder has such a name'):
         group_layers(backbone, {'x': 'nothing'})
@@ -94,10 +93,10 @@ def hooks(backbone: nn.Module) -> int:
 
 def test_nothing_is_left_behind() -> None:
     backbone = build(FRAMES)
-    collect_layer_tokens(backbone, CLIP, group_layers(backbone))
+    collect_layer_tokens(backbone, VIDEO, group_layers(backbone))
     groups = group_layers(backbone, {'stem': r'tower\.visual\.ln_post|tower\.visual\.conv1'})
     with pytest.raises(ValueError, match=r'a layer gives \(16, 32, 4, 6\), which are no tokens'):
-        collect_layer_tokens(backbone, CLIP, groups)
+        collect_layer_tokens(backbone, VIDEO, groups)
     assert hooks(backbone) == 0
 
 

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmstan.datasets.few_shot import few_shot
+from mmstan.datasets.few_shot import choose_few_shot
 from mmstan.text_files import TextFile, split_lines
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     folder = args.out or args.list.parent / 'few_shot'
     try:
         lines = split_lines(TextFile('', str(args.list)).read_text())
-        lists = {k: few_shot(lines, k, seed=args.seed) for k in args.shots}  # all, or none
+        lists = {k: choose_few_shot(lines, k, seed=args.seed) for k in args.shots}  # all, or none
         folder.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
         place = '' if str(error).startswith(str(args.list)) else f'{args.list}: '

@@ -24,11 +24,11 @@ _MOST_TENSORS, _MOST_LEVELS = 100_000, 100
 def read_archive(file: Any, budget: Budget, device: str | None) -> Any:
     """Read ``data.pkl`` and the records that it refers to.
 
-    A TorchScript archive holds its modules' states, and code, which is not looked at. It gives a
-    dict of its tensors by the names of their owners.
+    A TorchScript archive holds the states of its modules, and code, which is not read. It gives a
+    dict of its tensors by name.
 
     Raises:
-        Exception: It is no such archive, is damaged, or declares more than it holds.
+        Exception: The file is no such archive, is damaged, or declares more than it holds.
     """
     with zipfile.ZipFile(file) as archive:
         records = Records(archive, budget, device)
@@ -41,11 +41,11 @@ class Records:
 
     Args:
         archive: An open archive.
-        budget: What may be made of it.
-        device: Where storages are moved, or None.
+        budget: Limit of the memory for its contents.
+        device: Device of the storages, the CPU if None.
 
     Raises:
-        ValueError: It has no pickle, or the numbers of another machine.
+        ValueError: The archive has no pickle, or big-endian numbers.
     """
 
     def __init__(self, archive: zipfile.ZipFile, budget: Budget, device: str | None) -> None:
@@ -62,14 +62,14 @@ class Records:
             raise ValueError('its numbers are in big-endian order')
 
     def open_pickle(self) -> io.BytesIO:
-        """The pickle that says which tensors there are."""
+        """Open the pickle, which describes the tensors."""
         return io.BytesIO(self.read(self.infos[self.pickle]).numpy().tobytes())
 
     def load_storage(self, pid: Any) -> Storage:
-        """The storage of a persistent id ``('storage', type, key, location, elements)``."""
-        what, kind, key, location, elements = pid
-        torch.device(location)  # raises for what is no place
-        if what != 'storage' or not isinstance(kind, StorageType) or type(elements) is not int:
+        """Load the storage of a persistent id ``('storage', type, key, location, elements)``."""
+        tag, kind, key, location, elements = pid
+        torch.device(location)  # raises if it is not a device
+        if tag != 'storage' or not isinstance(kind, StorageType) or type(elements) is not int:
             raise pickle.UnpicklingError('it holds a storage of no type')
         name = f'{self.folder}data/{key}'
         if name not in self.infos:
@@ -86,7 +86,7 @@ class Records:
         return self.storages[name]._replace(dtype=kind.dtype)
 
     def read(self, info: zipfile.ZipInfo) -> Tensor:
-        """The bytes of a record, whose checksum is compared: uint8 (bytes,)."""
+        """Read the bytes of a record, uint8 (bytes,); the archive compares their checksum."""
         self.budget.spend(info.file_size, f'a record {info.filename}')
         data, done = allocate(info.file_size), 0
         target = memoryview(cast(Any, data.numpy()))
@@ -100,7 +100,7 @@ class Records:
 
 
 def _name_tensors(owner: Owner) -> Iterator[tuple[str, Tensor]]:
-    """The tensors of a module and of those below it, by the names of their owners.
+    """Give the tensors of a module and of the modules inside it, by their full names.
 
     Raises:
         UnpicklingError: Modules are nested too deeply, or in a circle.

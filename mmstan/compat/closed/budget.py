@@ -1,4 +1,4 @@
-"""How much memory a file may ask for."""
+"""A limit of the memory that the contents of a file may take."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Budget:
     """
 
     SMALL = 256
-    """Bytes that any object takes, beside its contents."""
+    """Bytes that any object takes in addition to its contents."""
 
     def __init__(self, size: int) -> None:
         self.size, self.spent = size, 0
 
-    def spend(self, size: int, what: str) -> None:
+    def spend(self, size: int, thing: str) -> None:
         """Count the ``size`` bytes of an object, before it is made.
 
         Raises:
@@ -31,5 +31,5 @@ class Budget:
         self.spent += size + self.SMALL
         if self.spent > 4 * self.size + 2**24:
             raise pickle.UnpicklingError(
-                f'it declares {what} of {size:,} bytes, and the whole file has {self.size:,}'
+                f'it declares {thing} of {size:,} bytes, and the whole file has {self.size:,}'
             )

@@ -1,7 +1,7 @@
 """The formats of files of weights: torch's two, TorchScript archives, safetensors.
 
 torch's present format and TorchScript are zip archives with a pickle, ``data.pkl``, and a record
-of bytes for each storage. The format before torch 1.6 is a row of pickles with the storages behind.
+of bytes for each storage. The format before torch 1.6 is several pickles, then the storages.
 """
 
 from __future__ import annotations
@@ -21,21 +21,22 @@ from mmstan.compat.closed.archive import read_archive
 from mmstan.compat.closed.budget import Budget, Refused
 from mmstan.compat.closed.old_format import load_nested, read_old_format
 from mmstan.compat.closed.unpickler import ClosedUnpickler, load_no_storage
+from mmstan.wording import write_on_one_line
 
 
 def read_file(path: str | Path, *, map_location: Any = None) -> Any:
     """Read a file of weights: tensors, plain values and MMEngine's logs.
 
-    A TorchScript archive gives a dict of its tensors by the names of their owners.
+    A TorchScript archive gives a dict of its tensors by name.
 
     Args:
-        path: The file; its contents say of which format it is.
-        map_location: Device of the tensors; the CPU for None, functions and tables.
+        path: The file; its contents decide the format.
+        map_location: Device of the tensors; the CPU for None, functions and dicts.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: In one line, the file and why it cannot be read, or which name it is refused
-            for. Nothing of it has run, and no more than a few times its size was allocated.
+        FileNotFoundError: The file does not exist.
+        ValueError: In one line, the file and the reason why it cannot be read, or the name that is
+            refused. No code of the file has run, and at most a few times its size was allocated.
     """
     path = Path(path).expanduser()
     if path.is_dir():
@@ -47,18 +48,18 @@ def read_file(path: str | Path, *, map_location: Any = None) -> Any:
 
 
 def read_bytes(file: BinaryIO, source: str, size: int, map_location: Any = None) -> Any:
-    """Read an open file of ``size`` bytes, see :func:`read_file`; ``source`` is its name."""
+    """Read an open file of ``size`` bytes named ``source``; see :func:`read_file`."""
     try:
-        return _read_any(_Bounded(file, size), size, _device(map_location))
+        return _read_any(_Bounded(file, size), size, _name_device(map_location))
     except Refused as error:
         raise ValueError(
             f'checkpoint {source} is refused for {error}: only tensors, plain values and '
             "MMEngine's logs are loaded, since anything else could run code; ask its author for "
             'the state dict alone'
         ) from None
-    except Exception as error:  # what is no checkpoint makes any step of a reader fail
+    except Exception as error:  # a file that is no checkpoint may fail at any step of a reader
         raise ValueError(
-            f'checkpoint {source} cannot be read: {_reason(error)}; fetch or write it again'
+            f'checkpoint {source} cannot be read: {_give_reason(error)}; fetch or write it again'
         ) from error
 
 
@@ -77,7 +78,7 @@ def read_plain_pickle(path: Path) -> Any:
             {'torch.storage._load_from_bytes': load_nested},
         ).load()
     except Exception as error:  # as above
-        raise ValueError(f'{path} cannot be read: {_reason(error)}') from error
+        raise ValueError(f'{path} cannot be read: {_give_reason(error)}') from error
 
 
 def is_torchscript(path: Path) -> bool:
@@ -92,7 +93,7 @@ def is_torchscript(path: Path) -> bool:
 class _Bounded(io.RawIOBase):
     """A file that never allocates for more bytes than it has.
 
-    Pickles say how long their texts are; Python's files make room for that first.
+    Pickles declare the length of a text, and Python's files allocate it before they read.
     """
 
     def __init__(self, file: BinaryIO, size: int) -> None:
@@ -118,8 +119,8 @@ class _Bounded(io.RawIOBase):
         return True
 
 
-def _device(map_location: Any) -> str | None:
-    """The device to which tensors are moved, or None."""
+def _name_device(map_location: Any) -> str | None:
+    """Name the device to which tensors are moved; None for the CPU."""
     if isinstance(map_location, (str, int, torch.device)) and str(map_location) != 'cpu':
         return str(map_location)
     return None
@@ -140,7 +141,7 @@ def _read_any(file: Any, size: int, device: str | None) -> Any:
 
 
 def _describe(start: bytes) -> str:
-    """What a file is that is no checkpoint."""
+    """Describe a file that is no checkpoint, by its first bytes."""
     if start.startswith(b'version https://git-lfs'):
         return 'it is a pointer of Git LFS, not the file itself (git lfs pull)'
     if start.lstrip().lower().startswith((b'<!doctype', b'<html')):
@@ -152,13 +153,13 @@ def _describe(start: bytes) -> str:
     return 'it is no checkpoint of torch, TorchScript archive or safetensors file'
 
 
-def _reason(error: Exception) -> str:
-    """The message of an error as a reason, in one line."""
+def _give_reason(error: Exception) -> str:
+    """Turn the message of an error into a reason, in one line."""
     if isinstance(error, zipfile.BadZipFile):
         return f'it is cut off or damaged ({error})'
     if isinstance(error, (ValueError, pickle.UnpicklingError, EOFError)) and str(error):
-        return ' '.join(str(error).split())[:300]
-    message = ' '.join(str(error).split())[:200]
+        return write_on_one_line(error, most=300)
+    message = write_on_one_line(error)
     return f'it is damaged ({type(error).__name__}{": " if message else ""}{message})'
 
 

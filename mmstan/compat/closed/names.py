@@ -1,7 +1,7 @@
-"""The names that a pickle may use, and what is built for each.
+"""The names that a pickle may use, and a builder for each.
 
-Nothing that a name stands for in Python reaches the pickle: it gets a :class:`Name`, and a call of
-that is one of the functions here.
+A pickle never gets the Python object behind a name. It gets a :class:`Name`, and calling the name
+calls a function of this file.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ _DTYPE = re.compile(r'[<>=|]?([?bBhHiIlLqQefd]|[biufc]\d\d?)')
 
 
 class Name:
-    """What a pickle gets for a name.
+    """The object that a pickle gets for a name.
 
     Args:
-        name: In full.
-        build: Called with the budget and the pickle's arguments where the pickle calls the name.
-        cls: The class that it is the name of, if any.
+        name: The full name.
+        build: A function that gets the budget and the pickle's arguments when the pickle calls the
+            name.
+        cls: The class with this name, if it is one.
     """
 
     def __init__(self, name: str, build: Build, cls: type | None = None) -> None:
@@ -40,17 +41,17 @@ class Name:
 
 
 class Owner:
-    """An object of a class that a file brings along (TorchScript): its state and nothing else."""
+    """An object of a class that a file defines itself (TorchScript): its state, no code."""
 
     def __init__(self) -> None:
         self.state: Any = None
 
 
-def plain_key(key: Any) -> Any:
-    """``key``, if it may be a key of a dict or a member of a set: its hash must be quick.
+def check_key(key: Any) -> Any:
+    """Return ``key`` if it may be a key of a dict or a member of a set: its hash must be quick.
 
     Raises:
-        UnpicklingError: It is another object.
+        UnpicklingError: The key is of another type.
     """
     parts = key if isinstance(key, tuple) else (key,)
     if all(x is None or isinstance(x, (str, bytes, int, float, np.generic)) for x in parts):
@@ -59,25 +60,25 @@ def plain_key(key: Any) -> Any:
 
 
 def build_dict(budget: Budget, items: Any = ()) -> dict[Any, Any]:
-    """``dict`` and ``Counter`` of a mapping or of pairs."""
+    """Build ``dict`` and ``Counter`` from a mapping or from pairs."""
     items = list(items.items() if isinstance(items, Mapping) else items)
     budget.spend(64 * len(items), 'a dict')
-    return {plain_key(key): value for key, value in items}
+    return {check_key(key): value for key, value in items}
 
 
 def build_ordered_dict(budget: Budget, items: Any = ()) -> OrderedDict[Any, Any]:
-    """``OrderedDict``, as state dicts are."""
+    """Build an ``OrderedDict``, the type of state dicts."""
     return OrderedDict(build_dict(budget, items))
 
 
 def build_set(budget: Budget, items: Any = ()) -> set[Any]:
-    """``set`` of a list."""
+    """Build a ``set`` from a list."""
     budget.spend(64 * len(items), 'a set')
-    return {plain_key(item) for item in items}
+    return {check_key(item) for item in items}
 
 
 def build_bytes(budget: Budget, data: Any = b'', encoding: str = 'latin1') -> bytes:
-    """``_codecs.encode`` and ``bytearray``: bytes, which old pickles write as text."""
+    """Build bytes for ``_codecs.encode`` and ``bytearray``; old pickles write bytes as text."""
     if not isinstance(data, (bytes, bytearray, str)) or encoding not in ('latin1', 'latin-1'):
         raise pickle.UnpicklingError(f'it makes bytes of a {type(data).__name__}')
     budget.spend(len(data), 'bytes')
@@ -85,14 +86,14 @@ def build_bytes(budget: Budget, data: Any = b'', encoding: str = 'latin1') -> by
 
 
 def build_dtype(budget: Budget, code: Any, *_: Any) -> np.dtype:
-    """``numpy.dtype`` of numbers."""
+    """Build a ``numpy.dtype`` of numbers."""
     if not isinstance(code, str) or not _DTYPE.fullmatch(code):
         raise Refused(f'numpy.dtype({code!r})')
     return np.dtype(code, False, True)
 
 
 def build_number(budget: Budget, dtype: Any, data: Any = b'') -> Any:
-    """A NumPy number."""
+    """Build a NumPy number."""
     data = build_bytes(budget, data)
     if not isinstance(dtype, np.dtype) or dtype.itemsize != len(data):
         raise pickle.UnpicklingError(f'it holds a number of type {dtype} in {len(data)} bytes')
@@ -100,18 +101,18 @@ def build_number(budget: Budget, dtype: Any, data: Any = b'') -> Any:
 
 
 def build_array(budget: Budget, *_: Any) -> np.ndarray:
-    """A NumPy array, which :func:`give_state` fills."""
+    """Build an empty NumPy array, which :func:`give_state` fills."""
     budget.spend(0, 'an array')
     return np.empty(0)
 
 
 def build_history(budget: Budget) -> HistoryBuffer:
-    """A log of MMEngine, which :func:`give_state` fills."""
+    """Build an empty log of MMEngine, which :func:`give_state` fills."""
     return HistoryBuffer.__new__(HistoryBuffer)
 
 
-def history_method(budget: Budget, owner: Any, name: Any) -> Callable[..., Any]:
-    """Answer for ``builtins.getattr``: HistoryBuffer's four statistics."""
+def find_history_method(budget: Budget, owner: Any, name: Any) -> Callable[..., Any]:
+    """Replace ``builtins.getattr``; it finds HistoryBuffer's four statistics only."""
     if isinstance(owner, Name) and owner.cls is HistoryBuffer and name in _STATISTICS:
         return getattr(HistoryBuffer, name)
     shown = owner.name if isinstance(owner, Name) else type(owner).__name__
@@ -119,23 +120,23 @@ def history_method(budget: Budget, owner: Any, name: Any) -> Callable[..., Any]:
 
 
 def build_same(budget: Budget, value: Any, *_: Any) -> Any:
-    """The first argument: a ``Parameter`` is read as its tensor, a typed list as a list."""
+    """Return the first argument: a ``Parameter`` becomes its tensor, a typed list a list."""
     return value
 
 
 def build_from_type(budget: Budget, function: Any, kind: Any, arguments: Any, state: Any) -> Any:
-    """A tensor with attributes, which are dropped."""
+    """Build a tensor that was saved with attributes; the attributes are dropped."""
     if not isinstance(function, Name):
         raise pickle.UnpicklingError('it holds a tensor that nothing builds')
     return function.build(budget, *arguments)
 
 
 def refuse_call(budget: Budget, *_: Any) -> Any:
-    """A class that is named but not built: a file says with it what its tensors were."""
+    """Refuse to build a class; a file may name it, to say which class a tensor had."""
     raise Refused('torch.Tensor()')
 
 
-def _known_names() -> dict[str, Any]:
+def _list_known_names() -> dict[str, Any]:
     names: dict[str, Any] = {f'torch.{name}': dtype for name, dtype in DTYPES.items()}
     for kind, dtype in STORAGE_DTYPES.items():
         for module in ('torch', 'torch.storage', 'torch.cuda'):
@@ -166,7 +167,7 @@ def _known_names() -> dict[str, Any]:
         builders[f'{module}.dict'] = builders[f'{module}.list'] = build_same
         builders[f'{module}.bytearray'] = build_bytes
         builders[f'{module}.complex'] = lambda budget, *parts: complex(*parts)
-        builders[f'{module}.getattr'] = history_method
+        builders[f'{module}.getattr'] = find_history_method
     for core in ('numpy.core.multiarray', 'numpy._core.multiarray'):  # NumPy 1, NumPy 2
         builders[f'{core}._reconstruct'] = build_array
         builders[f'{core}.scalar'] = build_number
@@ -177,29 +178,30 @@ def _known_names() -> dict[str, Any]:
     return names
 
 
-KNOWN = _known_names()
-"""What a pickle may name."""
+KNOWN = _list_known_names()
+"""The names that a pickle may use."""
 
 
-def names_of_user() -> Iterator[tuple[str, Name]]:
-    """What this process allowed with ``torch.serialization.add_safe_globals``."""
+def list_user_names() -> Iterator[tuple[str, Name]]:
+    """Give the names that this process allowed with ``torch.serialization.add_safe_globals``."""
     for item in get_safe_globals():
         call, name = item if isinstance(item, tuple) else (item, None)
         name = name or f'{call.__module__}.{call.__qualname__}'
         cls = call if isinstance(call, type) else None
-        yield name, Name(name, _call_of_user(call), cls)
+        yield name, Name(name, _wrap_user_call(call), cls)
 
 
-def _call_of_user(call: Callable[..., Any]) -> Build:
+def _wrap_user_call(call: Callable[..., Any]) -> Build:
     return lambda budget, *arguments: call(*arguments)
 
 
 def give_state(target: Any, state: Any) -> None:
-    """What a pickle's ``BUILD`` does, for the objects that are built here.
+    """Give an object its state, as the operation ``BUILD`` of pickles does.
 
     Raises:
         UnpicklingError: The object takes no state, or not this one.
     """
+    # Each kind of object accepts its own form of state only; no `__setstate__` of a file runs.
     fits = False
     if isinstance(target, Owner):
         target.state, fits = state, True

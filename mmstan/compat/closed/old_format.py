@@ -1,4 +1,4 @@
-"""torch's format before 1.6: pickles in a row, then the bytes of the storages."""
+"""A reader for torch's format before 1.6: several pickles, then the bytes of the storages."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _VERSION = 1001
 
 
 def read_old_format(file: Any, budget: Budget, device: str | None = None) -> Any:
-    """Read a file whose size ``budget`` knows.
+    """Read a file of this format; ``budget`` has its size.
 
     Raises:
-        Exception: It is no such file, is damaged, or declares more than it holds.
+        Exception: The file has another format, is damaged, or declares more than it holds.
     """
     storages: dict[str, Storage] = {}
 
     def load_storage(pid: Any) -> Storage:
-        what, kind, key, location, elements, view = pid
-        torch.device(location)  # raises for what is no place
-        if what != 'storage' or not isinstance(kind, StorageType) or view is not None:
+        tag, kind, key, location, elements, view = pid
+        torch.device(location)  # raises if it is not a device
+        if tag != 'storage' or not isinstance(kind, StorageType) or view is not None:
             raise pickle.UnpicklingError('it holds a storage of no type')
         if key not in storages:
             size = elements * kind.dtype.itemsize
@@ -37,6 +37,7 @@ def read_old_format(file: Any, budget: Budget, device: str | None = None) -> Any
             storages[key] = Storage(allocate(size), kind.dtype)
         return storages[key]
 
+    # Tensors come before the bytes of their storages: allocate first, then fill in file order.
     content = _read_pickles(file, budget, load_storage)
     keys = ClosedUnpickler(file, budget, load_no_storage).load()
     if not isinstance(keys, list) or set(keys) != set(storages):
@@ -45,14 +46,14 @@ def read_old_format(file: Any, budget: Budget, device: str | None = None) -> Any
         _fill(file, storages[key])
     if device is None:
         return content
-    # Tensors view their storage from the start, so that they are made again where it is moved.
+    # Tensors are views of their storages, so they are made again from the moved storages.
     storages = {key: x._replace(data=x.data.to(device)) for key, x in storages.items()}
     file.seek(0)
     return _read_pickles(file, Budget(budget.size), load_storage)
 
 
 def _read_pickles(file: Any, budget: Budget, load_storage: Any) -> Any:
-    """The contents, which follow a magic number, a version and a description."""
+    """Read the contents, which follow a magic number, a version and a description."""
     first = ClosedUnpickler(file, budget, load_no_storage).load()
     if first != MAGIC:
         raise ValueError(f'it is a pickle of a {type(first).__name__}, not written by torch.save')
@@ -82,4 +83,4 @@ def _load_nested(budget: Budget, data: Any) -> Storage:
 
 
 load_nested = Name('torch.storage._load_from_bytes', _load_nested)
-"""A storage in a plain pickle: torch writes a file of its old format for it."""
+"""Reads a storage in a plain pickle, for which torch writes a file of its old format."""

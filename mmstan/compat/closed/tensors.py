@@ -26,11 +26,11 @@ STORAGE_DTYPES = dict(
     Char='int8', Short='int16', Int='int32', Long='int64', Bool='bool', ComplexFloat='complex64',
     ComplexDouble='complex128', Untyped='uint8',
 )  # fmt: skip
-"""torch's storage classes, ``HalfStorage`` and so on, and the type of their numbers."""
+"""torch's storage classes (``HalfStorage``, ...) -> the type of their numbers."""
 
 
 class StorageType(NamedTuple):
-    """A class of storages: a file names it to say of which type its numbers are."""
+    """A class of storages, which a file names to give the type of its numbers."""
 
     dtype: torch.dtype
 
@@ -44,16 +44,16 @@ class Storage(NamedTuple):
 
 
 def allocate(size: int) -> Tensor:
-    """Bytes for the contents of a storage, uint8 (size,)."""
+    """Allocate bytes for the contents of a storage, uint8 (size,)."""
     return torch.empty(size, dtype=torch.uint8)
 
 
 def rebuild_tensor(
     budget: Budget, storage: Any, offset: Any, size: Any, stride: Any, *rest: Any
 ) -> Tensor:
-    """A view of a storage.
+    """Build a tensor, a view of a storage.
 
-    ``rest`` is what torch writes behind: whether gradients are wanted, hooks, and a dtype where the
+    torch writes ``rest`` after these arguments: a flag for gradients, hooks, and a dtype if the
     storage has none.
 
     Raises:
@@ -69,6 +69,7 @@ def rebuild_tensor(
     dtype = next((x for x in rest if isinstance(x, torch.dtype)), storage.dtype)
     elements = math.prod(size)
     budget.spend(elements * dtype.itemsize, f'a tensor of size {size}')
+    # The last element has the last index in every dimension.
     last = offset + sum((length - 1) * step for length, step in zip(size, stride))
     if elements and (last + 1) * dtype.itemsize > len(storage.data):
         raise pickle.UnpicklingError(

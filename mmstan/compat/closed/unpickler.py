@@ -1,7 +1,7 @@
-"""A pickle machine that builds tensors, plain values and logs, and runs nothing of a file.
+"""A pickle machine that builds tensors, plain values and logs, and runs no code of a file.
 
-A pickle is a program: it names functions and has them called. Here a name is one of
-:data:`~mmstan.compat.closed.names.KNOWN`, or the file is refused.
+A pickle is a program that names functions and calls them. Here every name must be one of
+:data:`~mmstan.compat.closed.names.KNOWN`; otherwise the file is refused.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from mmstan.compat.closed.budget import Budget, Refused
-from mmstan.compat.closed.names import KNOWN, Name, Owner, give_state, names_of_user, plain_key
+from mmstan.compat.closed.names import KNOWN, Name, Owner, check_key, give_state, list_user_names
 from mmstan.compat.closed.tensors import Storage
 
 MOST_STEPS = 10_000_000
-"""Operations of one pickle. Each makes one small object at most."""
+"""Limit of the operations of one pickle. Each makes one small object at most."""
 
 
 def load_no_storage(pid: Any) -> Storage:
-    """Answer for persistent ids in a pickle that has no storages."""
+    """Refuse persistent ids in a pickle that has no storages."""
     raise pickle.UnpicklingError('it holds tensors without their numbers')
 
 
@@ -27,16 +27,16 @@ _python: Any = pickle._Unpickler  # type: ignore[attr-defined]
 
 
 class ClosedUnpickler(_python):
-    """Python's unpickler with a closed list of names, and bounds.
+    """Python's unpickler with a closed list of names, and limits.
 
-    It is the one written in Python: its memo is a dict, where the one in C makes an array as long
-    as the largest number in the file says.
+    It derives from the unpickler written in Python, with a dict as memo. The one in C allocates an
+    array as long as the largest memo index in the file.
 
     Args:
-        file: Where the pickle is read from.
-        budget: What may be made of it.
-        load_storage: Gives the storage that a persistent id means.
-        names: Further names, which this format alone knows.
+        file: The file with the pickle.
+        budget: Limit of the memory for its contents.
+        load_storage: Function from a persistent id to its storage.
+        names: Further names, of this format alone.
     """
 
     dispatch = dict(_python.dispatch)
@@ -50,15 +50,16 @@ class ClosedUnpickler(_python):
     ) -> None:
         super().__init__(file, encoding='latin1')
         self.budget, self.load_storage = budget, load_storage
-        self.names = dict(names_of_user()) | KNOWN | (names or {})
+        self.names = dict(list_user_names()) | KNOWN | (names or {})
 
     def load(self) -> Any:
-        """Run the program; as in Python's own, with a count of its steps.
+        """Run the program, as Python's unpickler does, with a limit on its steps.
 
         Raises:
-            Refused: It uses a name that is not on the list.
-            Exception: Whatever its operations raise on what is no pickle.
+            Refused: The pickle uses a name that is not on the list.
+            Exception: Any error of its operations, if the file is damaged.
         """
+        # The set-up of Python's `load`; only the loop below is another one, with a limit.
         self._unframer = pickle._Unframer(self._file_read, self._file_readline)  # type: ignore[attr-defined]
         self.read, self.readinto = self._unframer.read, self._unframer.readinto
         self.readline = self._unframer.readline
@@ -85,7 +86,7 @@ class ClosedUnpickler(_python):
         return known
 
     def persistent_load(self, pid: Any) -> Storage:
-        """The storage that a persistent id means."""
+        """Load the storage of a persistent id."""
         return self.load_storage(pid)
 
     def load_reduce(self) -> None:
@@ -105,68 +106,68 @@ class ClosedUnpickler(_python):
 
     dispatch[pickle.BUILD[0]] = load_build
 
-    def _below(self, kind: type) -> Any:
-        """The object that is about to be filled, which must be of this kind."""
+    def _get_below(self, kind: type) -> Any:
+        """Return the object that the operation fills, which must be of this kind."""
         if not isinstance(self.stack[-1], kind):
             raise pickle.UnpicklingError(f'it fills a {type(self.stack[-1]).__name__}')
         return self.stack[-1]
 
     def _pop_items(self) -> dict[Any, Any]:
-        """Keys and values above the mark."""
+        """Pop the keys and values above the mark."""
         items = self.pop_mark()
         if len(items) % 2:
             raise pickle.UnpicklingError('it holds a key without a value')
-        return {plain_key(key): value for key, value in zip(items[::2], items[1::2])}
+        return {check_key(key): value for key, value in zip(items[::2], items[1::2])}
 
     def load_dict(self) -> None:
-        """A dict of the items above the mark."""
+        """Make a dict of the items above the mark."""
         self.append(self._pop_items())
 
     dispatch[pickle.DICT[0]] = load_dict
 
     def load_setitem(self) -> None:
-        """An item for the dict below."""
+        """Put an item into the dict below it."""
         value, key = self.stack.pop(), self.stack.pop()
-        self._below(dict)[plain_key(key)] = value
+        self._get_below(dict)[check_key(key)] = value
 
     dispatch[pickle.SETITEM[0]] = load_setitem
 
     def load_setitems(self) -> None:
-        """Items for the dict below the mark."""
+        """Put items into the dict below the mark."""
         items = self._pop_items()
-        self._below(dict).update(items)
+        self._get_below(dict).update(items)
 
     dispatch[pickle.SETITEMS[0]] = load_setitems
 
     def load_append(self) -> None:
-        """A value for the list below."""
+        """Append a value to the list below it."""
         value = self.stack.pop()
-        self._below(list).append(value)
+        self._get_below(list).append(value)
 
     dispatch[pickle.APPEND[0]] = load_append
 
     def load_appends(self) -> None:
-        """Values for the list below the mark."""
+        """Append values to the list below the mark."""
         items = self.pop_mark()
-        self._below(list).extend(items)
+        self._get_below(list).extend(items)
 
     dispatch[pickle.APPENDS[0]] = load_appends
 
     def load_additems(self) -> None:
-        """Members for the set below the mark."""
+        """Add members to the set below the mark."""
         items = self.pop_mark()
-        self._below(set).update(plain_key(item) for item in items)
+        self._get_below(set).update(check_key(item) for item in items)
 
     dispatch[pickle.ADDITEMS[0]] = load_additems
 
     def load_frozenset(self) -> None:
-        """A set of the values above the mark."""
-        self.append(frozenset(plain_key(item) for item in self.pop_mark()))
+        """Make a set of the values above the mark."""
+        self.append(frozenset(check_key(item) for item in self.pop_mark()))
 
     dispatch[pickle.FROZENSET[0]] = load_frozenset
 
     def refuse_operation(self) -> None:
-        """Old instances, extensions, buffers: nothing that holds weights has them."""
+        """Refuse operations for old instances, extensions and buffers, which weights never need."""
         raise Refused('an operation that weights do not need')
 
     for _code in (

@@ -1,4 +1,4 @@
-"""A folder that is made in minutes: what is in it is known at any moment, also after a kill."""
+"""The folder of a rendering, with a manifest that is true at any moment, also after a kill."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pathlib import Path
 from typing import Any
 
 Manifest = dict[str, Any]
-"""What a folder is made with; ``manifest.json`` adds whether it is complete."""
+"""The parameters of a rendering; ``manifest.json`` has them and whether it is complete."""
 
 # All that a folder without a manifest can hold of ours.
 _OURS = re.compile(r'\.lock|manifest\.part|train|test')
 
 
 def is_finished(folder: Path, manifest: Manifest) -> bool:
-    """Whether ``folder`` is complete and was made with this."""
+    """Whether ``folder`` is complete and was made with these parameters."""
     return _read(folder) == {**manifest, 'complete': True}
 
 
 def prepare_folder(folder: Path, manifest: Manifest) -> None:
-    """Make ``folder`` ready for what is missing; what was made with other parameters is removed.
+    """Prepare ``folder`` for missing clips; remove clips that other parameters made.
 
-    The manifest is written before anything else and removed after everything else, so that at no
-    moment it says more than is true, and no file of ours is there without it.
+    The manifest is written before any other file and removed after all others. So it never claims
+    a clip that is not there, and no file of ours is there without it.
 
     Raises:
-        ValueError: There are files, and no manifest.
+        ValueError: The folder holds files, but no manifest.
     """
     found = _read(folder)
     if found is None:
@@ -43,7 +43,7 @@ def prepare_folder(folder: Path, manifest: Manifest) -> None:
 
 
 def finish_folder(folder: Path, manifest: Manifest) -> None:
-    """Remove what killed processes did not finish, and say that all is there."""
+    """Remove the unfinished files of killed processes, and mark the folder as complete."""
     for unfinished in folder.rglob('*.part'):
         unfinished.unlink(missing_ok=True)
     write_json(folder / 'manifest.json', {**manifest, 'complete': True})
@@ -51,6 +51,7 @@ def finish_folder(folder: Path, manifest: Manifest) -> None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a file that is whole at any moment."""
+    # Renaming is one step of the file system; writing is not.
     unfinished = path.with_suffix('.part')
     unfinished.write_text(json.dumps(content, indent=1) + '\n')
     os.replace(unfinished, path)

@@ -1,9 +1,9 @@
 """Moving Shapes with pairs of shape and motion as classes, 16 of 40 never seen in training.
 
-Every shape and every motion is seen, so that who has learned what their names mean can tell the
-unseen pairs too: chance is 6 % of them, the motion alone gives 50 %, the shape alone 31 %. The
-annotations are made from ``{train,test}_scenes.json`` and serve the same
-protocol as UCF101 and HMDB51 (``test_splits``).
+Every shape and every motion occurs in training, so a model that has learned the meaning of their
+names can recognise the unseen pairs too. Accuracy on these is 6 % by chance, 50 % from the motion
+alone and 31 % from the shape alone. The annotations come from ``{train,test}_scenes.json`` and
+follow the protocol of UCF101 and HMDB51 (``test_splits``).
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ def is_unseen(shape: str, motion: str) -> bool:
     return SHAPES.index(shape) - MOTIONS.index(motion) // 2 in (0, 1)
 
 
-def pair_names(*, unseen: bool) -> list[str]:
-    """Names of the 24 seen or the 16 unseen pairs, in class order.
+def list_pairs(*, unseen: bool) -> list[str]:
+    """List the names of the 24 seen or the 16 unseen pairs, in class order.
 
-    >>> pair_names(unseen=True)[:3]
+    >>> list_pairs(unseen=True)[:3]
     ['square moving left', 'square moving right', 'circle moving left']
     """
     pairs = [(shape, motion) for shape in SHAPES for motion in MOTIONS]
     return [_name(*pair) for pair in pairs if is_unseen(*pair) == unseen]
 
 
-def pair_lines(scenes: Scenes, *, unseen: bool) -> list[str]:
-    """``path label`` of the videos of the seen or the unseen pairs.
+def label_pairs(scenes: Scenes, *, unseen: bool) -> list[str]:
+    """List ``path label`` for the videos of the seen or the unseen pairs.
 
     Args:
-        scenes: What each video shows, as ``train_scenes.json`` has it.
-        unseen: Which pairs; labels are places in :func:`pair_names`.
+        scenes: The scenes of each video, as in ``train_scenes.json``.
+        unseen: Which pairs; labels are places in :func:`list_pairs`.
     """
-    labels = {name: label for label, name in enumerate(pair_names(unseen=unseen))}
+    labels = {name: label for label, name in enumerate(list_pairs(unseen=unseen))}
     lines = []
     for path, (event, *_) in scenes.items():
         if is_unseen(event['shape'], event['motion']) == unseen:
@@ -51,10 +51,14 @@ def pair_lines(scenes: Scenes, *, unseen: bool) -> list[str]:
 
 
 def write_pairs(folder: str | os.PathLike[str]) -> Path:
-    """Write the annotations into ``folder/pairs``, ``folder`` being Moving Shapes' recognition.
+    """Write the annotations of the pairs into ``folder/pairs``.
 
-    ``train.txt`` and ``test.txt`` are the seen pairs; ``unseen_{1,2,3}.txt`` all videos of the
-    unseen ones, whichever split they are of, in three parts; ``{seen,unseen}_classes.txt``.
+    ``train.txt`` and ``test.txt`` list videos of the seen pairs. ``unseen_{1,2,3}.txt`` list all
+    videos of the unseen pairs, from both splits, in three parts. ``{seen,unseen}_classes.txt``
+    name the classes.
+
+    Args:
+        folder: The recognition task of Moving Shapes.
 
     Returns:
         ``folder/pairs``.
@@ -64,12 +68,12 @@ def write_pairs(folder: str | os.PathLike[str]) -> Path:
     scenes = {s: json.loads((folder / f'{s}_scenes.json').read_text()) for s in ('train', 'test')}
     out.mkdir(exist_ok=True)
     for split, of_split in scenes.items():
-        _write(out / f'{split}.txt', pair_lines(of_split, unseen=False))
-    unseen = pair_lines({**scenes['train'], **scenes['test']}, unseen=True)
+        _write(out / f'{split}.txt', label_pairs(of_split, unseen=False))
+    unseen = label_pairs({**scenes['train'], **scenes['test']}, unseen=True)
     for part in range(PARTS):
         _write(out / f'unseen_{part + 1}.txt', unseen[part::PARTS])
-    _write(out / 'seen_classes.txt', pair_names(unseen=False))
-    _write(out / 'unseen_classes.txt', pair_names(unseen=True))
+    _write(out / 'seen_classes.txt', list_pairs(unseen=False))
+    _write(out / 'unseen_classes.txt', list_pairs(unseen=True))
     return out
 
 

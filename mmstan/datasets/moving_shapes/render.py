@@ -1,14 +1,15 @@
-"""Moving Shapes: small real videos on which what the papers claim can be seen in minutes.
+"""Moving Shapes: small real videos on which the papers' claims can be checked in minutes.
 
-It is a toy. ``generate`` renders, encodes (H.264, every frame a key frame) and annotates
-``OUT/SIZE/TASK`` for three tasks:
+``generate`` renders, encodes (H.264, every frame a key frame) and annotates ``OUT/SIZE/TASK`` for
+three tasks:
 
 * ``recognition``: ``{train,test}.txt`` (``path label``), ``classes.txt``. The eight classes are
-  four motions and the same played backwards: whoever ignores the frames' order gets half of them.
+  four motions and the same motions played backwards. A model that ignores the order of the frames
+  gets half of them right.
 * ``retrieval``: ``{train,test}.json``, ``{filename: [captions]}``. Each test video has one caption
-  and an event (shape, colour, motion) of its own; training videos have three captions.
-* ``misaligned``: the same, but a video shows its event in a third of its frames and other events
-  in the rest, and its captions also tell of an event that it never shows.
+  and an event (shape, colour, motion) of its own. Training videos have three captions.
+* ``misaligned``: like retrieval, but a video shows its event in a third of its frames and other
+  events in the rest, and its captions also describe an event that it never shows.
 
 ``{train,test}_scenes.json`` describe each video (shape, colour, motion, ...), for other splits. The
 same seed gives the same bytes. Example of a pipeline: :mod:`mmstan.datasets.transforms`.
@@ -44,11 +45,11 @@ from mmstan.datasets.moving_shapes.scenes import (
     MOTIONS,
     Event,
     Scene,
-    captions,
+    describe_event,
     draw_event,
     draw_scene,
-    event_phrase,
     render,
+    write_captions,
 )
 
 __all__ = ['CLASS_NAMES', 'SIZES', 'TASKS', 'Size', 'Task', 'generate', 'plan_clips']
@@ -56,8 +57,8 @@ __all__ = ['CLASS_NAMES', 'SIZES', 'TASKS', 'Size', 'Task', 'generate', 'plan_cl
 Size = Literal['tiny', 'small', 'full']
 Task = Literal['recognition', 'retrieval', 'misaligned']
 TASKS: tuple[Task, ...] = get_args(Task)
-# Clips: (training, test) by size and task. A test event stands for one video, so there are not more
-# than 320 of them, and 160 where others must be left to distract.
+# Clips: (training, test) by size and task. In retrieval and misaligned every test video has an
+# event of its own, of 320; misaligned tests 160 of them and keeps the others as distractors.
 SIZES: dict[str, dict[str, tuple[int, int]]] = {
     'tiny': {'recognition': (48, 16), 'retrieval': (24, 16), 'misaligned': (24, 16)},
     'small': {'recognition': (6000, 800), 'retrieval': (3000, 320), 'misaligned': (3000, 160)},
@@ -66,51 +67,54 @@ SIZES: dict[str, dict[str, tuple[int, int]]] = {
 _PIXELS, _FRAMES, _FPS = 64, 16, 8
 _QP = 14  # constant: no frame's quality depends on its neighbours, or playing backwards would show
 _CLIPS_PER_WORKER = 100  # for fewer, starting another process does not pay
-_VERSION = 2  # of the rendering: another one is rendered anew
+_VERSION = 2  # of the rendering: folders of another version are rendered again
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One video to make: its place, what it shows in turn, and what its captions say."""
+    """One video to make: its path, the events that it shows in turn, and its captions."""
 
     filename: str
     seed: tuple[int, ...]
     events: tuple[Event, ...]
-    told: int = 0  # the one of ``events`` that captions tell of
-    caption: str = '{}'  # around it
-    lengths: tuple[int, ...] = (0, 1, 2)
+    described: int = 0  # index of the event that the captions describe
+    caption: str = '{}'  # template around the description
+    lengths: tuple[int, ...] = (0, 1, 2)  # which of the three captions, from short to long
 
-    def scenes(self) -> list[Scene]:
-        """How each event looks."""
+    def draw_scenes(self) -> list[Scene]:
+        """Draw a scene for each event."""
         rng = np.random.default_rng(self.seed)
         return [draw_scene(rng, event) for event in self.events]
 
-    def frames(self) -> np.ndarray:
-        """(16 * events, 64, 64, 3) uint8 RGB."""
-        pairs = zip(self.scenes(), self.events)
+    def render_frames(self) -> np.ndarray:
+        """Render the clip, (16 * events, 64, 64, 3) uint8 RGB."""
+        pairs = zip(self.draw_scenes(), self.events)
         return np.concatenate([render(s, e.motion, _FRAMES, _PIXELS) for s, e in pairs])
 
-    def captions(self) -> list[str]:
-        """What is told of this video."""
-        texts = captions(self.scenes()[self.told], self.events[self.told].motion)
+    def write_captions(self) -> list[str]:
+        """Write the captions of this video."""
+        texts = write_captions(
+            self.draw_scenes()[self.described], self.events[self.described].motion
+        )
         return [self.caption.format(texts[length]) for length in self.lengths]
 
 
 def plan_clips(task: Task, size: Size, split: str, seed: int) -> list[Clip]:
-    """The clips of a split; labels take turns, and no seed of training serves in the test."""
+    """Plan the clips of a split; labels take turns, and training and test share no seed."""
     test = split == 'test'
     key = (seed, TASKS.index(task), int(test))
     order = np.random.default_rng((*key, 0)).permutation(len(ALL_EVENTS))
     events = [ALL_EVENTS[i] for i in order]
     clips = []
     for index in range(SIZES[size][task][int(test)]):
+        # A stream a clip: an interrupted rendering goes on with the same clips.
         rng = np.random.default_rng((*key, 1, index))
         event = draw_event(rng, index % len(MOTIONS))
         if test and task != 'recognition':
             event = events[index]
         fields: dict[str, Any] = dict(events=(event,))
         if task == 'misaligned':
-            # In the test neither kind of other event is any caption's, so that each fits one video.
+            # In the test, other events are the event of no video: each caption fits one video.
             others = (events[160:240], events[240:]) if test else (events, events)
             fields = _misalign(rng, event, *others)
         if test:
@@ -120,18 +124,23 @@ def plan_clips(task: Task, size: Size, split: str, seed: int) -> list[Clip]:
 
 
 def _misalign(
-    rng: np.random.Generator, event: Event, shown: list[Event], told: list[Event]
+    rng: np.random.Generator, event: Event, shown: list[Event], untrue: list[Event]
 ) -> dict[str, Any]:
-    """Hide ``event`` among two of ``shown``, and tell of one of ``told`` that is not there."""
+    """Hide ``event`` among two of ``shown``, and add one of ``untrue`` to the caption."""
     events = [event]
-    for source in (shown, shown, told):
+    # Four events, each another one; the last is described, but not shown.
+    for source in (shown, shown, untrue):
         rest = [other for other in source if other not in events]
         events.append(rest[int(rng.integers(len(rest)))])
-    untrue = event_phrase(events.pop())
+    phrase = describe_event(events.pop())
     order = rng.permutation(3)
     link = str(rng.choice(['before', 'after', 'while']))
-    caption = f'{{}} {link} {untrue}' if rng.integers(2) else f'{link} {untrue}, {{}}'
-    return dict(events=tuple(events[i] for i in order), told=int(np.argmin(order)), caption=caption)
+    caption = f'{{}} {link} {phrase}' if rng.integers(2) else f'{link} {phrase}, {{}}'
+    return dict(
+        events=tuple(events[i] for i in order),
+        described=int(np.argmin(order)),  # the place of event 0, ``event``
+        caption=caption,
+    )
 
 
 def generate(
@@ -142,10 +151,10 @@ def generate(
     tasks: Sequence[Task] = TASKS,
     workers: int | None = None,
 ) -> Path:
-    """Make what is missing of ``out/size/task`` and return ``out/size``.
+    """Render the missing videos of ``out/size/task`` and return ``out/size``.
 
-    Finished tasks are left alone, interrupted ones go on (also killed ones), and what other
-    parameters made is made again. Two calls at the same time wait for each other. ``workers`` are
+    Finished tasks are left alone; interrupted and killed ones go on; tasks that other parameters
+    made are rendered again. Two calls at the same time wait for each other. ``workers`` are
     processes, by default one a core.
 
     Raises:
@@ -188,6 +197,7 @@ def _generate_task(folder: Path, task: Task, size: Size, seed: int, workers: int
 
 def _encode_all(folder: Path, clips: Sequence[Clip], workers: int) -> Iterator[None]:
     encode = partial(_encode, folder)
+    # Another process pays only for enough clips; the order in which clips are done does not matter.
     workers = min(workers, len(clips) // _CLIPS_PER_WORKER)
     if workers <= 1:
         yield from map(encode, clips)
@@ -197,7 +207,7 @@ def _encode_all(folder: Path, clips: Sequence[Clip], workers: int) -> Iterator[N
 
 
 def _end_with_parent() -> None:
-    """Let a worker end with the process that made it, also when that is killed."""
+    """End a worker with the process that started it, also when that process is killed."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -211,14 +221,14 @@ def _end_with_parent() -> None:
 def _encode(folder: Path, clip: Clip) -> None:
     """Write one MP4; a file that has its name is whole."""
     path = folder / clip.filename
-    # Of this process alone: one that was killed may leave a worker that still writes its own.
+    # The process id keeps apart this file and the one that a killed call's worker still writes.
     unfinished = path.with_suffix(f'.{os.getpid()}.part')
     # bitexact: nothing of the muxer's version; threads: their number would change the bytes
     with av.open(str(unfinished), 'w', format='mp4', options={'fflags': '+bitexact'}) as container:
         options = {'preset': 'veryfast', 'qp': str(_QP), 'g': '1', 'threads': '1'}
         stream = container.add_stream('libx264', rate=_FPS, options=options)
         stream.width, stream.height, stream.pix_fmt = _PIXELS, _PIXELS, 'yuv420p'
-        for array in clip.frames():
+        for array in clip.render_frames():
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), 'rgb24')
             yuv = _to_yuv.reformat(frame, format='yuv420p', threads=1)
             container.mux(stream.encode(yuv))
@@ -237,13 +247,15 @@ def _annotate(folder: Path, task: Task, split: str, clips: Sequence[Clip]) -> No
         (folder / f'{split}.txt').write_text('\n'.join(lines) + '\n')
         (folder / 'classes.txt').write_text('\n'.join(CLASS_NAMES) + '\n')
     else:
-        write_json(folder / f'{split}.json', {clip.filename: clip.captions() for clip in clips})
+        write_json(
+            folder / f'{split}.json', {clip.filename: clip.write_captions() for clip in clips}
+        )
 
 
 def _describe(clip: Clip) -> list[dict[str, str]]:
-    """What each event of a clip shows, in turn."""
+    """Describe each event of a clip, in turn."""
     keys = ('shape', 'color', 'speed', 'size', 'background')
     return [
         dict(motion=MOTIONS[event.motion], **{key: getattr(scene, key) for key in keys})
-        for scene, event in zip(clip.scenes(), clip.events)
+        for scene, event in zip(clip.draw_scenes(), clip.events)
     ]

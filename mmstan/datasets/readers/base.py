@@ -1,13 +1,15 @@
-"""What a video reader is, and the error that a file deserves that cannot be read."""
+"""The contract of video readers, and the error for a file that cannot be read."""
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import BinaryIO
 
 import mmcv
 import numpy as np
@@ -16,6 +18,10 @@ from typing_extensions import Self
 
 Choice = Callable[[int, float], Sequence[int] | np.ndarray]
 """(number of frames, frames a second) -> the frames to read."""
+
+
+VideoSource = str | os.PathLike[str] | BinaryIO
+"""Where a video is read from: its path, or an open binary file that can seek."""
 
 
 class BrokenVideoError(RuntimeError):
@@ -45,9 +51,16 @@ class VideoReader(ABC):
     fall_back: Callable[[BrokenVideoError], VideoReader] | None = None
     """Opens the file with another reader, where this one fails."""
 
-    def __init__(self, filename: str | os.PathLike[str]) -> None:
-        self.filename = os.fspath(filename)
-        _check_file(self.filename)
+    def __init__(self, source: VideoSource) -> None:
+        self.source: str | BinaryIO
+        if isinstance(source, (str, os.PathLike)):
+            self.source = self.filename = os.fspath(source)
+            self.size = _check_file(self.filename)
+        else:
+            self.source, self.filename = source, name_source(source)
+            self.size = source.seek(0, io.SEEK_END)
+        if not self.size:
+            raise self.broken('is empty (0 bytes)')
         try:
             self._open()
         except BrokenVideoError:
@@ -111,7 +124,7 @@ class VideoReader(ABC):
         wanted = sorted(set(indices))
         try:
             frames = dict(
-                zip(wanted, _to_one_size(self.filename, self._decode(wanted)), strict=True)
+                zip(wanted, to_one_size(self.filename, self._decode(wanted)), strict=True)
             )
         except BrokenVideoError:
             raise
@@ -149,7 +162,7 @@ def say_once(kind: str, filename: str | os.PathLike[str], what: str) -> None:
     """Warn of a file, the first time in a process that this is said of one.
 
     Args:
-        kind: What must not be said again; numbers in it do not count.
+        kind: The reason, said once only; numbers in it do not count.
         filename: The file.
         what: How the sentence goes on behind its name.
     """
@@ -160,7 +173,7 @@ def say_once(kind: str, filename: str | os.PathLike[str], what: str) -> None:
         print_log(text, logger='current', level=logging.WARNING)
 
 
-def _to_one_size(filename: str, frames: list[np.ndarray]) -> list[np.ndarray]:
+def to_one_size(filename: str, frames: list[np.ndarray]) -> list[np.ndarray]:
     """Resize frames of a video whose size changes to that of the first one."""
     sizes = {frame.shape[:2] for frame in frames}
     if len(sizes) > 1:
@@ -172,19 +185,25 @@ def _to_one_size(filename: str, frames: list[np.ndarray]) -> list[np.ndarray]:
     ]
 
 
-def _check_file(filename: str) -> None:
-    """Say in plain words what decoders report as 'invalid data'."""
+def name_source(source: VideoSource) -> str:
+    """The name of a video for messages."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    name = getattr(source, 'name', None)
+    return name if isinstance(name, str) else f'video in memory ({type(source).__name__})'
+
+
+def _check_file(filename: str) -> int:
+    """The size of a file in bytes; errors in plain words, which decoders call 'invalid data'."""
     if os.path.isdir(filename):
         raise BrokenVideoError(filename, 'is a directory, not a video file')
     try:
-        size = os.stat(filename).st_size
+        return os.stat(filename).st_size
     except OSError as error:
         raise BrokenVideoError(filename, f'cannot be found or read ({error.strerror})') from error
-    if size == 0:
-        raise BrokenVideoError(filename, 'is empty (0 bytes)')
 
 
 def brief(error: BaseException) -> str:
-    """Say in one line what a decoder says in many."""
+    """Shorten a decoder's message to one line."""
     lines = (getattr(error, 'strerror', None) or str(error) or type(error).__name__).splitlines()
     return lines[0].strip()[:200]

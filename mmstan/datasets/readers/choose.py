@@ -11,7 +11,13 @@ import av
 import numpy as np
 from mmengine.logging import print_log
 
-from mmstan.datasets.readers.base import BrokenVideoError, VideoReader, brief, say_once
+from mmstan.datasets.readers.base import (
+    BrokenVideoError,
+    VideoReader,
+    VideoSource,
+    brief,
+    say_once,
+)
 from mmstan.datasets.readers.optional import DecordReader, TorchCodecReader
 from mmstan.datasets.readers.pyav import PyAVReader
 
@@ -32,8 +38,10 @@ MPEG-TS, MPEG-PS and ASF, and in damaged Matroska. PyAV is trusted with everythi
 """
 
 
-def open_video(filename: str | os.PathLike[str], backend: Backend = 'auto') -> VideoReader:
+def open_video(filename: VideoSource, backend: Backend = 'auto') -> VideoReader:
     """The reader of a file, for use in ``with``: ``video.read([0, 8, 16])`` gives three frames.
+
+    PyAV reads open files.
 
     ``auto`` is torchcodec where it proves itself by use, else PyAV. Whatever is asked for, PyAV
     reads the containers that a reader is not :data:`TRUSTED` with and the files that it fails on;
@@ -42,6 +50,8 @@ def open_video(filename: str | os.PathLike[str], backend: Backend = 'auto') -> V
     Raises:
         BrokenVideoError: The file is missing, or PyAV cannot read it either.
     """
+    if not isinstance(filename, (str, os.PathLike)):
+        return PyAVReader(filename)
     name = choose_backend(backend)
     if name != 'pyav':
         container = find_container(filename)

@@ -1,7 +1,7 @@
-"""Reading with torchcodec or decord, both of which are optional.
+"""Readers with torchcodec and decord, both optional packages.
 
-Either is asked only about files whose packets have steady time stamps, as PyAV's index of them
-says; that takes about 3 % of the time of reading eight frames. Others are refused.
+Both refuse files without steady time stamps. PyAV's index of the packets decides that, in about 3 %
+of the time of reading eight frames.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from mmstan.datasets.readers.pyav import PyAVReader
 class TorchCodecReader(VideoReader):
     """torchcodec on one CPU thread.
 
-    Measured on 0.17: pixel-equal to PyAV for MP4 and MOV with steady time stamps. It takes mirrored
-    videos for rotated ones, so it refuses whatever has a display matrix. Frames are lost or mixed
-    up in AVI, MPEG-TS, MPEG-PS, ASF and damaged Matroska.
+    Measured on 0.17: pixel-equal to PyAV for MP4 and MOV with steady time stamps. torchcodec takes
+    mirrored videos for rotated ones, so this reader refuses every file with a display matrix.
+    Frames are lost or mixed up in AVI, MPEG-TS, MPEG-PS, ASF and damaged Matroska.
     """
 
     def _open(self) -> None:
@@ -39,9 +39,10 @@ class TorchCodecReader(VideoReader):
 class DecordReader(VideoReader):
     """decord on one CPU thread, for comparisons with stock pipelines.
 
-    Measured on 0.6: wrong frames where groups of pictures are open (MPEG-4 and MPEG-2 with
-    B-frames, HEVC) or cut by an edit list, mirrored frames turned; it refuses all of these, as PyAV
-    finds them. No frames at all at some widths (48, 72), wrong sizes are such cases too.
+    Measured on 0.6: frames are wrong where groups of pictures are open (MPEG-4 and MPEG-2 with
+    B-frames, HEVC) or cut by an edit list, and mirrored frames are turned. PyAV finds these cases,
+    and this reader refuses them. decord also gives no frames, or wrong sizes, at some widths (48,
+    72).
     """
 
     def _open(self) -> None:
@@ -53,7 +54,7 @@ class DecordReader(VideoReader):
                 raise self.broken('has open or cut groups of pictures, which decord mixes up')
             if proof.is_turned():
                 raise self.broken('is stored rotated or mirrored, which decord does not tell apart')
-        # Without the limit it repeats a frame in the place of one that it cannot decode.
+        # Without the limit decord silently repeats a frame where it cannot decode one.
         self._video = decord.VideoReader(self.filename, num_threads=1, fault_tol=1e-6)
         self.num_frames = len(self._video)
         proof.check_count(self)
@@ -64,7 +65,7 @@ class DecordReader(VideoReader):
 
 
 class Proof(PyAVReader):
-    """PyAV's index of a file's packets, which says whether another reader may read it."""
+    """PyAV's index of a file's packets, which decides whether another reader may read the file."""
 
     def check(self, reader: VideoReader) -> None:
         """Raise BrokenVideoError unless time stamps say which frames are shown."""

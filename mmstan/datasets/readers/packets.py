@@ -1,4 +1,4 @@
-"""What the compressed packets of a video stream say about its frames, before any is decoded."""
+"""An index of a stream's compressed packets: times and key frames, without decoding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import av
 
 
 class PacketIndex:
-    """Time stamps and key frames of a stream's packets, in decoding order."""
+    """Holds time stamps and key frames of a stream's packets, in decoding order."""
 
     def __init__(self) -> None:
         self.pts: list[int | None] = []
@@ -35,8 +35,8 @@ class PacketIndex:
     def is_steady(self) -> bool:
         """Whether the time stamps alone say which frames a player shows, and in which order.
 
-        They do not where a piece of a stream begins without a key frame, where pieces were joined
-        (time goes back), and where a packet is incomplete or has no time.
+        False where a piece of a stream begins without a key frame, where pieces were joined (time
+        goes back), and where a packet is incomplete or has no time.
         """
         if self._corrupt or None in self.pts or self.keys[:1] != [0]:
             return False
@@ -49,11 +49,11 @@ class PacketIndex:
         return all(latest[key] < pts[key] for key in self.keys) and min(shown, default=0) >= pts[0]
 
     def display_order(self) -> list[int]:
-        """Time stamps of the frames that are shown, ascending; of steady ones only."""
+        """Sort the time stamps of the frames that are shown; the index must be steady."""
         return sorted(cast(list[int], self._shown))
 
     def groups_are_closed(self) -> bool:
-        """Whether every group of pictures is shown after its key frame, and none is cut off."""
+        """Whether every group of pictures is shown after its key frame and none is cut off."""
         starts = [cast(int, self.pts[key]) for key in self.keys]
         ends = [*self.keys[1:], len(self.pts)]
         closed = all(
@@ -63,7 +63,10 @@ class PacketIndex:
         return closed and len(self._shown) == len(self.pts)
 
     def runs(self, wanted_pts: list[int]) -> list[tuple[int, int]]:
-        """Packets (first, last) to decode for these times: disjoint, each from a key frame on."""
+        """Find the packets (first, last) to decode for these times.
+
+        The runs are disjoint, and each begins at a key frame.
+        """
         positions = {pts: position for position, pts in enumerate(self.pts)}
         needed = []
         for pts in wanted_pts:
@@ -72,6 +75,7 @@ class PacketIndex:
             if pts < cast(int, self.pts[self.keys[key]]) and key > 0:
                 key -= 1  # an open group's leading frame refers to the group before
             needed.append((self.keys[key], position))
+        # Runs that overlap become one, so that no packet is decoded twice.
         runs: list[tuple[int, int]] = []
         for start, stop in sorted(needed):
             if runs and start <= runs[-1][1]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -50,7 +49,9 @@ class PyAVReader(VideoReader):
             self.num_frames = len(self._display)
 
     def _open_container(self) -> None:
-        self._container = av.open(self.filename, metadata_errors='replace')
+        if not isinstance(self.source, str):
+            self.source.seek(0)
+        self._container = av.open(self.source, 'r', metadata_errors='replace')
         stream = self._container.streams.best('video')
         if stream is None or stream.disposition & Disposition.attached_pic:
             raise self.broken('has no video stream')
@@ -61,7 +62,7 @@ class PyAVReader(VideoReader):
         self._stream = cast(VideoStream, stream)
 
     def _index_packets(self) -> None:
-        keep = os.path.getsize(self.filename) <= _KEEP_BYTES
+        keep = self.size <= _KEEP_BYTES
         self._packets: list[av.Packet] | None = [] if keep else None
         self.index = PacketIndex()
         for packet in self._demux():
@@ -80,8 +81,7 @@ class PyAVReader(VideoReader):
         entries = self._stream.index_entries
         if 'mp4' not in self._container.format.name or num_packets > len(entries):
             return
-        size = os.path.getsize(self.filename)
-        lost = sum(entry.pos + entry.size > size for entry in entries)
+        lost = sum(entry.pos + entry.size > self.size for entry in entries)
         if lost:
             raise self.broken(f'is truncated ({lost} of its {len(entries)} frames are missing)')
 

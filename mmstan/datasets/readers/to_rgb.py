@@ -1,4 +1,4 @@
-"""Decoded frames -> RGB arrays that stand upright."""
+"""Decoded frames -> upright RGB arrays."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _local = _Local()
 
 
 def to_rgb(frame: av.VideoFrame, orientation: tuple[bool, bool, bool]) -> np.ndarray:
-    """A decoded frame -> (H, W, 3) uint8; ``orientation`` as :func:`find_orientation` gives it."""
+    """Convert a decoded frame to (H, W, 3) uint8, turned by :func:`find_orientation`'s result."""
     rgb = _local.reformatter.reformat(frame, format='rgb24', threads=1).to_ndarray()
     transpose, mirror, flip = orientation
     if transpose:
@@ -30,15 +30,16 @@ def to_rgb(frame: av.VideoFrame, orientation: tuple[bool, bool, bool]) -> np.nda
 
 
 def find_orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
-    """Whether to transpose, then mirror left-right, then flip upside down, by the display matrix.
+    """Read from the display matrix whether to transpose, then mirror left-right, then flip.
 
     The matrix ((a, b, u), (c, d, v), (x, y, w)) sends pixel (p, q) to (a p + c q, b p + d q)
-    (FFmpeg's libavutil/display.h); only multiples of 90 degrees are applied.
+    (FFmpeg's libavutil/display.h). Only multiples of 90 degrees are applied.
     """
     data: Any = frame.side_data.get('DISPLAYMATRIX')
     if data is None:
         return False, False, False
     a, b, _, c, d = np.frombuffer(data, np.int32)[:5].tolist()
+    # b and c exchange rows and columns: they outweigh a and d for a quarter turn.
     if abs(b) + abs(c) > abs(a) + abs(d):
         return True, c < 0, b < 0
     return False, a < 0, d < 0

@@ -24,9 +24,9 @@ For captions the last step is
 
 from mmstan.datasets.transforms.color_jitter import ColorJitter
 from mmstan.datasets.transforms.read_frames import ReadFrames
-from mmstan.datasets.transforms.sample_seconds import SampleSeconds, second_indices
-from mmstan.datasets.transforms.sample_segments import SampleSegments, segment_indices
-from mmstan.datasets.transforms.sample_window import SampleWindow, window_frames
+from mmstan.datasets.transforms.sample_seconds import SampleSeconds, choose_seconds
+from mmstan.datasets.transforms.sample_segments import SampleSegments, choose_in_segments
+from mmstan.datasets.transforms.sample_window import SampleWindow, find_window
 from mmstan.datasets.transforms.tokenize import Tokenize
 
 __all__ = [
@@ -36,7 +36,7 @@ __all__ = [
     'SampleSegments',
     'SampleWindow',
     'Tokenize',
-    'second_indices',
-    'segment_indices',
-    'window_frames',
+    'choose_in_segments',
+    'choose_seconds',
+    'find_window',
 ]

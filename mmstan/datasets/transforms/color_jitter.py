@@ -16,11 +16,11 @@ Range = float | tuple[float, float]
 
 @TRANSFORMS.register_module()
 class ColorJitter(BaseTransform):
-    """torchvision's ColorJitter, its strengths and order drawn once a sample for all its frames.
+    """torchvision's ColorJitter; strengths and order are drawn once a sample, for all its frames.
 
-    MMAction2's own overflows on NumPy 2 in the hue, and draws the order once a process. ``imgs``
-    are and stay (H, W, 3) uint8 RGB arrays of one size. A number ``x`` means the range
-    [max(0, 1 - x), 1 + x], for ``hue`` [-x, x] with x <= 0.5; ``prob`` is the chance that a
+    MMAction2's ColorJitter overflows on NumPy 2 in the hue, and draws the order once a process.
+    ``imgs`` are (H, W, 3) uint8 RGB arrays of one size, before and after. A number ``x`` means the
+    range [max(0, 1 - x), 1 + x], for ``hue`` [-x, x] with x <= 0.5. ``prob`` is the chance that a
     sample is changed at all.
     """
 

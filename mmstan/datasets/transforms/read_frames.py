@@ -11,6 +11,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmstan.datasets.readers import Backend, BrokenVideoError, choose_backend, open_video
+from mmstan.datasets.readers.base import to_one_size
 from mmstan.registry import TRANSFORMS
 
 _BLANK_SIZE = 224
@@ -22,11 +23,13 @@ class ReadFrames(BaseTransform):
 
     Takes the place of DecordInit, a sampler and DecordDecode, and sets what they set: total_frames,
     avg_fps, the sampler's keys, imgs (list of RGB uint8 (H, W, 3)), original_shape, img_shape.
-    Phone videos come upright. ``results['blank']`` asks for black frames of an unread file.
+    Phone videos come upright. ``filename`` may be an open binary file. ``results['blank']`` asks
+    for black frames of an unread file.
 
     In the place of ``filename`` stands ``array``, frames (T, H, W, 3), uint8 RGB, or ``frame_dir``
-    with ``filename_tmpl``, images of a folder; both as MMAction2's inferencer gives them. Their
-    frame rate is ``results['avg_fps']``, 1 by default.
+    with ``filename_tmpl``, images of a folder, both as MMAction2's inferencer gives them; or
+    ``image_files``, the paths of the frames' images in their order. Their frame rate is
+    ``results['avg_fps']``, 1 by default.
 
     Args:
         sampler: config of ``mmstan.SampleSegments``, of ``mmstan.SampleSeconds`` or of one of
@@ -58,12 +61,16 @@ class ReadFrames(BaseTransform):
             return _set_frames(results, self._read_array(results))
         if results.get('filename') is None and results.get('frame_dir') is not None:
             return _set_frames(results, self._read_folder(results))
-        if not isinstance(results.get('filename'), (str, os.PathLike)):
+        if results.get('image_files') is not None:
+            return _set_frames(results, self._read_images(results))
+        filename: Any = results.get('filename')
+        if not isinstance(filename, (str, os.PathLike)) and not hasattr(filename, 'seek'):
             raise ValueError(
-                f'ReadFrames reads a video file, filename={results.get("filename")!r}: give '
-                "results['filename'] a path, or results['array'] frames (T, H, W, 3), uint8 RGB"
+                f'ReadFrames reads a video file, filename={filename!r}: give results["filename"] '
+                "a path or an open file, or results['array'] frames (T, H, W, 3), uint8 RGB"
             )
-        with open_video(results['filename'], self.backend) as video:
+        with open_video(filename, self.backend) as video:
+            results['filename'] = video.filename  # an open file does not belong into a sample
             return _set_frames(results, video.sample(partial(self._sample, results)))
 
     def blank_frames(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -90,6 +97,12 @@ class ReadFrames(BaseTransform):
         first = results.get('start_index', 1)
         indices = self._sample(results, count, float(results.get('avg_fps') or 1.0))
         return [_read_image(folder, template.format(first + index)) for index in indices]
+
+    def _read_images(self, results: dict[str, Any]) -> list[np.ndarray]:
+        files = results['image_files']
+        indices = self._sample(results, len(files), float(results.get('avg_fps') or 1.0))
+        frames = [_read_image(*os.path.split(files[index])) for index in indices]
+        return to_one_size(os.path.dirname(files[0]), frames)
 
     def _sample(self, results: dict[str, Any], num_frames: int, avg_fps: float) -> np.ndarray:
         results.update(total_frames=num_frames, avg_fps=avg_fps, start_index=0)

@@ -11,10 +11,10 @@ from mmcv.transforms import BaseTransform
 from mmstan.registry import TRANSFORMS
 
 
-def second_indices(
+def choose_seconds(
     total_frames: int, fps: float, num_frames: int, max_seconds: int | None = None
 ) -> np.ndarray:
-    """The first frame of each second, and if these are more than T, T of them evenly.
+    """Choose the first frame of each second; if these are more than T, T of them evenly.
 
     A second is int(fps) frames: 29.97 count as 29. ``max_seconds`` leaves later seconds out.
     Returns int64 (n,), n <= T, ascending and unique, in [0, total_frames).
@@ -29,9 +29,9 @@ def second_indices(
 class SampleSeconds(BaseTransform):
     """Choose at most ``num_frames`` frames, one a second, as CLIP4Clip does (``slice_framepos 2``).
 
-    The same in training and in the test. Videos of fewer seconds repeat their last frame, and
-    ``frame_mask``, a boolean tensor (T,), tells the real ones, which come first. These are not the
-    frames of ``mmstan.SampleSegments``: say which was used when comparing scores.
+    The choice is the same in training and in the test. Videos of fewer seconds repeat their last
+    frame; ``frame_mask``, a boolean tensor (T,), is True for real frames, which come first.
+    ``mmstan.SampleSegments`` chooses other frames, so a score must say which sampler it is from.
 
     Works inside ``ReadFrames`` and after stock ``DecordInit``. Reads total_frames, avg_fps,
     start_index; sets frame_inds (num_frames,), frame_mask, clip_len, frame_interval, num_clips. For
@@ -39,8 +39,8 @@ class SampleSeconds(BaseTransform):
 
     Args:
         num_frames: T.
-        max_seconds: Read no more than the first so many seconds. CLIP4Clip's DiDeMo: 32, that is
-            the frames at 0, 1, ... 31 seconds.
+        max_seconds: Leaves out all later seconds. CLIP4Clip reads 32 of DiDeMo, the frames at 0, 1,
+            ... 31 seconds.
 
     Example:
         >>> from mmstan.datasets.transforms import SampleSeconds
@@ -58,7 +58,7 @@ class SampleSeconds(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add the frame numbers and the mask; see the class."""
-        real = second_indices(
+        real = choose_seconds(
             results['total_frames'], results['avg_fps'], self.num_frames, self.max_seconds
         )
         indices = np.pad(real, (0, self.num_frames - len(real)), mode='edge')

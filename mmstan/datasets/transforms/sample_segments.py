@@ -14,10 +14,10 @@ from mmstan.registry import TRANSFORMS
 class SampleSegments(BaseTransform):
     """Choose one frame in each of ``num_frames`` equal segments.
 
-    In training at random, each clip anew; with ``test_mode`` in the segment's middle, or, for
-    several clips, in the middle of each of its ``num_clips`` parts. Works inside ``ReadFrames``
-    and after stock ``DecordInit``. Reads total_frames, start_index; sets frame_inds (num_clips *
-    num_frames), clip_len, frame_interval, num_clips.
+    In training the frame is random, for each clip separately. With ``test_mode`` it is the middle
+    of the segment or, for several clips, the middle of each of its ``num_clips`` parts. Works
+    inside ``ReadFrames`` and after stock ``DecordInit``. Reads total_frames, start_index; sets
+    frame_inds (num_clips * num_frames), clip_len, frame_interval, num_clips.
     """
 
     def __init__(self, num_frames: int, *, num_clips: int = 1, test_mode: bool = False) -> None:
@@ -36,7 +36,7 @@ class SampleSegments(BaseTransform):
             offsets = np.broadcast_to(middles[:, None], shape)
         else:
             offsets = np.random.random_sample(shape)
-        indices = segment_indices(results['total_frames'], offsets)
+        indices = choose_in_segments(results['total_frames'], offsets)
         results['frame_inds'] = indices.reshape(-1) + results.get('start_index', 0)
         results.update(clip_len=self.num_frames, frame_interval=None, num_clips=self.num_clips)
         return results
@@ -48,10 +48,14 @@ class SampleSegments(BaseTransform):
         )
 
 
-def segment_indices(total_frames: int, offsets: np.ndarray) -> np.ndarray:
-    """One frame in each of T equal segments of a video, at ``offsets`` (..., T) in [0, 1) of it.
+def choose_in_segments(total_frames: int, offsets: np.ndarray) -> np.ndarray:
+    """Choose one frame in each of T equal segments of a video.
 
-    Videos with fewer than T frames repeat frames. Returns int64 (..., T) in [0, total_frames).
+    ``offsets`` (..., T) in [0, 1) are places within the segments. Videos with fewer than T frames
+    repeat frames. Returns int64 (..., T) in [0, total_frames).
+
+    >>> choose_in_segments(12, np.array([0.0, 0.5, 0.5]))
+    array([ 0,  6, 10])
     """
     num_frames = offsets.shape[-1]
     indices = (np.arange(num_frames) + offsets) * (total_frames / num_frames)

@@ -10,10 +10,10 @@ from mmstan.datasets.readers import BrokenVideoError
 from mmstan.registry import TRANSFORMS
 
 
-def window_frames(total_frames: int, fps: float, start: float, end: float) -> tuple[int, int]:
-    """The first frame of the seconds [start, end) of a video, and how many there are, at least 1.
+def find_window(total_frames: int, fps: float, start: float, end: float) -> tuple[int, int]:
+    """Find the first frame of the seconds [start, end), and the number of frames, at least 1.
 
-    >>> window_frames(1000, 50.0, 0.14, 3.37)
+    >>> find_window(1000, 50.0, 0.14, 3.37)
     (7, 161)
     """
     first = min(round(start * fps), total_frames - 1)
@@ -24,12 +24,12 @@ def window_frames(total_frames: int, fps: float, start: float, end: float) -> tu
 class SampleWindow(BaseTransform):
     """Let another sampler choose frames within ``start_seconds`` and ``end_seconds`` of a video.
 
-    For data sets whose samples are segments of untrimmed videos, such as EPIC-Kitchens. Works where
-    the other sampler does, inside ``ReadFrames`` and after stock ``DecordInit``: reads
-    total_frames, avg_fps and the two times, and sets what the other sampler sets.
+    For data sets of segments of untrimmed videos, such as EPIC-Kitchens. Works where the other
+    sampler works, inside ``ReadFrames`` and after stock ``DecordInit``. Reads total_frames, avg_fps
+    and the two times (without them, the whole video); sets the keys of the other sampler.
 
     Args:
-        sampler: Config of that sampler; to it the window is the whole video.
+        sampler: Config of the other sampler, which sees the window as a whole video.
 
     Raises:
         BrokenVideoError: The video ends before the window begins.
@@ -48,13 +48,13 @@ class SampleWindow(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add the frame numbers; see the class."""
         total, offset = results['total_frames'], results.get('start_index', 0)
-        start, end = results['start_seconds'], results['end_seconds']
         seconds = total / results['avg_fps']
+        start, end = results.get('start_seconds', 0.0), results.get('end_seconds', seconds)
         if start >= seconds and not results.get('blank'):
             raise BrokenVideoError(
                 results['filename'], f'ends at {seconds:.2f} s, before its segment from {start} s'
             )
-        first, count = window_frames(total, results['avg_fps'], start, end)
+        first, count = find_window(total, results['avg_fps'], start, end)
         results.update(total_frames=count, start_index=offset + first)
         results = self.sampler(results)
         results.update(total_frames=total, start_index=offset)

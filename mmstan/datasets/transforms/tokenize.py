@@ -13,18 +13,19 @@ from mmstan.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class Tokenize(BaseTransform):
-    """Token ids for models that take them, in the place of MMAction2's ``CLIPTokenize``.
+    """Makes token ids for models that take them; replaces MMAction2's ``CLIPTokenize``.
 
-    ``mmstan.VideoTextModel`` does not need this: it tokenises captions itself. Here ``text``, a
-    string, or the one string in ``captions`` becomes ``text``, int64 (length,), 0 where the text
-    has ended. A text that is too long is cut and keeps its end-of-text token.
+    ``mmstan.VideoTextModel`` does not need it, since it tokenises captions itself. The string
+    ``text``, or the only string in ``captions``, becomes ``text``, int64 (length,), with 0 after
+    the end of the text. A text that is too long is cut and keeps its end-of-text token.
 
     Args:
         model: open_clip's name.
         length: Number of tokens; by default the model's context length, its largest.
 
     Raises:
-        ValueError: the model is unknown, ``length`` does not fit it, or there are more captions.
+        ValueError: The model is unknown, ``length`` does not fit it, or a sample has several
+            captions.
 
     Example:
         >>> from mmstan.datasets.transforms import Tokenize
@@ -42,11 +43,13 @@ class Tokenize(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Replace the text by its ids; see the class."""
-        text = results['text'] if 'text' in results else self._only(results['captions'])
+        text = (
+            results['text'] if 'text' in results else self._take_only_caption(results['captions'])
+        )
         results['text'] = self._tokenizer(text, context_length=self.length)[0]
         return results
 
-    def _only(self, captions: list[str]) -> str:
+    def _take_only_caption(self, captions: list[str]) -> str:
         if len(captions) != 1:
             raise ValueError(
                 f'captions={captions[:2]}...: Tokenize takes one caption a sample, not '

@@ -23,9 +23,9 @@ class ActivityNetCaptions(VideoTextDataset):
     test  val_ids.json     val_1.json    4,917
     ===== ================ ============ ======
 
-    Without ``video_list`` the split is what ``ann_file`` describes. Ids are ``v_...``; videos are
-    called so or without ``v_``, with any extension, anywhere below the folder. Arguments are those
-    of :class:`VideoTextDataset`.
+    Without ``video_list`` the split is all of ``ann_file``. Ids are ``v_...``; videos are named
+    with or without ``v_``, with any extension, anywhere below the folder. Arguments as in
+    :class:`VideoTextDataset`.
 
     Example:
         ActivityNetCaptions(
@@ -47,7 +47,7 @@ class ActivityNetCaptions(VideoTextDataset):
     }
 
     def read_captions(self) -> Mapping[str, Sequence[str]]:
-        """Sentences joined by a space; their times are not read."""
+        """Join the sentences of a video by a space; their times are not read."""
         file = open_annotations('ann_file', self.ann_file)
         data = check_kind(file, file.read_json(), dict, '{id: {sentences: [texts]}}')
         captions = {}
@@ -56,6 +56,6 @@ class ActivityNetCaptions(VideoTextDataset):
             captions[video] = [' '.join(filter(None, check_captions(file, video, sentences)))]
         return captions
 
-    def file_names(self, video: str) -> Sequence[str]:
-        """With and without ``v_``."""
+    def list_file_names(self, video: str) -> Sequence[str]:
+        """Name the file with and without ``v_``."""
         return video, video.removeprefix('v_')

@@ -1,4 +1,4 @@
-"""What every video-text data set shares: pairing, finding the files, counting what is missing."""
+"""The contract of video-text data sets: pairing, finding files, counting missing videos."""
 
 from __future__ import annotations
 
@@ -20,42 +20,51 @@ from mmstan.datasets.annotation_files import (
     open_annotations,
     read_names,
 )
-from mmstan.datasets.reliable import ReliableSamples, wrapped
+from mmstan.datasets.reliable import ReliableSamples, list_wrapped
 from mmstan.datasets.video_files import find_files
 from mmstan.text_files import TextFile
+from mmstan.wording import name_a_few
 
 Pairs = Literal['expand', 'random', 'all']
 Missing = Literal['error', 'report']
 
 
 class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
-    """Videos and their captions; a subclass says how its annotation files are read.
+    """Videos and their captions.
 
     A pipeline gets ``dict(filename=, video_id=, captions=[...], sample_idx=)``. In training a
-    sample has one caption. In a test it is one video with all its captions, and ``video_id`` is
-    unique.
+    sample has one caption. In a test a sample is one video with all its captions, and ``video_id``
+    is unique.
 
-    A video's file has its name, or its name with a video's extension (.mp4, .webm, .avi, ..., in
-    any case, or a bare '.'); of several the first in sorted order is taken, with a warning.
+    A file has the video's name, or this name with a video's extension (.mp4, .webm, .avi, ..., in
+    any case, or a bare '.'). If several files match, the first in sorted order is taken, with a
+    warning.
+
+    To write a data set:
+
+    1. ``read_captions`` reads ``ann_file``; :mod:`mmstan.datasets.annotation_files` has helpers.
+    2. If files have other names than the ids, ``list_file_names`` lists them.
+    3. ``known_sizes`` counts the splits as distributed; ``recursive`` and ``names_have_extension``
+       say how files are found.
 
     Args:
         ann_file: The captions. Relative paths, here and below, are relative to ``data_root``.
         video_list: The videos of the split: a line each, a JSON list, or a csv with the column
-            ``video_id``. Without it, those of ``ann_file``.
+            ``video_id``. By default, all videos of ``ann_file``.
         data_prefix: ``dict(video=<folder of the videos>)``. Names below a remote one
             ('s3://...') are not looked up: they get '.mp4', unless the annotations have one.
-        pairs: In training 'expand' (the default): each caption is a sample; or 'random': each
-            video is one, with a caption drawn anew every epoch. In a test 'all'.
-        missing: What to do about videos of the split without a file or without captions:
-            'error' (the default in a test, whose scores depend on what is left) or 'report'
-            (in training): leave them out, with a warning. Either way ``num_missing`` counts them.
+        pairs: In training 'expand' (the default): each caption is a sample; or 'random': each video
+            is a sample, with another random caption every epoch. In a test 'all'.
+        missing: Videos of the split without a file or without captions raise an 'error' (the
+            default in a test, because a smaller gallery gives other scores), or are left out with a
+            warning, 'report' (the default in training). ``num_missing`` counts them.
         kwargs: Of :class:`ReliableSamples` and :class:`mmengine.dataset.BaseDataset`, such as
             ``pipeline``, ``test_mode``, ``skip_broken``.
 
     Raises:
-        ValueError: ``pairs`` does not fit ``test_mode``, or a file is not what it should be.
-        FileNotFoundError: an annotation file, the folder, every video, or with 'error' any video
-            is missing.
+        ValueError: ``pairs`` does not fit ``test_mode``, or a file has another form.
+        FileNotFoundError: An annotation file, the folder or every video is missing, or with 'error'
+            any video.
     """
 
     recursive: ClassVar[bool] = False
@@ -63,9 +72,9 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
     names_have_extension: ClassVar[bool] = False
     """Whether videos are named with the extension that they once had."""
     known_sizes: ClassVar[Mapping[str, int]] = {}
-    """How many videos a split's file lists as distributed, by its name; others draw a warning."""
+    """Number of videos in a split's file as distributed, by file name; other numbers warn."""
     size_unit: ClassVar[Literal['videos', 'captions']] = 'videos'
-    """What ``known_sizes`` counts."""
+    """The things that ``known_sizes`` counts."""
 
     def __init__(
         self,
@@ -96,24 +105,25 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
 
     @abstractmethod
     def read_captions(self) -> Mapping[str, Sequence[str]]:
-        """The captions of each video in ``ann_file``, in the file's order."""
+        """Read the captions of each video in ``ann_file``, in the file's order."""
 
-    def file_names(self, video: str) -> Sequence[str]:
-        """What the file of ``video`` may be called, apart from its extension."""
+    def list_file_names(self, video: str) -> Sequence[str]:
+        """List possible names of a video's file, without extension."""
         return (video,)
 
     @property
     def num_missing(self) -> int:
-        """How many videos of the split are left out."""
+        """Number of videos of the split that are left out."""
         return len(self.missing_videos)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Pair captions and files; see the class."""
         split = self.video_list or self.ann_file
-        file = self._captions_file()
+        file = self._open_captions()
         captions, empty = merge_captions(file, self.read_captions())
         if empty:
             _warn(f'{file.path} has {empty} empty captions, which are left out')
+        # The split decides the videos and their order; each needs a caption, then a file.
         listed = read_names('video_list', split) if self.video_list else captions
         videos = list(dict.fromkeys(listed))
         self._check_size(split, videos=len(videos), captions=sum(map(len, captions.values())))
@@ -142,8 +152,8 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
             info['captions'] = [info['captions'][np.random.randint(len(info['captions']))]]
         return self.pipeline(info)
 
-    def _captions_file(self) -> TextFile:
-        """Where captions are read, for messages."""
+    def _open_captions(self) -> TextFile:
+        """Open the file with the captions, which messages name."""
         if self.ann_file:
             return TextFile('ann_file', self.ann_file)
         return open_annotations('video_list', self.video_list)
@@ -153,13 +163,13 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
         self.video_list = self._join_root(self.video_list)
 
     def _join_root(self, path: str) -> str:
-        """As MMEngine does with ``ann_file``."""
+        """Make a path relative to ``data_root``, as MMEngine does with ``ann_file``."""
         if path and not is_abs(path) and self.data_root:
             return join_path(self.data_root, path)
         return path
 
     def _check_size(self, split: str, **counts: int) -> None:
-        """Point out a split that is not the one of the papers."""
+        """Warn of a split with another size than the papers'."""
         found = counts[self.size_unit]
         expected = self.known_sizes.get(os.path.basename(split), found)
         if found != expected:
@@ -169,14 +179,14 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
             )
 
     def _find_files(self, videos: Sequence[str]) -> dict[str, str]:
-        """Files by video, without those that are missing.
+        """Find the file of each video; missing videos are left out.
 
         Raises:
-            FileNotFoundError: the folder is missing, or all files are.
-            ValueError: a name leads out of the folder.
+            FileNotFoundError: The folder is missing, or all files are.
+            ValueError: A name leads out of the folder.
         """
         folder = self.data_prefix['video']
-        file = self._captions_file()
+        file = self._open_captions()
         for video in videos:
             check_inside(file, video, folder)
         if '://' in folder:
@@ -185,7 +195,7 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
             return {video: f'{folder.rstrip("/")}/{name}' for video, name in files.items()}
         files, doubts = find_files(
             folder,
-            {video: self.file_names(video) for video in videos},
+            {video: self.list_file_names(video) for video in videos},
             recursive=self.recursive,
             have_extension=self.names_have_extension,
         )
@@ -196,17 +206,17 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
     def _report(
         self, split: str, total: int, without_captions: list[str], without_file: list[str]
     ) -> None:
-        """Count what is left out.
+        """Report missing videos.
 
         Raises:
-            FileNotFoundError: something is, and ``missing`` is 'error'.
+            FileNotFoundError: A video is missing, and ``missing`` is 'error'.
         """
         self.missing_videos = without_captions + without_file
         if not self.missing_videos:
             return
         parts = [
-            f'{len(videos)} without {what} ({_first(videos)})'
-            for videos, what in (
+            f'{len(videos)} without {thing} ({name_a_few(videos)})'
+            for videos, thing in (
                 (without_captions, f'captions in {self.ann_file or split}'),
                 (without_file, f'a file in {self.data_prefix["video"]}'),
             )
@@ -222,13 +232,9 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
 
 
 def count_missing(dataset: Any) -> int:
-    """How many videos the data sets in ``dataset``, through wrappers, have left out."""
+    """Count the videos that the data sets in ``dataset``, through wrappers, have left out."""
     own = getattr(dataset, 'num_missing', None)
-    return sum(map(count_missing, wrapped(dataset))) if own is None else own
-
-
-def _first(names: Sequence[str], count: int = 5) -> str:
-    return ', '.join(names[:count]) + (', ...' if len(names) > count else '')
+    return sum(map(count_missing, list_wrapped(dataset))) if own is None else own
 
 
 def _warn(text: str) -> None:

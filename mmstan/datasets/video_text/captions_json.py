@@ -12,11 +12,10 @@ from mmstan.registry import DATASETS
 class CaptionsJson(VideoTextDataset):
     """``ann_file`` is a json of ``{file name: [captions]}``, or of ``{file name: caption}``.
 
-    The format for videos of your own; also that of MMAction2's ``VideoTextDataset``, of STAN's
-    released lists and of Moving Shapes. Captions of a name that is there several times are joined.
-    File names are relative to the folder of the videos and may lead into folders below it; one that
-    has been re-encoded is found by what precedes the extension. Arguments are those of
-    :class:`VideoTextDataset`.
+    Use this format for videos of your own. MMAction2's ``VideoTextDataset``, STAN's released lists
+    and Moving Shapes have it too. Captions of a repeated name are joined. File names are relative
+    to the folder of the videos and may lead into folders below it. A video that was re-encoded is
+    found by its name without the extension. Arguments as in :class:`VideoTextDataset`.
 
     Example:
         CaptionsJson(
@@ -29,6 +28,6 @@ class CaptionsJson(VideoTextDataset):
     names_have_extension = True
 
     def read_captions(self) -> Mapping[str, Any]:
-        """The file as it is."""
+        """Read the file as it is."""
         file = open_annotations('ann_file', self.ann_file)
         return check_kind(file, file.read_json(collect=True), dict, '{file name: [captions]}')

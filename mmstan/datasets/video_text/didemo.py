@@ -19,11 +19,11 @@ class DiDeMo(VideoTextDataset):
     test  test_list.txt    test_data.json    1,004
     ===== ================ ================ ======
 
-    Papers print other sizes too (8,395; 979 or 1,003 in the test), since some videos are gone: the
-    size moves R@1. Without ``video_list`` the split is what ``ann_file`` describes. Videos have odd
-    extensions (.3gp, .divx, a bare '.'); re-encoded to another they are found by what precedes it,
-    anywhere below the folder. What is described lies in the first 30 seconds, of which
-    ``mmstan.SampleSeconds(max_seconds=32)`` reads as many as CLIP4Clip. Arguments are those of
+    Papers print other sizes too (8,395; 979 or 1,003 in the test), since some videos are gone. The
+    size moves R@1. Without ``video_list`` the split is all of ``ann_file``. Videos have odd
+    extensions (.3gp, .divx, a bare '.'). A video that was re-encoded is found by its name without
+    the extension, anywhere below the folder. The descriptions cover the first 30 seconds;
+    ``mmstan.SampleSeconds(max_seconds=32)`` reads as many seconds as CLIP4Clip. Arguments as in
     :class:`VideoTextDataset`.
 
     Example:
@@ -43,7 +43,7 @@ class DiDeMo(VideoTextDataset):
     known_sizes = {'train_list.txt': 8392, 'val_list.txt': 1065, 'test_list.txt': 1004}
 
     def read_captions(self) -> Mapping[str, Sequence[str]]:
-        """Descriptions joined by a space; the times of their moments are not read."""
+        """Join the descriptions of a video by a space; the times of their moments are not read."""
         file = open_annotations('ann_file', self.ann_file)
         descriptions = group_captions(file, file.read_json(), 'video', 'description')
         return {

@@ -13,7 +13,7 @@ _COLUMNS = 6  # clip id, start and end as aligned, start and end as extracted, s
 
 @DATASETS.register_module()
 class LSMDC(VideoTextDataset):
-    """LSMDC, whose ``ann_file`` is a split; no ``video_list``.
+    """LSMDC; ``ann_file`` is a split, and there is no ``video_list``.
 
     ===== ========================================= ========
     split ``ann_file``                              captions
@@ -25,7 +25,7 @@ class LSMDC(VideoTextDataset):
 
     The file is tab separated without a header, and quotes in it are part of the sentences. A clip
     with several sentences is one video with several captions. Clips are ``<id>.<any>`` anywhere
-    below the folder. Arguments are those of :class:`VideoTextDataset`.
+    below the folder. Arguments as in :class:`VideoTextDataset`.
 
     Example:
         LSMDC(
@@ -46,7 +46,7 @@ class LSMDC(VideoTextDataset):
     }
 
     def read_captions(self) -> Mapping[str, Sequence[str]]:
-        """Lines of six columns; a tab after the fifth belongs to the sentence."""
+        """Read lines of six columns; a tab after the fifth belongs to the sentence."""
         file = open_annotations('ann_file', self.ann_file)
         captions = defaultdict(list)
         for line, text in file.read_lines():

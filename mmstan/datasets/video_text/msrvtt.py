@@ -32,12 +32,12 @@ class MSRVTT(VideoTextDataset):
     Frozen's   {train,val}_list_jsfusion.txt                MSR_VTT.json              as 1k-A
     ========== ============================================ ========================= ============
 
-    A ``video_list`` with a column ``sentence``, as the test of 1k-A has, gives the captions too,
-    one a video; ``ann_file`` is then not read. The test of Frozen's needs ``caption_index``. Either
-    json may be given under any name. Videos are ``<id>.mp4`` or ``<id>.webm``.
+    A ``video_list`` with a column ``sentence`` (the test of 1k-A) has one caption a video;
+    ``ann_file`` is then not read. The test of Frozen-in-Time needs ``caption_index``. Both json
+    files may have any name. Videos are ``<id>.mp4`` or ``<id>.webm``.
 
     Args:
-        caption_index: ``jsfusion_val_caption_idx.pkl``: which caption of a video is the test's.
+        caption_index: ``jsfusion_val_caption_idx.pkl``, the number of each video's test caption.
         ann_file, video_list, kwargs: See :class:`VideoTextDataset`.
 
     Example:
@@ -70,7 +70,7 @@ class MSRVTT(VideoTextDataset):
         self.caption_index = self._join_root(self.caption_index)
 
     def read_captions(self) -> Mapping[str, Sequence[str]]:
-        """From the csv where it has sentences, else from the json."""
+        """Read the captions of the csv if it has sentences, else of the json."""
         if self.video_list.endswith('.csv'):
             file = open_annotations('video_list', self.video_list)
             rows = file.read_table('video_id')
@@ -85,7 +85,7 @@ class MSRVTT(VideoTextDataset):
                 'sentence: give MSRVTT_data.json or MSR_VTT.json'
             )
         of_json = _read_json_captions(self.ann_file)
-        return _choose(of_json, self.caption_index) if self.caption_index else of_json
+        return _choose_captions(of_json, self.caption_index) if self.caption_index else of_json
 
 
 def _read_json_captions(path: str) -> Mapping[str, Sequence[str]]:
@@ -100,8 +100,10 @@ def _read_json_captions(path: str) -> Mapping[str, Sequence[str]]:
     )
 
 
-def _choose(captions: Mapping[str, Sequence[str]], path: str) -> Mapping[str, Sequence[str]]:
-    """The one caption of each video whose number a pickle has."""
+def _choose_captions(
+    captions: Mapping[str, Sequence[str]], path: str
+) -> Mapping[str, Sequence[str]]:
+    """Keep one caption of each video: the one with the number in a pickle."""
     file = open_annotations('caption_index', path)
     chosen = {}
     for name, number in check_kind(file, read_pickle(file), dict, '{video: number}').items():

@@ -22,7 +22,7 @@ class MSVD(VideoTextDataset):
     ===== ================ ================ ======
 
     ``ann_file`` is a pickle of ``{id: [[word, ...], ...]}``. Videos are ``<id>.avi`` anywhere below
-    the folder. Arguments are those of :class:`VideoTextDataset`.
+    the folder. Arguments as in :class:`VideoTextDataset`.
 
     Example:
         MSVD(
@@ -39,7 +39,7 @@ class MSVD(VideoTextDataset):
     known_sizes = {'train_list.txt': 1200, 'val_list.txt': 100, 'test_list.txt': 670}
 
     def read_captions(self) -> Mapping[str, Sequence[str]]:
-        """Words joined by spaces."""
+        """Join the words of each caption by spaces."""
         file = open_annotations('ann_file', self.ann_file)
         data = check_kind(file, read_pickle(file), dict, '{id: [[word, ...], ...]}')
         captions = {}

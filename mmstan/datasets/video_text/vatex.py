@@ -21,11 +21,10 @@ class VATEX(VideoTextDataset):
     ..    test1k5_sec_list.txt    vatex_data.json
     ===== ======================= =================== ======
 
-    ``train_list.txt``, ``val_list.txt`` and ``test_list.txt`` are the split of HGR,
-    ``test1k5_sec_list.txt`` is CLIP2Video's own. In the place of ``vatex_data.json``
-    (``{id: {enCap: [...]}}``) may stand TS2-Net's ``ref_captions.json`` (``{id: [...]}``). Videos
-    are ``<id>.<any>``, e.g. ``G9zN5TTuGO4_000179_000189.mp4``. Arguments are those of
-    :class:`VideoTextDataset`.
+    ``train_list.txt``, ``val_list.txt`` and ``test_list.txt`` are the split of HGR;
+    ``test1k5_sec_list.txt`` is CLIP2Video's. TS2-Net's ``ref_captions.json`` (``{id: [...]}``) may
+    replace ``vatex_data.json`` (``{id: {enCap: [...]}}``). Videos are ``<id>.<any>``, e.g.
+    ``G9zN5TTuGO4_000179_000189.mp4``. Arguments as in :class:`VideoTextDataset`.
 
     Example:
         VATEX(
@@ -41,7 +40,7 @@ class VATEX(VideoTextDataset):
     known_sizes = {'train_list.txt': 25991, 'val_list.txt': 1500, 'test_list.txt': 1500}
 
     def read_captions(self) -> Mapping[str, Any]:
-        """English captions of either file."""
+        """Read the English captions of either file."""
         file = open_annotations('ann_file', self.ann_file)
         data = check_kind(file, file.read_json(), dict, '{id: {enCap: [captions]}}')
         return {

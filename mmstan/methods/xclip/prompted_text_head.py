@@ -61,6 +61,11 @@ class PromptedTextHead(NamedClassesHead):
             torch.tensor(math.log(logit_scale)), requires_grad=not texts.tower.frozen
         )
 
+    @property
+    def scale(self) -> float:
+        """The factor on the cosines."""
+        return float(self.logit_scale.detach().exp())
+
     def forward(self, x: tuple[Tensor, Tensor], **kwargs: Any) -> Tensor:
         """Videos (N, D) and their visual context (N, L, D) -> scores (N, K), float32.
 

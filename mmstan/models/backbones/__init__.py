@@ -1,9 +1,9 @@
 """Backbones: clips -> features."""
 
-from mmstan.compat.moved import moved_names
+from mmstan.compat.moved import make_getattr
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
 from mmstan.models.backbones.frame_encoder import FrameEncoder
 
 __all__ = ['FrameEncoder', 'VideoBackbone', 'clip_to_images']
 
-__getattr__ = moved_names(__name__)
+__getattr__ = make_getattr(__name__)

@@ -1,6 +1,6 @@
 """Heads: features and texts -> scores and losses."""
 
-from mmstan.compat.moved import moved_names
+from mmstan.compat.moved import make_getattr
 from mmstan.models.heads.class_names import read_class_names
 from mmstan.models.heads.class_texts import ClassTexts
 from mmstan.models.heads.named_classes_head import NamedClassesHead
@@ -17,4 +17,4 @@ __all__ = [
     'read_class_names',
 ]
 
-__getattr__ = moved_names(__name__)
+__getattr__ = make_getattr(__name__)

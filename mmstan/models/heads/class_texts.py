@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -81,7 +82,10 @@ class ClassTexts(BaseModule):
 
     @names.setter
     def names(self, names: str | Sequence[str]) -> None:
-        self._names = read_class_names(names)
+        self._set_names(read_class_names(names))
+
+    def _set_names(self, names: list[str]) -> None:
+        self._names = names
         context = 'x ' * self.context_vectors  # a token each, to be replaced
         texts = [f'{context}{t.format(name)}' for name in self._names for t in self.templates]
         ids = self.tower.tokenize(texts)
@@ -89,6 +93,27 @@ class ClassTexts(BaseModule):
             ids = ids[:, : int(ids.argmax(dim=1).max()) + 1]
         self._ids = ids
         self._drop()
+
+    @contextmanager
+    def swap_names(
+        self, texts: Sequence[str], templates: Sequence[str] = ('{}',)
+    ) -> Iterator[None]:
+        """Within, the classes are other texts, of any form, in other templates.
+
+        Raises:
+            ValueError: There is no text, or the templates do not fit.
+        """
+        if not texts or isinstance(texts, str):
+            raise ValueError(f'{texts!r}: give a list of texts, one a class')
+        _check_templates(templates, self.sample_template, self.context_vectors, self.tokens)
+        before = self._names, self.templates, self._ids
+        try:
+            self.templates = tuple(templates)
+            self._set_names(list(texts))
+            yield
+        finally:
+            self._names, self.templates, self._ids = before
+            self._drop()
 
     def _drop(self, *_: Any) -> None:
         self._kept: dict[int | None, TextFeatures] = {}  # by the template that was drawn

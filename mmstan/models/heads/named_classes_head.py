@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, TypedDict
 
 from mmaction.models.heads import BaseHead
@@ -73,3 +75,21 @@ class NamedClassesHead(BaseHead):
     def class_names(self, names: str | Sequence[str]) -> None:
         self.texts.names = names
         self.num_classes = len(self.texts.names)
+
+    @contextmanager
+    def swap_names(
+        self, texts: Sequence[str], templates: Sequence[str] = ('{}',)
+    ) -> Iterator[None]:
+        """Within, the classes are other texts; see :meth:`ClassTexts.swap_names`."""
+        before = self.num_classes
+        with self.texts.swap_names(texts, templates):
+            self.num_classes = len(texts)
+            try:
+                yield
+            finally:
+                self.num_classes = before
+
+    @property
+    @abstractmethod
+    def scale(self) -> float:
+        """The factor on the similarities, 1 / temperature."""

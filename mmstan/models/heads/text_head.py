@@ -74,6 +74,11 @@ class TextHead(NamedClassesHead):
         self.interaction = built
         self.logit_scale = logit_scale
 
+    @property
+    def scale(self) -> float:
+        """The factor on the similarities."""
+        return self.logit_scale
+
     def forward(self, x: Tensor, **kwargs: Any) -> Tensor:
         """Video features (N, D), or frames (N, T, D) for an interaction -> scores (N, K), float32.
 

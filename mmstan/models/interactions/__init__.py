@@ -1,9 +1,9 @@
 """Interactions: texts and videos -> similarities."""
 
-from mmstan.compat.moved import moved_names
+from mmstan.compat.moved import make_getattr
 from mmstan.models.interactions.base import Interaction
 from mmstan.models.interactions.cosine import Cosine
 
 __all__ = ['Cosine', 'Interaction']
 
-__getattr__ = moved_names(__name__)
+__getattr__ = make_getattr(__name__)

@@ -1,8 +1,8 @@
 """Necks: features -> features, over time."""
 
-from mmstan.compat.moved import moved_names
+from mmstan.compat.moved import make_getattr
 from mmstan.models.necks.mean_pool import MeanPool
 
 __all__ = ['MeanPool']
 
-__getattr__ = moved_names(__name__)
+__getattr__ = make_getattr(__name__)

@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 
 from mmstan.config.checks import find_missing_data
-from mmstan.datasets.moving_shapes.pairs import is_unseen, pair_lines, pair_names, write_pairs
+from mmstan.datasets.moving_shapes.pairs import is_unseen, label_pairs, list_pairs, write_pairs
 from mmstan.datasets.moving_shapes.render import plan_clips
 from mmstan.datasets.moving_shapes.scenes import CLASS_NAMES, MOTIONS, SHAPES
 from mmstan.evaluation import split_configs
@@ -30,7 +30,7 @@ def test_what_is_kept_from_training() -> None:
 
 
 def test_names() -> None:
-    seen, unseen = pair_names(unseen=False), pair_names(unseen=True)
+    seen, unseen = list_pairs(unseen=False), list_pairs(unseen=True)
     every = {f'{shape} {name}' for shape in SHAPES for name in CLASS_NAMES}
     assert (len(seen), len(unseen)) == (24, 16)
     assert {*seen, *unseen} == every and len(every) == 40
@@ -45,7 +45,7 @@ def test_lines_name_what_is_shown(unseen: bool) -> None:
         name: [dict(shape=event.shape, motion=MOTIONS[event.motion])]
         for name, event in events.items()
     }
-    names, lines = pair_names(unseen=unseen), pair_lines(scenes, unseen=unseen)
+    names, lines = list_pairs(unseen=unseen), label_pairs(scenes, unseen=unseen)
     for line in lines:
         path, label = line.split()
         event = events[path]

@@ -12,9 +12,9 @@ from mmstan.datasets.moving_shapes.render import CLASS_NAMES, SIZES, TASKS, gene
 from mmstan.datasets.moving_shapes.scenes import (
     ALL_EVENTS,
     MOTIONS,
+    describe_event,
     draw_event,
     draw_scene,
-    event_phrase,
     render,
 )
 from mmstan.datasets.readers import open_video
@@ -69,9 +69,9 @@ def test_second_motion_of_a_pair_is_the_first_backwards(pair: int) -> None:
 
 def test_backwards_holds_after_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = plan_clips('recognition', 'tiny', 'train', 0)[0]
-    frames = clip.frames()
+    frames = clip.render_frames()
     for name, order in (('a', 1), ('b', -1)):
-        monkeypatch.setattr(type(clip), 'frames', lambda self, order=order: frames[::order])
+        monkeypatch.setattr(type(clip), 'render_frames', lambda self, order=order: frames[::order])
         rendering._encode(tmp_path, type(clip)(f'{name}.mp4', clip.seed, clip.events))
     with open_video(tmp_path / 'a.mp4') as a, open_video(tmp_path / 'b.mp4') as b:
         np.testing.assert_array_equal(a.read(range(16)), b.read(range(15, -1, -1)))
@@ -84,7 +84,7 @@ def test_classes_are_balanced_and_splits_share_no_clip() -> None:
         counts = Counter(clip.events[0].motion for clip in clips)
         assert len(set(counts.values())) == 1 and len(counts) == len(CLASS_NAMES)
     assert not {clip.seed for clip in train} & {clip.seed for clip in test}
-    scenes = [str(clip.scenes()) for clip in train[:300] + test[:300]]
+    scenes = [str(clip.draw_scenes()) for clip in train[:300] + test[:300]]
     assert len(set(scenes)) == len(scenes)
 
 
@@ -117,26 +117,26 @@ def test_retrieval_reads_through_mmaction2(task: str, moving_shapes: Path) -> No
 @pytest.mark.parametrize('task', ['retrieval', 'misaligned'])
 def test_each_test_caption_fits_one_video(task: str) -> None:
     clips = plan_clips(task, 'small', 'test', 0)
-    told = [clip.events[clip.told] for clip in clips]
+    told = [clip.events[clip.described] for clip in clips]
     assert len(set(told)) == len(clips)
     for clip in clips:
-        assert told.count(clip.events[clip.told]) == 1
-        others = set(clip.events) - {clip.events[clip.told]}
+        assert told.count(clip.events[clip.described]) == 1
+        others = set(clip.events) - {clip.events[clip.described]}
         assert not others & set(told)
-        event = clip.events[clip.told]
-        assert all(f'{event.color} {event.shape}' in caption for caption in clip.captions())
+        event = clip.events[clip.described]
+        assert all(f'{event.color} {event.shape}' in caption for caption in clip.write_captions())
 
 
 def test_misaligned_videos_show_two_thirds_else_and_captions_tell_what_is_not_there() -> None:
     for split in ('train', 'test'):
         clips = plan_clips('misaligned', 'small', split, 0)[:100]
-        assert Counter(clip.told for clip in clips).keys() == {0, 1, 2}
+        assert Counter(clip.described for clip in clips).keys() == {0, 1, 2}
         for clip in clips:
             assert len(set(clip.events)) == 3
-            for caption in clip.captions():
-                told = {event for event in ALL_EVENTS if event_phrase(event) in caption}
+            for caption in clip.write_captions():
+                told = {event for event in ALL_EVENTS if describe_event(event) in caption}
                 assert len(told - set(clip.events)) == 1
-    frames = plan_clips('misaligned', 'tiny', 'train', 0)[0].frames()
+    frames = plan_clips('misaligned', 'tiny', 'train', 0)[0].render_frames()
     assert frames.shape == (48, 64, 64, 3)
 
 

@@ -11,7 +11,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 
 from mmstan.datasets.readers import BrokenVideoError, open_video
-from mmstan.datasets.transforms import segment_indices
+from mmstan.datasets.transforms import choose_in_segments
 
 SEGMENTS = dict(type='mmstan.SampleSegments', num_frames=8)
 PACK = [
@@ -39,11 +39,11 @@ def compose(*pipeline: dict[str, Any]) -> Compose:
 
 
 def test_segments_are_equal_and_middles_are_middle() -> None:
-    middles = segment_indices(40, np.full(8, 0.5))
+    middles = choose_in_segments(40, np.full(8, 0.5))
     assert middles.tolist() == [2, 7, 12, 17, 22, 27, 32, 37]
-    assert segment_indices(3, np.full(8, 0.5)).tolist() == [0, 0, 0, 1, 1, 2, 2, 2]
-    assert segment_indices(1, np.full(8, 0.999)).tolist() == [0] * 8
-    assert segment_indices(16, np.array([np.nextafter(1, 0)] * 4)).max() < 16
+    assert choose_in_segments(3, np.full(8, 0.5)).tolist() == [0, 0, 0, 1, 1, 2, 2, 2]
+    assert choose_in_segments(1, np.full(8, 0.999)).tolist() == [0] * 8
+    assert choose_in_segments(16, np.array([np.nextafter(1, 0)] * 4)).max() < 16
 
 
 def test_training_draws_every_frame_of_each_segment_and_no_other() -> None:

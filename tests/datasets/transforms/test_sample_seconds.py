@@ -8,7 +8,7 @@ from mmaction.registry import TRANSFORMS
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 
-from mmstan.datasets.transforms import second_indices
+from mmstan.datasets.transforms import choose_seconds
 
 SECONDS = dict(type='mmstan.SampleSeconds', num_frames=8)
 
@@ -33,18 +33,18 @@ def stepped(total_frames: int, fps: float, last_second: int) -> list[int]:
 @pytest.mark.parametrize('max_seconds', [None, 32])
 def test_frames_are_clip4clips(fps: float, total_frames: int, max_seconds: int | None) -> None:
     expected = stepped(total_frames, fps, (max_seconds or 9999) - 1)
-    assert second_indices(total_frames, fps, 9999, max_seconds).tolist() == expected
+    assert choose_seconds(total_frames, fps, 9999, max_seconds).tolist() == expected
     if len(expected) > 12:
         expected = [expected[i] for i in np.linspace(0, len(expected) - 1, num=12, dtype=int)]
-    assert second_indices(total_frames, fps, 12, max_seconds).tolist() == expected
+    assert choose_seconds(total_frames, fps, 12, max_seconds).tolist() == expected
 
 
 def test_didemo_ends_with_second_31() -> None:
-    assert second_indices(3000, 25.0, 64, 32).tolist() == list(range(0, 800, 25))
+    assert choose_seconds(3000, 25.0, 64, 32).tolist() == list(range(0, 800, 25))
 
 
 def test_frame_rates_below_one() -> None:
-    assert second_indices(3, 0.5, 8).tolist() == [0, 1, 2]
+    assert choose_seconds(3, 0.5, 8).tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(

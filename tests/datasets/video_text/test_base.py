@@ -153,7 +153,7 @@ def test_nothing_missing(log: Callable[[], str], tmp_path: Path) -> None:
 def test_long_lists_of_missing_videos_are_cut(log: Callable[[], str], tmp_path: Path) -> None:
     dataset = make(tmp_path, CAPTIONS, ['0.mp4'])
     assert dataset.num_missing == 11
-    assert '(1.mp4, 2.mp4, 3.mp4, 4.mp4, 5.mp4, ...)' in log()
+    assert '(1.mp4, 2.mp4, 3.mp4, 4.mp4, 5.mp4, and 6 more)' in log()
 
 
 def test_no_video_at_all(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from converters.test_openai_clip import run_tool
-from helpers.tiny_models import IMAGE, WORDS, shaken
+from helpers.scripts import convert
+from helpers.tiny_models import WORDS, shaken
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -20,9 +20,8 @@ from mmstan.methods.actionclip import checkpoints as actionclip
 from mmstan.methods.clip4clip import SequenceLSTM, SequenceTransformer
 from mmstan.models import FrameEncoder, TextTower
 
-SIZES = dict(WORDS, vision_cfg=IMAGE)
-TOWER = dict(type='mmstan.ImageTower', model=SIZES)
-WIDTH = SIZES['embed_dim']
+TOWER = dict(type='mmstan.ImageTower', model=WORDS)
+WIDTH = WORDS['embed_dim']
 NECKS = {
     'meanP': None,
     'Transf': lambda: SequenceTransformer(WIDTH, heads=2, layers=2),
@@ -37,7 +36,7 @@ def model(neck: str = 'Transf', *, shift: bool = False) -> nn.Module:
     """Backbone, neck and text tower of a recogniser."""
     parts: dict[str, Any] = dict(
         backbone=TemporalShift(TOWER) if shift else FrameEncoder(TOWER),
-        cls_head=nn.ModuleDict(dict(texts=nn.ModuleDict(dict(tower=TextTower(SIZES))))),
+        cls_head=nn.ModuleDict(dict(texts=nn.ModuleDict(dict(tower=TextTower(WORDS))))),
     )
     if (build := NECKS[neck]) is not None:
         parts['neck'] = build()
@@ -181,9 +180,9 @@ def test_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = {name: tensor.half() for name, tensor in model().state_dict().items()}
     source, target, back = (tmp_path / name for name in ('best.pt', 'ours.pth', 'back.safetensors'))
     torch.save(as_file(actionclip.to_released(ours)), source)
-    run_tool(monkeypatch, 'actionclip', source, target)
+    convert(monkeypatch, 'actionclip', source, target)
     assert_equal(torch.load(target, weights_only=True)['state_dict'], ours)
-    run_tool(monkeypatch, 'actionclip', target, back, '--reverse')
-    run_tool(monkeypatch, 'actionclip', back, target)
+    convert(monkeypatch, 'actionclip', target, back, '--reverse')
+    convert(monkeypatch, 'actionclip', back, target)
     assert_equal(torch.load(target, weights_only=True)['state_dict'], ours)
     assert CONVERTERS['actionclip'].from_released is actionclip.from_released

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.tiny_models import CLIP, reference, shaken
-from models.test_necks import WIDTH, prefixes, samples
+from helpers.frame_masks import LENGTHS, prefixes, samples
+from helpers.tiny_models import CLIP, TEXT, reference, shaken
 
 from mmstan.methods.clip2video import TemporalDifference
 from mmstan.methods.clip2video import checkpoints as clip2video
 from mmstan.methods.clip4clip import SequenceTransformer
 from mmstan.models import VideoTextModel
 
-LENGTHS = (3, 6, 1)  # of T = 6 frames
+WIDTH = TEXT['width']
 
 
 @pytest.fixture(params=['attention', 'linear', 'raw'])

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.tiny_models import shaken
-from helpers.tiny_towers import COCA_TOWER, TOWER, VIT_TOWER
+from helpers.tiny_models import COCA_TOWER, TOWER, VIT_TOWER, shaken
 from torch import Tensor
 
 from mmstan.benchmark.measure import count_multiply_adds, count_parameters

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.runner import load_checkpoint
 from helpers.dist_models import FROZEN, NO_INTERACTION, VARIANTS, clip_for, make
-from helpers.tiny_towers import COCA_TOWER, SMALL, VIT_TOWER
+from helpers.tiny_models import CLIP, COCA_TOWER, VIT_TOWER
 
 from mmstan.engine.param_groups import decays
 from mmstan.methods.dist import DiST
@@ -208,8 +208,8 @@ def test_starts_as_released() -> None:
     ids=['default', 'tadaconv', 'joint', 'bfloat16 and frames'],
 )
 def test_compiles_without_a_graph_break(options: dict[str, Any]) -> None:
-    vision = dict(SMALL['vision_cfg'], layers=2)
-    dist = make(dict(FROZEN, model=dict(SMALL, vision_cfg=vision)), **options)
+    vision = dict(CLIP['vision_cfg'], layers=2)
+    dist = make(dict(FROZEN, model=dict(CLIP, vision_cfg=vision)), **options)
     video = clip_for(dist)
     torch._dynamo.reset()
     compiled = torch.compile(dist, fullgraph=True, backend='eager')

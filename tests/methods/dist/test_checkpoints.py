@@ -5,8 +5,7 @@ import re
 import pytest
 import torch
 from helpers.dist_models import make
-from helpers.tiny_models import shaken
-from helpers.tiny_towers import SMALL
+from helpers.tiny_models import CLIP, shaken
 from torch import Tensor
 
 from mmstan.methods.dist import checkpoints as dist
@@ -17,7 +16,7 @@ TEXT_TOWER = 'cls_head.texts.tower.'
 
 @pytest.fixture
 def ours() -> dict[str, Tensor]:
-    backbone, text = make(), shaken(TextTower(SMALL))
+    backbone, text = make(), shaken(TextTower(CLIP))
     return {f'backbone.{k}': v for k, v in backbone.state_dict().items()} | {
         f'{TEXT_TOWER}{k}': v for k, v in text.state_dict().items()
     }

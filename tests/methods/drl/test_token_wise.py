@@ -3,40 +3,17 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.text_video_features import DIM, random_features, randomised, text_features
 from torch import Tensor
 
 from mmstan.methods.drl import TokenWise, WeightedTokenWise
 from mmstan.models.features import TextFeatures, VideoFeatures
 from mmstan.models.interactions import Interaction
 
-DIM = 6
-
-
-def text_features(tokens: Tensor, mask: Tensor) -> TextFeatures:
-    return TextFeatures(tokens, tokens[:, -1], mask)
-
-
-def random_features(
-    a: int, b: int, j: int = 5, t: int = 4, *, grad: bool = False
-) -> tuple[TextFeatures, VideoFeatures]:
-    """Texts and videos with at least one real token or frame each."""
-    tokens = torch.randn(a, j, DIM, requires_grad=grad)
-    frames = torch.randn(b, t, DIM, requires_grad=grad)
-    token_mask = torch.arange(j) < torch.randint(1, j + 1, (a, 1))
-    frame_mask = torch.arange(t) < torch.randint(1, t + 1, (b, 1))
-    return text_features(tokens, token_mask), VideoFeatures(frames, frame_mask)
-
-
-def shaken(interaction: Interaction) -> Interaction:
-    """With weights far from even."""
-    for parameter in interaction.parameters():
-        torch.nn.init.normal_(parameter)
-    return interaction
-
 
 @pytest.fixture(params=['ti', 'wti'])
 def interaction(request: pytest.FixtureRequest) -> Interaction:
-    return TokenWise() if request.param == 'ti' else shaken(WeightedTokenWise(DIM))
+    return TokenWise() if request.param == 'ti' else randomised(WeightedTokenWise(DIM))
 
 
 def reference(interaction: Interaction, text: TextFeatures, video: VideoFeatures) -> Tensor:
@@ -137,7 +114,7 @@ def test_weights(interaction: Interaction) -> None:
 
 def test_weights_are_of_features_as_they_are() -> None:
     text, video = random_features(5, 4)
-    weighted = shaken(WeightedTokenWise(DIM))
+    weighted = randomised(WeightedTokenWise(DIM))
     larger = text._replace(tokens=3 * text.tokens)
     assert not torch.allclose(weighted.text_weights(larger), weighted.text_weights(text))
     torch.testing.assert_close(TokenWise()(larger, video), TokenWise()(text, video))

@@ -1,7 +1,7 @@
 """The Hunyuan-like interaction: it starts as WTI, its weights have seen the other tokens."""
 
 import torch
-from methods.drl.test_token_wise import random_features, shaken, text_features
+from helpers.text_video_features import random_features, randomised, text_features
 
 from mmstan.methods.drl import WeightedTokenWise
 from mmstan.methods.hunyuan_like import HunyuanLike
@@ -28,7 +28,7 @@ def test_it_starts_as_weighted_token_wise_interaction() -> None:
 def test_weights_have_seen_the_other_tokens() -> None:
     """What two tokens weigh against each other depends on a third, as it does not in WTI."""
     changes = []
-    for interaction in (shaken(tiny()), shaken(WeightedTokenWise(DIM, layers=1))):
+    for interaction in (randomised(tiny()), randomised(WeightedTokenWise(DIM, layers=1))):
         text, _ = random_features(2, 2)
         text.mask[:] = True
         ratios = []
@@ -42,7 +42,7 @@ def test_weights_have_seen_the_other_tokens() -> None:
 
 
 def test_padded_batch_equals_single_samples() -> None:
-    ours = shaken(tiny())
+    ours = randomised(tiny())
     text, video = random_features(4, 3)
     text.tokens[~text.mask] = 100 * torch.randn_like(text.tokens[~text.mask])
     video.frames[~video.mask] = 100 * torch.randn_like(video.frames[~video.mask])
@@ -58,7 +58,7 @@ def test_padded_batch_equals_single_samples() -> None:
 
 
 def test_gradients_also_beside_an_empty_video() -> None:
-    ours = shaken(tiny())
+    ours = randomised(tiny())
     text, video = random_features(4, 3, grad=True)
     video.mask[1] = False
     (ours(text, video) * torch.randn(4, 3)).sum().backward()
@@ -69,7 +69,7 @@ def test_gradients_also_beside_an_empty_video() -> None:
 
 
 def test_float32_under_autocast() -> None:
-    ours, (text, video) = shaken(tiny()), random_features(3, 4)
+    ours, (text, video) = randomised(tiny()), random_features(3, 4)
     with torch.autocast('cpu', torch.bfloat16):
         similarity = ours(text, video)
     assert torch.equal(similarity, ours(text, video))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.tiny_towers import COCA_TOWER, SMALL, TOWER, VIT_TOWER
+from helpers.tiny_models import CLIP, COCA_TOWER, TOWER, VIT_TOWER
 from torch import Tensor
 
 from mmstan.methods.stan import STAN
@@ -290,4 +290,4 @@ def test_sizes_come_from_the_model_name() -> None:
     with torch.device('meta'):
         stan = STAN(dict(type='mmstan.ImageTower', model='ViT-B-16'))
     assert sum(p.numel() for p in stan.parameters()) == pytest.approx(126.4e6, rel=5e-4)
-    assert SMALL['embed_dim'] == make().out_dim
+    assert CLIP['embed_dim'] == make().out_dim

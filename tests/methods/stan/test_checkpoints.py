@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.tiny_towers import SMALL, TOWER
+from helpers.tiny_models import CLIP, TOWER
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -20,7 +20,7 @@ TOOL = Path(__file__).parents[3] / 'tools/convert_checkpoint.py'
 
 @pytest.fixture
 def ours() -> dict[str, Tensor]:
-    backbone, text = STAN(TOWER, levels=(2, 3)), TextTower(SMALL)
+    backbone, text = STAN(TOWER, levels=(2, 3)), TextTower(CLIP)
     return {f'backbone.{k}': v for k, v in backbone.state_dict().items()} | {
         f'text_tower.{k}': v for k, v in text.state_dict().items()
     }

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.tiny_models import shaken
-from helpers.tiny_towers import COCA_TOWER, SMALL, TOWER, VIT_TOWER
+from helpers.tiny_models import CLIP, COCA_TOWER, TOWER, VIT_TOWER, shaken
 from mmengine.runner.checkpoint import load_state_dict
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
@@ -329,4 +328,4 @@ def test_baseline_is_the_mean_of_frames() -> None:
     xclip, video = make(context=False), clip()
     feature, _ = MeanPool()(xclip(video))
     torch.testing.assert_close(feature, xclip(video).mean(dim=1))
-    assert feature.shape == (2, SMALL['embed_dim'])
+    assert feature.shape == (2, CLIP['embed_dim'])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.tiny_models import IMAGE, WORDS
+from helpers.tiny_models import WORDS
 from mmaction.registry import MODELS
 from torch import Tensor, nn
 
@@ -19,9 +19,8 @@ from mmstan.methods.xclip import checkpoints as xclip
 from mmstan.methods.xclip import checkpoints_hf as xclip_hf
 from mmstan.models import FrameEncoder
 
-SIZES = dict(WORDS, vision_cfg=IMAGE)
-TOWER = dict(type='mmstan.ImageTower', model=SIZES)
-TEXT_TOWER = dict(type='mmstan.TextTower', model=SIZES)
+TOWER = dict(type='mmstan.ImageTower', model=WORDS)
+TEXT_TOWER = dict(type='mmstan.TextTower', model=WORDS)
 NAMES = ['dancing', 'riding a bike']
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.tiny_models import IMAGE, WORDS, shaken
+from helpers.tiny_models import WORDS, shaken
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmengine.config import ConfigDict
@@ -233,16 +233,15 @@ def test_arguments_that_do_not_fit(arguments: dict[str, Any], message: str) -> N
 
 
 def recognizer(**arguments: Any) -> nn.Module:
-    image = dict(WORDS, vision_cfg=IMAGE)
     cfg = dict(
         type='mmaction.Recognizer3D',
-        backbone=dict(type='mmstan.XCLIP', tower=dict(type='mmstan.ImageTower', model=image)),
+        backbone=dict(type='mmstan.XCLIP', tower=dict(type='mmstan.ImageTower', model=WORDS)),
         neck=dict(type='mmstan.MultiFrameIntegration', width=D, num_frames=2, heads=2),
         cls_head=dict(
             type='mmstan.PromptedTextHead',
             class_names=NAMES,
             heads=2,
-            text_tower=dict(type='mmstan.TextTower', model=image),
+            text_tower=dict(type='mmstan.TextTower', model=WORDS),
         ),
         data_preprocessor=dict(type='mmaction.ActionDataPreprocessor', format_shape='NCTHW'),
         **arguments,

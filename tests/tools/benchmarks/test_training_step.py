@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 import torch
 from helpers.scripts import script
-from helpers.tiny_towers import SMALL
+from helpers.tiny_models import CLIP
 
 
 @pytest.fixture(scope='module')
@@ -16,7 +16,7 @@ def tool() -> ModuleType:
 
 def gradients(tool: ModuleType, method: str) -> tuple[set[str], set[str]]:
     """Parameters that a step changes, and tower blocks whose outputs have a graph."""
-    backbone, t = tool.build(method, SMALL, frames=3, gamma=2)
+    backbone, t = tool.build(method, CLIP, frames=3, gamma=2)
     assert t == (6 if method.startswith('DiST') else 3)
     with_graph: set[str] = set()
     for name, module in backbone.tower.named_modules():
@@ -54,7 +54,7 @@ def test_full_fine_tuning_trains_the_tower(tool: ModuleType) -> None:
 def test_figures(tool: ModuleType, method: str) -> None:
     options = argparse.Namespace(
         method=method,
-        tower=SMALL,
+        tower=CLIP,
         frames=3,
         gamma=2,
         clips=2,
@@ -64,7 +64,7 @@ def test_figures(tool: ModuleType, method: str) -> None:
         steps=2,
     )
     figures = tool.measure(options)
-    backbone, _ = tool.build(method, SMALL, frames=3, gamma=2)
+    backbone, _ = tool.build(method, CLIP, frames=3, gamma=2)
     every, trained = tool.count_parameters(backbone)
     assert figures['trained'] == trained / 1e6
     # Adam keeps two averages of every trained parameter, and a counter a tensor.

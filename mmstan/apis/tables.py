@@ -1,0 +1,133 @@
+"""Predictions and features as lines on the console and as files."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmstan.apis.video_model import VideoModel
+from mmstan.wording import count_things
+
+
+@dataclass
+class Table:
+    """Rows of a csv file."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the file, whole or not at all."""
+        part = Path(f'{os.fspath(path)}.part')
+        with open(part, 'w', encoding='utf-8', newline='') as file:
+            writer = csv.writer(file)
+            writer.writerows([self.columns, *self.rows])
+        part.replace(path)
+        print(f'written: {path}, {count_things(len(self.rows), "row")}')
+
+
+def add_table_options(parser: argparse.ArgumentParser) -> None:
+    """Add the option to write a table."""
+    parser.add_argument('--csv', metavar='FILE', help='write all that is printed to a table')
+
+
+def print_classes(
+    model: VideoModel,
+    videos: Sequence[str],
+    names: Sequence[str] | None,
+    templates: Sequence[str] | None,
+    top: int,
+) -> Table:
+    """Print the best classes of each video; broken videos are named and counted.
+
+    Returns:
+        Rows (video, rank, class, score, error).
+    """
+    table = Table(['video', 'rank', 'class', 'score', 'error'], [])
+    found = model.classify(list(videos), names, templates=templates, top=top, on_error='skip')
+    for video, scores in zip(videos, found):
+        if scores.error is not None:
+            table.rows.append([video, '', '', '', scores.error.reason])
+        for rank, (name, value) in enumerate(zip(scores.names, scores.values), 1):
+            table.rows.append([video, rank, name, f'{value:.6f}', ''])
+        best = ', '.join(f'{name} {value:.3f}' for name, value in zip(scores.names, scores.values))
+        print(f'{video}: {best or scores.error.reason}')  # type: ignore[union-attr]
+    _report_broken(model, len(videos))
+    return table
+
+
+def print_similarities(model: VideoModel, texts: Sequence[str], videos: Sequence[str]) -> Table:
+    """Print the similarities of texts with each video.
+
+    Returns:
+        Rows (video, text, similarity).
+    """
+    table = Table(['video', 'text', 'similarity'], [])
+    similarity = model.similarity(texts, list(videos))
+    for column, video in enumerate(videos):
+        values = similarity[:, column].tolist()
+        table.rows += [[video, text, f'{value:.6f}'] for text, value in zip(texts, values)]
+        shown = ', '.join(f'{text!r} {value:.4f}' for text, value in zip(texts, values))
+        print(f'{video}: {shown}')
+    return table
+
+
+def _report_broken(model: VideoModel, count: int) -> None:
+    if model.broken:
+        broken = count_things(len(model.broken), 'video')
+        print(f'{broken} of {count} cannot be read, the reasons stand above')
+
+
+def check_feature_file(path: Path, *, frames: bool) -> None:
+    """Raise an error if features cannot be written to this file.
+
+    Raises:
+        ValueError: The suffix is neither ``.npz`` nor ``.parquet``, or frames go into a table.
+        ImportError: ``.parquet`` needs pyarrow.
+    """
+    if path.suffix not in ('.npz', '.parquet') or (frames and path.suffix != '.npz'):
+        kinds = '.npz' if frames else '.npz or .parquet'
+        raise ValueError(f'--out {path}: the name must end in {kinds}')
+    if path.suffix == '.parquet':
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError as error:
+            raise ImportError(f'--out {path} needs pyarrow: pip install pyarrow') from error
+
+
+def write_features(path: Path, model: VideoModel, videos: Sequence[str], *, frames: bool) -> None:
+    """Write the features of videos, whole or not at all.
+
+    ``.npz`` has the arrays ``names`` (N), ``features`` (N, D) or (N, T, D), and with ``frames``
+    ``mask`` (N, T); ``.parquet`` the columns ``name`` and ``feature``. Broken videos are named and
+    left out.
+    """
+    found = model.embed(list(videos), frames=frames, on_error='skip')
+    features = (found[0] if frames else found).numpy()
+    good = ~np.isnan(features.reshape(len(features), -1)).any(axis=1)
+    for name, reason in model.broken:
+        print(f'{name}: {reason}')
+    names = [video for video, kept in zip(videos, good) if kept]
+    part = path.with_name(f'{path.name}.part')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == '.npz':
+        arrays = dict(names=np.array(names), features=features[good])
+        if frames:
+            arrays['mask'] = found[1].numpy()[good]
+        with open(part, 'wb') as file:
+            np.savez(file, **arrays)
+    else:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.table(dict(name=names, feature=list(features[good]))), part)
+    part.replace(path)
+    print(f'written: {path}, {count_things(len(names), "video")}, {features.shape[1:]}')
+    _report_broken(model, len(videos))

@@ -1,0 +1,159 @@
+"""Where a model comes from."""
+
+import json
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import torch
+from apis.conftest import Files
+
+import mmstan
+from mmstan.apis.sources import choose_device, find_config, list_configs
+from mmstan.apis.video_model import VideoModel
+
+STAN = 'stan/k400_b16'
+Models = Callable[[str], VideoModel]
+
+
+def test_configs_are_found_by_name() -> None:
+    path, name = find_config('stan_k400_b16')
+    assert name == STAN and Path(path).name == 'k400_b16.py'
+    for source in (STAN, f'configs/{STAN}.py', path):
+        assert find_config(source)[1] == STAN
+    assert len(list_configs()) > 300  # each by its path and by its metafile's name
+    with pytest.raises(FileNotFoundError, match=r'did you mean stan[/_]k400_b16'):
+        find_config('stan/k400_b61')
+
+
+def test_weights_are_never_random(tiny_files: Callable[[str], Files]) -> None:
+    config = tiny_files(STAN).config
+    with pytest.raises(ValueError, match=r"no weights: give weights=FILE, or weights='pretrained'"):
+        mmstan.load(config)
+    with pytest.raises(ValueError, match='the weights would be random'):
+        mmstan.load(tiny_files('baselines/evl/k400_b16').config, 'pretrained')
+    with pytest.raises(FileNotFoundError, match=r"weights='nowhere\.pth': there is no such file"):
+        mmstan.load(config, 'nowhere.pth')
+    with pytest.raises(ValueError, match=r'does not fit the Recognizer3D.*missing'):
+        mmstan.load(config, tiny_files('xclip/k400_b16').checkpoint)
+
+
+def test_pretrained_towers_alone(tiny_files: Callable[[str], Files], tmp_path: Path) -> None:
+    from mmengine.config import Config
+
+    cfg = Config.fromfile(tiny_files('baselines/clip_mean/k400_b16').config)
+    model = mmstan.load(*tiny_files('baselines/clip_mean/k400_b16'), device='cpu').model
+    weights = tmp_path / 'clip.pt'
+    visual = {f'visual.{k}': v for k, v in model.backbone.tower.visual.state_dict().items()}
+    text = model.cls_head.texts.tower.text.state_dict()
+    torch.save({**visual, **text}, weights)
+    cfg.model.backbone.tower.pretrained = str(weights)
+    cfg.model.cls_head.text_tower.pretrained = str(weights)
+    cfg.dump(tmp_path / 'config.py')
+    loaded = mmstan.load(tmp_path / 'config.py', 'pretrained', device='cpu')
+    for name, value in model.backbone.state_dict().items():
+        assert torch.equal(value, loaded.model.backbone.state_dict()[name]), name
+
+
+def test_other_wrong_sources(tmp_path: Path, tiny_model: Models) -> None:
+    (tmp_path / 'weights.pth').write_bytes(b'')
+    with pytest.raises(ValueError, match='is no model: give a folder'):
+        mmstan.load(tmp_path / 'weights.pth')
+    with pytest.raises(FileNotFoundError, match=r'without config\.json'):
+        mmstan.load(tmp_path)
+    with pytest.raises(ValueError, match='write hf://OWNER/NAME'):
+        mmstan.load('hf://only_a_name')
+    with pytest.raises(ValueError, match="device='tpu9' does not work here"):
+        choose_device('tpu9')
+    tiny_model(STAN).save(tmp_path / 'saved')
+    with pytest.raises(ValueError, match='has weights of its own'):
+        mmstan.load(tmp_path / 'saved', 'a.pth')
+
+
+def test_class_names_that_are_missing_are_asked_for(
+    tiny_files: Callable[[str], Files], tmp_path: Path
+) -> None:
+    from mmengine.config import Config
+
+    config, checkpoint = tiny_files(STAN)
+    cfg = Config.fromfile(config)
+    cfg.model.cls_head.class_names = 'data/nowhere.txt'
+    cfg.dump(tmp_path / 'config.py')
+    with pytest.raises(FileNotFoundError, match=r'to use config, give its names: class_names='):
+        mmstan.load(tmp_path / 'config.py', checkpoint)
+    model = mmstan.load(tmp_path / 'config.py', checkpoint, class_names=['a', 'b'], device='cpu')
+    assert model.class_names == ['a', 'b']
+
+
+class _Hub(BaseHTTPRequestHandler):
+    """The few addresses of the Hugging Face hub that a download asks for."""
+
+    folder: Path
+    commit = '0' * 40
+
+    def _answer(self, head: bool) -> None:
+        name = self.path.partition('?')[0].rpartition('/')[2]
+        file = self.folder / name
+        files = sorted(self.folder.iterdir())
+        if self.path.startswith('/api/models/me/stan/tree/'):
+            tree = [
+                dict(type='file', path=path.name, size=path.stat().st_size, oid=path.name)
+                for path in files
+            ]
+            body = json.dumps(tree).encode()
+        elif self.path.startswith('/api/models/me/stan'):
+            siblings = [dict(rfilename=path.name) for path in files]
+            body = json.dumps(dict(id='me/stan', sha=self.commit, siblings=siblings)).encode()
+        elif self.path.startswith('/me/stan/resolve/') and file.exists():
+            body = file.read_bytes()
+        else:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(body)))
+        self.send_header('X-Repo-Commit', self.commit)
+        self.send_header('ETag', f'"{name}"')
+        self.end_headers()
+        if not head:
+            self.wfile.write(body)
+
+    def do_HEAD(self) -> None:
+        self._answer(head=True)
+
+    def do_GET(self) -> None:
+        self._answer(head=False)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def hub(tiny_model: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A hub on this machine that has the model me/stan."""
+    import huggingface_hub.constants as constants
+
+    tiny_model(STAN).save(tmp_path / 'saved')
+    server = HTTPServer(('127.0.0.1', 0), type('Hub', (_Hub,), dict(folder=tmp_path / 'saved')))
+    Thread(target=server.serve_forever, daemon=True).start()
+    address = f'http://127.0.0.1:{server.server_port}'
+    monkeypatch.setattr(constants, 'ENDPOINT', address)
+    monkeypatch.setattr(
+        constants,
+        'HUGGINGFACE_CO_URL_TEMPLATE',
+        address + '/{repo_id}/resolve/{revision}/{filename}',
+    )
+    monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'cache'))
+    monkeypatch.setattr(constants, 'HF_HUB_DISABLE_XET', True)
+    yield
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_model_of_the_hub(hub: None, tiny_model: Models, clips: list[Path]) -> None:
+    model = mmstan.load('hf://me/stan', device='cpu', workers=0)
+    assert torch.equal(model.embed(clips[0]), tiny_model(STAN).embed(clips[0]))
+    with pytest.raises(FileNotFoundError, match='hf://me/other cannot be fetched'):
+        mmstan.load('hf://me/other')

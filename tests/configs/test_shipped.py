@@ -1,0 +1,76 @@
+"""Every config that ships: arguments, pipelines, optimiser groups, schedules."""
+
+from pathlib import Path
+
+import pytest
+from helpers.scripts import PROJECT
+from helpers.shipped_configs import CONFIGS, on_meta, parameter_groups
+from mmaction.registry import TRANSFORMS
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
+
+from mmstan.config.checks import check_arguments, find_missing_data
+from mmstan.config.inherited import check_inherited
+from mmstan.config.variables import check_top_level
+
+
+@pytest.fixture(params=CONFIGS)
+def shipped(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
+    """The config, with class names that are there."""
+    cfg = Config.fromfile(PROJECT / request.param)
+    init_default_scope(cfg.default_scope)
+    (tmp_path / 'names.txt').write_text('cooking\ndancing\nyoga\n')
+    for key, _ in list(find_missing_data(cfg, ())):
+        if key.endswith('.class_names'):
+            cfg.merge_from_dict({key: str(tmp_path / 'names.txt')})
+    return cfg
+
+
+def test_shipped_config(shipped: Config) -> None:
+    check_arguments(shipped)
+    check_top_level(shipped)
+    check_inherited(shipped)
+    assert 'mmstan' in shipped.custom_imports.imports
+    for split in ('train', 'val', 'test'):
+        dataset = shipped[f'{split}_dataloader'].dataset
+        while 'dataset' in dataset:
+            dataset = dataset.dataset
+        Compose([TRANSFORMS.build(step) for step in dataset.pipeline])
+    model = on_meta(shipped.model)
+    assert next(model.parameters()).is_meta
+    # Every parameter is claimed by a rule, and the schedule can be built.
+    optim_wrapper = build_optim_wrapper(model, shipped.optim_wrapper)
+    for cfg in shipped.param_scheduler:
+        kind = PARAM_SCHEDULERS.get(cfg.type)
+        arguments = {k: v for k, v in cfg.items() if k not in ('type', 'convert_to_iter_based')}
+        if cfg.get('convert_to_iter_based'):
+            arguments['epoch_length'] = 3
+            kind = kind.build_iter_from_epoch
+        kind(optim_wrapper.optimizer, **arguments)
+
+
+@pytest.mark.parametrize('name', ['stan/k400_b16', 'stan/ssv2_b16_conv', 'stan/k400_b32'])
+def test_learning_rates_and_decay_of_stan(name: str, tmp_path: Path) -> None:
+    groups = parameter_groups(name, tmp_path)
+    assert {key.split('.')[0] for key in groups} == {'backbone'}  # the text tower is frozen
+    for key, group in groups.items():
+        of_branch = key.startswith('backbone.branches.')
+        assert group['lr'] == pytest.approx(8e-5 if of_branch else 8e-6), key
+        matrix = key.endswith('.weight') and not {'ln', 'norm'} & {
+            part.split('_')[0] for part in key.split('.')
+        }
+        matrix = matrix or key.endswith(('.in_proj_weight', '.proj'))
+        assert group['weight_decay'] == (0.02 if matrix else 0), key
+    assert groups['backbone.branches.0.time_embedding']['weight_decay'] == 0
+
+
+@pytest.mark.parametrize('data', ['k400', 'ssv2'])
+@pytest.mark.parametrize(('suffix', 'frames'), [('', 8), ('_16f', 16)])
+def test_frames_of_a_clip(data: str, suffix: str, frames: int) -> None:
+    cfg = Config.fromfile(PROJECT / f'configs/stan/{data}_b16{suffix}.py')
+    for split in ('train', 'val', 'test'):
+        sampler = cfg[f'{split}_dataloader'].dataset.pipeline[0].sampler
+        assert sampler.num_frames == frames
+        assert sampler.get('test_mode', False) == (split != 'train')

@@ -1,0 +1,115 @@
+"""The command ``mmstan``."""
+
+import csv
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from apis.conftest import Files
+
+import mmstan
+from mmstan.commands import COMMANDS, list_inputs, main, make_parser
+
+pytest_plugins = ['apis.conftest']
+STAN, RETRIEVAL = 'stan/k400_b16', 'mug_stan/msrvtt_b32'
+
+
+@pytest.fixture
+def folder(clips: list[Path], tmp_path: Path) -> Path:
+    """Two clips, and a file that is none."""
+    videos = tmp_path / 'videos'
+    videos.mkdir()
+    for number, clip in enumerate(clips[:2]):
+        (videos / f'{number}.MP4').write_bytes(clip.read_bytes())
+    (videos / '.hidden.mp4').write_bytes(b'')
+    (videos / 'notes.txt').write_text('no video')
+    return videos
+
+
+def _model(files: Files) -> list[str]:
+    return [files.config, '--weights', files.checkpoint, '--device', 'cpu', '--workers', '0']
+
+
+def test_predict(
+    tiny_files: Callable[[str], Files],
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config, *options = _model(tiny_files(STAN))
+    out = tmp_path / 'out.csv'
+    (tmp_path / 'broken.mp4').write_text('no video')
+    videos = [str(folder), str(tmp_path / 'broken.mp4')]
+    main(['predict', config, *videos, *options, '--top', '2', '--csv', str(out)])
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 6  # model, three videos, how many are broken, the table
+    rows = list(csv.DictReader(out.read_text('utf-8').splitlines()))
+    expected = mmstan.load(*tiny_files(STAN), device='cpu', workers=0).classify(folder / '0.MP4')
+    assert [row['class'] for row in rows[:2]] == expected.names[:2]
+    assert float(rows[0]['score']) == pytest.approx(expected.values[0], abs=1e-5)
+    assert 'cannot be opened' in rows[4]['error'] and len(rows) == 5
+
+
+def test_predict_with_texts_and_classes(
+    tiny_files: Callable[[str], Files],
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config, *options = _model(tiny_files(RETRIEVAL))
+    main(['predict', config, str(folder), *options, '--texts', 'a dog', 'a cat'])
+    assert "0.MP4: 'a dog' " in capsys.readouterr().out
+    (tmp_path / 'names.txt').write_text('run\nsit\n')
+    main(['predict', config, str(folder), *options, '--classes', str(tmp_path / 'names.txt')])
+    assert 'run 0.' in capsys.readouterr().out
+    with pytest.raises(SystemExit, match='has no classes: give class_names'):
+        main(['predict', config, str(folder), *options])
+
+
+@pytest.mark.parametrize('frames', [False, True])
+def test_embed(
+    frames: bool, tiny_files: Callable[[str], Files], folder: Path, tmp_path: Path
+) -> None:
+    config, *options = _model(tiny_files(RETRIEVAL))
+    videos = [str(folder), str(tmp_path / 'missing.mp4')]
+    more = ['--frames'] if frames else []
+    main(['embed', config, *videos, *options, *more, '--out', str(tmp_path / 'x.npz')])
+    saved = np.load(tmp_path / 'x.npz')
+    assert saved['names'].tolist() == [str(folder / '0.MP4'), str(folder / '1.MP4')]
+    model = mmstan.load(*tiny_files(RETRIEVAL), device='cpu', workers=0)
+    wanted = model.embed(list_inputs([str(folder)]), frames=frames)
+    np.testing.assert_allclose(saved['features'], wanted[0] if frames else wanted, atol=1e-6)
+    assert not frames or saved['mask'].shape == (2, 12)
+    with pytest.raises(SystemExit, match=r'must end in \.npz'):
+        main(['embed', config, str(folder), *options, '--out', 'x.txt'])
+    with pytest.raises(SystemExit, match=r'missing\.mp4: cannot be found'):
+        main(['embed', config, videos[1], *options, '--out', str(tmp_path / 'y.npz')])
+    assert not (tmp_path / 'y.npz').exists()
+
+
+def test_package_then_predict(
+    tiny_files: Callable[[str], Files],
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    files, saved = tiny_files(STAN), tmp_path / 'saved'
+    main(['package', *files, '--out', str(saved)])
+    main(['predict', str(saved), str(folder / '0.MP4'), '--device', 'cpu'])
+    assert f"mmstan.load('{saved}')" in capsys.readouterr().out
+
+
+def test_every_command_has_help() -> None:
+    for name in COMMANDS:
+        with pytest.raises(SystemExit) as end:
+            make_parser().parse_args([name, '--help'])
+        assert end.value.code == 0
+
+
+def test_module_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('sys.argv', ['mmstan', 'predict', 'stan/k400_b61', 'a.mp4'])
+    with pytest.raises(SystemExit, match=r'error: .*did you mean') as end:
+        runpy.run_module('mmstan', run_name='__main__')
+    assert len(str(end.value).splitlines()) == 1
