@@ -1,7 +1,7 @@
 """The command ``mmstan``: use a model without writing code.
 
 ``mmstan predict stan/k400_b16 --weights stan.pth clip.mp4`` prints the classes of a video;
-``mmstan --help`` lists what else there is.
+``mmstan --help`` lists the other commands.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mmstan.apis.search import command as index
 from mmstan.cli import at_least, one_line_errors
 from mmstan.prepare import command as prepare
 
 
 class Command(NamedTuple):
-    """A sub-command: what it is for, its options, and what it does."""
+    """A sub-command: its purpose, its options, and the function that runs it."""
 
     help: str
     add_options: Callable[[argparse.ArgumentParser], None]
@@ -153,6 +154,7 @@ COMMANDS = {
     ),
     'embed': Command('features of videos into a file', _embed_options, _embed),
     'prepare': Command('own videos to lists and a config', prepare.add_options, prepare.run),
+    'index': Command('search videos by text or example', index.add_options, index.run),
     'package': Command('config and checkpoint as a folder to share', _package_options, _package),
     'doctor': Command('installed packages, fixes and conflicts', lambda parser: None, _doctor),
 }

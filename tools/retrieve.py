@@ -1,7 +1,7 @@
 """Search a test set with a retrieval model: ``python tools/retrieve.py CONFIG CHECKPOINT``.
 
-* ``--query "a red circle moves up"``, or ``--index 7`` for a caption of the test set: shows the
-  videos found, as film strips with their scores.
+* ``--query "a red circle moves up"``, once or several times, or ``--index 7`` for a caption of the
+  test set: shows the videos found, as film strips with their scores.
 * ``--pair 7``: shows Mug's weights of the words of a caption and the frames of its video.
 * ``--misalignment``: reports which share of its video each caption describes, and R@1 by share.
 
@@ -16,16 +16,29 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmstan.apis.retrieval_pictures import report_misalignment, show_found, show_pair
+from mmstan.apis.retrieval_pictures import (
+    report_misalignment,
+    show_found,
+    show_hits,
+    show_pair,
+)
+from mmstan.apis.search.test_sets import index_test_set
 from mmstan.apis.test_set import TestSet
 from mmstan.cli import command, merge_test_options, one_line_errors, parse
+
+NAME = 'retrieved.png'
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = command(__doc__, checkpoint=True, launcher=False)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument('--query', help='find videos for this text')
+    what.add_argument(
+        '--query',
+        action='append',
+        dest='queries',
+        help='find videos for this text; repeatable',
+    )
     what.add_argument('--index', type=int, help='find videos for this caption')
     what.add_argument('--pair', type=int, help="Mug's weights for this caption and its video")
     what.add_argument('--misalignment', action='store_true', help='report on all captions')
@@ -35,12 +48,29 @@ def parse_args() -> argparse.Namespace:
     return parse(parser)
 
 
+def answer_queries(data: TestSet, queries: list[str], top: int, path: Path) -> None:
+    """Show the videos of every query; the pictures of several have numbers behind their names."""
+    index = index_test_set(data)
+    for number, query in enumerate(queries, start=1):
+        picture = path if len(queries) == 1 else path.with_stem(f'{path.stem}_{number}')
+        if len(queries) > 1:
+            print(query)
+        if index is None:
+            show_found(data, query, None, top, picture)
+        else:
+            show_hits(data, index, query, top, picture)
+        print(f'Picture: {picture}')
+
+
 def main() -> None:
     """Encode the test set and draw the picture that the options name."""
     args = parse_args()
     with one_line_errors():
         cfg = merge_test_options(Config.fromfile(args.config), args)
         data = TestSet(cfg, cache=not args.no_cache)
+        if args.queries:
+            answer_queries(data, args.queries, args.top, args.out or Path(cfg.work_dir, NAME))
+            return
         if args.misalignment:
             path = args.out or Path(cfg.work_dir, 'misalignment.png')
             report_misalignment(data, path)
@@ -48,9 +78,8 @@ def main() -> None:
             path = args.out or Path(cfg.work_dir, f'pair_{args.pair}.png')
             show_pair(data, args.pair, path)
         else:
-            path = args.out or Path(cfg.work_dir, 'retrieved.png')
-            given = (args.query, None) if args.index is None else data.caption(args.index)
-            show_found(data, *given, args.top, path)
+            path = args.out or Path(cfg.work_dir, NAME)
+            show_found(data, *data.caption(args.index), args.top, path)
     print(f'Picture: {path}')
 
 

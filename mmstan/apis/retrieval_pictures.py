@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from open_clip.tokenizer import SimpleTokenizer
 
+from mmstan.apis.search import SearchIndex
 from mmstan.apis.test_set import TestSet
 from mmstan.evaluation import text_to_video_ranks
 from mmstan.methods.mug import Mug
@@ -49,6 +50,25 @@ def show_found(data: TestSet, query: str, truth: int | None, top: int, path: Pat
         hits.append(Hit(frames, data.names[video], rank, score, truth=video == truth))
         marked = '  ground truth' if video == truth else ''
         print(f'{rank:>5}. {data.names[video]}  {score:.4f}{marked}')
+    draw_retrieved(path, query, hits)
+
+
+def show_hits(data: TestSet, index: SearchIndex, query: str, top: int, path: Path) -> None:
+    """Print and draw the best videos for a text, by an index of the test set.
+
+    Args:
+        data: The encoded test set.
+        index: Its index, see :func:`~mmstan.apis.search.test_sets.index_test_set`.
+        query: The text.
+        top: Number of videos to show.
+        path: The picture's path, ``.png``.
+    """
+    found = [(int(hit.name), hit.score) for hit in index.search(query, top)]
+    hits = []
+    for rank, (video, score) in enumerate(found, start=1):
+        frames = data.frames(video, most=_FRAMES_SHOWN)
+        hits.append(Hit(frames, data.names[video], rank, score))
+        print(f'{rank:>5}. {data.names[video]}  {score:.4f}')
     draw_retrieved(path, query, hits)
 
 

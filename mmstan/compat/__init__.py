@@ -7,7 +7,13 @@ time. ``import mmstan`` calls :func:`apply`. requirements.txt fixes faults that 
 """
 
 import logging
+from collections.abc import Callable
 
+from mmstan.compat.imports import leave_transformers_for_later
+
+_late = leave_transformers_for_later()  # before anything here imports mmengine.optim
+
+# ruff: noqa: E402
 from mmstan.compat.amp import allow_amp_without_gpu
 from mmstan.compat.checkpoints import load_checkpoints_of_runner, load_strictly
 from mmstan.compat.distributed import allow_ddp_on_cpu, allow_launchers_without_gpu
@@ -48,14 +54,20 @@ def apply() -> None:
         ImportError: mmcv or importlib-metadata is missing or too new; the message has the command
             that installs it.
     """
-    from mmengine.logging import print_log
-
     require_mmcv()
     require_importlib_metadata()
+    if _late:
+        _note(leave_transformers_for_later)
     for fix in _FIXES:
         if fix():
-            _active[fix.__name__] = (fix.__doc__ or '').splitlines()[0]
-            print_log(f'mmstan.compat: {_active[fix.__name__]}', 'current', logging.DEBUG)
+            _note(fix)
+
+
+def _note(fix: Callable[[], bool]) -> None:
+    from mmengine.logging import print_log
+
+    _active[fix.__name__] = (fix.__doc__ or '').splitlines()[0]
+    print_log(f'mmstan.compat: {_active[fix.__name__]}', 'current', logging.DEBUG)
 
 
 def list_active() -> dict[str, str]:

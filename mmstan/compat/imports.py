@@ -1,6 +1,7 @@
 """Fixes for importing MMAction2."""
 
 import importlib.util
+import re
 import sys
 import warnings
 from importlib.abc import Loader
@@ -73,12 +74,39 @@ def replace_missing_drn() -> bool:
     return True
 
 
+def leave_transformers_for_later() -> bool:
+    """MMEngine 0.10 imports transformers at every start, for one optimiser.
+
+    That costs a second, and several where peft is installed. :mod:`mmstan.compat.adafactor`
+    registers the optimiser when the first one is asked for.
+    """
+    if {'transformers', 'mmengine.optim.optimizer.builder'} & sys.modules.keys():
+        return False
+    # An import of it fails meanwhile.
+    sys.modules['transformers'] = None  # type: ignore[assignment]
+    try:
+        import mmengine.optim  # noqa: F401
+    finally:
+        del sys.modules['transformers']
+    from mmengine.registry import OPTIMIZERS
+
+    # A new list: registries without locations share one.
+    OPTIMIZERS._locations = [*OPTIMIZERS._locations, 'mmstan.compat.adafactor']
+    return True
+
+
 def silence_mmcv_lite() -> bool:
     """mmcv-lite warns of an operator that it lacks, ``MultiScaleDeformableAttention``, at import.
 
     Nothing of MMAction2 or mmstan reads it, and the warning stands before every command's output.
     """
-    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
+    message = 'Fail to import ``MultiScaleDeformableAttention``'
+    known = (
+        pattern.pattern for _, pattern, *_ in warnings.filters if isinstance(pattern, re.Pattern)
+    )
+    if message in known:
+        return False
+    warnings.filterwarnings('ignore', message=message)
     return True
 
 

@@ -20,7 +20,7 @@ def list_custom_imports(cfg: Config) -> list[str]:
 
 
 def read_own_sources(cfg: Config) -> list[str]:
-    """Read the sources of the user's modules in ``custom_imports``, and of those they import.
+    """Read the sources of the user's modules in ``custom_imports``, and of their imports.
 
     A result depends on these sources as well as on the config, so both are compared. Modules of
     mmstan and installed modules do not count.

@@ -191,6 +191,28 @@ def test_a_checkpoint_s_weights_count(
     assert printed(found)[1] != pytest.approx(float(other.max()), abs=1e-3)
 
 
+@pytest.mark.parametrize('video', ['frames', 'tokens'])
+def test_several_queries_in_one_start(
+    video: Any,
+    data: Any,
+    scores: torch.Tensor,
+    tool: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+) -> None:
+    """By an index of the frames; an interaction that reads patches scores every video."""
+    monkeypatch.setattr(data.model.head.interaction, 'reads_video_tokens', video == 'tokens')
+    captions = [data.caption(index)[0] for index in (3, 5)]
+    tool.answer_queries(data, captions, 16, tmp_path / 'found.png')
+    parts = capsys.readouterr().out.split('Picture: ')
+    for number, (caption, index) in enumerate(zip(captions, (3, 5))):
+        assert caption in parts[number]
+        best = scores[index].sort(descending=True).values.tolist()
+        assert list(printed(parts[number]).values()) == pytest.approx(best, abs=1e-4)
+        assert (tmp_path / f'found_{number + 1}.png').stat().st_size > 1000
+
+
 # MMEngine names what it keeps of a run by the second.
 @pytest.mark.filterwarnings('ignore:.* instance named of run_:UserWarning')
 def test_features_are_kept_for_as_long_as_they_hold(

@@ -71,16 +71,16 @@ def features(model: torch.nn.Module, clip: Tensor) -> Tensor:
 
 
 def test_shift_reaches_one_frame_further_with_every_block() -> None:
-    """Three blocks: patches of frame 4 reach the class tokens of the frames 1 to 7, not 0 and 8."""
-    clip = torch.randn(1, 3, 9, 32, 32)
+    """Four blocks: patches of frame 5 reach the class tokens of the frames 1 to 9, not 0 and 10."""
+    clip = torch.randn(1, 3, 11, 32, 32)
     other = clip.clone()
-    other[:, :, 4] += 1
+    other[:, :, 5] += 1
     shift = backbone(TemporalShift)
     changed = (features(shift, other) != features(shift, clip)).any(dim=2)[0]
-    assert changed.nonzero().flatten().tolist() == list(range(1, 8))
+    assert changed.nonzero().flatten().tolist() == list(range(1, 10))
     alone = backbone(FrameEncoder)
     changed = (features(alone, other) != features(alone, clip)).any(dim=2)[0]
-    assert changed.nonzero().flatten().tolist() == [4]
+    assert changed.nonzero().flatten().tolist() == [5]
 
 
 def test_shift_moves_patches_and_not_class_tokens() -> None:

@@ -1,0 +1,196 @@
+"""Build the index of a folder, add to it, and remove from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+from mmengine.logging import print_log
+
+from mmstan.apis.search import building
+from mmstan.apis.search.encode import Broken, Encoder
+from mmstan.apis.search.entries import Segments, find_videos, keep_open_sources
+from mmstan.apis.search.kinds import BRUTE_CLIPS, choose_kind, has_faiss
+from mmstan.apis.search.manifest import Manifest
+from mmstan.apis.search.nearest import Nearest, NearestByFaiss, NearestByTorch
+from mmstan.apis.search.recall import measure_recall
+from mmstan.apis.search.store import Store, has_index, lock_folder
+from mmstan.wording import name_a_few
+
+
+class Changes(NamedTuple):
+    """How many videos, or segments, a call changed."""
+
+    added: int
+    removed: int
+
+
+def build_store(
+    encoder: Encoder, sources: Sequence[str], folder: Path, options: Mapping[str, Any]
+) -> tuple[Store, Broken]:
+    """Encode the videos of sources into a new folder, or go on with a build that was stopped.
+
+    Args:
+        encoder: The model.
+        sources: Folders, patterns, lists and files, by their absolute paths.
+        folder: Where the index will be.
+        options: ``kind``, ``store`` and ``segments``.
+
+    Returns:
+        The store, and the videos that cannot be read.
+    """
+    facts = _list_facts(encoder, sources, **options)
+    entries, broken = building.list_all(find_videos(sources), facts['segments'])
+    # Said before the videos are encoded: is faiss missing?
+    if not has_faiss() and not (facts['auto'] and len(entries) <= BRUTE_CLIPS):
+        choose_kind(facts['kind'], frames=10**6, clips=len(entries))
+    folder.mkdir(parents=True, exist_ok=True)
+    with lock_folder(folder):
+        store = _resume(folder, facts) if has_index(folder) else None
+        if store is not None:
+            building.forget_rows(store, building.find_stale(store.table, entries))
+            entries = building.find_new(store.table, entries)
+
+        def start(frames: int, dim: int) -> Store:
+            return Store.create(folder, Manifest(frames=frames, dim=dim, **facts))
+
+        store, lost = building.encode_all(encoder, list(dict.fromkeys(entries)), store, start)
+        broken += lost
+        if store is None:
+            name, reason = broken[0]
+            raise ValueError(f'none of {len(broken)} videos can be read; {name}: {reason}')
+        building.renew_index(store)
+        _measure(store)
+    building.report_broken(broken, folder)
+    return store, broken
+
+
+def _list_facts(
+    encoder: Encoder, sources: Sequence[str], *, kind: str, store: str, segments: Segments | None
+) -> dict[str, Any]:
+    """The facts of a manifest that are known before a video is encoded."""
+    return dict(
+        identity=encoder.model.identity,
+        interaction=type(encoder.model.interaction).__name__,
+        pooled=encoder.pooled,
+        store=store,
+        kind='brute' if kind == 'auto' else kind,
+        auto=kind == 'auto',
+        segments=segments,
+        sources=keep_open_sources(sources),
+    )
+
+
+def _resume(folder: Path, facts: dict[str, Any]) -> Store:
+    """The store of a build that was stopped, without the videos that were not committed.
+
+    Raises:
+        FileExistsError: The index is finished.
+        ValueError: It was built with another model or other options.
+    """
+    store = Store.read(folder)
+    manifest = store.manifest
+    if manifest.indexed:
+        raise FileExistsError(
+            f'{folder} holds an index of {manifest.rows} videos: open it and add or refresh, or '
+            'give another folder'
+        )
+    for key in ('identity', 'pooled', 'store', 'segments'):
+        if getattr(manifest, key) != facts[key]:
+            raise ValueError(
+                f'{folder} holds a build that was stopped, with {key}={getattr(manifest, key)}, '
+                f'and this one has {key}={facts[key]}; delete the folder, or build as before'
+            )
+    print_log(f'{folder}: goes on after {manifest.rows} videos', 'current')
+    store.write_facts(**{key: facts[key] for key in ('kind', 'auto', 'sources')})
+    return store
+
+
+def _measure(store: Store) -> None:
+    """Measure and log the recall of an index that is not exact."""
+    if store.manifest.kind in ('brute', 'fp16'):
+        return
+    recall = measure_recall(store.table, choose_nearest(store))
+    store.write_facts(recall=recall)
+    print_log(
+        f'{store.folder}: {store.manifest.kind} keeps {recall["in_top"]} % of the 10 nearest '
+        f'videos of 200 stored frames in its first 10, {recall["in_candidates"]} % in 400',
+        'current',
+    )
+
+
+def choose_nearest(store: Store) -> Nearest:
+    """The first stage of searches: by faiss where it is installed."""
+    manifest, table = store.manifest, store.table
+    if 'index' in manifest.checks and has_faiss():
+        return NearestByFaiss(table, store.read_index(), manifest.stride)
+    return NearestByTorch(table, manifest.indexed)
+
+
+def update_store(
+    store: Store, encoder: Encoder, paths: Iterable[str], sources: Sequence[str], *, gone: bool
+) -> tuple[Changes, Broken]:
+    """Encode the videos of paths that are new or changed.
+
+    Args:
+        store: The index.
+        encoder: The model.
+        paths: The videos.
+        sources: Folders, patterns and lists to remember.
+        gone: Whether to forget the videos whose files no longer exist.
+    """
+    entries, broken = building.list_all(paths, store.manifest.segments)
+    before = _count_indexed(store)
+    with store.locked():
+        stale = [building.find_stale(store.table, entries)]
+        stale += [building.find_gone(store.table)] if gone else []
+        building.forget_rows(store, np.unique(np.concatenate(stale)))
+        removed = before - _count_indexed(store)
+        new = building.find_new(store.table, entries)
+        _, lost = building.encode_all(encoder, new, store, _refuse_to_start)
+        every = dict.fromkeys([*store.manifest.sources, *keep_open_sources(sources)])
+        building.renew_index(store, sources=list(every))
+    building.report_broken(broken + lost, store.folder)
+    added = _count_indexed(store) - before + removed
+    return Changes(added, removed), broken + lost
+
+
+def _count_indexed(store: Store) -> int:
+    """How many videos a search can find."""
+    return int(store.table.alive[: store.manifest.indexed].sum())
+
+
+def _refuse_to_start(frames: int, dim: int) -> NoReturn:
+    raise AssertionError('an index that is open has a store')
+
+
+def refresh_store(store: Store, encoder: Encoder) -> tuple[Changes, Broken]:
+    """Look at all files again: the known ones, and the ones that the sources name now."""
+    known = [entry.path for entry in store.table.entries if entry is not None]
+    paths = dict.fromkeys([*known, *find_videos(store.manifest.sources)])
+    there = [path for path in paths if os.path.exists(path)]
+    return update_store(store, encoder, there, (), gone=True)
+
+
+def remove_paths(store: Store, paths: Sequence[str]) -> Changes:
+    """Remove videos by their absolute paths, with all their segments.
+
+    Raises:
+        ValueError: A path is not in the index; nothing is removed then.
+    """
+    known = {entry.path for entry in store.table.entries if entry is not None}
+    if unknown := [path for path in paths if path not in known]:
+        raise ValueError(
+            f'{len(unknown)} of {len(paths)} videos are not in {store.folder}: '
+            f'{name_a_few(unknown)}; give their paths as hits name them'
+        )
+    wanted = set(paths)
+    rows = [i for i, entry in enumerate(store.table.entries) if entry and entry.path in wanted]
+    with store.locked():
+        building.forget_rows(store, np.array(rows, np.int64))
+        if not store.manifest.indexed and store.manifest.rows:  # written again without them
+            building.renew_index(store)
+    return Changes(added=0, removed=len(rows))
