@@ -1,4 +1,4 @@
-"""The site: ``make docs``. Pages are the repository's own Markdown files, at the paths they have."""
+"""The site: ``make docs``. Its pages are Markdown files at their paths in the repository."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ author = 'The authors of mmstan'
 version = release = mmstan.__version__
 extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'site_checks']
 
-# The source folder is the repository: links between docs/, configs/ and CONTRIBUTING.md hold in both.
+# The source folder is the repository: links between docs/, configs/ and pages above hold in both.
 root_doc = 'docs/index'
 include_patterns = [
     'docs/**.md',

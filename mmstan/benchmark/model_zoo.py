@@ -180,7 +180,9 @@ def render_pages(root: Path) -> dict[Path, str]:
     """
     toy = {row.system: row for row in read_csv(root / TOY)}
     pages = {
-        path.with_name('README.md'): f'{render_tables(read_metafile(path)["Models"], toy)}\n\n{LEGEND}'
+        path.with_name(
+            'README.md'
+        ): f'{render_tables(read_metafile(path)["Models"], toy)}\n\n{LEGEND}'
         for path in list_metafiles(root)
     }
     pages[root / ZOO] = render_zoo(root, toy)

@@ -83,8 +83,8 @@ ZOO = f"""\
 ### Ablations
 
 {ZOO_HEAD}
-| [`baselines/mine/ablations/k400_few`](../configs/baselines/mine/ablations/k400_few.py) | - | - | - | - | \
-- | not measured | none |
+| [`baselines/mine/ablations/k400_few`](../configs/baselines/mine/ablations/k400_few.py) \
+| - | - | - | - | - | not measured | none |
 
 <!-- end -->
 """
@@ -125,7 +125,9 @@ def test_tables_are_written_and_compared(
     tool: ModuleType, checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     readme = checkout / 'configs/baselines/mine/README.md'
-    with pytest.raises(SystemExit, match=r'out of date: configs/baselines/mine/README\.md, docs/model_zoo\.md'):
+    with pytest.raises(
+        SystemExit, match=r'out of date: configs/baselines/mine/README\.md, docs/model_zoo\.md'
+    ):
         run(tool, '--check')
     assert readme.read_text() == README
     run(tool)
