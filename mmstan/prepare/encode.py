@@ -6,7 +6,6 @@ import errno
 import hashlib
 import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -88,8 +87,7 @@ def name_target(entry: Entry, facts: Facts, encoding: Encoding) -> str:
     key = hashlib.sha1(repr(made_of).encode()).hexdigest()[:8]
     folder, _, name = entry.name.rpartition('/')
     folder = 'elsewhere' if os.path.isabs(entry.name) else folder
-    stem = re.sub('[\x00-\x1f\x7f\ud800-\udfff]', '_', name.rpartition('.')[0] or name)
-    stem = stem.strip().encode()[:_LONGEST].decode(errors='ignore')
+    stem = (name.rpartition('.')[0] or name).strip().encode()[:_LONGEST].decode(errors='ignore')
     return os.path.join(folder, f'{stem}-{key}.mp4')
 
 
