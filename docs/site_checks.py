@@ -12,7 +12,7 @@ from sphinx.util import logging
 _FETCHED = re.compile(
     r'<(?:script|img|iframe|source|video|audio|embed)\b[^>]*?\ssrc="(?P<src>[^"]+)"'
     r'|<link\b(?![^>]*\srel="canonical")[^>]*?\shref="(?P<href>[^"]+)"'
-    r'|(?:@import\s+|url\()["\']?(?P<css>[^"\')\s]+)'
+    r'|(?:@import\s+(?:url\()?|url\()["\']?(?P<css>[^"\')\s]+)'
 )
 
 
