@@ -142,6 +142,23 @@ def _package(args: argparse.Namespace) -> None:
         print(f'uploaded: {push_package(args.out, args.push, private=not args.public)}')
 
 
+def _demo_options(parser: argparse.ArgumentParser) -> None:
+    add_model_options(parser)
+    parser.add_argument('--index', metavar='FOLDER', help='videos to search (mmstan index build)')
+    parser.add_argument('--host', default='127.0.0.1', help='address to listen at')
+    parser.add_argument('--port', type=int, help='default: the first free one from 7860 on')
+
+
+def _demo(args: argparse.Namespace) -> None:
+    import mmstan
+    from mmstan import demo
+
+    demo.import_gradio()
+    model = load_model(args)
+    index = None if args.index is None else mmstan.SearchIndex.open(args.index, model)
+    demo.launch(model, index, host=args.host, port=args.port)
+
+
 def _doctor(args: argparse.Namespace) -> None:
     from mmstan import doctor
 
@@ -156,6 +173,7 @@ COMMANDS = {
     'prepare': Command('own videos to lists and a config', prepare.add_options, prepare.run),
     'index': Command('search videos by text or example', index.add_options, index.run),
     'package': Command('config and checkpoint as a folder to share', _package_options, _package),
+    'demo': Command('a web page of a model: classify, search, compare', _demo_options, _demo),
     'doctor': Command('installed packages, fixes and conflicts', lambda parser: None, _doctor),
 }
 
