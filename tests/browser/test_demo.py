@@ -1,5 +1,6 @@
 """The web demo in a real browser, on tiny models."""
 
+import json
 import os
 import shutil
 import socket
@@ -174,8 +175,21 @@ def test_only_files_of_the_index_are_served(address: str, videos: list[Path]) ->
     assert {fetch(path) for path in others if path not in videos} == {403}
 
 
-def test_a_field_reads_no_file(address: str) -> None:
-    """A text that is a path is a text; a page's errors are messages, and not tracebacks."""
-    client = pytest.importorskip('gradio_client').Client(address, verbose=False)
-    strips, _ = client.predict('/etc/passwd', None, api_name='/search')
-    assert len(strips) == 5
+def test_no_file_is_read_by_its_name(address: str, videos: list[Path]) -> None:
+    """A text that is a path is a text; a video is uploaded, not named."""
+
+    def answer(*data: Any) -> str:
+        """The server's last event for a search."""
+        call = f'{address}/gradio_api/call/search'
+        headers = {'Content-Type': 'application/json'}
+        body = json.dumps({'data': data}).encode()
+        with urllib.request.urlopen(urllib.request.Request(call, body, headers)) as sent:
+            event = json.load(sent)['event_id']
+        with urllib.request.urlopen(f'{call}/{event}') as events:
+            return events.read().decode()
+
+    other = sorted(videos[0].parent.glob('*.mp4'))[-1]  # a good video that is not in the index
+    named = {'path': str(other), 'meta': {'_type': 'gradio.FileData'}}
+    assert 'event: error' in answer('', named)
+    found = answer('/etc/passwd', None)
+    assert 'event: complete' in found and found.count('.webp') >= 5
