@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mmstan.apis.search import command as index
 from mmstan.cli import at_least, one_line_errors
 from mmstan.prepare import command as prepare
 
@@ -153,6 +154,7 @@ COMMANDS = {
     ),
     'embed': Command('features of videos into a file', _embed_options, _embed),
     'prepare': Command('own videos to lists and a config', prepare.add_options, prepare.run),
+    'index': Command('search videos by text or example', index.add_options, index.run),
     'package': Command('config and checkpoint as a folder to share', _package_options, _package),
     'doctor': Command('installed packages, fixes and conflicts', lambda parser: None, _doctor),
 }

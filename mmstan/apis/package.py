@@ -121,7 +121,21 @@ def _check_size(description: ModelDescription, values: int, file: str) -> None:
 
 def read_description(config: str, *, allow: Sequence[str] = ()) -> ModelDescription:
     """Read ``config.json``, or the same out of the header of a safetensors file."""
-    content = _parse(_read_text(config), config)
+    return parse_description(_read_text(config), config, allow=allow)
+
+
+def parse_description(text: str, config: str, *, allow: Sequence[str] = ()) -> ModelDescription:
+    """Check the JSON that :func:`~mmstan.apis.description.to_json` makes.
+
+    Args:
+        text: The JSON.
+        config: Where it is from, for messages.
+        allow: Modules of the user's own that may be imported.
+
+    Raises:
+        ValueError: Its format is another one, or it holds something that is not allowed.
+    """
+    content = _parse(text, config)
     for module in content.get('requires', ()):
         if module not in allow:
             raise ValueError(

@@ -47,7 +47,8 @@ def load(
     Args:
         source: One of these, tried in this order: a folder that :meth:`VideoModel.save` wrote; its
             one file ``*.safetensors``; a config file; the name of a config
-            (``'stan/k400_b16'`` or ``'stan_k400_b16'``); ``'hf://OWNER/NAME[@REVISION]'``.
+            (``'stan/k400_b16'`` or ``'stan_k400_b16'``); ``'hf://OWNER/NAME[@REVISION]'``; or a
+            file ``*.onnx`` that :meth:`VideoModel.export` wrote.
         weights: For a config a checkpoint, or ``'pretrained'`` for the image-language model alone,
             as the config names it. A saved model has its own.
         class_names: Names of the classes, or a file of them, in the place of the config's.
@@ -64,6 +65,10 @@ def load(
         FileNotFoundError: There is no such source, or no such file of weights.
     """
     source = os.fspath(source)
+    use: Any = dict(views=views, batch_size=batch_size, workers=workers)
+    if source.endswith('.onnx') and os.path.isfile(source):
+        given = dict(weights=weights, class_names=class_names, dtype=dtype)
+        return VideoModel(*_load_onnx(source, device, allow, given), **use)
     device = choose_device(device)
     if source.startswith(HUB):
         from mmstan.apis.hub import fetch_package
@@ -78,15 +83,24 @@ def load(
         description, model = _load_config(source, weights, class_names)
     if dtype is None:
         dtype = torch.bfloat16 if device.type == 'cuda' else torch.float32
-    return VideoModel(
-        model,
-        description,
-        device=device,
-        dtype=dtype,
-        views=views,
-        batch_size=batch_size,
-        workers=workers,
-    )
+    return VideoModel(model, description, device=device, dtype=dtype, **use)
+
+
+def _load_onnx(
+    source: str, device: str | torch.device, allow: Sequence[str], given: dict[str, Any]
+) -> tuple[Any, ModelDescription]:
+    """An exported model, which ONNX Runtime runs on the CPU and in the file's own precision."""
+    from mmstan.apis.export.onnx_model import load_onnx
+
+    wrong = [name for name, value in given.items() if value is not None]
+    if wrong:
+        raise ValueError(
+            f'{source} has {", ".join(wrong)} of its own: leave that out '
+            "(classify(..., class_names=['...']) takes other names)"
+        )
+    if str(device) not in ('auto', 'cpu'):
+        raise ValueError(f"device={str(device)!r}: {source} runs on the CPU here; use 'cpu'")
+    return load_onnx(source, allow=allow)
 
 
 def choose_device(device: str | torch.device = 'auto') -> torch.device:

