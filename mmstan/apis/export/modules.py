@@ -25,6 +25,9 @@ class Normalise(nn.Module):
         dtype: Type of the frames behind it; the arithmetic is in float32.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, preprocessor: Any, dtype: torch.dtype) -> None:
         super().__init__()
         self.dtype = dtype

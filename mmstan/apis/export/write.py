@@ -66,7 +66,7 @@ def export_model(
     _report_missing(model, names)
     metadata = {METADATA: _describe(model), USE: describe_use(model)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    written = {}
+    written: dict[str, Path] = {}
     with copy_for_export(model.model, model.dtype) as copied:
         # A batch of 2 is followed where it may become another one: 1 would be a constant.
         clip = draw_clip(model, 2 if dynamic else 1)
@@ -123,7 +123,7 @@ def _describe(model: VideoModel) -> str:
 def follow(part: Part, *, dynamic: bool) -> ExportedProgram:
     """Follow a part by :func:`torch.export.export`, with any batch size if ``dynamic``."""
     dims = {axis: Dim(axis) for axis in part.axes}
-    shapes = tuple({0: dims[axis]} for axis in part.axes) if dynamic else None
+    shapes: Any = tuple({0: dims[axis]} for axis in part.axes) if dynamic else None
     if shapes and isinstance(part.module, RecognitionScores):
         shapes = (*shapes[:3], shapes[3:])  # *features is one argument
     with torch.no_grad():
