@@ -26,20 +26,18 @@ def make_tower(model: dict[str, Any] = WORDS, layers: int = 1, **more: Any) -> d
     return dict(type='mmstan.ImageTower', model=dict(model, vision_cfg=vision), **more)
 
 
-STAN = dict(type='mmstan.STAN', levels=(1, 2), tower=make_tower(layers=2))
 DIST = dict(
     type='mmstan.DiST', gamma=2, num_frames=2, width=32, temporal_width=16, frame_features=True
 )
 # Backbone, neck, head of recognizers: each backbone, each head.
 RECOGNIZERS: dict[str, tuple[dict[str, Any], dict[str, Any] | None, dict[str, Any]]] = {
-    'stan': (STAN, POOLED, NAMED),
     'xclip': (
-        dict(type='mmstan.XCLIP', tower=make_tower(layers=2)),
+        dict(type='mmstan.XCLIP', tower=make_tower()),
         dict(type='mmstan.MultiFrameIntegration', width=D, num_frames=FRAMES, heads=2),
         dict(NAMED, type='mmstan.PromptedTextHead', heads=2),
     ),
     'dist': (
-        dict(DIST, tower=make_tower(layers=2, frozen=True)),
+        dict(DIST, tower=make_tower(frozen=True)),
         None,
         dict(NAMED, type='mmstan.FusedTextHead'),
     ),
@@ -54,7 +52,7 @@ RECOGNIZERS: dict[str, tuple[dict[str, Any], dict[str, Any] | None, dict[str, An
         dict(type='mmstan.VerbNounHead', verb=NAMED, noun=dict(NAMED, class_names=['cup', 'hat'])),
     ),
     'tubes': (dict(type='mmstan.TubePatches', tower=make_tower()), POOLED, LINEAR),
-    'shift': (dict(type='mmstan.TemporalShift', tower=make_tower()), POOLED, LINEAR),
+    'shift': (dict(type='mmstan.TemporalShift', tower=make_tower()), POOLED, NAMED),
     'joint': (
         dict(type='mmstan.JointSpaceTime', num_frames=FRAMES, tower=make_tower()),
         POOLED,
@@ -69,7 +67,7 @@ RECOGNIZERS: dict[str, tuple[dict[str, Any], dict[str, Any] | None, dict[str, An
 # Backbone, neck, interaction of retrieval models. A neck reads the mask of the frames.
 RETRIEVAL: dict[str, tuple[dict[str, Any], dict[str, Any] | None, dict[str, Any]]] = {
     'mug_stan': (
-        dict(type='mmstan.STAN', levels=(1,), tower=make_tower()),
+        dict(type='mmstan.STAN', levels=(1, 2), tower=make_tower(layers=2)),
         None,
         dict(type='mmstan.Mug', sharpness=5.0),
     ),
@@ -80,6 +78,8 @@ RETRIEVAL: dict[str, tuple[dict[str, Any], dict[str, Any] | None, dict[str, Any]
     ),
 }
 SYSTEMS = (*RECOGNIZERS, *RETRIEVAL)
+WITH_TEXTS = ('shift', 'mug_stan')
+"""Systems whose text part is exported, too; the towers of the others are the same."""
 
 
 def make_config(system: str) -> dict[str, Any]:

@@ -151,6 +151,7 @@ class RecognitionScores(nn.Module):
     def __init__(self, head: NamedClassesHead, texts: GivenTexts) -> None:
         super().__init__()
         self.head, self.texts = head, texts
+        self.scale = head.scale  # a number, where it is learned too
 
     def forward(
         self, tokens: Tensor, sentence: Tensor, text_mask: Tensor, *features: Tensor
@@ -158,7 +159,7 @@ class RecognitionScores(nn.Module):
         """What the text part gives, and the features that the video part gives."""
         with self.texts.give(TextFeatures(tokens, sentence, text_mask)):
             scores = self.head(features[0] if len(features) == 1 else features)
-        return (scores / self.head.scale).T
+        return (scores / self.scale).T
 
 
 class GivenTexts(nn.Module):
