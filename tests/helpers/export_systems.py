@@ -14,7 +14,12 @@ from mmstan.registry import MODELS
 
 D, FRAMES, SIZE = 16, 4, 32
 NAMES = ['dancing', 'riding a bike', 'singing']
-TEXT = dict(type='mmstan.TextTower', model=WORDS)
+# As wide as the image tower: 8 bits are too few for narrower ones.
+TEXT = dict(
+    type='mmstan.TextTower',
+    model=dict(WORDS, text_cfg=dict(WORDS['text_cfg'], width=32, heads=2)),
+)
+PAIRS = [f'{verb} {noun}' for verb in NAMES for noun in ('cup', 'hat')]
 NAMED = dict(type='mmstan.TextHead', class_names=NAMES, text_tower=TEXT)
 # MMAction2's linear layer, and its widths where a backbone leaves the joint space.
 LINEAR = dict(type='TimeSformerHead', num_classes=3, in_channels=D)
@@ -47,7 +52,7 @@ RECOGNIZERS: dict[str, tuple[dict[str, Any], dict[str, Any] | None, dict[str, An
         dict(LINEAR, in_channels=32),
     ),
     'st_adapter': (
-        dict(type='mmstan.STAdapter', hidden=8, tower=make_tower()),
+        dict(type='mmstan.STAdapter', hidden=8, before=('attention',), tower=make_tower()),
         POOLED,
         dict(type='mmstan.VerbNounHead', verb=NAMED, noun=dict(NAMED, class_names=['cup', 'hat'])),
     ),
@@ -127,7 +132,7 @@ def make_model(system: str) -> VideoModel:
     description = ModelDescription(
         config,
         dict(val=pipeline, test=pipeline),
-        None if retrieval else NAMES,
+        None if retrieval else PAIRS if system == 'st_adapter' else NAMES,
         'retrieval' if retrieval else 'recognition',
         system,
     )
