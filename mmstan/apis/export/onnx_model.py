@@ -124,7 +124,7 @@ class OnnxNetwork(nn.Module):
         self.parts = parts
         self.backbone = nn.Identity()  # for messages; what it would compute is in the file
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """The file's digest, so that files with other weights have another identity."""
         digest = hashlib.sha256()
         with open(self.parts.file.path, 'rb') as file:

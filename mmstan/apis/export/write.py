@@ -17,7 +17,6 @@ from torch.export import Dim, ExportedProgram
 from mmstan import __version__
 from mmstan.apis.description import to_json
 from mmstan.apis.export.check import check_part, check_program
-from mmstan.apis.export.modules import RecognitionScores
 from mmstan.apis.export.onnx_files import PART, USE, import_onnx
 from mmstan.apis.export.parts import (
     PARTS,
@@ -66,7 +65,7 @@ def export_model(
     _report_missing(model, names)
     metadata = {METADATA: _describe(model), USE: describe_use(model)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    written = {}
+    written: dict[str, Path] = {}
     with copy_for_export(model.model, model.dtype) as copied:
         # A batch of 2 is followed where it may become another one: 1 would be a constant.
         clip = draw_clip(model, 2 if dynamic else 1)
@@ -123,9 +122,9 @@ def _describe(model: VideoModel) -> str:
 def follow(part: Part, *, dynamic: bool) -> ExportedProgram:
     """Follow a part by :func:`torch.export.export`, with any batch size if ``dynamic``."""
     dims = {axis: Dim(axis) for axis in part.axes}
-    shapes = tuple({0: dims[axis]} for axis in part.axes) if dynamic else None
-    if shapes and isinstance(part.module, RecognitionScores):
-        shapes = (*shapes[:3], shapes[3:])  # *features is one argument
+    shapes: Any = tuple({0: dims[axis]} for axis in part.axes) if dynamic else None
+    if shapes and part.name == 'scores':
+        shapes = (shapes,)  # *given is one argument
     with torch.no_grad():
         program = torch.export.export(
             part.module, tuple(part.inputs.values()), dynamic_shapes=shapes
@@ -139,15 +138,21 @@ def write_onnx(
     path: Path, program: ExportedProgram, part: Part, *, opset: int, metadata: dict[str, str]
 ) -> None:
     """Write an exported program as ONNX; weights above 2 GB stand in ``<path>.data``."""
-    onnx_program = torch.onnx.export(
-        program,
-        (),
-        dynamo=True,
-        opset_version=opset,
-        input_names=list(part.inputs),
-        output_names=part.outputs,
-        verbose=False,
-    )
+    log = logging.getLogger('onnxscript')
+    level = log.level
+    log.setLevel(logging.ERROR)  # it warns of each constant that it does not fold
+    try:
+        onnx_program = torch.onnx.export(
+            program,
+            (),
+            dynamo=True,
+            opset_version=opset,
+            input_names=list(part.inputs),
+            output_names=part.outputs,
+            verbose=False,
+        )
+    finally:
+        log.setLevel(level)
     assert onnx_program is not None
     ir_model = onnx_program.model
     _name_axes(ir_model.graph, part.axes)
