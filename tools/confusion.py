@@ -59,7 +59,7 @@ def main() -> None:
         names = choose_names(args.class_names, int(max(truth.max(), predicted.max())) + 1)
         matrix = count_confusions(truth, predicted, len(names))
         rows = [
-            [names[pair.truth], names[pair.predicted], pair.count, f'{pair.share:.1f} %']
+            [names[pair.truth], names[pair.predicted], pair.videos, f'{pair.share:.1f} %']
             for pair in list_confusions(matrix, args.pairs)
         ]
         print(markdown_table(['true', 'predicted', 'videos', 'of the class'], rows, align='llrr'))

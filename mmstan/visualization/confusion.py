@@ -21,7 +21,7 @@ class Confusion(NamedTuple):
 
     truth: int
     predicted: int
-    count: int
+    videos: int
     """Videos of the class ``truth`` that were taken for ``predicted``."""
     share: float
     """These videos in per cent of all of the class."""
@@ -35,8 +35,8 @@ def list_confusions(matrix: np.ndarray, most: int) -> list[Confusion]:
         most: How many pairs to give.
 
     >>> list_confusions(np.array([[2, 0, 0], [3, 0, 1], [0, 0, 4]]), most=5)
-    [Confusion(truth=1, predicted=0, count=3, share=75.0), \
-Confusion(truth=1, predicted=2, count=1, share=25.0)]
+    [Confusion(truth=1, predicted=0, videos=3, share=75.0), \
+Confusion(truth=1, predicted=2, videos=1, share=25.0)]
     """
     wrong = matrix * (1 - np.eye(len(matrix), dtype=matrix.dtype))
     order = np.argsort(-wrong, axis=None, kind='stable')[:most]

@@ -13,7 +13,7 @@ def test_classes_without_videos_are_no_confusions() -> None:
 
 def test_only_the_worst_are_listed() -> None:
     matrix = np.array([[0, 1, 2], [3, 0, 4], [5, 6, 0]])
-    assert [pair.count for pair in list_confusions(matrix, most=3)] == [6, 5, 4]
+    assert [pair.videos for pair in list_confusions(matrix, most=3)] == [6, 5, 4]
 
 
 @pytest.mark.parametrize('classes', [2, 60])
