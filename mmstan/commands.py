@@ -172,6 +172,23 @@ def _export(args: argparse.Namespace) -> None:
         print(f'written: {file}, {part}, {file.stat().st_size / 2**20:.1f} MB')
 
 
+def _demo_options(parser: argparse.ArgumentParser) -> None:
+    add_model_options(parser)
+    parser.add_argument('--index', metavar='FOLDER', help='videos to search (mmstan index build)')
+    parser.add_argument('--host', default='127.0.0.1', help='address to listen at')
+    parser.add_argument('--port', type=int, help='default: the first free one from 7860 on')
+
+
+def _demo(args: argparse.Namespace) -> None:
+    import mmstan
+    from mmstan import demo
+
+    demo.import_gradio()
+    model = load_model(args)
+    index = None if args.index is None else mmstan.SearchIndex.open(args.index, model)
+    demo.launch(model, index, host=args.host, port=args.port)
+
+
 def _doctor(args: argparse.Namespace) -> None:
     from mmstan import doctor
 
@@ -187,6 +204,7 @@ COMMANDS = {
     'index': Command('search videos by text or example', index.add_options, index.run),
     'package': Command('config and checkpoint as a folder to share', _package_options, _package),
     'export': Command('model as ONNX or torch.export files', _export_options, _export),
+    'demo': Command('a web page of a model: classify, search, compare', _demo_options, _demo),
     'doctor': Command('installed packages, fixes and conflicts', lambda parser: None, _doctor),
 }
 

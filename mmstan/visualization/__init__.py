@@ -2,6 +2,7 @@
 
 from mmstan.visualization.activation import draw_activations, draw_overlay, map_activations
 from mmstan.visualization.cka import compute_cka, compute_cka_matrix, draw_cka, pair_layers
+from mmstan.visualization.comparison import draw_comparison
 from mmstan.visualization.confusion import (
     Confusion,
     draw_confusions,
@@ -58,6 +59,7 @@ __all__ = [
     'count_confusions',
     'draw_activations',
     'draw_cka',
+    'draw_comparison',
     'draw_confusion',
     'draw_confusions',
     'draw_curves',
