@@ -6,7 +6,8 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -50,16 +51,8 @@ def export_model(
     check: bool = True,
 ) -> dict[str, Path]:
     """Write the parts of a model; see :meth:`mmstan.VideoModel.export`."""
-    path, names = Path(path), tuple(parts)
-    check_choice('format', format, tuple(SUFFIXES))
-    for name in names:
-        check_choice('parts', name, PARTS)
-    for axis in (dynamic := tuple(dynamic)):
-        check_choice('dynamic', axis, ('batch',))
-    if path.suffix != SUFFIXES[format]:
-        raise ValueError(f'{path}: the name of a {format} file ends in {SUFFIXES[format]}')
-    if opset not in OPSETS:
-        raise ValueError(f'opset={opset}: {OPSETS[0]} to {OPSETS[-1]} are written')
+    path, names, axes = Path(path), tuple(parts), tuple(dynamic)
+    _check_options(path, format, names, axes, opset)
     if format == 'onnx':
         import_onnx(path)
     _report_missing(model, names)
@@ -68,24 +61,45 @@ def export_model(
     written: dict[str, Path] = {}
     with copy_for_export(model.model, model.dtype) as copied:
         # A batch of 2 is followed where it may become another one: 1 would be a constant.
-        clip = draw_clip(model, 2 if dynamic else 1)
+        clip = draw_clip(model, 2 if axes else 1)
         for part in list_parts(copied, clip, names):
-            program = follow(part, dynamic=bool(dynamic))
-            target = name_part(path, part.name)
+            program = follow(part, dynamic=bool(axes))
             more = {**metadata, PART: part.name}
-            with tempfile.TemporaryDirectory(dir=path.parent, prefix='.export_') as folder:
-                made = Path(folder, target.name)
+            target = written[part.name] = name_part(path, part.name)
+            with _written_whole(target) as made:
                 if format == 'onnx':
                     write_onnx(made, program, part, opset=opset, metadata=more)
                 else:
                     torch.export.save(program, str(made), extra_files=more)
                 if check:
-                    test = check_part if format == 'onnx' else check_program
-                    test(made, part, target, batches=(1, 3) if dynamic else (1,))
-                for file in sorted(Path(folder).iterdir(), reverse=True):  # .data before .onnx
-                    os.replace(file, path.parent / file.name)
-            written[part.name] = target
+                    compare = check_part if format == 'onnx' else check_program
+                    compare(made, part, target, batches=(1, 3) if axes else (1,))
     return written
+
+
+def _check_options(
+    path: Path, format: Format, names: tuple[PartName, ...], axes: tuple[str, ...], opset: int
+) -> None:
+    check_choice('format', format, tuple(SUFFIXES))
+    for name in names:
+        check_choice('parts', name, PARTS)
+    if not names:
+        raise ValueError(f'parts=(): give some of {", ".join(PARTS)}')
+    for axis in axes:
+        check_choice('dynamic', axis, ('batch',))
+    if path.suffix != SUFFIXES[format]:
+        raise ValueError(f'{path}: the name of a {format} file ends in {SUFFIXES[format]}')
+    if opset not in OPSETS:
+        raise ValueError(f'opset={opset}: {OPSETS[0]} to {OPSETS[-1]} are written')
+
+
+@contextmanager
+def _written_whole(target: Path) -> Iterator[Path]:
+    """A path to write to; what is written there, weights in other files too, is then moved."""
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix='.export_') as folder:
+        yield Path(folder, target.name)
+        for file in sorted(Path(folder).iterdir(), reverse=True):  # .onnx.data before .onnx
+            os.replace(file, target.parent / file.name)
 
 
 def name_part(path: Path, part: str) -> Path:
@@ -107,8 +121,6 @@ def _report_missing(model: VideoModel, names: tuple[PartName, ...]) -> None:
         if set(names) != set(PARTS):
             raise ValueError(message)
         print_log(message, 'current', logging.WARNING)
-    if not names:
-        raise ValueError(f'parts=(): give some of {", ".join(PARTS)}')
 
 
 def _describe(model: VideoModel) -> str:
