@@ -93,3 +93,12 @@ def test_parts_of_two_models_do_not_mix(exported: Exported, tmp_path: Path) -> N
         load(tmp_path / 'model.onnx').embed_texts(TEXTS)
     with pytest.raises(ValueError, match='is the scores part of a model; load'):
         load(tmp_path / 'model.scores.onnx')
+
+
+def test_a_file_is_not_saved_as_another_one(exported: Exported, tmp_path: Path) -> None:
+    model = load(exported.files['video'])
+    with pytest.raises(ValueError, match='is an ONNX file and cannot be saved'):
+        model.save(tmp_path / 'saved')
+    with pytest.raises(ValueError, match='is an ONNX file already'):
+        model.export(tmp_path / 'again.onnx')
+    assert not list(tmp_path.rglob('*.*'))
