@@ -4,6 +4,7 @@
 #   make test            linters, type checker, tests
 #   make test-fast       the part of the tests that depends most on versions of Python and packages
 #   make moving-shapes   the tables of the README (an hour or two on two cores; a later call goes on)
+#   make docs         the site, in build/docs; a warning is an error
 #   make lint, make install, make clean
 # VENV=folder uses another environment; PYTHON3=python3.12 makes it with another interpreter.
 
@@ -12,13 +13,13 @@ PYTHON3 ?= python3
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check
 
-REQUIREMENTS := requirements.txt requirements/lite.txt requirements/test.txt requirements/search.txt
+REQUIREMENTS := requirements.txt $(addprefix requirements/,lite.txt test.txt search.txt docs.txt)
 # Of the contents and not of the dates: a fresh checkout finds the environment of an older one up to date.
 REQUIREMENTS_KEY := $(shell cat $(REQUIREMENTS) constraints.txt | cksum | cut -d ' ' -f 1)
 INSTALLED := $(VENV)/.installed-$(REQUIREMENTS_KEY)
 CHECKED_OUT := $(VENV)/.mmstan-$(shell cat setup.py pyproject.toml | cksum | cut -d ' ' -f 1)
-SOURCES := $(wildcard mmstan configs tools tests setup.py)
-TEXTS := $(wildcard *.md *.toml *.txt *.yml requirements Makefile .ci/run)
+SOURCES := $(wildcard mmstan configs tools tests docs/*.py setup.py)
+TEXTS := $(wildcard *.md docs *.toml *.txt *.yml requirements Makefile .ci/run)
 
 # An environment may serve several checkouts (.ci/run): each runs its own files, whichever was installed last.
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
@@ -27,7 +28,7 @@ export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 PYTEST := OMP_NUM_THREADS=1 $(PYTHON) -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 FAST := $(addprefix tests/,models methods parity datasets compat)
 
-.PHONY: quickstart moving-shapes test test-fast lint install clean requirements-key
+.PHONY: quickstart moving-shapes test test-fast lint docs install clean requirements-key
 
 quickstart: install
 	$(PYTHON) tools/quickstart.py
@@ -41,11 +42,14 @@ test: lint
 test-fast: install
 	$(PYTEST) $(FAST)
 
-lint: install
+lint: install docs
 	$(PYTHON) -m ruff check $(SOURCES)
 	$(PYTHON) -m ruff format --check $(SOURCES)
 	$(PYTHON) -m mypy
 	$(VENV)/bin/codespell $(SOURCES) $(TEXTS)
+
+docs: install
+	$(PYTHON) -m sphinx --quiet --fail-on-warning --keep-going --conf-dir docs . build/docs
 
 install: $(INSTALLED)
 	@test "$$(cat $(CHECKED_OUT) 2>/dev/null)" = "$(CURDIR)" || { \

@@ -20,16 +20,29 @@ from mmstan import registry  # noqa: E402  (MMAction2 can be imported only once 
 
 if TYPE_CHECKING:
     from mmstan.apis.scores import Scores
+    from mmstan.apis.search import SearchIndex
     from mmstan.apis.sources import load
+    from mmstan.apis.stream import Segment
     from mmstan.apis.video_model import VideoModel
 
-__all__ = ['Scores', 'VideoModel', '__version__', 'compat', 'load', 'registry']
+__all__ = [
+    'Scores',
+    'SearchIndex',
+    'Segment',
+    'VideoModel',
+    '__version__',
+    'compat',
+    'load',
+    'registry',
+]
 
 # Imported when they are asked for, since a training needs none of them.
 _LATER = dict(
     load='mmstan.apis.sources',
     VideoModel='mmstan.apis.video_model',
     Scores='mmstan.apis.scores',
+    SearchIndex='mmstan.apis.search',
+    Segment='mmstan.apis.stream',
 )
 
 

@@ -1,7 +1,7 @@
 """The command ``mmstan``: use a model without writing code.
 
 ``mmstan predict stan/k400_b16 --weights stan.pth clip.mp4`` prints the classes of a video;
-``mmstan --help`` lists what else there is.
+``mmstan --help`` lists the other commands.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mmstan.apis.search import command as index
 from mmstan.cli import at_least, one_line_errors
 from mmstan.prepare import command as prepare
 
 
 class Command(NamedTuple):
-    """A sub-command: what it is for, its options, and what it does."""
+    """A sub-command: its purpose, its options, and the function that runs it."""
 
     help: str
     add_options: Callable[[argparse.ArgumentParser], None]
@@ -141,6 +142,53 @@ def _package(args: argparse.Namespace) -> None:
         print(f'uploaded: {push_package(args.out, args.push, private=not args.public)}')
 
 
+def _export_options(parser: argparse.ArgumentParser) -> None:
+    add_model_options(parser)
+    parser.add_argument(
+        '--out', required=True, type=Path, help='NAME.onnx, or NAME.pt2 of torch.export'
+    )
+    parser.add_argument(
+        '--parts',
+        nargs='+',
+        choices=['video', 'text', 'scores'],
+        default=['video', 'text', 'scores'],
+        help='default: all that the model has',
+    )
+    parser.add_argument('--fixed-batch', action='store_true', help='one video and one text a call')
+    parser.add_argument('--opset', type=int, default=20, help='version of ONNX operators')
+    parser.add_argument('--no-check', action='store_true', help='do not compare with the model')
+
+
+def _export(args: argparse.Namespace) -> None:
+    files = load_model(args).export(
+        args.out,
+        format='torch' if args.out.suffix == '.pt2' else 'onnx',
+        parts=args.parts,
+        dynamic=() if args.fixed_batch else ('batch',),
+        opset=args.opset,
+        check=not args.no_check,
+    )
+    for part, file in files.items():
+        print(f'written: {file}, {part}, {file.stat().st_size / 2**20:.1f} MB')
+
+
+def _demo_options(parser: argparse.ArgumentParser) -> None:
+    add_model_options(parser)
+    parser.add_argument('--index', metavar='FOLDER', help='videos to search (mmstan index build)')
+    parser.add_argument('--host', default='127.0.0.1', help='address to listen at')
+    parser.add_argument('--port', type=int, help='default: the first free one from 7860 on')
+
+
+def _demo(args: argparse.Namespace) -> None:
+    import mmstan
+    from mmstan import demo
+
+    demo.import_gradio()
+    model = load_model(args)
+    index = None if args.index is None else mmstan.SearchIndex.open(args.index, model)
+    demo.launch(model, index, host=args.host, port=args.port)
+
+
 def _doctor(args: argparse.Namespace) -> None:
     from mmstan import doctor
 
@@ -153,7 +201,10 @@ COMMANDS = {
     ),
     'embed': Command('features of videos into a file', _embed_options, _embed),
     'prepare': Command('own videos to lists and a config', prepare.add_options, prepare.run),
+    'index': Command('search videos by text or example', index.add_options, index.run),
     'package': Command('config and checkpoint as a folder to share', _package_options, _package),
+    'export': Command('model as ONNX or torch.export files', _export_options, _export),
+    'demo': Command('a web page of a model: classify, search, compare', _demo_options, _demo),
     'doctor': Command('installed packages, fixes and conflicts', lambda parser: None, _doctor),
 }
 

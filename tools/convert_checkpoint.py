@@ -14,6 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import mmstan.methods  # noqa: F401  (every method registers its checkpoints)
+from mmstan.apis.sources import find_text_prefix, package_state
+from mmstan.cli import one_line_errors
 from mmstan.compat.closed import read_file
 from mmstan.compat.state_dicts import find_state_dict
 from mmstan.converters import CONVERTERS
@@ -25,7 +27,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Convert released checkpoints')
     parser.add_argument('system', choices=sorted(CONVERTERS))
     parser.add_argument('source', type=Path, help='.pth, .pt, .bin, .bin.N or .safetensors')
-    parser.add_argument('target', type=Path, help='.pth or .safetensors')
+    parser.add_argument('target', type=Path, help='.pth or .safetensors, or a folder (--package)')
     parser.add_argument(
         '--reverse', action='store_true', help="from mmstan's names to the released ones"
     )
@@ -37,7 +39,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--parts', nargs='+', help='convert only these parts, where the system has a choice (xclip)'
     )
-    return parser.parse_args()
+    parser.add_argument(
+        '--package', action='store_true', help='make TARGET a folder that mmstan.load reads'
+    )
+    parser.add_argument('--config', help='of the package: a config, or the name of one')
+    parser.add_argument('--class-names', help="of the package: a file in the place of the config's")
+    args = parser.parse_args()
+    if args.package != bool(args.config) or (args.package and args.reverse):
+        parser.error('--package --config CONFIG go together, and not with --reverse')
+    return args
 
 
 def convert_file(path: Path, convert: Convert, **options: Any) -> dict[str, Tensor]:
@@ -69,13 +79,23 @@ def main() -> None:
     converter = CONVERTERS[args.system]
     convert = converter.to_released if args.reverse else converter.from_released
     options = dict(text_tower=args.text_tower, parts=args.parts)
+    takes = inspect.signature(convert).parameters
+    if args.package and args.text_tower is None and 'text_tower' in takes:
+        with one_line_errors():
+            options['text_tower'] = find_text_prefix(args.config)
     options = {name: value for name, value in options.items() if value is not None}
-    other = sorted(set(options) - set(inspect.signature(convert).parameters))
+    other = sorted(set(options) - set(takes))
     if other:
         sys.exit(f'error: {args.system} has no choice of {", ".join(other)}')
     try:
         state = convert_file(args.source, convert, **options)
-        write(state, args.target)
+        if args.package:
+            names = args.class_names
+            package_state(
+                args.config, state, args.target, source=str(args.source), class_names=names
+            )
+        else:
+            write(state, args.target)
     except (ValueError, OSError) as error:
         text = str(error)
         sys.exit(f'error: {text if str(args.source) in text else f"{args.source}: {text}"}')

@@ -1,4 +1,6 @@
-"""The tables in ``configs/<method>/README.md``, from the metafiles: ``python tools/model_zoo.py``.
+"""The tables of all models, from the metafiles: ``python tools/model_zoo.py``.
+
+They are in ``configs/<method>/README.md`` and ``docs/model_zoo.md``.
 
 A new config: write it, run ``--figures``, add what its paper reports to the metafile under
 ``Reported``, run without options.
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.model_figures import add_figures
-from mmstan.benchmark.model_zoo import render_readmes
+from mmstan.benchmark.model_zoo import render_pages
 from mmstan.cli import one_line_errors
 
 ROOT = Path(__file__).parents[1]
@@ -25,7 +27,7 @@ def parse_args() -> argparse.Namespace:
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        '--check', action='store_true', help='write nothing; fail where a README is out of date'
+        '--check', action='store_true', help='write nothing; fail where a page is out of date'
     )
     what.add_argument(
         '--figures',
@@ -43,7 +45,7 @@ def main() -> None:
     with one_line_errors():
         if args.figures is not None:
             add_figures(ROOT, args.figures)
-        texts = render_readmes(ROOT)
+        texts = render_pages(ROOT)
         changed = [path for path, text in texts.items() if path.read_text('utf-8') != text]
         names = ', '.join(str(path.relative_to(ROOT)) for path in changed)
         if args.check:

@@ -12,6 +12,7 @@ from mmstan.config.checks import check_config
 from mmstan.config.options import merge_options
 from mmstan.config.paths import is_checkpoint
 from mmstan.config.tiny import make_tiny
+from mmstan.engine.trackers import TRACKERS, add_trackers
 from mmstan.engine.work_dir_lock import claim_work_dir
 
 
@@ -44,6 +45,13 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='narrow towers, no weights, a rendered toy data set, one epoch: does the config run?',
     )
+    parser.add_argument(
+        '--track',
+        nargs='+',
+        default=[],
+        choices=list(TRACKERS),
+        help='send losses and scores to these',
+    )
     args = parse(parser)
     if args.resume not in (None, 'auto') and not is_checkpoint(args.resume):
         parser.error(f'there is no checkpoint {args.resume}')
@@ -74,6 +82,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         cfg.merge_from_dict({'randomness.seed': args.seed})
     if args.deterministic:
         cfg.merge_from_dict({'randomness.deterministic': True})
+    add_trackers(cfg, args.track)
     merge_options(cfg, args.cfg_options)
     return cfg
 

@@ -31,7 +31,7 @@ def find_text_head(model: Any, wanted: str) -> NamedClassesHead:
         ValueError: The head has no text tower.
     """
     head = model.cls_head
-    if not isinstance(head, NamedClassesHead):
+    if not hasattr(head, 'swap_names'):  # NamedClassesHead, and the head of an ONNX file
         raise ValueError(
             f'a {type(head).__name__} knows its own classes only, and no {wanted}; take a config '
             'with mmstan.TextHead, or a retrieval config'
@@ -48,9 +48,7 @@ def encode_texts(model: Any, texts: Sequence[str]) -> TextFeatures:
     """
     if is_retrieval(model):
         return model.encode_texts(texts)
-    tower = find_text_head(model, 'texts').texts.tower
-    device = next(tower.parameters()).device
-    return tower(tower.tokenize(texts).to(device))
+    return find_text_head(model, 'texts').encode_texts(texts)
 
 
 @contextmanager

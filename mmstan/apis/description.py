@@ -1,4 +1,4 @@
-"""What a model in use is: its config, pipelines and class names, as Python and as JSON."""
+"""Config, pipelines and class names of a model in use, as Python and as JSON."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ModelDescription(NamedTuple):
 def describe_config(
     cfg: Config, *, class_names: str | Sequence[str] | None = None, name: str | None = None
 ) -> ModelDescription:
-    """Take out of a config what a model needs in use.
+    """Take the parts out of a config that a model needs in use.
 
     Args:
         cfg: A recognition or retrieval config. It is not changed.

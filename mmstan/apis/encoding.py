@@ -48,7 +48,7 @@ def compare_texts(model: Any, text: TextFeatures | None, features: Any, batch: B
     Args:
         model: The model.
         text: The texts' features; None for a recognizer, whose head has the texts.
-        features: What :func:`encode_videos` gave.
+        features: The features that :func:`encode_videos` gave.
         batch: The batch.
     """
     if text is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmstan.apis.package import CARD, CONFIG, WEIGHTS
+from mmstan.wording import write_on_one_line
 
 _HUB = 'hf://'
 
@@ -34,7 +35,7 @@ def fetch_package(address: str) -> Path:
     except HFValidationError as error:
         raise ValueError(f'{address}: {error}') from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = ' '.join(str(error).split())[:200]
+        reason = write_on_one_line(error)
         raise FileNotFoundError(f'{address} cannot be fetched: {reason}') from error
     if not Path(folder, CONFIG).exists():
         raise FileNotFoundError(f'{address} has no {CONFIG}: no model of mmstan was saved there')
@@ -47,7 +48,7 @@ def push_package(
     """Upload a saved model; returns its address.
 
     Args:
-        folder: What ``VideoModel.save`` wrote.
+        folder: A folder that ``VideoModel.save`` wrote.
         repo: ``OWNER/NAME``; it is made if it is not there.
         private: Whether a new repository is private.
         options: Of ``huggingface_hub.HfApi.upload_folder``, such as ``commit_message``.

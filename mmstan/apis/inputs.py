@@ -19,6 +19,7 @@ from mmengine.fileio import get
 from torch import Tensor
 
 from mmstan.datasets.readers import BrokenVideoError
+from mmstan.wording import write_on_one_line
 
 Video = str | os.PathLike[str] | bytes | BinaryIO | np.ndarray | Tensor
 """Path, address, folder of images, bytes of a file, open file, or uint8 RGB frames (T, H, W, 3)."""
@@ -100,7 +101,7 @@ def _make_seekable(file: Any) -> BinaryIO:
 
 
 def _fetch(address: str) -> BinaryIO:
-    """Read what an address names; http by MMEngine, other protocols by fsspec."""
+    """Read the file at an address; http by MMEngine, other protocols by fsspec."""
     try:
         if address.startswith(('http://', 'https://')):
             content = io.BytesIO(get(address))
@@ -110,7 +111,7 @@ def _fetch(address: str) -> BinaryIO:
             with fsspec.open(address, 'rb') as file:
                 content = io.BytesIO(file.read())
     except Exception as error:  # each protocol has its own
-        reason = ' '.join(f'{type(error).__name__}: {error}'.split())[:200]
+        reason = write_on_one_line(f'{type(error).__name__}: {error}')
         raise BrokenVideoError(address, f'cannot be fetched ({reason})') from error
     content.name = address
     return content

@@ -55,7 +55,7 @@ def write_card(path: Path, description: ModelDescription) -> None:
 
 
 def _list_figures(entry: dict[str, Any]) -> list[list[str]]:
-    """Rows (figure, value, source) of what was reported and measured."""
+    """Rows (figure, value, source) of reported and measured results."""
     return [
         [str(figure), str(value), f'{how}: {result["Source"]}']
         for key, how in (('Reported', 'reported'), ('Measured', 'measured'))

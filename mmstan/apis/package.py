@@ -27,7 +27,7 @@ from mmstan.compat.state_dicts import fit_state
 from mmstan.config.walk import walk_named
 from mmstan.models.heads import read_class_names
 from mmstan.registry import MODELS, TRANSFORMS
-from mmstan.wording import show
+from mmstan.wording import show, write_on_one_line
 
 CONFIG, WEIGHTS, CARD = 'config.json', 'model.safetensors', 'README.md'
 METADATA = 'mmstan.config'
@@ -121,7 +121,21 @@ def _check_size(description: ModelDescription, values: int, file: str) -> None:
 
 def read_description(config: str, *, allow: Sequence[str] = ()) -> ModelDescription:
     """Read ``config.json``, or the same out of the header of a safetensors file."""
-    content = _parse(_read_text(config), config)
+    return parse_description(_read_text(config), config, allow=allow)
+
+
+def parse_description(text: str, config: str, *, allow: Sequence[str] = ()) -> ModelDescription:
+    """Check the JSON that :func:`~mmstan.apis.description.to_json` makes.
+
+    Args:
+        text: The JSON.
+        config: Where it is from, for messages.
+        allow: Modules of the user's own that may be imported.
+
+    Raises:
+        ValueError: Its format is another one, or it holds something that is not allowed.
+    """
+    content = _parse(text, config)
     for module in content.get('requires', ()):
         if module not in allow:
             raise ValueError(
@@ -150,7 +164,7 @@ def _read_text(config: str) -> str:
         with safe_open(config, 'pt') as file:
             text = (file.metadata() or {}).get(METADATA)
     except (SafetensorError, UnicodeDecodeError) as error:
-        reason = ' '.join(str(error).split())[:200]
+        reason = write_on_one_line(error)
         raise ValueError(f'{config} is damaged or something else: {reason}') from error
     if text is None:
         raise ValueError(
@@ -164,7 +178,7 @@ def _parse(text: str, config: str) -> dict[str, Any]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f'{config} is no JSON: {" ".join(str(error).split())[:200]}') from error
+        raise ValueError(f'{config} is no JSON: {write_on_one_line(error)}') from error
     if not isinstance(content, dict) or content.get('format') != FORMAT:
         found = content.get('format') if isinstance(content, dict) else None
         raise ValueError(f'{config}: format={show(found)}, this mmstan reads format {FORMAT}')

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from difflib import get_close_matches
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import yaml
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
+from torch import Tensor
 
 from mmstan.apis.description import ModelDescription, Views, describe_config
 from mmstan.apis.load import init_pretrained, refuse_random_weights
-from mmstan.apis.package import is_package, load_package
+from mmstan.apis.package import is_package, load_package, save_package
 from mmstan.apis.video_model import VideoModel
-from mmstan.config.paths import find_shipped, is_checkpoint
+from mmstan.compat.state_dicts import fit_state
+from mmstan.config.find import find_config
+from mmstan.config.paths import is_checkpoint
 from mmstan.registry import MODELS
+from mmstan.wording import write_on_one_line
 
 PRETRAINED = 'pretrained'
 HUB = 'hf://'
@@ -44,7 +44,8 @@ def load(
     Args:
         source: One of these, tried in this order: a folder that :meth:`VideoModel.save` wrote; its
             one file ``*.safetensors``; a config file; the name of a config
-            (``'stan/k400_b16'`` or ``'stan_k400_b16'``); ``'hf://OWNER/NAME[@REVISION]'``.
+            (``'stan/k400_b16'`` or ``'stan_k400_b16'``); ``'hf://OWNER/NAME[@REVISION]'``; or a
+            file ``*.onnx`` that :meth:`VideoModel.export` wrote.
         weights: For a config a checkpoint, or ``'pretrained'`` for the image-language model alone,
             as the config names it. A saved model has its own.
         class_names: Names of the classes, or a file of them, in the place of the config's.
@@ -61,6 +62,10 @@ def load(
         FileNotFoundError: There is no such source, or no such file of weights.
     """
     source = os.fspath(source)
+    use: Any = dict(views=views, batch_size=batch_size, workers=workers)
+    if source.endswith('.onnx') and os.path.isfile(source):
+        given = dict(weights=weights, class_names=class_names, dtype=dtype)
+        return VideoModel(*_load_onnx(source, device, allow, given), **use)
     device = choose_device(device)
     if source.startswith(HUB):
         from mmstan.apis.hub import fetch_package
@@ -75,15 +80,24 @@ def load(
         description, model = _load_config(source, weights, class_names)
     if dtype is None:
         dtype = torch.bfloat16 if device.type == 'cuda' else torch.float32
-    return VideoModel(
-        model,
-        description,
-        device=device,
-        dtype=dtype,
-        views=views,
-        batch_size=batch_size,
-        workers=workers,
-    )
+    return VideoModel(model, description, device=device, dtype=dtype, **use)
+
+
+def _load_onnx(
+    source: str, device: str | torch.device, allow: Sequence[str], given: dict[str, Any]
+) -> tuple[Any, ModelDescription]:
+    """An exported model, which ONNX Runtime runs on the CPU and in the file's own precision."""
+    from mmstan.apis.export.onnx_model import load_onnx
+
+    wrong = [name for name, value in given.items() if value is not None]
+    if wrong:
+        raise ValueError(
+            f'{source} has {", ".join(wrong)} of its own: leave that out '
+            "(classify(..., class_names=['...']) takes other names)"
+        )
+    if str(device) not in ('auto', 'cpu'):
+        raise ValueError(f"device={str(device)!r}: {source} runs on the CPU here; use 'cpu'")
+    return load_onnx(source, allow=allow)
 
 
 def choose_device(device: str | torch.device = 'auto') -> torch.device:
@@ -97,7 +111,7 @@ def choose_device(device: str | torch.device = 'auto') -> torch.device:
             chosen = torch.device(device)
             torch.empty(0, device=chosen)
         except (RuntimeError, AssertionError) as error:
-            reason = ' '.join(str(error).split())[:200]
+            reason = write_on_one_line(error)
             raise ValueError(
                 f"device={device!r} does not work here ({reason}): use 'cpu'"
             ) from error
@@ -135,62 +149,35 @@ def _load_config(
     return description, model
 
 
-def find_config(source: str) -> tuple[str, str]:
-    """The path of a config, and its name, ``stan/k400_b16``.
+def package_state(
+    config: str,
+    state: Mapping[str, Tensor],
+    folder: str | os.PathLike[str],
+    *,
+    source: str,
+    class_names: str | Sequence[str] | None = None,
+) -> None:
+    """Save the model of a config with tensors that are already in memory, as a folder.
 
     Args:
-        source: The path, or a name of a config that comes with mmstan.
+        config: A config, or the name of one.
+        state: State dict in mmstan's names.
+        folder: A new folder.
+        source: Where the tensors are from, for messages.
+        class_names: Names of the classes, or a file of them, in the place of the config's.
 
     Raises:
-        FileNotFoundError: There is none.
-        ValueError: The file is no config.
+        ValueError: The tensors do not fit the config's model.
     """
-    if os.path.isfile(source):
-        if not source.endswith(('.py', '.json', '.yaml', '.yml')):
-            raise ValueError(
-                f'{source} is no model: give a folder or *.safetensors file that VideoModel.save '
-                'wrote, or a config (.py) with weights=FILE for a checkpoint'
-            )
-        return source, name_config(source)
-    if os.path.isdir(source):
-        raise FileNotFoundError(
-            f'{source} is a folder without config.json: no model was saved there'
-        )
-    known = list_configs()
-    name = source.removesuffix('.py').removeprefix('configs/')
-    if name in known:
-        return known[name], name_config(known[name])
-    near = get_close_matches(name, known, n=3)
-    hint = f'; did you mean {" or ".join(near)}?' if near else ''
-    raise FileNotFoundError(
-        f'{source!r} is neither a file, nor a saved model, nor the name of a config{hint}'
-    )
+    path, name = find_config(config)
+    description = describe_config(Config.fromfile(path), class_names=class_names, name=name)
+    init_default_scope('mmaction')
+    model: Any = MODELS.build(description.model)
+    model.load_state_dict(fit_state(model, state, source=source))
+    save_package(folder, description, model)
 
 
-def name_config(path: str) -> str:
-    """The name of a config: its path below ``configs``, or its file's name.
-
-    >>> name_config('configs/stan/k400_b16.py')
-    'stan/k400_b16'
-    """
-    parts = Path(path).with_suffix('').parts
-    return (
-        '/'.join(parts[len(parts) - parts[::-1].index('configs') :])
-        if 'configs' in parts
-        else parts[-1]
-    )
-
-
-@lru_cache
-def list_configs() -> dict[str, str]:
-    """Paths of the shipped configs by ``stan/k400_b16`` and by the metafiles' ``stan_k400_b16``."""
-    folder = find_shipped('configs')
-    known = {
-        path.relative_to(folder).with_suffix('').as_posix(): str(path)
-        for path in sorted(folder.rglob('*.py'))
-        if '_base_' not in path.parts
-    }
-    for metafile in sorted(folder.rglob('metafile.yml')):
-        for model in yaml.safe_load(metafile.read_text('utf-8'))['Models']:
-            known[model['Name']] = str(folder.parent / model['Config'])
-    return known
+def find_text_prefix(config: str) -> str:
+    """The prefix of the text tower's names in the model of a config, ``'text_tower.'``."""
+    retrieval = 'text_tower' in Config.fromfile(find_config(config)[0]).model
+    return 'text_tower.' if retrieval else 'cls_head.texts.tower.'

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -42,6 +43,9 @@ from mmstan.models.backbones import VideoBackbone
 from mmstan.models.features import TextFeatures, VideoFeatures, l2_normalise
 from mmstan.models.interactions import Interaction
 from mmstan.wording import check_choice
+
+if TYPE_CHECKING:
+    from mmstan.apis.export import Format, PartName
 
 Rows = list[tuple[Tensor | None, BrokenVideoError | None]]
 
@@ -233,7 +237,7 @@ class VideoModel:
     # --- texts x videos ---
 
     def similarity(self, texts: Sequence[str], videos: Videos) -> Tensor:
-        """Similarities (A, N) of texts and videos, float32: what retrieval ranks by.
+        """Similarities (A, N) of texts and videos, float32, by which retrieval ranks.
 
         A recognition model compares as its head does, without the scale.
 
@@ -355,6 +359,46 @@ class VideoModel:
         from mmstan.apis.hub import push_model
 
         return push_model(self, repo, private=private)
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        format: Format = 'onnx',
+        parts: Iterable[PartName] = ('video', 'text', 'scores'),
+        dynamic: Iterable[Literal['batch']] = ('batch',),
+        opset: int = 20,
+        check: bool = True,
+    ) -> dict[str, Path]:
+        """Write the model as files that run without mmstan.
+
+        ``video`` takes raw frames (N, 3, T, H, W) in the pipeline's shape and type, uint8, and
+        gives ``features`` (N, D) or (N, T, D), and a recognizer's ``scores`` (N, K) before the
+        softmax. ``text`` takes token ids (A, J). ``scores`` compares their features, (A, N). Mean
+        and deviation are inside; the pipelines and class names are in the metadata, so that
+        :func:`mmstan.load` uses an ONNX file as the model itself.
+
+        Args:
+            path: ``NAME.onnx`` or ``NAME.pt2`` for the videos; texts and scores are next to it,
+                ``NAME.text.onnx`` and ``NAME.scores.onnx``.
+            format: ``'onnx'``, or ``'torch'`` for :func:`torch.export.load`.
+            parts: The parts to write. A model without a text tower has no text part.
+            dynamic: ``('batch',)`` for any number of videos and texts, ``()`` for one each.
+            opset: Version of ONNX's operators.
+            check: Run the files with other batch sizes and compare with the model.
+
+        Returns:
+            The file of each part.
+
+        Raises:
+            ValueError: A part is missing, an option is none of its values, or a file gives other
+                numbers than the model.
+            ImportError: ONNX needs the extra ``export``.
+        """
+        from mmstan.apis.export import export_model
+
+        options: Any = dict(format=format, parts=parts, dynamic=dynamic, opset=opset, check=check)
+        return export_model(self, path, **options)
 
     def _autocast(self) -> Any:
         if self.dtype is torch.float32:

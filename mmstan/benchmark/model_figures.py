@@ -74,5 +74,5 @@ def _make_entry(config: str, collection: str) -> dict[str, Any]:
 
 
 def _order_keys(entry: dict[str, Any]) -> dict[str, Any]:
-    keys = ('Name', 'Config', 'In Collection', 'Metadata', 'Reported', 'Measured')
+    keys = ('Name', 'Config', 'In Collection', 'Weights', 'Metadata', 'Reported', 'Measured')
     return {key: entry[key] for key in sorted(entry, key=keys.index)}

@@ -1,4 +1,4 @@
-"""Render the tables of ``configs/<method>/README.md`` from the metafile next to each.
+"""Render the tables of ``configs/<method>/README.md`` and ``docs/model_zoo.md`` from the metafiles.
 
 A metafile has the form of MMAction2's ``metafile.yml``, with three more fields for a model:
 
@@ -32,6 +32,8 @@ Shapes with narrow towers, from `{TOY}`. Nothing has been trained on the papers'
 
 Model = Mapping[str, Any]
 Cell = Callable[[Model, Mapping[str, Row]], str]
+ZOO = 'docs/model_zoo.md'
+"""Page with every model; the tables go between the same marks as in a README."""
 
 
 def _show_metadata(key: str) -> Cell:
@@ -46,6 +48,11 @@ def _link_config(model: Model, toy: Mapping[str, Row]) -> str:
     return f'[`{PurePosixPath(model["Config"]).stem}`]({_cut_method(model)})'
 
 
+def _link_from_docs(model: Model, toy: Mapping[str, Row]) -> str:
+    path = PurePosixPath(model['Config'])
+    return f'[`{path.relative_to("configs").with_suffix("")}`](../{path})'
+
+
 def _show_reported(model: Model, toy: Mapping[str, Row]) -> str:
     return _join_figures(model.get('Reported', [])) or '-'
 
@@ -57,6 +64,10 @@ def _show_measured(model: Model, toy: Mapping[str, Row]) -> str:
         deviation = '' if row.deviation is None else f' ± {row.deviation:.1f}'
         figures += f'{"; " if figures else ""}toy {KINDS[row.kind]} {row.score:.1f}{deviation}'
     return figures or 'not measured'
+
+
+def _link_weights(model: Model, toy: Mapping[str, Row]) -> str:
+    return f'[model]({model["Weights"]})' if 'Weights' in model else 'none'
 
 
 def _join_figures(entries: list[dict[str, Any]]) -> str:
@@ -77,6 +88,12 @@ COLUMNS: dict[str, tuple[str, Cell]] = {
     'measured here': ('l', _show_measured),
 }
 """Title of a column -> its alignment (``'l'`` or ``'r'``), and the function that makes a cell."""
+ZOO_COLUMNS = {
+    **COLUMNS,
+    'config': ('l', _link_from_docs),
+    'weights': ('l', _link_weights),
+}
+"""The columns of ``docs/model_zoo.md``."""
 
 
 def list_metafiles(root: Path) -> list[Path]:
@@ -126,36 +143,55 @@ def _find_group(model: Model) -> str:
     return '' if parent == PurePosixPath() else str(parent)
 
 
-def render_tables(models: list[dict[str, Any]], toy: Mapping[str, Row]) -> str:
-    """Markdown: a table for each folder of configs, then the legend."""
+def render_tables(
+    models: list[dict[str, Any]],
+    toy: Mapping[str, Row],
+    columns: Mapping[str, tuple[str, Cell]] = COLUMNS,
+) -> str:
+    """Markdown: a table for each folder of configs."""
     parts = []
     for group, rows in groupby(models, _find_group):
         if group:
             parts.append(f'### {group.replace("_", "-").capitalize()}')
-        cells = [[cell(model, toy) for _, cell in COLUMNS.values()] for model in rows]
-        align = ''.join(align for align, _ in COLUMNS.values())
-        parts.append(markdown_table(list(COLUMNS), cells, align=align))
-    return '\n\n'.join([*parts, LEGEND])
+        cells = [[cell(model, toy) for _, cell in columns.values()] for model in rows]
+        align = ''.join(align for align, _ in columns.values())
+        parts.append(markdown_table(list(columns), cells, align=align))
+    return '\n\n'.join(parts)
 
 
-def render_readmes(root: Path) -> dict[Path, str]:
-    """Path of each README next to a metafile -> its text with the current tables.
+def render_zoo(root: Path, toy: Mapping[str, Row]) -> str:
+    """Markdown: a section for each metafile."""
+    parts = [LEGEND]
+    for path in list_metafiles(root):
+        content = read_metafile(path)
+        readme = path.with_name('README.md').relative_to(root).as_posix()
+        head = [f'## {content["Collections"][0]["Name"]}', f'[What it is](../{readme})']
+        parts += [*head, render_tables(content['Models'], toy, ZOO_COLUMNS)]
+    return '\n\n'.join(parts)
+
+
+def render_pages(root: Path) -> dict[Path, str]:
+    """Path of each page with tables -> its text with the current ones.
+
+    The pages are the README next to each metafile, and ``docs/model_zoo.md``.
 
     Raises:
-        ValueError: A README does not have exactly one place for its tables.
+        ValueError: A page does not have exactly one place for its tables.
     """
     toy = {row.system: row for row in read_csv(root / TOY)}
-    return {
-        path.with_name('README.md'): _put_between(
-            path.with_name('README.md'), render_tables(read_metafile(path)['Models'], toy)
-        )
+    pages = {
+        path.with_name(
+            'README.md'
+        ): f'{render_tables(read_metafile(path)["Models"], toy)}\n\n{LEGEND}'
         for path in list_metafiles(root)
     }
+    pages[root / ZOO] = render_zoo(root, toy)
+    return {path: _put_between(path, text) for path, text in pages.items()}
 
 
-def _put_between(readme: Path, text: str) -> str:
-    before, begin, rest = readme.read_text('utf-8').partition(f'{BEGIN}\n')
+def _put_between(page: Path, text: str) -> str:
+    before, begin, rest = page.read_text('utf-8').partition(f'{BEGIN}\n')
     _, end, after = rest.partition(END)
     if not begin or not end or BEGIN in after:
-        raise ValueError(f'{readme}: write the lines {BEGIN} and {END} once, the tables go between')
+        raise ValueError(f'{page}: write the lines {BEGIN} and {END} once, the tables go between')
     return f'{before}{begin}\n{text}\n\n{end}{after}'

@@ -17,8 +17,8 @@ import numpy as np
 from filelock import FileLock
 from mmengine.config import Config
 
-from mmstan.compat.closed import read_plain_pickle
 from mmstan.config.paths import find_shipped
+from mmstan.evaluation import read_dump
 
 Figures = Callable[[Path], dict[str, float]]
 
@@ -157,6 +157,4 @@ def fingerprint_run(config: Path, *options: str) -> str:
 
 def read_predictions(work_dir: Path) -> tuple[np.ndarray, np.ndarray]:
     """True and predicted classes of the test videos, (videos,) each, in the test set's order."""
-    samples = read_plain_pickle(work_dir / 'predictions.pkl')
-    truth = np.array([int(sample['gt_label']) for sample in samples])
-    return truth, np.array([int(sample['pred_label']) for sample in samples])
+    return read_dump(work_dir / 'predictions.pkl')

@@ -155,10 +155,11 @@ def _check_value(cfg: Config, key: str, old: Any, value: Any) -> None:
     """Raise ValueError for a string in place of parts, and for a class that does not exist."""
     parts = old if isinstance(old, list) else [old]
     typed = bool(parts) and all(isinstance(part, Mapping) and 'type' in part for part in parts)
-    if typed and isinstance(value, str):
+    entries = value if isinstance(value, list | tuple) else [value]
+    if typed and any(isinstance(entry, str) for entry in entries):
         inside = f'{key}.0' if isinstance(old, list) else key
         raise ValueError(
-            f'--cfg-options {key}={value}: {key} holds settings of its own, and no string; set '
+            f'--cfg-options {key}={value}: {key} holds settings of its own, not text; set '
             f'{inside}.KEY=VALUE, or write a config file'
         )
     scope = cfg.get('default_scope')

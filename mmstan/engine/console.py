@@ -47,7 +47,7 @@ def short_console_of_runners() -> Iterator[None]:
 
 @contextmanager
 def keep_console_short() -> Iterator[None]:
-    """Within, what MMEngine and mmstan log below a warning is not printed."""
+    """Within, logs below a warning are not printed."""
     if MMLogger.check_instance_created('mmstan'):
         yield
         return

@@ -2,6 +2,7 @@
 
 from mmstan.datasets.few_shot import choose_few_shot
 from mmstan.evaluation.acc_metric import AccMetric
+from mmstan.evaluation.dumps import read_dump
 from mmstan.evaluation.normalisation import dual_softmax, qb_norm
 from mmstan.evaluation.ranks import (
     VideoRanks,
@@ -30,6 +31,7 @@ __all__ = [
     'format_splits',
     'mean_and_deviation',
     'qb_norm',
+    'read_dump',
     'split_configs',
     'summarise',
     'text_to_video_ranks',

@@ -41,13 +41,14 @@ def l2_normalise(x: Tensor) -> Tensor:
     return F.normalize(x.float(), dim=-1)
 
 
-def frame_mask(x: Tensor, data_samples: Sequence[Any] | None = None) -> Tensor:
+def frame_mask(x: Tensor, data_samples: Sequence[Any] | Tensor | None = None) -> Tensor:
     """The frame masks of a batch.
 
     Args:
         x: Frame features (N, T, D).
         data_samples: N samples. A sample's field ``frame_mask``, boolean (T,), is True for its
-            real frames; without the field all frames are real.
+            real frames; without the field all frames are real. An exported model gets the masks
+            (N, T) themselves.
 
     Returns:
         Boolean (N, T), on the device of ``x``.
@@ -55,6 +56,8 @@ def frame_mask(x: Tensor, data_samples: Sequence[Any] | None = None) -> Tensor:
     Raises:
         ValueError: The number of samples is not N, or the length of a mask is not T.
     """
+    if isinstance(data_samples, Tensor):
+        return data_samples
     masks = [getattr(sample, 'frame_mask', None) for sample in data_samples or ()]
     everything = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
     if all(mask is None for mask in masks):

@@ -96,7 +96,7 @@ def check_videos(paths: Iterable[str], journal: Path, jobs: int) -> tuple[dict[s
 
 
 def _check(path: str, stop: Event) -> Facts:
-    return Facts() if stop.is_set() else check_video(path)
+    return check_video(path)
 
 
 def _stamp(path: str) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,7 +26,11 @@ from mmstan.prepare.entries import Entry
 from mmstan.prepare.jobs import run_jobs
 
 _CLOCK = 90_000  # ticks of a second, in which frame rates of cameras and films come out even
+_LONGEST = 200  # bytes of a name; file systems take 255, with key and suffix
 _LOST = 2  # frames of a whole video that may fail to decode, as in the reader
+
+
+_NOT_THE_VIDEOS_FAULT = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,8 @@ def name_target(entry: Entry, facts: Facts, encoding: Encoding) -> str:
     key = hashlib.sha1(repr(made_of).encode()).hexdigest()[:8]
     folder, _, name = entry.name.rpartition('/')
     folder = 'elsewhere' if os.path.isabs(entry.name) else folder
-    stem = re.sub('[\x00-\x1f\x7f\ud800-\udfff]', '_', name.rpartition('.')[0] or name)
-    return os.path.join(folder, f'{stem.strip()}-{key}.mp4')
+    stem = (name.rpartition('.')[0] or name).strip().encode()[:_LONGEST].decode(errors='ignore')
+    return os.path.join(folder, f'{stem}-{key}.mp4')
 
 
 def encode_videos(
@@ -106,7 +110,16 @@ def encode_videos(
 
     Returns:
         Paths by entry, problems by entry, and how many of the files were there already.
+
+    Raises:
+        OSError: A file cannot be written.
+        ValueError: PyAV has no encoder.
     """
+    if 'libx264' not in av.codecs_available:
+        raise ValueError(
+            'videos and parts are encoded with libx264, which this build of PyAV does not have; '
+            'install it from a wheel: pip install --force-reinstall av'
+        )
     targets = {
         entry: os.path.join(folder, name_target(entry, facts[entry.path], encoding))
         for entry in entries
@@ -159,27 +172,39 @@ def encode_part(
         BrokenVideoError: The frames cannot be decoded, or some are lost.
         OSError: The file cannot be written.
     """
-    end = math.inf if entry.end is None else entry.end
     os.makedirs(os.path.dirname(target), exist_ok=True)
     part = f'{target}.part'
-    writer, first = None, 0.0
     try:
-        for seconds, frame in takewhile(lambda shown: shown[0] < end, play(reader, entry.start)):
-            if stop.is_set():
-                return
-            if writer is None:
-                writer, first = _Writer(part, frame.shape[:2], reader.avg_fps, encoding), seconds
-            writer.add(seconds - first, frame)
-    except av.FFmpegError as error:
+        written = _write_frames(reader, entry, part, encoding, stop)
+    except av.FFmpegError as error:  # of the encoder or the file: the reader has errors of its own
+        if error.errno in _NOT_THE_VIDEOS_FAULT:
+            raise OSError(f'{part} cannot be written: {error.strerror}') from error
         raise reader.broken(f'cannot be encoded again ({brief(error)})') from error
-    finally:
-        if writer is not None:
-            writer.close()
-    written = writer.frames if writer else 0
+    if stop.is_set():
+        return
     lost = 0 if entry.is_part else reader.num_frames - written
     if not written or lost > _LOST:
         raise reader.broken(f'is damaged: {written} of its {reader.num_frames} frames are decoded')
     os.replace(part, target)
+
+
+def _write_frames(
+    reader: PyAVReader, entry: Entry, path: str, encoding: Encoding, stop: Event
+) -> int:
+    """Encode the frames of ``entry`` into ``path``, until ``stop`` is set; how many there are."""
+    end = math.inf if entry.end is None else entry.end
+    writer, first = None, 0.0
+    try:
+        for seconds, frame in takewhile(lambda shown: shown[0] < end, play(reader, entry.start)):
+            if stop.is_set():
+                break
+            if writer is None:
+                writer, first = _Writer(path, frame.shape[:2], reader.avg_fps, encoding), seconds
+            writer.add(seconds - first, frame)
+    finally:
+        if writer is not None:
+            writer.close()
+    return writer.frames if writer is not None else 0
 
 
 class _Writer:
@@ -194,7 +219,7 @@ class _Writer:
         self._stream = self._container.add_stream('libx264', rate=rate)
         self._stream.height, self._stream.width = encoding.fit(*size)
         self._stream.pix_fmt = 'yuv420p'
-        self._stream.options = {'crf': '20', 'preset': 'fast', 'bf': '0', 'g': str(encoding.gop)}
+        self._stream.options = {'crf': '23', 'preset': 'fast', 'bf': '0', 'g': str(encoding.gop)}
         self._stream.codec_context.thread_count = 1  # as many videos as there are jobs
         self._stream.codec_context.time_base = Fraction(1, _CLOCK)
 

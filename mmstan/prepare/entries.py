@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import re
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -24,13 +25,27 @@ def find_split(name: str) -> Split | None:
     return _SPELLINGS.get(name.strip().lower())
 
 
+_UNPRINTABLE = re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
+
+
+def name_below(path: str, root: str) -> str:
+    """A file's name in messages: relative to ``root``, with '/', and in printable letters.
+
+    >>> name_below('/videos/run/a.mp4', '/videos')
+    'run/a.mp4'
+    """
+    inside = path.startswith(os.path.join(root, ''))
+    name = (os.path.relpath(path, root) if inside else path).replace(os.sep, '/')
+    return _UNPRINTABLE.sub(lambda found: found[0].encode('unicode_escape').decode(), name)
+
+
 @dataclass(frozen=True)
 class Entry:
     """A video, or a part of one, and its label or captions.
 
     Attributes:
         path: The file.
-        name: The path relative to the folder of the source, for messages and groups.
+        name: The path by :func:`name_below` the source's folder, for messages and groups.
         label: Folder or label of its class, in normal form C; None where it has captions.
         captions: The texts that describe it; none where it has a label.
         split: The split that the source puts it in, if it does.
@@ -88,9 +103,3 @@ class Source:
     def has_captions(self) -> bool:
         """Whether its videos have captions in the place of labels."""
         return any(entry.captions for entry in self.entries)
-
-
-def count_by_label(entries: Sequence[Entry]) -> dict[str, int]:
-    """How many videos each label has, sorted by label; none for captions."""
-    labels = sorted(entry.label for entry in entries if entry.label is not None)
-    return {label: labels.count(label) for label in dict.fromkeys(labels)}

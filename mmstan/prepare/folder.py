@@ -10,7 +10,7 @@ from pathlib import Path
 from mmstan.datasets.annotation_files import normalise
 from mmstan.datasets.readers.choose import find_container
 from mmstan.datasets.video_files import VIDEO_EXTENSIONS, split_extension
-from mmstan.prepare.entries import Entry, LeftOut, Source, Split, find_split
+from mmstan.prepare.entries import Entry, LeftOut, Source, Split, find_split, name_below
 from mmstan.wording import count_things, name_a_few
 
 # Names that systems put into folders, in lower case; '.DS_Store' and '._clip.mp4' begin with a dot.
@@ -46,8 +46,8 @@ def read_folder(path: str | Path) -> Source:
                     f'the folder {os.path.join(name, label)} has no video and makes no class'
                 )
             for video in found:
-                relative = os.path.relpath(video, root).replace(os.sep, '/')
-                source.entries.append(Entry(video, relative, normalise(label), split=split))
+                below = name_below(video, root)
+                source.entries.append(Entry(video, below, normalise(label), split=split))
         _leave_out_loose(folder, seen, source)
     source.notes += seen.describe()
     if not source.entries:
@@ -149,8 +149,7 @@ def _find_videos(
             passed.others[_kind(item.name)] += 1
         elif not item.is_file():
             link = 'is a link to nothing' if item.is_symlink() else 'is no regular file'
-            name = os.path.relpath(item.path, source.root)
-            source.left_out.append(LeftOut(name.replace(os.sep, '/'), link))
+            source.left_out.append(LeftOut(name_below(item.path, source.root), link))
         elif extension or find_container(item.path) in _CONTAINERS:
             yield item.path
         else:
@@ -165,7 +164,7 @@ def _leave_out_loose(folder: str, passed: _Passed, source: Source) -> None:
         if _is_hidden(item.name):
             passed.hidden[_kind(item.name)] += 1
         elif split_extension(item.name)[1].lower() in VIDEO_EXTENSIONS - {''}:
-            name = os.path.relpath(item.path, source.root).replace(os.sep, '/')
+            name = name_below(item.path, source.root)
             source.left_out.append(LeftOut(name, 'lies in no class folder'))
         else:
             passed.others[_kind(item.name)] += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from mmstan.prepare.check import check_videos
 from mmstan.prepare.class_names import ClassNames, match_classes, name_classes
 from mmstan.prepare.config import DEFAULTS, load_config
 from mmstan.prepare.encode import Encoding, encode_videos
-from mmstan.prepare.entries import Entry, LeftOut, Source, Split
+from mmstan.prepare.entries import SPLITS, Entry, LeftOut, Source, Split
 from mmstan.prepare.files import STATE, Outputs, claim_folder
 from mmstan.prepare.folder import read_folder
 from mmstan.prepare.lists import is_listable
@@ -53,23 +54,22 @@ def prepare(settings: Settings, say: Callable[[str], None] = print) -> None:
         outputs = Outputs(settings.out, NAMES)
         say(_check(work, settings))
         check_counts(work, classes)
+        _refuse_losses(work, settings)
         say(_encode(work, settings))
         check_counts(work, classes)
-        if settings.strict and work.left_out:
-            raise ValueError(
-                f'--strict: {count_things(len(work.left_out), "video")} cannot be used: '
-                + name_a_few((f'{name}: {reason}' for name, reason in work.left_out), most=3)
-            )
+        _refuse_losses(work, settings)
         splits, notes = _divide(work, settings, shares)
         sizes = Counter(splits.values())
-        say(f'split     {", ".join(f"{sizes[split]} {split}" for split in sizes)}; {notes[0]}')
+        listed = ', '.join(f'{sizes[split]} {split}' for split in SPLITS if sizes[split])
+        say(f'split     {listed}; {"; ".join(notes)}')
         prepared = Prepared(
             work.source, splits, work.files, work.facts, classes, work.left_out, notes,
             settings.encode, os.path.join(os.path.abspath(settings.out), _ENCODED),
         )  # fmt: skip
-        outputs.write(make_texts(prepared, cfg, config, settings.out))
-    say(f'written   {settings.out}: {", ".join(n for n in NAMES if (settings.out / n).exists())}')
-    say(f'next      python tools/train.py {settings.out / "config.py"}')
+        texts = make_texts(prepared, cfg, config, settings.out)
+        outputs.write(texts)
+    say(f'written   {settings.out}: {", ".join(texts)}')
+    say(f'next      python tools/train.py {shlex.quote(str(settings.out / "config.py"))}')
 
 
 def _read_source(settings: Settings) -> Source:
@@ -118,6 +118,14 @@ def _refuse_unused_options(settings: Settings, source: Source) -> None:
                 )
 
 
+def _refuse_losses(work: Work, settings: Settings) -> None:
+    if settings.strict and work.left_out:
+        raise ValueError(
+            f'--strict: {count_things(len(work.left_out), "video")} cannot be used: '
+            + name_a_few((f'{name}: {reason}' for name, reason in work.left_out), most=3)
+        )
+
+
 def _describe_source(work: Work, classes: ClassNames | None) -> str:
     source = work.source
     kinds = f'{len(classes.names)} classes' if classes else 'captions'
@@ -148,7 +156,7 @@ def _check(work: Work, settings: Settings) -> str:
             problems[entry] = fact.problem
         elif entry.start >= fact.seconds:
             problems[entry] = f'ends at {fact.seconds:.2f} s, before its part begins'
-        elif not settings.encode and not entry.is_part and not is_listable(entry.name):
+        elif not settings.encode and not entry.is_part and not is_listable(entry.path):
             problems[entry] = 'has a name that no list can hold; rename it, or use --encode'
         elif entry.end is not None and entry.end > fact.seconds + 1 / fact.fps:
             cut += 1

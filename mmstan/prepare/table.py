@@ -10,7 +10,7 @@ from pathlib import Path
 from mmstan.config.slips import find_slip
 from mmstan.datasets.annotation_files import normalise
 from mmstan.datasets.video_files import Spellings
-from mmstan.prepare.entries import Entry, Source, Split, find_split
+from mmstan.prepare.entries import Entry, Source, Split, find_split, name_below
 from mmstan.text_files import Row, TextFile
 from mmstan.wording import count_things, name_a_few, show
 
@@ -83,10 +83,9 @@ def _read_row(
             line=row.line,
         )
     path = os.path.normpath(spellings.find(os.path.normpath(fields['path'])))
-    inside = path.startswith(os.path.join(root, ''))
     return Entry(
         path,
-        (os.path.relpath(path, root) if inside else path).replace(os.sep, '/'),
+        name_below(path, root),
         normalise(fields['label']) if text == 'label' else None,
         (fields['caption'],) if text == 'caption' else (),
         _read_split(file, row.line, fields.get('split', '')),

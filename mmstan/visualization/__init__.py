@@ -2,6 +2,14 @@
 
 from mmstan.visualization.activation import draw_activations, draw_overlay, map_activations
 from mmstan.visualization.cka import compute_cka, compute_cka_matrix, draw_cka, pair_layers
+from mmstan.visualization.comparison import draw_comparison
+from mmstan.visualization.confusion import (
+    Confusion,
+    draw_confusions,
+    list_confusions,
+    write_confusions,
+)
+from mmstan.visualization.curves import choose_scalars, draw_curves, find_scalars, read_curves
 from mmstan.visualization.film import draw_film
 from mmstan.visualization.layers import collect_layer_tokens, group_layers, keep_same_frames
 from mmstan.visualization.misalignment import (
@@ -36,11 +44,13 @@ from mmstan.visualization.video_visualizer import VideoVisualizer
 __all__ = [
     'LEVELS',
     'Alignment',
+    'Confusion',
     'Hit',
     'OwnFrames',
     'Strip',
     'TradeOff',
     'VideoVisualizer',
+    'choose_scalars',
     'collect_layer_tokens',
     'compare_own_frames',
     'compute_cka',
@@ -49,7 +59,10 @@ __all__ = [
     'count_confusions',
     'draw_activations',
     'draw_cka',
+    'draw_comparison',
     'draw_confusion',
+    'draw_confusions',
+    'draw_curves',
     'draw_film',
     'draw_frame_weights',
     'draw_hit',
@@ -62,10 +75,14 @@ __all__ = [
     'draw_strip',
     'draw_trade_off',
     'draw_word_weights',
+    'find_scalars',
     'format_misalignment',
     'group_layers',
     'keep_same_frames',
+    'list_confusions',
     'map_activations',
     'measure_alignment',
     'pair_layers',
+    'read_curves',
+    'write_confusions',
 ]

@@ -65,6 +65,7 @@ def labelled(data: bytes, *, inside: bool = True) -> list[tuple[str, int]]:
             path = path[1:-1]
         if inside and (path.startswith('/') or '://' in path[:9] or climbs(path)):
             raise ValueError(line)
+        path = re.sub('/+', '/', path)  # a//b is the file a/b
         found.append((unicodedata.normalize('NFC', path), int(match[2])))
     if not found:
         raise ValueError('empty')
@@ -73,7 +74,7 @@ def labelled(data: bytes, *, inside: bool = True) -> list[tuple[str, int]]:
 
 def table_of(data: bytes, columns: list[str]) -> list[dict[str, str]]:
     """A table with a header, by a parser of its own: one character after the other."""
-    for delimiter in ',\t;':
+    for delimiter in ',\t;|':
         rows = [r for r in split_table(text_of(data), delimiter) if any(f.strip() for f in r)]
         header = [field.strip() for field in rows[0]] if rows else []
         if set(columns) <= set(header):

@@ -11,7 +11,7 @@ import pytest
 from helpers.scripts import script
 
 from mmstan.benchmark.model_figures import count_figures
-from mmstan.benchmark.model_zoo import list_metafiles, read_metafile, render_readmes
+from mmstan.benchmark.model_zoo import list_metafiles, read_metafile, render_pages
 
 PROJECT = Path(__file__).parents[2]
 FOLDERS = [str(path.parent.relative_to(PROJECT)) for path in list_metafiles(PROJECT)]
@@ -44,7 +44,7 @@ def test_entries_have_figures_and_sources(config: str) -> None:
 
 
 def test_tables_are_up_to_date() -> None:
-    old = [path for path, text in render_readmes(PROJECT).items() if path.read_text() != text]
+    old = [path for path, text in render_pages(PROJECT).items() if path.read_text() != text]
     assert not old, 'run python tools/model_zoo.py'
 
 

@@ -1,4 +1,6 @@
+import errno
 import itertools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
@@ -139,6 +141,31 @@ def test_what_is_done_is_not_done_again_and_nothing_is_half_written(
     assert encode_videos(*arguments)[2] == 4
     other = encode_videos(entries, facts, Encoding(24, 8), tmp_path, 2)[0]
     assert not {*other.values()} & {*made.values()}  # other settings are other files
+
+
+@pytest.mark.parametrize(
+    ('code', 'kind', 'message'),
+    [(errno.ENOSPC, OSError, 'out.mp4.part cannot be written: No space left'),
+     (errno.EINVAL, BrokenVideoError, 'cannot be encoded again')],
+)  # fmt: skip
+def test_a_full_disk_is_not_a_broken_video(
+    code: int, kind: type[Exception], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise av.FFmpegError(code, os.strerror(code))
+
+    source = write_video(tmp_path / 'in.mp4', numbered_frames(3))
+    monkeypatch.setattr(encode._Writer, 'add', fail)
+    with pytest.raises(kind, match=message):
+        encode_one(source, tmp_path / 'out.mp4')
+
+
+def test_a_pyav_without_the_encoder_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encode.av, 'codecs_available', {'mpeg4'})
+    with pytest.raises(ValueError, match='are encoded with libx264, which this build of PyAV does'):
+        encode_videos([], {}, SMALL, tmp_path, 1)
 
 
 def test_encoded_videos_take_the_place_of_the_sources(

@@ -170,7 +170,7 @@ def test_videos_elsewhere_and_parts(folder: Make, prepare: Prepare, tmp_path: Pa
 @pytest.mark.parametrize(
     ('options', 'problem'),
     [
-        (['--config', 'stan/k400_b61'], "neither such a file .*; did you mean 'stan/k400_b16'"),
+        (['--config', 'stan/k400_b61'], 'is neither a file.*; did you mean stan/k400_b16'),
         (['--config', 'stan/msrvtt_b16'], 'learns from captions, and the videos have labels'),
         (['--config', 'dist/ek100_b16'], 'has no head for one label a video'),
         (['--jobs', '0'], '--jobs 0 must be at least 1'),
@@ -214,6 +214,18 @@ def test_a_second_call_checks_nothing_again_and_removes_old_lists(
     os.utime(videos / 'a/0.mp4', (1, 1))  # changed since
     prepare(videos)
     assert seen == [str(videos / 'a/0.mp4')]
+
+
+def test_names_that_no_list_can_hold(folder: Make, prepare: Prepare, tmp_path: Path) -> None:
+    videos = folder({**TWO, 'a/line\nend.mp4': 9})
+    os.rename(folder({'a/bytes.mp4': 10}) / 'a/bytes.mp4', os.fsencode(videos) + b'/a/\xff.mp4')
+    said = prepare(videos)
+    reason = 'has a name that no list can hold; rename it, or use --encode'
+    assert f'a/line\\nend.mp4: {reason}' in said and f'a/\\udcff.mp4: {reason}' in said
+    assert '6 of 8 can be used' in said
+    assert '8 of 8 can be used' in prepare(videos, '--encode')
+    assert sum(map(len, read_splits(tmp_path / 'mine').values())) == 8
+    assert sum(len(build(tmp_path / 'mine', split)) for split in ('train', 'val', 'test')) == 8
 
 
 def test_the_config_says_its_rules(folder: Make, prepare: Prepare, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_other_columns_are_named(tmp_path: Path) -> None:
         ('path,label\n', 'it has a header and no row'),
         ('path,other\na,b\n', 'line 1: its first line names neither label nor caption'),
         ('path,label,caption\na,b,c\n', 'line 1: its first line names both label and caption'),
-        ('path,lable\na,b\n', "line 1: the column 'lable': is it 'label'"),
+        ('path,labels\na,b\n', "line 1: the column 'labels': is it 'label'"),
         ('path,label,path\na,b,c\n', 'it has the column path twice'),
         ('path,label\na.mp4,\n', 'line 2: the row has no label'),
         ('path,label\n,run\n', 'line 2: the row has no path'),

@@ -8,7 +8,7 @@ import pytest
 from helpers.scripts import script
 
 from mmstan.benchmark import model_figures
-from mmstan.benchmark.model_zoo import LEGEND, read_metafile, render_readmes
+from mmstan.benchmark.model_zoo import LEGEND, read_metafile, render_pages
 from mmstan.benchmark.table import Row, write_csv
 
 METAFILE = """\
@@ -20,6 +20,7 @@ Models:
   - Name: mine_k400
     Config: configs/baselines/mine/k400.py
     In Collection: Mine
+    Weights: https://weights.test/k400.pth
     Metadata:
       Frames: 8 + 16
       GMACs: 1205.48
@@ -38,6 +39,7 @@ Models:
     In Collection: Mine
 """
 README = '# Mine\n\n<!-- of metafile.yml -->\nold\n<!-- end -->\nafter\n'
+PAGE = '# All\n\n<!-- of metafile.yml -->\n<!-- end -->\n'
 HEAD = """\
 | config | frames | GMACs | parameters | trained | reported | measured here |
 |---|---:|---:|---:|---:|---|---|"""
@@ -60,6 +62,32 @@ TABLES = f"""\
 <!-- end -->
 after
 """
+ZOO_HEAD = f"""\
+{HEAD.splitlines()[0]} weights |
+{HEAD.splitlines()[1]}---|"""
+ZOO = f"""\
+# All
+
+<!-- of metafile.yml -->
+
+{LEGEND}
+
+## Mine
+
+[What it is](../configs/baselines/mine/README.md)
+
+{ZOO_HEAD}
+| [`baselines/mine/k400`](../configs/baselines/mine/k400.py) | 8 + 16 | 1205.48 | 189.84 | 0.07 | \
+{REPORTED} | toy top-1 99.8 ± 0.3 | [model](https://weights.test/k400.pth) |
+
+### Ablations
+
+{ZOO_HEAD}
+| [`baselines/mine/ablations/k400_few`](../configs/baselines/mine/ablations/k400_few.py) \
+| - | - | - | - | - | not measured | none |
+
+<!-- end -->
+"""
 COUNTED = {'Frames': 2, 'GMACs': 1.5, 'Parameters': 3.0, 'Trained': 2.0}
 
 
@@ -73,6 +101,7 @@ def checkout(tmp_path: Path) -> Path:
     (folder / 'README.md').write_text(README)
     (tmp_path / 'model-index.yml').write_text('Import: [configs/baselines/mine/metafile.yml]')
     (tmp_path / 'docs/benchmark').mkdir(parents=True)
+    (tmp_path / 'docs/model_zoo.md').write_text(PAGE)
     row = Row('baselines/mine/k400', 'recognition', 'ViT-B-16', 'here', score=99.75, deviation=0.3)
     write_csv([row], tmp_path / 'docs/benchmark/systems.csv')
     return tmp_path
@@ -96,11 +125,14 @@ def test_tables_are_written_and_compared(
     tool: ModuleType, checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     readme = checkout / 'configs/baselines/mine/README.md'
-    with pytest.raises(SystemExit, match=r'out of date: configs/baselines/mine/README\.md'):
+    with pytest.raises(
+        SystemExit, match=r'out of date: configs/baselines/mine/README\.md, docs/model_zoo\.md'
+    ):
         run(tool, '--check')
     assert readme.read_text() == README
     run(tool)
     assert readme.read_text() == TABLES
+    assert (checkout / 'docs/model_zoo.md').read_text() == ZOO
     with pytest.raises(SystemExit) as done:
         run(tool, '--check')
     assert done.value.code == 0
@@ -138,4 +170,4 @@ def test_figures_of_named_configs_are_counted_again(tool: ModuleType, checkout: 
 def test_a_readme_has_one_place_for_its_tables(checkout: Path, readme: str) -> None:
     (checkout / 'configs/baselines/mine/README.md').write_text(readme)
     with pytest.raises(ValueError, match=r'README\.md: write the lines .* once'):
-        render_readmes(checkout)
+        render_pages(checkout)

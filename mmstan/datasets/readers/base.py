@@ -1,4 +1,4 @@
-"""What a video reader is, and the error that a file deserves that cannot be read."""
+"""The contract of video readers, and the error for a file that cannot be read."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def say_once(kind: str, filename: str | os.PathLike[str], what: str) -> None:
     """Warn of a file, the first time in a process that this is said of one.
 
     Args:
-        kind: What must not be said again; numbers in it do not count.
+        kind: The reason, said once only; numbers in it do not count.
         filename: The file.
         what: How the sentence goes on behind its name.
     """
@@ -204,6 +204,6 @@ def _check_file(filename: str) -> int:
 
 
 def brief(error: BaseException) -> str:
-    """Say in one line what a decoder says in many."""
+    """Shorten a decoder's message to one line."""
     lines = (getattr(error, 'strerror', None) or str(error) or type(error).__name__).splitlines()
     return lines[0].strip()[:200]

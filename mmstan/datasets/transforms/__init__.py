@@ -1,6 +1,6 @@
 """Transforms: reading frames, sampling them, changing their colours, tokenising text.
 
-A training pipeline of stock and own parts:
+A training pipeline of stock and own parts::
 
     train_pipeline = [
         dict(type='mmstan.ReadFrames', sampler=dict(type='mmstan.SampleSegments', num_frames=8)),
@@ -13,7 +13,7 @@ A training pipeline of stock and own parts:
         dict(type='PackActionInputs'),
     ]
 
-For captions the last step is
+For captions the last step is::
 
         dict(
             type='PackActionInputs',

@@ -83,6 +83,8 @@ class VideoPrompting(nn.Module):
 
         Names and videos need not be normalised.
         """
+        # Names are kept in float32, and a context may be of half precision.
+        texts, context = texts.to(self.alpha.dtype), context.to(self.alpha.dtype)
         videos = [video, *self._project_keys_values(context)]
         # A pair's widest tensor: the MLP's hidden layer, or attention's scores if not fused.
         widest = max(4 * texts.shape[1], self.heads * context.shape[1])

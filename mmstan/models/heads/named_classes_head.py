@@ -9,6 +9,7 @@ from typing import Any, Literal, TypedDict
 
 from mmaction.models.heads import BaseHead
 
+from mmstan.models.features import TextFeatures
 from mmstan.models.heads.class_texts import ClassTexts
 
 
@@ -88,6 +89,11 @@ class NamedClassesHead(BaseHead):
                 yield
             finally:
                 self.num_classes = before
+
+    def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
+        """Features of any texts, not normalised, with every token."""
+        tower = self.texts.tower
+        return tower(tower.tokenize(texts).to(tower.text.positional_embedding.device))
 
     @property
     @abstractmethod
