@@ -142,6 +142,36 @@ def _package(args: argparse.Namespace) -> None:
         print(f'uploaded: {push_package(args.out, args.push, private=not args.public)}')
 
 
+def _export_options(parser: argparse.ArgumentParser) -> None:
+    add_model_options(parser)
+    parser.add_argument(
+        '--out', required=True, type=Path, help='NAME.onnx, or NAME.pt2 of torch.export'
+    )
+    parser.add_argument(
+        '--parts',
+        nargs='+',
+        choices=['video', 'text', 'scores'],
+        default=['video', 'text', 'scores'],
+        help='default: all that the model has',
+    )
+    parser.add_argument('--fixed-batch', action='store_true', help='one video and one text a call')
+    parser.add_argument('--opset', type=int, default=20, help='version of ONNX operators')
+    parser.add_argument('--no-check', action='store_true', help='do not compare with the model')
+
+
+def _export(args: argparse.Namespace) -> None:
+    files = load_model(args).export(
+        args.out,
+        format='torch' if args.out.suffix == '.pt2' else 'onnx',
+        parts=args.parts,
+        dynamic=() if args.fixed_batch else ('batch',),
+        opset=args.opset,
+        check=not args.no_check,
+    )
+    for part, file in files.items():
+        print(f'written: {file}, {part}, {file.stat().st_size / 2**20:.1f} MB')
+
+
 def _demo_options(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     parser.add_argument('--index', metavar='FOLDER', help='videos to search (mmstan index build)')
@@ -173,6 +203,7 @@ COMMANDS = {
     'prepare': Command('own videos to lists and a config', prepare.add_options, prepare.run),
     'index': Command('search videos by text or example', index.add_options, index.run),
     'package': Command('config and checkpoint as a folder to share', _package_options, _package),
+    'export': Command('model as ONNX or torch.export files', _export_options, _export),
     'demo': Command('a web page of a model: classify, search, compare', _demo_options, _demo),
     'doctor': Command('installed packages, fixes and conflicts', lambda parser: None, _doctor),
 }

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmengine.config import Config, ConfigDict
 
-from mmstan.config.paths import find_shipped
+from mmstan.config.find import find_config
 from mmstan.config.places import RUNNER_KEYS
-from mmstan.config.slips import suggest
 from mmstan.config.sources import list_custom_imports
 from mmstan.config.types import name_types
 from mmstan.config.variables import is_read_by_own_code
@@ -41,26 +39,6 @@ class Data(NamedTuple):
     tabs: bool
 
 
-def find_config(name: str) -> Path:
-    """The file of a config: a path, or a name below the configs that ship with mmstan.
-
-    Raises:
-        FileNotFoundError: There is none; suggests one.
-    """
-    if name.endswith('.py') and Path(name).is_file():
-        return Path(name)
-    folder = find_shipped('configs')
-    path = folder / f'{name.removesuffix(".py")}.py'
-    if path.is_file():
-        return path
-    known = [str(p.relative_to(folder).with_suffix('').as_posix()) for p in folder.rglob('*.py')]
-    method = [other for other in known if other.split('/')[0] == name.split('/')[0]]
-    near = suggest(name, method or ['stan/k400_b16', 'stan/msrvtt_b16'])
-    raise FileNotFoundError(
-        f'--config {name}: there is neither such a file nor such a config{near}'
-    )
-
-
 def load_config(name: str, *, captions: bool) -> Config:
     """The config to copy.
 
@@ -68,7 +46,7 @@ def load_config(name: str, *, captions: bool) -> Config:
         ValueError: It is of another task than the data.
         FileNotFoundError: There is none.
     """
-    cfg = Config.fromfile(find_config(name))
+    cfg = Config.fromfile(find_config(name)[0])
     name_types(cfg)
     model = cfg.get('model') or {}
     head = model.get('cls_head') or {}

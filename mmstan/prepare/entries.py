@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -104,9 +103,3 @@ class Source:
     def has_captions(self) -> bool:
         """Whether its videos have captions in the place of labels."""
         return any(entry.captions for entry in self.entries)
-
-
-def count_by_label(entries: Sequence[Entry]) -> dict[str, int]:
-    """How many videos each label has, sorted by label; none for captions."""
-    labels = sorted(entry.label for entry in entries if entry.label is not None)
-    return {label: labels.count(label) for label in dict.fromkeys(labels)}

@@ -19,8 +19,8 @@ from safetensors.torch import save_file
 import mmstan
 from mmstan.apis.description import describe_config, restore_tuples, to_json
 from mmstan.apis.package import load_package, read_description, save_package
-from mmstan.apis.sources import list_configs
 from mmstan.apis.video_model import VideoModel
+from mmstan.config.find import list_configs
 from mmstan.config.paths import find_shipped
 from mmstan.config.tiny import make_tiny
 from mmstan.registry import MODELS, TRANSFORMS

@@ -12,8 +12,9 @@ import torch
 from apis.conftest import Files
 
 import mmstan
-from mmstan.apis.sources import choose_device, find_config, list_configs
+from mmstan.apis.sources import choose_device
 from mmstan.apis.video_model import VideoModel
+from mmstan.config.find import find_config, list_configs
 
 STAN = 'stan/k400_b16'
 Models = Callable[[str], VideoModel]
@@ -60,7 +61,7 @@ def test_pretrained_towers_alone(tiny_files: Callable[[str], Files], tmp_path: P
 
 def test_other_wrong_sources(tmp_path: Path, tiny_model: Models) -> None:
     (tmp_path / 'weights.pth').write_bytes(b'')
-    with pytest.raises(ValueError, match='is no model: give a folder'):
+    with pytest.raises(ValueError, match='is neither a config'):
         mmstan.load(tmp_path / 'weights.pth')
     with pytest.raises(FileNotFoundError, match=r'without config\.json'):
         mmstan.load(tmp_path)

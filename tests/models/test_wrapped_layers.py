@@ -11,6 +11,7 @@ from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from mmstan.methods.dist.integration import QueryBlock
 from mmstan.methods.dist.layers import MLP
 from mmstan.methods.xclip.message_token import MessageToken
 from mmstan.methods.xclip.video_prompting import PromptingLayer
@@ -41,6 +42,7 @@ MODULES = {
     'message': (lambda: MessageToken(C, heads=HEADS), [(2, 3, C)], 2),
     'prompting': (lambda: PromptingLayer(C, HEADS), [(2, 3, C), (2, 5, C)], 5),
     'dist': (lambda: MLP(C, 2 * C), [(2, 5, C)], 2),
+    'dist query': (lambda: QueryBlock(C), [(2, 1, C), (2, 5, C)], 3),
 }
 
 

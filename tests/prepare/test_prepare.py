@@ -170,7 +170,7 @@ def test_videos_elsewhere_and_parts(folder: Make, prepare: Prepare, tmp_path: Pa
 @pytest.mark.parametrize(
     ('options', 'problem'),
     [
-        (['--config', 'stan/k400_b61'], "neither such a file .*; did you mean 'stan/k400_b16'"),
+        (['--config', 'stan/k400_b61'], 'is neither a file.*; did you mean stan/k400_b16'),
         (['--config', 'stan/msrvtt_b16'], 'learns from captions, and the videos have labels'),
         (['--config', 'dist/ek100_b16'], 'has no head for one label a video'),
         (['--jobs', '0'], '--jobs 0 must be at least 1'),

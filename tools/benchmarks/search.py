@@ -5,16 +5,12 @@
 * ``large``: an index of 100,000 clips of random features: time to open it, time of a query with
   re-ranking by Mug, and resident memory, each in a fresh process with one thread. Needs 4 GB of
   disk in ``--folder``.
-* ``misaligned CONFIG CHECKPOINT``: which share of a trained model's ten best videos, by its own
-  interaction, are among the candidates; on its data set, and on a gallery in which a third of a
-  video's frames is its own and the rest is of two others.
-* ``--print``: the tables of the csv file, which every measurement writes its rows into.
+Figures go into a csv file; ``search_recall.py`` writes there too.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import statistics
 import subprocess
@@ -37,17 +33,14 @@ from mmstan.apis.search.manifest import Manifest
 from mmstan.apis.search.nearest import Nearest, NearestByFaiss, NearestByTorch
 from mmstan.apis.search.store import Store
 from mmstan.apis.search.table import Table
+from mmstan.benchmark.figures import Figure, format_figures, write_figures
 from mmstan.benchmark.measure import describe_machine
 from mmstan.cli import one_line_errors
 from mmstan.methods.mug import Mug
 from mmstan.models.features import TextFeatures, VideoFeatures, l2_normalise
-from mmstan.wording import markdown_table
 
-COLUMNS = ('table', 'row', 'figure', 'value', 'unit', 'machine', 'command')
 FRAMES, DIM, TOKENS, TOP, CANDIDATES = 12, 512, 32, 10, 400
 LARGE_KINDS = ('pq4', 'int8', 'fp16')
-Row = tuple[str, str, float, str]
-"""Row of a table, figure, value, unit."""
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,13 +48,12 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('what', nargs='?', choices=('kinds', 'large', 'misaligned', 'open'))
-    parser.add_argument('paths', nargs='*', help='CONFIG CHECKPOINT; an index for open')
-    parser.add_argument('--clips', type=int, help='default: 20,000, 100,000 or 12,000')
+    parser.add_argument('what', choices=('kinds', 'large', 'open'))
+    parser.add_argument('index', nargs='?', help='folder for open, which large calls')
+    parser.add_argument('--clips', type=int, help='default: 20,000, or 100,000 for large')
     parser.add_argument('--queries', type=int, default=50)
     parser.add_argument('--folder', type=Path, help='where large writes; default: a temporary one')
     parser.add_argument('--csv', type=Path, default=Path('docs/benchmark/search.csv'))
-    parser.add_argument('--print', action='store_true', help='print the tables of the csv file')
     return parser.parse_args()
 
 
@@ -84,7 +76,7 @@ class RandomModel:
 # --- kinds ---
 
 
-def measure_kinds(clips: int, queries: int) -> Iterator[Row]:
+def measure_kinds(clips: int, queries: int) -> Iterator[Figure]:
     """Every kind on one gallery."""
     frames, texts = make_gallery(clips, queries)
     entries: list[Entry | None] = [Entry(str(i), None, None) for i in range(clips)]
@@ -153,7 +145,7 @@ def count_kept(truth: list[np.ndarray], found: list[np.ndarray]) -> float:
 # --- large ---
 
 
-def measure_large(clips: int, queries: int, folder: Path) -> Iterator[Row]:
+def measure_large(clips: int, queries: int, folder: Path) -> Iterator[Figure]:
     """An index of random features, opened in a fresh process for each kind."""
     store = write_features(clips, folder)
     for kind in LARGE_KINDS:
@@ -189,15 +181,21 @@ def open_and_query(folder: str, queries: int) -> list[tuple[str, float, str]]:
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
     before = read_resident()
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     index = SearchIndex.open(folder, RandomModel())
-    opened = time.perf_counter() - start
+    opened, busy = time.perf_counter() - start, time.process_time() - busy
     first = measure(lambda: index.search('first'))
-    times = [measure(lambda i=i: index.search(f'query {i}')) for i in range(queries)]
+    times, used = [], -time.process_time()
+    for i in range(queries):
+        times.append(measure(lambda i=i: index.search(f'query {i}')))
+    used += time.process_time()
+    # Seconds of the processor do not count the time that other processes of the machine take.
     return [
         ('open', opened, 's'),
+        ('open, of the processor', busy, 's'),
         ('first query', 1e3 * first, 'ms'),
         ('query', 1e3 * statistics.median(times), 'ms'),
+        ('query, of the processor', 1e3 * used / queries, 'ms'),
         ('memory before', before / 1e6, 'MB'),
         ('memory', read_resident() / 1e6, 'MB'),
     ]
@@ -208,130 +206,24 @@ def read_resident() -> int:
     return 4096 * int(Path('/proc/self/statm').read_text().split()[1])
 
 
-# --- misaligned ---
-
-
-def measure_misaligned(config: str, checkpoint: str, clips: int) -> Iterator[Row]:
-    """A trained model on its own videos, and on a gallery of mixed ones."""
-    from mmengine.config import Config
-
-    from mmstan.apis.test_set import TestSet
-    from mmstan.engine.retrieval_loops import training_bank
-
-    parts, model = [], None
-    for split in ('test', 'train'):
-        cfg = Config.fromfile(config)
-        cfg.load_from, cfg.launcher = checkpoint, 'none'
-        cfg.work_dir = str(Path(checkpoint).parent / f'search_{split}')
-        cfg.experiment_name = f'search_{split}'
-        if split == 'train':
-            cfg.test_dataloader = training_bank(cfg)
-        data = TestSet(cfg)
-        parts.append(data.gallery)
-        model = data.model
-    text, name = parts[0].text, Path(config).stem
-    frames = torch.cat([gallery.video.frames for gallery in parts])
-    interaction: Any = model.head.interaction  # type: ignore[union-attr]
-    sharpness = 100.0 if not isinstance(interaction, Mug) else interaction.sharpness
-    for tau in sorted({10.0, sharpness}):
-        mug = Mug(sharpness=tau)
-        yield from compare_stages(f'{name}, its videos', mug, text, frames)
-        yield from compare_stages(f'{name}, mixed', mug, text, mix_videos(frames, clips))
-
-
-def mix_videos(frames: Tensor, clips: int) -> Tensor:
-    """Clips whose first third is a video's own frames, the rest of two others; (clips, T, D)."""
-    generator = torch.Generator().manual_seed(0)
-    third = frames.shape[1] // 3
-    own = torch.arange(clips) % len(frames)
-    pieces = []
-    for part in range(3):
-        video = own if part == 0 else torch.randint(len(frames), (clips,), generator=generator)
-        # Three different thirds of the three videos, so that no place in time is favoured.
-        pieces.append(frames[video, part::3][:, :third])
-    return torch.cat(pieces, dim=1)
-
-
-def compare_stages(row: str, mug: Mug, text: TextFeatures, frames: Tensor) -> Iterator[Row]:
-    """Shares of Mug's best videos that the best frame, and the mean of frames, keep."""
-    video = VideoFeatures(frames, torch.ones(frames.shape[:2], dtype=torch.bool))
-    model = RandomModel()
-    model.interaction = mug  # type: ignore[misc]
-    names = [str(i) for i in range(len(frames))]
-    index = SearchIndex.of_features(model, names, video.frames, video.mask)
-    mean = l2_normalise(l2_normalise(frames).mean(dim=1))
-    with torch.no_grad():
-        best = mug(text, video).topk(TOP).indices.numpy()
-    by_index, by_mean = [], []
-    for i in range(len(text.mask)):
-        one = TextFeatures(*(x[i : i + 1] for x in text))
-        by_index.append(np.array([int(hit.name) for hit in index.search(one, top=CANDIDATES)]))
-        by_mean.append((mean @ l2_normalise(one.sentence)[0]).topk(CANDIDATES).indices.numpy())
-    row = f'{row}, {len(frames)} clips, tau {mug.sharpness:g}'
-    for name, found in (('best frame', by_index), ('mean of frames', by_mean)):
-        yield row, f'{name}: top 1 in {CANDIDATES}', count_kept(list(best[:, :1]), found), '%'
-        yield row, f'{name}: top {TOP} in {CANDIDATES}', count_kept(list(best), found), '%'
-
-
-# --- the file ---
-
-
-def write_rows(path: Path, table: str, rows: list[Row], command: str) -> None:
-    """Put the rows of a table into the csv file, in the place of rows with the same names."""
-    known = read_rows(path)
-    machine = f'{describe_machine()}, {torch.get_num_threads()} threads'
-    for row, figure, value, unit in rows:
-        known[table, row, figure] = [f'{value:.4g}', unit, machine, command]
-    with open(path, 'w', newline='', encoding='utf-8') as file:
-        csv.writer(file).writerows([COLUMNS, *([*key, *rest] for key, rest in known.items())])
-
-
-def read_rows(path: Path) -> dict[tuple[str, str, str], list[str]]:
-    """(table, row, figure) -> value, unit, machine, command."""
-    if not path.exists():
-        return {}
-    with open(path, newline='', encoding='utf-8') as file:
-        return {(a, b, c): rest for a, b, c, *rest in list(csv.reader(file))[1:]}
-
-
-def format_tables(path: Path) -> str:
-    """Markdown tables of the csv file, each with machine and command."""
-    rows, parts = read_rows(path), []
-    for table in dict.fromkeys(key[0] for key in rows):
-        of_table = {key[1:]: rest for key, rest in rows.items() if key[0] == table}
-        figures = list(dict.fromkeys(figure for _, figure in of_table))
-        units = {figure: rest[1] for (_, figure), rest in of_table.items()}
-        heads = [f'{figure}, {units[figure]}' for figure in figures]
-        names = dict.fromkeys(name for name, _ in of_table)
-        cells = [[n, *(of_table.get((n, f), ['-'])[0] for f in figures)] for n in names]
-        made = dict.fromkeys((rest[2], rest[3]) for rest in of_table.values())
-        notes = '\n'.join(f'{machine}: `{command}`' for machine, command in made)
-        parts.append(markdown_table(['', *heads], cells) + f'\n\n{notes}')
-    return '\n\n'.join(parts)
-
-
 def main() -> None:
-    """Measure, write the rows, and print the tables."""
+    """Measure, write the figures, and print their table."""
     args = parse_args()
     with one_line_errors():
         if args.what == 'open':
-            print(json.dumps(open_and_query(args.paths[0], args.queries)))
+            print(json.dumps(open_and_query(args.index, args.queries)))
             return
-        rows: list[Row] = []
+        torch.set_num_threads(1)
         if args.what == 'kinds':
-            torch.set_num_threads(1)
-            rows = list(measure_kinds(args.clips or 20_000, args.queries))
-        elif args.what == 'large':
+            figures = list(measure_kinds(args.clips or 20_000, args.queries))
+        else:
             with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-                rows = list(measure_large(args.clips or 100_000, args.queries, Path(folder)))
-        elif args.what == 'misaligned':
-            rows = list(measure_misaligned(*args.paths, args.clips or 12_000))
-        if rows:
-            shown = [Path(path).name for path in args.paths]
-            size = [] if args.clips is None else ['--clips', str(args.clips)]
-            command = ' '.join(['python tools/benchmarks/search.py', args.what, *shown, *size])
-            write_rows(args.csv, args.what, rows, command)
-        print(format_tables(args.csv))
+                figures = list(measure_large(args.clips or 100_000, args.queries, Path(folder)))
+        size = '' if args.clips is None else f' --clips {args.clips}'
+        command = f'python tools/benchmarks/search.py {args.what}{size}'
+        machine = f'{describe_machine()}, 1 thread'
+        write_figures(args.csv, args.what, figures, machine=machine, command=command)
+        print(format_figures(args.csv, args.what))
 
 
 if __name__ == '__main__':

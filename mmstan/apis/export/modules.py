@@ -5,7 +5,7 @@ Letters: N videos, T frames, A texts of J tokens, D joint space, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,9 @@ class Normalise(nn.Module):
         preprocessor: MMAction2's ``ActionDataPreprocessor``.
         dtype: Type of the frames behind it; the arithmetic is in float32.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, preprocessor: Any, dtype: torch.dtype) -> None:
         super().__init__()
@@ -105,7 +108,7 @@ class Text(nn.Module):
         retrieval = is_retrieval(model)
         self.tower = model.text_tower if retrieval else model.cls_head.texts.tower
         # An interaction of sentences gets the sentences in the place of the tokens, (A, 1, D).
-        self.sentences = retrieval and not model.head.interaction.reads_text_tokens
+        self.sentences = retrieval and not reads_tokens(model)
 
     def forward(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Token ids -> features, not normalised."""
@@ -117,24 +120,23 @@ class Text(nn.Module):
 
 
 class RetrievalScores(nn.Module):
-    """Features of A texts and N videos -> similarities (A, N), without a scale."""
+    """Features of A texts and N videos -> similarities (A, N), without a scale.
 
-    def __init__(self, model: Any) -> None:
+    Args:
+        model: A retrieval model.
+        names: Names of the inputs: those of the text part that the interaction reads, ``features``,
+            ``frame_mask`` and perhaps ``video_tokens``.
+    """
+
+    def __init__(self, model: Any, names: Sequence[str]) -> None:
         super().__init__()
-        self.interaction = model.head.interaction
+        self.interaction, self.names = model.head.interaction, list(names)
 
-    def forward(
-        self,
-        tokens: Tensor,
-        sentence: Tensor,
-        text_mask: Tensor,
-        features: Tensor,
-        frame_mask: Tensor,
-        video_tokens: Tensor | None = None,
-    ) -> Tensor:
-        """What the text part and the video part give, and the mask of the frames (N, T)."""
-        text = TextFeatures(tokens, sentence, text_mask)
-        return self.interaction(text, VideoFeatures(features, frame_mask, video_tokens)).float()
+    def forward(self, *given: Tensor) -> Tensor:
+        """The inputs in the order of their names."""
+        inputs = dict(zip(self.names, given))
+        video = VideoFeatures(inputs['features'], inputs['frame_mask'], inputs.get('video_tokens'))
+        return self.interaction(make_text(inputs), video).float()
 
 
 class RecognitionScores(nn.Module):
@@ -143,19 +145,30 @@ class RecognitionScores(nn.Module):
     Args:
         head: The head; :func:`replace_texts` has given it ``texts``.
         texts: What the head asks for the features of its classes.
+        names: Names of the inputs: those of the text part that the head reads, and all features.
     """
 
-    def __init__(self, head: NamedClassesHead, texts: GivenTexts) -> None:
+    def __init__(self, head: NamedClassesHead, texts: GivenTexts, names: Sequence[str]) -> None:
         super().__init__()
-        self.head, self.texts = head, texts
+        self.head, self.texts, self.names = head, texts, list(names)
+        self.scale = head.scale  # a number, where it is learned too
 
-    def forward(
-        self, tokens: Tensor, sentence: Tensor, text_mask: Tensor, *features: Tensor
-    ) -> Tensor:
-        """What the text part gives, and the features that the video part gives."""
-        with self.texts.give(TextFeatures(tokens, sentence, text_mask)):
-            scores = self.head(features[0] if len(features) == 1 else features)
-        return (scores / self.head.scale).T
+    def forward(self, *given: Tensor) -> Tensor:
+        """The inputs in the order of their names."""
+        inputs = dict(zip(self.names, given))
+        x = [value for name, value in inputs.items() if name.startswith('features')]
+        with self.texts.give(make_text(inputs)):
+            scores = self.head(x[0] if len(x) == 1 else x)
+        return (scores / self.scale).T
+
+
+def make_text(inputs: Mapping[str, Tensor]) -> TextFeatures:
+    """Text features of a part's inputs, which may be the sentences (A, D) alone."""
+    sentence = inputs['sentence']
+    if 'tokens' in inputs:
+        return TextFeatures(inputs['tokens'], sentence, inputs['text_mask'])
+    everything = torch.ones(sentence.shape[0], 1, dtype=torch.bool, device=sentence.device)
+    return TextFeatures(sentence[:, None], sentence, everything)
 
 
 class GivenTexts(nn.Module):
@@ -206,6 +219,13 @@ def replace_texts(model: Any, *, constant: bool) -> Iterator[list[GivenTexts]]:
     finally:
         for head, texts_before in zip(heads, before):
             head.texts = texts_before
+
+
+def reads_tokens(model: Any) -> bool:
+    """Whether texts are compared token by token, and not as whole sentences."""
+    if is_retrieval(model):
+        return model.head.interaction.reads_text_tokens
+    return model.cls_head.texts.tokens
 
 
 def find_dtype(model: Any) -> torch.dtype:

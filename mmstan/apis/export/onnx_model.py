@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,14 +17,8 @@ from torch import Tensor, nn
 
 from mmstan.apis.description import ModelDescription
 from mmstan.apis.export.modules import mask_frames
-from mmstan.apis.export.onnx_files import (
-    OnnxFile,
-    check_signature,
-    make_session,
-    read_onnx,
-    run_session,
-)
-from mmstan.apis.export.write import name_part
+from mmstan.apis.export.onnx_files import read_onnx, run_session
+from mmstan.apis.export.onnx_parts import Parts
 from mmstan.models.features import TextFeatures, VideoFeatures, frame_mask, l2_normalise
 from mmstan.models.heads import VerbNounHead
 from mmstan.models.heads.verb_noun_head import TASKS
@@ -47,71 +40,6 @@ def load_onnx(path: str, *, allow: Sequence[str] = ()) -> tuple[nn.Module, Model
     return kind(Parts(file, description)), description
 
 
-class Parts:
-    """The files of one exported model, each opened when it is first needed.
-
-    Args:
-        file: The video part.
-        description: Its description.
-    """
-
-    def __init__(self, file: OnnxFile, description: ModelDescription) -> None:
-        self.file, self.description = file, description
-        self.video = make_session(file.path)
-        self.outputs = [x.name for x in self.video.get_outputs()]
-        check_signature(self.video, file.path, {'frames', 'frame_mask'}, {'features'})
-        self._sessions: dict[str, Any] = {}
-        self._tower: Any = None
-
-    @property
-    def scale(self) -> float:
-        """The factor on similarities."""
-        return float(self.file.use['scale'] or 1)
-
-    def run(self, part: str, inputs: dict[str, Tensor]) -> list[Tensor]:
-        """Outputs of the text or scores part.
-
-        Raises:
-            ValueError: Its file is missing, or belongs to another model.
-        """
-        if part not in self._sessions:
-            self._sessions[part] = self._open(part)
-        return run_session(self._sessions[part], inputs)
-
-    def _open(self, part: str) -> Any:
-        path = name_part(Path(self.file.path), part)
-        if not path.is_file():
-            raise ValueError(
-                f'{path}: there is no such file, and texts need it: export the model with '
-                "parts=('video', 'text', 'scores')"
-            )
-        file = read_onnx(str(path))
-        if file.part != part or file.use['identity'] != self.file.use['identity']:
-            raise ValueError(f'{path} belongs to another model than {self.file.path}')
-        session = make_session(str(path))
-        texts = {'tokens', 'sentence', 'text_mask'}
-        inputs = {'ids'} if part == 'text' else {*texts, *self.outputs, 'frame_mask'}
-        check_signature(session, str(path), inputs, texts if part == 'text' else {'similarity'})
-        return session
-
-    def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
-        """Features of texts, as the model gives them."""
-        model = self.description.model
-        if self._tower is None:
-            cfg = model.get('text_tower') or model.get('cls_head', {}).get('text_tower')
-            if cfg is None:
-                raise ValueError(f'{self.file.path}: the model has no text tower, and no texts')
-            with torch.device('meta'):  # for its tokenizer: the weights are in the file
-                self._tower = MODELS.build(cfg)
-        ids = self._tower.tokenize(list(texts), model.get('text_length'))
-        return TextFeatures(*self.run('text', dict(ids=ids)))
-
-    def compare(self, text: TextFeatures, features: dict[str, Tensor]) -> Tensor:
-        """Similarities (A, N) of texts and videos, without a scale."""
-        texts = dict(tokens=text.tokens, sentence=text.sentence, text_mask=text.mask)
-        return self.run('scores', {**texts, **features})[0]
-
-
 class OnnxNetwork(nn.Module):
     """The base: reads frames as the pipeline gives them, and has a name of its own.
 
@@ -124,13 +52,25 @@ class OnnxNetwork(nn.Module):
         self.parts = parts
         self.backbone = nn.Identity()  # for messages; what it would compute is in the file
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
-        """The file's digest, so that files with other weights have another identity."""
+    @property
+    def identity(self) -> str:
+        """Hash of the file: files with other weights have another one."""
         digest = hashlib.sha256()
         with open(self.parts.file.path, 'rb') as file:
             while block := file.read(1 << 20):
                 digest.update(block)
-        return dict(file=torch.tensor(list(digest.digest()), dtype=torch.uint8))
+        return digest.hexdigest()
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """There is none.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(
+            f'{self.parts.file.path} is an ONNX file and cannot be saved as another one: copy it, '
+            'or load the model that it comes from'
+        )
 
     def data_preprocessor(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Stack the samples: mean and deviation are in the file."""

@@ -21,6 +21,7 @@ from mmstan.apis.export.modules import (
     Text,
     list_tensors,
     mask_frames,
+    reads_tokens,
     replace_texts,
 )
 from mmstan.apis.inputs import prepare_video
@@ -108,16 +109,25 @@ def list_parts(model: Any, clip: Clip, names: tuple[PartName, ...]) -> Iterator[
     outputs = dict(zip(('tokens', 'sentence', 'text_mask'), module(**text)))
     if 'text' in texts:
         yield Part('text', module, text, list(outputs), ['texts'])
-    if 'scores' in texts:
-        inputs = {**outputs, **features}
-        axes = ['texts' if name in outputs else 'videos' for name in inputs]
-        if retrieval:
-            scores: nn.Module = RetrievalScores(model).eval()
-            yield Part('scores', scores, inputs, ['similarity'], axes)
-        else:
-            with replace_texts(model, constant=False) as given:
-                scores = RecognitionScores(model.cls_head, given[0]).eval()
-                yield Part('scores', scores, inputs, ['similarity'], axes)
+    # The scores of a recognizer's own classes are in the file of the videos.
+    if 'scores' in texts and (retrieval or 'text' in texts):
+        if not reads_tokens(model):
+            outputs = dict(sentence=outputs['sentence'])
+        yield from _describe_scores(model, outputs, features)
+
+
+def _describe_scores(
+    model: Any, texts: dict[str, Tensor], features: dict[str, Tensor]
+) -> Iterator[Part]:
+    inputs = {**texts, **features}
+    axes = ['texts' if name in texts else 'videos' for name in inputs]
+    if is_retrieval(model):
+        scores: nn.Module = RetrievalScores(model, list(inputs)).eval()
+        yield Part('scores', scores, inputs, ['similarity'], axes)
+        return
+    with replace_texts(model, constant=False) as given:
+        scores = RecognitionScores(model.cls_head, given[0], list(inputs)).eval()
+        yield Part('scores', scores, inputs, ['similarity'], axes)
 
 
 def _find_features(model: Any, clip: Clip) -> dict[str, Tensor]:

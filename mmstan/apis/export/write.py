@@ -6,7 +6,8 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +18,6 @@ from torch.export import Dim, ExportedProgram
 from mmstan import __version__
 from mmstan.apis.description import to_json
 from mmstan.apis.export.check import check_part, check_program
-from mmstan.apis.export.modules import RecognitionScores
 from mmstan.apis.export.onnx_files import PART, USE, import_onnx
 from mmstan.apis.export.parts import (
     PARTS,
@@ -51,42 +51,57 @@ def export_model(
     check: bool = True,
 ) -> dict[str, Path]:
     """Write the parts of a model; see :meth:`mmstan.VideoModel.export`."""
-    path, names = Path(path), tuple(parts)
-    check_choice('format', format, tuple(SUFFIXES))
-    for name in names:
-        check_choice('parts', name, PARTS)
-    for axis in (dynamic := tuple(dynamic)):
-        check_choice('dynamic', axis, ('batch',))
-    if path.suffix != SUFFIXES[format]:
-        raise ValueError(f'{path}: the name of a {format} file ends in {SUFFIXES[format]}')
-    if opset not in OPSETS:
-        raise ValueError(f'opset={opset}: {OPSETS[0]} to {OPSETS[-1]} are written')
+    path, names, axes = Path(path), tuple(parts), tuple(dynamic)
+    _check_options(path, format, names, axes, opset)
     if format == 'onnx':
         import_onnx(path)
+    if next(model.model.parameters(), None) is None:
+        raise ValueError(f'{model.description.name} is an ONNX file already: copy it')
     _report_missing(model, names)
     metadata = {METADATA: _describe(model), USE: describe_use(model)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    written = {}
+    written: dict[str, Path] = {}
     with copy_for_export(model.model, model.dtype) as copied:
         # A batch of 2 is followed where it may become another one: 1 would be a constant.
-        clip = draw_clip(model, 2 if dynamic else 1)
+        clip = draw_clip(model, 2 if axes else 1)
         for part in list_parts(copied, clip, names):
-            program = follow(part, dynamic=bool(dynamic))
-            target = name_part(path, part.name)
+            program = follow(part, dynamic=bool(axes))
             more = {**metadata, PART: part.name}
-            with tempfile.TemporaryDirectory(dir=path.parent, prefix='.export_') as folder:
-                made = Path(folder, target.name)
+            target = written[part.name] = name_part(path, part.name)
+            with _written_whole(target) as made:
                 if format == 'onnx':
                     write_onnx(made, program, part, opset=opset, metadata=more)
                 else:
                     torch.export.save(program, str(made), extra_files=more)
                 if check:
-                    test = check_part if format == 'onnx' else check_program
-                    test(made, part, target, batches=(1, 3) if dynamic else (1,))
-                for file in sorted(Path(folder).iterdir(), reverse=True):  # .data before .onnx
-                    os.replace(file, path.parent / file.name)
-            written[part.name] = target
+                    compare = check_part if format == 'onnx' else check_program
+                    compare(made, part, target, batches=(1, 3) if axes else (1,))
     return written
+
+
+def _check_options(
+    path: Path, format: Format, names: tuple[PartName, ...], axes: tuple[str, ...], opset: int
+) -> None:
+    check_choice('format', format, tuple(SUFFIXES))
+    for name in names:
+        check_choice('parts', name, PARTS)
+    if not names:
+        raise ValueError(f'parts=(): give some of {", ".join(PARTS)}')
+    for axis in axes:
+        check_choice('dynamic', axis, ('batch',))
+    if path.suffix != SUFFIXES[format]:
+        raise ValueError(f'{path}: the name of a {format} file ends in {SUFFIXES[format]}')
+    if opset not in OPSETS:
+        raise ValueError(f'opset={opset}: {OPSETS[0]} to {OPSETS[-1]} are written')
+
+
+@contextmanager
+def _written_whole(target: Path) -> Iterator[Path]:
+    """A path to write to; what is written there, weights in other files too, is then moved."""
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix='.export_') as folder:
+        yield Path(folder, target.name)
+        for file in sorted(Path(folder).iterdir(), reverse=True):  # .onnx.data before .onnx
+            os.replace(file, target.parent / file.name)
 
 
 def name_part(path: Path, part: str) -> Path:
@@ -108,8 +123,6 @@ def _report_missing(model: VideoModel, names: tuple[PartName, ...]) -> None:
         if set(names) != set(PARTS):
             raise ValueError(message)
         print_log(message, 'current', logging.WARNING)
-    if not names:
-        raise ValueError(f'parts=(): give some of {", ".join(PARTS)}')
 
 
 def _describe(model: VideoModel) -> str:
@@ -123,9 +136,9 @@ def _describe(model: VideoModel) -> str:
 def follow(part: Part, *, dynamic: bool) -> ExportedProgram:
     """Follow a part by :func:`torch.export.export`, with any batch size if ``dynamic``."""
     dims = {axis: Dim(axis) for axis in part.axes}
-    shapes = tuple({0: dims[axis]} for axis in part.axes) if dynamic else None
-    if shapes and isinstance(part.module, RecognitionScores):
-        shapes = (*shapes[:3], shapes[3:])  # *features is one argument
+    shapes: Any = tuple({0: dims[axis]} for axis in part.axes) if dynamic else None
+    if shapes and part.name == 'scores':
+        shapes = (shapes,)  # *given is one argument
     with torch.no_grad():
         program = torch.export.export(
             part.module, tuple(part.inputs.values()), dynamic_shapes=shapes
@@ -139,15 +152,21 @@ def write_onnx(
     path: Path, program: ExportedProgram, part: Part, *, opset: int, metadata: dict[str, str]
 ) -> None:
     """Write an exported program as ONNX; weights above 2 GB stand in ``<path>.data``."""
-    onnx_program = torch.onnx.export(
-        program,
-        (),
-        dynamo=True,
-        opset_version=opset,
-        input_names=list(part.inputs),
-        output_names=part.outputs,
-        verbose=False,
-    )
+    log = logging.getLogger('onnxscript')
+    level = log.level
+    log.setLevel(logging.ERROR)  # it warns of each constant that it does not fold
+    try:
+        onnx_program = torch.onnx.export(
+            program,
+            (),
+            dynamo=True,
+            opset_version=opset,
+            input_names=list(part.inputs),
+            output_names=part.outputs,
+            verbose=False,
+        )
+    finally:
+        log.setLevel(level)
     assert onnx_program is not None
     ir_model = onnx_program.model
     _name_axes(ir_model.graph, part.axes)

@@ -9,14 +9,8 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from mmstan.apis.search.changing import (
-    Changes,
-    build_store,
-    choose_nearest,
-    refresh_store,
-    remove_paths,
-    update_store,
-)
+from mmstan.apis.search import changing
+from mmstan.apis.search.changing import Changes
 from mmstan.apis.search.encode import Broken, Encoder
 from mmstan.apis.search.entries import (
     Entry,
@@ -43,8 +37,10 @@ class SearchIndex:
     """An index of videos: search a text, an example or an embedding.
 
     The index holds the features of frames. A search takes the ``candidates`` videos that have the
-    frames nearest to the query, and ranks them by the model's own interaction, in float32, on the
-    stored features. So a score is the model's similarity, to the rounding of ``store``.
+    frames nearest to the query's words (:class:`~mmstan.apis.search.words.WordChoice`; to the
+    sentence where the interaction reads no words), and ranks them by the model's own interaction,
+    in float32, on the stored features. So a score is the model's similarity, to the rounding of
+    ``store``.
 
     :meth:`build` and :meth:`open` make one. A folder is changed by one process at a time, and every
     change is whole or did not happen.
@@ -99,8 +95,9 @@ class SearchIndex:
         check_choice('kind', kind, KINDS)
         check_choice('store', store, ('float16', 'float32'))
         options = dict(kind=kind, store=store, segments=check_segments(segments))
-        made, broken = build_store(Encoder(model), list_sources(videos), Path(folder), options)
-        index = cls._of_store(made, model)
+        sources = list_sources(videos)
+        made, broken = changing.build_store(Encoder(model), sources, Path(folder), options)
+        index = cls(made.table, changing.choose_nearest(made), model, made)
         index.broken = broken
         return index
 
@@ -128,7 +125,7 @@ class SearchIndex:
                 f'{folder} was built with the model {store.manifest.identity}, and this model is '
                 f'{model.identity}; open it with its own model, or build another index'
             )
-        return cls._of_store(store, model)
+        return cls(store.table, changing.choose_nearest(store), model, store)
 
     @classmethod
     def of_features(
@@ -146,10 +143,6 @@ class SearchIndex:
         entries: list[Entry | None] = [Entry(str(name), None, None) for name in names]
         table = Table(entries, video.frames.numpy(), video.mask.numpy())
         return cls(table, NearestByTorch(table, len(entries)), model, None)
-
-    @classmethod
-    def _of_store(cls, store: Store, model: Any) -> SearchIndex:
-        return cls(store.table, choose_nearest(store), model, store)
 
     @property
     def folder(self) -> Path | None:
@@ -174,7 +167,7 @@ class SearchIndex:
 
     def _entries(self) -> list[Entry]:
         entries = self._searcher.table.entries
-        rows = len(entries) if self._store is None else self._store.manifest.indexed
+        rows = None if self._store is None else self._store.manifest.indexed
         return [entry for entry in entries[:rows] if entry is not None]
 
     # --- search ---
@@ -191,7 +184,7 @@ class SearchIndex:
                 video.
             top: How many videos to give.
             candidates: How many videos the model compares with the query.
-            rerank: False scores by the best frame's cosine.
+            rerank: False scores by the best cosine of a frame and a word.
 
         Raises:
             ValueError: The query is none of these, or there is no model for it.
@@ -202,16 +195,10 @@ class SearchIndex:
     def measure_recall(
         self, texts: Sequence[str] = (), *, top: int = 10, candidates: int = 400
     ) -> dict[str, float]:
-        """Measure which share of the truly nearest videos the first stage finds.
+        """Measure which share of the ``top`` truly nearest videos the first stage finds.
 
-        Args:
-            texts: Queries; by default 200 stored frames.
-            top: How many nearest videos count, by their best frame.
-            candidates: How many videos the first stage gives.
-
-        Returns:
-            Per cent of these in as many (``in_top``), and among the candidates
-            (``in_candidates``).
+        The queries are ``texts``, or 200 stored frames. Gives per cent of these in as many
+        (``in_top``), and among the candidates (``in_candidates``).
         """
         return self._searcher.measure_recall(texts, top=top, candidates=candidates)
 
@@ -229,7 +216,7 @@ class SearchIndex:
         sources = list_sources(videos)
         paths = find_videos(sources)
         store, encoder = self._need_store(), self._need_encoder()
-        return self._after(update_store(store, encoder, paths, sources, gone=False))
+        return self._after(changing.update_store(store, encoder, paths, sources, gone=False))
 
     def refresh(self) -> Changes:
         """Look at all files again: forget the ones that are gone, encode new and changed ones.
@@ -240,12 +227,13 @@ class SearchIndex:
         Raises:
             ValueError: As for :meth:`add`; or no file is there at all.
         """
-        return self._after(refresh_store(self._need_store(), self._need_encoder()))
+        return self._after(changing.refresh_store(self._need_store(), self._need_encoder()))
 
     def _after(self, result: tuple[Changes, Broken]) -> Changes:
         changes, self.broken = result
         store = self._need_store()
-        self._searcher = Searcher(store.table, choose_nearest(store), self._searcher.encoder)
+        nearest = changing.choose_nearest(store)
+        self._searcher = Searcher(store.table, nearest, self._searcher.encoder)
         return changes
 
     def remove(self, names: Source | Iterable[Source]) -> Changes:
@@ -254,7 +242,7 @@ class SearchIndex:
         Raises:
             ValueError: A path is not in the index; nothing is removed then.
         """
-        return self._after((remove_paths(self._need_store(), list_sources(names)), []))
+        return self._after((changing.remove_paths(self._need_store(), list_sources(names)), []))
 
     def _need_store(self) -> Store:
         if self._store is None:

@@ -28,7 +28,7 @@ from mmstan.wording import check_choice
 
 Kind = Literal['auto', 'brute', 'fp16', 'int8', 'pq4', 'ivfpq', 'hnsw']
 KINDS = ('auto', 'brute', 'fp16', 'int8', 'pq4', 'ivfpq', 'hnsw')
-EXACT_FRAMES = 250_000
+EXACT_FRAMES = 100_000
 """Up to so many frames ``auto`` searches every one."""
 BRUTE_CLIPS = 200_000
 """Up to so many videos are searched without faiss."""

@@ -26,7 +26,8 @@ class Query(NamedTuple):
     """A text or an example, in the joint space."""
 
     vectors: Tensor
-    """Unit vectors (Q, D) whose nearest frames make a video a candidate."""
+    """Unit vectors (Q, D): words, or frames. A video is near if one of its frames is near to one of
+    them."""
     text: TextFeatures | None = None
     """One text, to be compared by the model's interaction."""
     example: VideoFeatures | None = None
@@ -36,8 +37,7 @@ class Query(NamedTuple):
         """Similarities (B,) to videos.
 
         Texts: the model's interaction. Examples: the mean of the best cosines of the frames of both
-        sides (token-wise); with one feature a video, the cosine. Without a model the best frame's
-        cosine.
+        sides (token-wise); with one feature a video, the cosine. Without a model the best cosine.
         """
         if self.text is not None and model is not None:
             return model.similarity_of(self.text, video)[0]
@@ -60,7 +60,7 @@ def make_query(query: Any, encoder: Encoder | None, dim: int) -> Query:
         BrokenVideoError: A video cannot be read.
     """
     if isinstance(query, TextFeatures):
-        made = _from_text(query)
+        made = _from_text(query, encoder)
     elif isinstance(query, (np.ndarray, Tensor)) and query.ndim < 3:
         made = _from_embedding(torch.as_tensor(query).detach().cpu())
     elif encoder is None:
@@ -68,7 +68,7 @@ def make_query(query: Any, encoder: Encoder | None, dim: int) -> Query:
     elif isinstance(query, str) and not is_video_path(query):
         if not query.strip():
             raise ValueError(f'query={query!r} is empty; give a text, a video or an embedding')
-        made = _from_text(encoder.model.embed_texts([query], tokens=True))
+        made = _from_text(encoder.model.embed_texts([query], tokens=True), encoder)
     else:
         frames, mask = encoder.model.embed([query], frames=True)
         made = _from_example(encoder.pool(VideoFeatures(frames, mask)))
@@ -93,10 +93,14 @@ def is_video_path(query: str) -> bool:
     return False
 
 
-def _from_text(text: TextFeatures) -> Query:
+def _from_text(text: TextFeatures, encoder: Encoder | None) -> Query:
+    """The vectors are the words where the model's interaction reads them, else the sentence."""
     if len(text.sentence) != 1:
         raise ValueError(f'{len(text.sentence)} texts: search for one at a time')
-    return Query(l2_normalise(text.sentence), text=TextFeatures(*(x.cpu() for x in text)))
+    text = TextFeatures(*(x.cpu() for x in text))
+    by_word = encoder is not None and encoder.model.interaction.reads_text_tokens
+    vectors = text.tokens[text.mask] if by_word else text.sentence
+    return Query(l2_normalise(vectors), text=text)
 
 
 def _from_embedding(x: Tensor) -> Query:

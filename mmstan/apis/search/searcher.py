@@ -13,6 +13,7 @@ from mmstan.apis.search.nearest import Nearest
 from mmstan.apis.search.query import Query, make_query
 from mmstan.apis.search.recall import measure_recall
 from mmstan.apis.search.table import Table, best_pairs
+from mmstan.apis.search.words import WordChoice
 from mmstan.models.features import VideoFeatures
 
 
@@ -27,13 +28,14 @@ class Searcher:
 
     def __init__(self, table: Table, nearest: Nearest, encoder: Encoder | None) -> None:
         self.table, self.nearest, self.encoder = table, nearest, encoder
+        self.words = WordChoice(table)
 
     def search(self, query: Any, top: int, *, candidates: int, rerank: bool) -> list[Hit]:
         """The videos nearest to a query, the best first."""
         for name, value in (('top', top), ('candidates', candidates)):
             if value < 1:
                 raise ValueError(f'{name}={value} must be at least 1')
-        made = make_query(query, self.encoder, self._dim)
+        made = self._make_query(query)
         rows = np.sort(self.nearest.find(made.vectors, max(top, candidates)))
         video = self.table.take(rows)
         if rerank:
@@ -60,9 +62,9 @@ class Searcher:
         self, texts: Sequence[str], *, top: int, candidates: int
     ) -> dict[str, float]:
         """Measure the first stage, see :func:`measure_recall`."""
-        queries = [make_query(text, self.encoder, self._dim).vectors for text in texts]
+        queries = [self._make_query(text).vectors for text in texts]
         return measure_recall(self.table, self.nearest, queries, top=top, candidates=candidates)
 
-    @property
-    def _dim(self) -> int:
-        return self.table.features.shape[2]
+    def _make_query(self, query: Any) -> Query:
+        made = make_query(query, self.encoder, self.table.features.shape[2])
+        return made if made.text is None else made._replace(vectors=self.words.choose(made.vectors))

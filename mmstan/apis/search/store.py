@@ -27,6 +27,7 @@ from mmstan.apis.search.entries import Entry
 from mmstan.apis.search.kinds import AGAIN, read_index, write_index
 from mmstan.apis.search.manifest import NAME, Manifest, read_manifest
 from mmstan.apis.search.names import format_names, read_names
+from mmstan.apis.search.row_file import RowFile
 from mmstan.apis.search.table import Table
 
 _PARTS = ('names', 'frames', 'index')
@@ -73,7 +74,7 @@ class Store:
         """
         manifest = read_manifest(folder)
         entries, mask = read_names(manifest, manifest.file(folder, 'names'))
-        return cls(folder, manifest, Table(entries, _map_features(manifest, folder), mask))
+        return cls(folder, manifest, Table(entries, _open_features(manifest, folder), mask))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -157,7 +158,7 @@ class Store:
         """Let the files of a manifest count, and delete the ones that no longer do."""
         old, self.manifest = self.manifest, manifest
         manifest.write(self.folder)
-        self.table = Table(entries, _map_features(manifest, self.folder), mask)
+        self.table = Table(entries, _open_features(manifest, self.folder), mask)
         for part in _PARTS:
             before, now = old.file(self.folder, part), manifest.file(self.folder, part)
             if before != now:
@@ -183,8 +184,8 @@ def has_index(folder: Path) -> bool:
     return (folder / NAME).is_file()
 
 
-def _map_features(manifest: Manifest, folder: Path) -> np.ndarray:
-    """The stored features (rows, T, D), memory-mapped.
+def _open_features(manifest: Manifest, folder: Path) -> np.ndarray | RowFile:
+    """The stored features (rows, T, D).
 
     Raises:
         ValueError: The file is shorter than that.
@@ -199,7 +200,7 @@ def _map_features(manifest: Manifest, folder: Path) -> np.ndarray:
             f'{path}: has {there} bytes, and {manifest.rows} videos of {shape[1]} x {shape[2]} '
             f'{manifest.store} are {wanted}; {AGAIN}'
         )
-    return np.memmap(path, dtype, 'r', shape=shape)
+    return RowFile(path, shape, dtype)
 
 
 def _convert(features: np.ndarray, manifest: Manifest) -> np.ndarray:

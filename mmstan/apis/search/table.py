@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mmstan.apis.search.entries import Entry
+from mmstan.apis.search.row_file import RowFile
 from mmstan.models.features import VideoFeatures, l2_normalise
 
 BLOCK = 1024  # rows that are read, encoded and written at once
@@ -21,12 +22,12 @@ class Table:
 
     Attributes:
         entries: The video of each row; None where it was removed.
-        features: Features (rows, T, D), not normalised, float16 or float32; may be memory-mapped.
+        features: Features (rows, T, D), not normalised, float16 or float32, in memory or in a file.
         mask: True for real frames (rows, T).
     """
 
     entries: list[Entry | None]
-    features: np.ndarray
+    features: np.ndarray | RowFile
     mask: np.ndarray
 
     @property
@@ -37,7 +38,7 @@ class Table:
     def take(self, rows: np.ndarray) -> VideoFeatures:
         """Features of some rows, in float32."""
         # PyTorch turns half precision into single in a tenth of NumPy's time.
-        frames = torch.from_numpy(np.asarray(self.features[rows])).float()
+        frames = torch.from_numpy(self.features[rows]).float()
         return VideoFeatures(frames, torch.from_numpy(self.mask[rows]))
 
     def blocks(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, VideoFeatures]]:

@@ -123,7 +123,8 @@ class DiSTLayer(nn.Module):
         if self.project is None or self.integration_block is None:
             return LayerOutput(z, None, None)
         # The tower's tokens in D channels, plus the previous integration block's output.
-        m = self.project(x.to(self.project.weight.dtype))
+        # (A quantised layer's weight has no dtype.)
+        m = self.project(x.to(next(self.parameters()).dtype))
         m = m if y is None else m + y
         # DiST Eq. 5: g dense frames of the temporal encoder become one sparse frame.
         y_hat = m if self.to_integration is None else m + self.to_integration(z)
@@ -205,7 +206,7 @@ class DiSTBranch(nn.Module):
             tokens: Tokens of the integration branch (N, T, 1 + L, D).
         """
         # The tower's mean class token, the pooled tokens, and, in ablations, the mean of z.
-        cls = x[:, :, 0].mean(dim=1).to(self.cls_projection.weight.dtype)
+        cls = x[:, :, 0].mean(dim=1).to(next(self.parameters()).dtype)
         v = self.cls_projection(cls)
         if self.pooling is not None:
             v = v + self.pooling(tokens)

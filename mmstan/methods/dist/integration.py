@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mmstan.methods.dist.layers import MLP, count_heads, quick_gelu
+from mmstan.models.layers.attention import apply_linear, cross_attend, read_input_projection
 from mmstan.models.layers.time_table import TimeInterpolation, TimeTable
 
 
@@ -71,8 +72,10 @@ class QueryBlock(nn.Module):
 
     def forward(self, query: Tensor, sequence: Tensor) -> Tensor:
         """Query (B, 1, D) and sequence (B, S, D) -> query (B, 1, D)."""
-        keys = self.norm(sequence)
-        query = query + self.attn(self.norm(query), keys, keys, need_weights=False)[0]
+        # PyTorch's own forward would read the weight of `out_proj`, which LoRA does not change.
+        in_proj, heads = read_input_projection(self.attn), self.attn.num_heads
+        update = cross_attend(self.norm(query), self.norm(sequence), in_proj, heads)
+        query = query + apply_linear(update, self.attn.out_proj)
         return query + self.mlp(self.mlp_norm(query))
 
 

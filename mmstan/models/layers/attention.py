@@ -111,6 +111,29 @@ def self_attend(x: Tensor, in_proj: tuple[Tensor, Tensor | None], heads: int) ->
     return attention(*project_queries_keys_values(x, in_proj, heads))
 
 
+def cross_attend(
+    x: Tensor, sequence: Tensor, in_proj: tuple[Tensor, Tensor | None], heads: int
+) -> Tensor:
+    """Multi-head attention of queries to a sequence before its output projection.
+
+    Args:
+        x: Normalised tokens (B, Q, C), which ask.
+        sequence: Normalised tokens (B, S, C), of the keys and values.
+        in_proj: Weight (3C, C) and bias (3C) of the query, key and value projections, stacked.
+        heads: Number of heads.
+
+    Returns:
+        Tokens (B, Q, C).
+    """
+    weight, bias = in_proj
+    c = weight.shape[1]
+    q_bias, kv_bias = (None, None) if bias is None else (bias[:c], bias[c:])
+    q = linear(x, weight[:c], q_bias).unflatten(-1, (heads, -1)).transpose(1, 2)
+    kv = linear(sequence, weight[c:], kv_bias).unflatten(-1, (2, heads, -1))
+    k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, S, C/heads)
+    return attention(q, k, v)
+
+
 def apply_quick_gelu_mlp(x: Tensor, up: nn.Module, down: nn.Module) -> Tensor:
     """``down(q(up(x)))`` with QuickGELU ``q(h) = h sigmoid(1.702 h) = silu(1.702 h) / 1.702``.
 

@@ -1,4 +1,7 @@
-"""Exported and traced models take any batch size."""
+"""Traced models take any batch size, in all their forms.
+
+``torch.export`` and ONNX are tested in tests/apis/export, one form of each backbone.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -36,7 +39,7 @@ BACKBONES = [
     ('JointSpaceTime', dict(num_frames=FRAMES)),
     ('DividedSpaceTime', dict(num_frames=FRAMES)),
 ]
-# Others of their forms, which are traced only: that takes a tenth of the time.
+# Others of their forms.
 FORMS = [
     ('FrameEncoder', dict(tower=TOWER)),
     ('FrameEncoder', dict(tower=VIT_TOWER)),
@@ -75,21 +78,14 @@ def clips(batch: int) -> Tensor:
     return torch.randn(batch, 3, FRAMES, 32, 32)
 
 
-def exported(model: nn.Module, example: Tensor) -> Callable[[Tensor], Any]:
-    sizes = ({0: torch.export.Dim('batch', max=64)},)
-    return torch.export.export(model, (example,), dynamic_shapes=sizes).module()
-
-
 def traced(model: nn.Module, example: Tensor) -> Callable[[Tensor], Any]:
     return torch.jit.trace(model, example, check_trace=False)
 
 
 @torch.no_grad()
-def takes_other_batches(
-    model: nn.Module, example: Callable[[int], Tensor], export: Callable[..., Any]
-) -> None:
+def takes_other_batches(model: nn.Module, example: Callable[[int], Tensor]) -> None:
     """Made with two samples, right for two, for five and for one."""
-    made = export(model, example(2))
+    made = traced(model, example(2))
     for batch in (2, 5, 1):
         x = example(batch)
         torch.testing.assert_close(made(x), model(x), rtol=1e-5, atol=1e-5)
@@ -107,15 +103,10 @@ def quietly_traced(test: Any) -> Any:
     return pytest.mark.filterwarnings('ignore:`torch.jit.trace:FutureWarning')(test)
 
 
-@pytest.mark.parametrize(('kind', 'arguments'), BACKBONES, ids=name_case)
-def test_exported_backbones(kind: str, arguments: dict[str, Any]) -> None:
-    takes_other_batches(build(kind, **{'tower': TOWER, **arguments}), clips, exported)
-
-
 @quietly_traced
 @pytest.mark.parametrize(('kind', 'arguments'), BACKBONES + FORMS, ids=name_case)
 def test_traced_backbones(kind: str, arguments: dict[str, Any]) -> None:
-    takes_other_batches(build(kind, **{'tower': TOWER, **arguments}), clips, traced)
+    takes_other_batches(build(kind, **{'tower': TOWER, **arguments}), clips)
 
 
 def test_every_backbone_is_tried() -> None:
@@ -136,14 +127,8 @@ class Scores(nn.Module):
 
 
 @quietly_traced
-@pytest.mark.parametrize(
-    ('system', 'export'),
-    [
-        *((system, traced) for system in ('stan', 'mug', 'xclip', 'dist')),
-        *((system, exported) for system in ('mug', 'xclip')),  # their tiles depend on the batch
-    ],
-)
-def test_scores(system: str, export: Callable[..., Any]) -> None:
+@pytest.mark.parametrize('system', ['stan', 'mug', 'xclip', 'dist'])
+def test_scores(system: str) -> None:
     text = dict(class_names=NAMES, text_tower=TEXT)
     guided = dict(text, interaction=dict(type='mmstan.Mug'))
     stan = dict(tower=TOWER, levels=(1, 2))
@@ -163,7 +148,7 @@ def test_scores(system: str, export: Callable[..., Any]) -> None:
         'dist': (('DiST', dict(dist, frame_features=True)), None, ('FusedTextHead', text)),
     }[system]
     parts = [None if part is None else build(part[0], **part[1]) for part in (backbone, neck, head)]
-    takes_other_batches(Scores(*parts).eval(), clips, export)
+    takes_other_batches(Scores(*parts).eval(), clips)
 
 
 class Necked(nn.Module):
@@ -182,7 +167,7 @@ class Necked(nn.Module):
 def test_traced_necks(kind: str, arguments: dict[str, Any]) -> None:
     width = {} if kind in ('MeanPool',) else dict(width=D)
     neck = Necked(build(kind, **width, **arguments)).eval()
-    takes_other_batches(neck, lambda batch: torch.randn(batch, FRAMES, D), traced)
+    takes_other_batches(neck, lambda batch: torch.randn(batch, FRAMES, D))
 
 
 class Similarities(nn.Module):
@@ -204,4 +189,4 @@ class Similarities(nn.Module):
 @pytest.mark.parametrize(('kind', 'arguments'), INTERACTIONS, ids=name_case)
 def test_traced_interactions(kind: str, arguments: dict[str, Any]) -> None:
     model = Similarities(build(kind, **arguments)).eval()
-    takes_other_batches(model, lambda batch: torch.randn(batch, FRAMES, D), traced)
+    takes_other_batches(model, lambda batch: torch.randn(batch, FRAMES, D))
