@@ -14,7 +14,7 @@ from mmstan.registry import MODELS
 
 D, FRAMES, SIZE = 16, 4, 32
 # Several, since the cosine of a few scores is a poor measure.
-NAMES = ['dancing', 'riding a bike', 'singing', 'cooking', 'running', 'a dog', 'swimming', 'reading']
+NAMES = ['dancing', 'riding a bike', 'singing', 'cooking', 'running', 'a dog', 'diving', 'reading']
 # As wide as the image tower: 8 bits are too few for narrower ones.
 TEXT = dict(
     type='mmstan.TextTower',
