@@ -13,7 +13,8 @@ from mmstan.apis.video_model import VideoModel
 from mmstan.registry import MODELS
 
 D, FRAMES, SIZE = 16, 4, 32
-NAMES = ['dancing', 'riding a bike', 'singing']
+# Several, since the cosine of a few scores is a poor measure.
+NAMES = ['dancing', 'riding a bike', 'singing', 'cooking', 'running', 'a dog', 'diving', 'reading']
 # As wide as the image tower: 8 bits are too few for narrower ones.
 TEXT = dict(
     type='mmstan.TextTower',
@@ -22,7 +23,7 @@ TEXT = dict(
 PAIRS = [f'{verb} {noun}' for verb in NAMES for noun in ('cup', 'hat')]
 NAMED = dict(type='mmstan.TextHead', class_names=NAMES, text_tower=TEXT)
 # MMAction2's linear layer, and its widths where a backbone leaves the joint space.
-LINEAR = dict(type='TimeSformerHead', num_classes=3, in_channels=D)
+LINEAR = dict(type='TimeSformerHead', num_classes=len(NAMES), in_channels=D)
 POOLED = dict(type='mmstan.MeanPool')
 
 

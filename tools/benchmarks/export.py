@@ -15,6 +15,7 @@ import csv
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from mmstan.apis.description import describe_config
 from mmstan.apis.encoding import encode_videos, pool_videos, predict_classes
 from mmstan.apis.export.parts import draw_clip
 from mmstan.apis.video_model import VideoModel
-from mmstan.benchmark.measure import describe_machine, measure_seconds
+from mmstan.benchmark.measure import describe_machine
 from mmstan.config.paths import find_shipped
 from mmstan.registry import MODELS
 from mmstan.wording import markdown_table
@@ -50,6 +51,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--clips', type=int, default=1, help='clips of a round')
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        '--clock',
+        choices=['wall', 'processor'],
+        default='wall',
+        help="processor: all threads' time, in which other work on the machine does not count",
+    )
+    parser.add_argument('--no-onnx', action='store_true', help="PyTorch's variants only")
     parser.add_argument('--csv', type=Path, help='write the table to this file')
     return parser.parse_args()
 
@@ -84,23 +92,27 @@ def make_run(model: VideoModel, dtype: torch.dtype = torch.float32) -> Run:
     return run
 
 
-def make_variants(model: VideoModel, folder: Path) -> dict[str, tuple[Run, float]]:
+def make_variants(model: VideoModel, folder: Path, *, onnx: bool) -> dict[str, tuple[Run, float]]:
     """Name of a variant -> its function, and megabytes of its file, 0 without one."""
+    variants = {
+        'PyTorch float32': (make_run(model), 0.0),
+        'PyTorch bfloat16': (make_run(model, torch.bfloat16), 0.0),
+    }
+    if not onnx:
+        return variants
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     whole, small = folder / 'model.onnx', folder / 'int8.onnx'
     model.export(whole, parts=('video', 'scores'))
     quantize_dynamic(whole, small, weight_type=QuantType.QInt8, per_channel=True)
-    variants = {
-        'PyTorch float32': (make_run(model), 0.0),
-        'PyTorch bfloat16': (make_run(model, torch.bfloat16), 0.0),
-    }
     for name, file in (('ONNX Runtime float32', whole), ('ONNX Runtime int8', small)):
         variants[name] = make_run(mmstan.load(file)), file.stat().st_size / 2**20
     return variants
 
 
-def measure(variants: dict[str, tuple[Run, float]], clips: list[Tensor]) -> list[list[Any]]:
+def measure(
+    variants: dict[str, tuple[Run, float]], clips: list[Tensor], clock: Callable[[], float]
+) -> list[list[Any]]:
     """Rows of the table; a first, untimed call warms each variant up."""
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in variants}
@@ -108,9 +120,9 @@ def measure(variants: dict[str, tuple[Run, float]], clips: list[Tensor]) -> list
         run(clips[0])
     for batch in clips:
         for name, (run, _) in variants.items():
-            seconds[name].append(
-                measure_seconds(lambda run=run, name=name: found[name].append(run(batch)))  # noqa: B023
-            )
+            start = clock()
+            found[name].append(run(batch))
+            seconds[name].append(clock() - start)
     first = next(iter(variants))
     base = statistics.median(seconds[first])
     rows = []
@@ -136,9 +148,11 @@ def main() -> None:
         for _ in range(args.rounds)
     ]
     with tempfile.TemporaryDirectory() as folder:
-        rows = measure(make_variants(model, Path(folder)), clips)
+        variants = make_variants(model, Path(folder), onnx=not args.no_onnx)
+        clock = time.perf_counter if args.clock == 'wall' else time.process_time
+        rows = measure(variants, clips, clock)
     weights = 'random weights' if args.weights is None else 'trained weights'
-    machine = f'{describe_machine()}, {args.threads} threads'
+    machine = f'{describe_machine()}, {args.threads} threads, {args.clock} clock'
     print(f'{args.config}, {weights}, {args.clips} clip(s) {tuple(shape)} a round; {machine}')
     print(markdown_table(COLUMNS, rows, align='lrrrrrr'))
     if args.csv is not None:

@@ -70,10 +70,10 @@ def test_float16_files(exported: Exported, tmp_path: Path) -> None:
 def test_int8_files(exported: Exported, tmp_path: Path) -> None:
     for written in exported.parts:
         file = tmp_path / 'int8.onnx'
-        quantize_dynamic(written.file, file, weight_type=QuantType.QUInt8)
+        quantize_dynamic(written.file, file, weight_type=QuantType.QInt8)
         check_cosines(file, written)
-        weights = sum(p.numel() for p in written.part.module.parameters())
-        assert file.stat().st_size < written.file.stat().st_size or not weights
+        if written.part.name != 'scores':  # comparing has few weights or none
+            assert file.stat().st_size < written.file.stat().st_size
 
 
 @pytest.mark.parametrize('system', SYSTEMS)

@@ -74,7 +74,7 @@ def test_retrieval_keeps_its_interaction(exported: Exported) -> None:
 
 def test_quantised_files_are_models_too(exported: Exported, tmp_path: Path) -> None:
     file = tmp_path / 'small.onnx'
-    quantize_dynamic(exported.files['video'], file, weight_type=QuantType.QUInt8)
+    quantize_dynamic(exported.files['video'], file, weight_type=QuantType.QInt8)
     model, whole, videos = load(file), load(exported.files['video']), draw_videos(2)
     assert (model.embed(videos) * exported.model.embed(videos)).sum(dim=1).min() > 0.999
     assert model.identity != whole.identity

@@ -149,7 +149,7 @@ def test_the_command_and_predict(
         ['export', str(folder), '--device', 'cpu', '--out', str(out), '--parts', 'video', 'scores']
     )
     assert f'written: {out}, video, ' in capsys.readouterr().out
-    main(['predict', str(out), str(clips[0]), '--top', '3', '--workers', '0'])
+    main(['predict', str(out), str(clips[0]), '--top', '5', '--workers', '0'])
     scores = model.classify(clips[0])
     best = ', '.join(f'{name} {value:.3f}' for name, value in zip(scores.names, scores.values))
     assert f'{clips[0]}: {best}' in capsys.readouterr().out
