@@ -89,14 +89,14 @@ def compare_stages(row: str, mug: Mug, text: TextFeatures, frames: Tensor) -> It
     mean = l2_normalise(l2_normalise(frames).mean(dim=1))
     with torch.no_grad():
         best = mug(text, video).topk(TOP).indices.numpy()
-    unit = l2_normalise(frames)
+    unit, most = l2_normalise(frames), min(CANDIDATES, len(frames))
     by_index, by_sentence, by_mean = [], [], []
     for i in range(len(text.mask)):
         one = TextFeatures(*(x[i : i + 1] for x in text))
         by_index.append(np.array([int(hit.name) for hit in index.search(one, top=CANDIDATES)]))
         sentence = l2_normalise(one.sentence)[0]
-        by_sentence.append((unit @ sentence).amax(dim=1).topk(CANDIDATES).indices.numpy())
-        by_mean.append((mean @ sentence).topk(CANDIDATES).indices.numpy())
+        by_sentence.append((unit @ sentence).amax(dim=1).topk(most).indices.numpy())
+        by_mean.append((mean @ sentence).topk(most).indices.numpy())
     row = f'{row}, {len(frames)} clips, tau {mug.sharpness:g}'
     for name, found in (
         ('index', by_index),

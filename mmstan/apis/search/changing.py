@@ -14,7 +14,7 @@ from mmstan.apis.search import building
 from mmstan.apis.search.encode import Broken, Encoder
 from mmstan.apis.search.entries import Segments, find_videos, keep_open_sources
 from mmstan.apis.search.kinds import BRUTE_CLIPS, choose_kind, has_faiss
-from mmstan.apis.search.manifest import Manifest
+from mmstan.apis.search.manifest import Manifest, read_manifest
 from mmstan.apis.search.nearest import Nearest, NearestByFaiss, NearestByTorch
 from mmstan.apis.search.recall import measure_recall
 from mmstan.apis.search.store import Store, has_index, lock_folder
@@ -120,6 +120,21 @@ def _measure(store: Store) -> None:
         f'videos of 200 stored frames in its first 10, {recall["in_candidates"]} % in 400',
         'current',
     )
+
+
+def open_store(folder: Path) -> tuple[Store, Nearest]:
+    """Read an index and make the first stage of its searches.
+
+    A file that another process replaces meanwhile is no damage: then all are read again.
+    """
+    while True:
+        manifest = read_manifest(folder)
+        try:
+            store = Store.read(folder)
+            return store, choose_nearest(store)
+        except (ValueError, OSError):
+            if read_manifest(folder) == manifest:
+                raise
 
 
 def choose_nearest(store: Store) -> Nearest:
