@@ -50,5 +50,5 @@ def test_mixed_videos_and_their_recall() -> None:
     # With fewer clips than candidates everything is kept.
     found = list(tool.compare_stages('row', Mug(sharpness=10.0), text, mixed))
     assert [value for _, _, value, _ in found] == [100.0] * 6
-    assert found[0][0] == 'row, 50 clips, tau 10'
+    assert found[0][0] == 'row, 50 clips'
     assert tool.count_kept(np.array([[1, 2], [3, 4]]), [np.array([1]), np.array([4, 3])]) == 75
