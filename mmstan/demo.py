@@ -21,6 +21,14 @@ from mmstan.apis.video_model import VideoModel
 from mmstan.datasets.readers import BrokenVideoError
 
 MEGABYTES = 100  # of an upload
+# A gallery's pictures are square; a film strip is as high as it is, with its line below it.
+_CSS = """
+#strips .grid-wrap { max-height: none; padding-top: 2.5em; }
+#strips .grid-container { grid-auto-rows: auto; }
+#strips .thumbnail-lg { aspect-ratio: auto; height: auto; display: block; }
+#strips img { object-fit: contain; height: auto; }
+#strips .caption-label { position: static; max-width: none; border: none; }
+"""
 
 
 def _show_errors(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -75,7 +83,13 @@ def _add_search(gr: Any, model: VideoModel, index: SearchIndex) -> None:
         text = gr.Textbox(label='Text')
         example = gr.Video(label='or a video', sources=['upload'], height=160)
     button = gr.Button('Search', variant='primary')
-    strips = gr.Gallery(label='Videos; a click plays one', columns=1, allow_preview=False)
+    strips = gr.Gallery(
+        label='Videos; a click plays one',
+        columns=1,
+        allow_preview=False,
+        buttons=[],
+        elem_id='strips',
+    )
     player = gr.Video(label='Player', interactive=False, height=260)
     for event in (button.click, text.submit):
         event(_show_errors(search), [text, example], [strips, found])
@@ -124,4 +138,5 @@ def launch(
         max_file_size=MEGABYTES * 2**20,
         allowed_paths=sorted(set(index.names)) if index is not None else [],
         footer_links=[],
+        css=_CSS,
     )

@@ -121,6 +121,8 @@ class VideoModel:
     def identity(self) -> str:
         """Hash of config and weights; two models with one identity give equal features."""
         if self._identity is None:
+            self._identity = getattr(self.model, 'identity', None)  # of an ONNX file its own
+        if self._identity is None:
             digest = hashlib.sha256(to_json(self.description).encode())
             for name, value in self.model.state_dict().items():
                 digest.update(name.encode())

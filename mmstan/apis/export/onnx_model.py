@@ -52,13 +52,25 @@ class OnnxNetwork(nn.Module):
         self.parts = parts
         self.backbone = nn.Identity()  # for messages; what it would compute is in the file
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """The file's digest, so that files with other weights have another identity."""
+    @property
+    def identity(self) -> str:
+        """Hash of the file: files with other weights have another one."""
         digest = hashlib.sha256()
         with open(self.parts.file.path, 'rb') as file:
             while block := file.read(1 << 20):
                 digest.update(block)
-        return dict(file=torch.tensor(list(digest.digest()), dtype=torch.uint8))
+        return digest.hexdigest()
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """There is none.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(
+            f'{self.parts.file.path} is an ONNX file and cannot be saved as another one: copy it, '
+            'or load the model that it comes from'
+        )
 
     def data_preprocessor(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Stack the samples: mean and deviation are in the file."""

@@ -55,6 +55,8 @@ def export_model(
     _check_options(path, format, names, axes, opset)
     if format == 'onnx':
         import_onnx(path)
+    if next(model.model.parameters(), None) is None:
+        raise ValueError(f'{model.description.name} is an ONNX file already: copy it')
     _report_missing(model, names)
     metadata = {METADATA: _describe(model), USE: describe_use(model)}
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -74,7 +74,7 @@ def test_retrieval_keeps_its_interaction(exported: Exported) -> None:
 
 def test_quantised_files_are_models_too(exported: Exported, tmp_path: Path) -> None:
     file = tmp_path / 'small.onnx'
-    quantize_dynamic(exported.files['video'], file, weight_type=QuantType.QInt8)
+    quantize_dynamic(exported.files['video'], file, weight_type=QuantType.QUInt8)
     model, whole, videos = load(file), load(exported.files['video']), draw_videos(2)
     assert (model.embed(videos) * exported.model.embed(videos)).sum(dim=1).min() > 0.999
     assert model.identity != whole.identity
@@ -93,3 +93,12 @@ def test_parts_of_two_models_do_not_mix(exported: Exported, tmp_path: Path) -> N
         load(tmp_path / 'model.onnx').embed_texts(TEXTS)
     with pytest.raises(ValueError, match='is the scores part of a model; load'):
         load(tmp_path / 'model.scores.onnx')
+
+
+def test_a_file_is_not_saved_as_another_one(exported: Exported, tmp_path: Path) -> None:
+    model = load(exported.files['video'])
+    with pytest.raises(ValueError, match='is an ONNX file and cannot be saved'):
+        model.save(tmp_path / 'saved')
+    with pytest.raises(ValueError, match='is an ONNX file already'):
+        model.export(tmp_path / 'again.onnx')
+    assert not list(tmp_path.rglob('*.*'))

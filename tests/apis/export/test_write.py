@@ -68,10 +68,11 @@ def test_a_file_that_differs_is_not_written(
     model, follow = make_model('tubes'), write.follow
 
     def follow_something_else(part: Any, *, dynamic: bool) -> Any:
-        module = part.module
-        module.normalise.mean += 1
+        normalise = part.module.normalise
+        right = normalise.mean
+        normalise.mean = right + 1
         program = follow(part, dynamic=dynamic)
-        module.normalise.mean -= 1
+        normalise.mean = right
         return program
 
     monkeypatch.setattr(write, 'follow', follow_something_else)
