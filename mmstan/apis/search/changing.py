@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmstan.apis.search import building
 from mmstan.apis.search.encode import Broken, Encoder
 from mmstan.apis.search.entries import Segments, find_videos, keep_open_sources
-from mmstan.apis.search.kinds import BRUTE_CLIPS, choose_kind, has_faiss
+from mmstan.apis.search.kinds import choose_kind, has_faiss
 from mmstan.apis.search.manifest import Manifest, read_manifest
 from mmstan.apis.search.nearest import Nearest, NearestByFaiss, NearestByTorch
 from mmstan.apis.search.recall import measure_recall
@@ -44,8 +44,8 @@ def build_store(
     """
     facts = _list_facts(encoder, sources, **options)
     entries, broken = building.list_all(find_videos(sources), facts['segments'])
-    # Said before the videos are encoded: is faiss missing?
-    if not has_faiss() and not (facts['auto'] and len(entries) <= BRUTE_CLIPS):
+    # Said before the videos are encoded: is faiss missing, or are there too many without it?
+    if not (facts['auto'] and has_faiss()):
         choose_kind(facts['kind'], frames=10**6, clips=len(entries))
     folder.mkdir(parents=True, exist_ok=True)
     with lock_folder(folder):
