@@ -87,7 +87,7 @@ def measure_kinds(clips: int, queries: int) -> Iterator[Figure]:
         'text': [exact.find(text[None], TOP) for text in texts],
         'frame': [exact.find(frames[i, None, 0], TOP) for i in range(queries)],
     }
-    yield 'brute', 'ms a query', measure_ms(exact, texts[:5]), 'ms'
+    yield 'brute', 'query', measure_ms(exact, texts[:5]), 'ms'
     for kind in KINDS[2:]:
         start = time.perf_counter()
         some = rows[:: max(1, clips // 8192)]
@@ -101,7 +101,7 @@ def measure_kinds(clips: int, queries: int) -> Iterator[Figure]:
             size = Path(folder, 'index').stat().st_size
         yield kind, 'bytes a frame', size / clips / FRAMES, 'bytes'
         nearest = NearestByFaiss(table, index, 64)
-        yield kind, 'ms a query', measure_ms(nearest, texts), 'ms'
+        yield kind, 'query', measure_ms(nearest, texts), 'ms'
         for name, vectors in (('text', texts), ('frame', frames[:queries, 0])):
             found = [nearest.find(vector[None], CANDIDATES) for vector in vectors]
             for most in (TOP, CANDIDATES):

@@ -1,9 +1,10 @@
 """The share of a model's best videos among an index's candidates.
 
-``python tools/benchmarks/search_recall.py CONFIG CHECKPOINT``: which of the ten best videos by Mug,
-over all videos, are among 400 candidates; on the config's own videos, and on a gallery in which a
-third of a video's frames is its own and the rest is of two others. For models trained on Moving
-Shapes (``tools/benchmarks/moving_shapes.py misaligned``). Figures go into a csv file.
+``python tools/benchmarks/search_recall.py CONFIG CHECKPOINT``: which of the ten best videos by Mug
+and by the token-wise interaction, over all videos, are among 400 candidates; on the config's own
+videos, and on a gallery in which a third of a video's frames is its own and the rest is of two
+others. For models trained on Moving Shapes (``tools/benchmarks/moving_shapes.py misaligned``).
+Figures go into a csv file.
 """
 
 from __future__ import annotations
@@ -24,17 +25,19 @@ from mmstan.benchmark.figures import Figure, format_figures, write_figures
 from mmstan.benchmark.measure import describe_machine
 from mmstan.cli import existing_checkpoint, one_line_errors
 from mmstan.engine.retrieval_loops import make_training_bank
+from mmstan.methods.drl import TokenWise
 from mmstan.methods.mug import Mug
 from mmstan.models.features import TextFeatures, VideoFeatures, l2_normalise
+from mmstan.models.interactions import Interaction
 
 TOP, CANDIDATES = 10, 400
 
 
-class _MugAlone:
+class _InteractionAlone:
     """The part of ``VideoModel`` that a search for the features of a text asks for."""
 
-    def __init__(self, mug: Mug) -> None:
-        self.interaction = self.similarity_of = mug
+    def __init__(self, interaction: Interaction) -> None:
+        self.interaction = self.similarity_of = interaction
 
 
 def measure_misaligned(config: str, checkpoint: str, clips: int) -> Iterator[Figure]:
@@ -58,10 +61,13 @@ def measure_misaligned(config: str, checkpoint: str, clips: int) -> Iterator[Fig
     frames = torch.cat([gallery.video.frames for gallery in parts])
     interaction: Any = model.head.interaction  # type: ignore[union-attr]
     sharpness = 100.0 if not isinstance(interaction, Mug) else interaction.sharpness
-    for tau in sorted({10.0, sharpness}):
-        mug = Mug(sharpness=tau)
-        yield from compare_stages(f'{name}, its videos', mug, text, frames)
-        yield from compare_stages(f'{name}, mixed', mug, text, mix_videos(frames, clips))
+    compared: dict[str, Interaction] = {
+        f'Mug of tau {tau:g}': Mug(sharpness=tau) for tau in sorted({10.0, sharpness})
+    }
+    compared['token-wise'] = TokenWise()
+    for kind, by in compared.items():
+        yield from compare_stages(f'{name}, its videos, {kind}', by, text, frames)
+        yield from compare_stages(f'{name}, mixed, {kind}', by, text, mix_videos(frames, clips))
 
 
 def mix_videos(frames: Tensor, clips: int) -> Tensor:
@@ -77,27 +83,29 @@ def mix_videos(frames: Tensor, clips: int) -> Tensor:
     return torch.cat(pieces, dim=1)
 
 
-def compare_stages(row: str, mug: Mug, text: TextFeatures, frames: Tensor) -> Iterator[Figure]:
-    """Shares of Mug's best videos among the candidates of the index, and of simpler ones.
+def compare_stages(
+    row: str, interaction: Interaction, text: TextFeatures, frames: Tensor
+) -> Iterator[Figure]:
+    """Shares of the best videos among the candidates of the index, and of simpler ways.
 
     The sentence finds videos by their best frame, the mean of frames by one vector a video.
     """
     video = VideoFeatures(frames, torch.ones(frames.shape[:2], dtype=torch.bool))
-    model = _MugAlone(mug)
+    model = _InteractionAlone(interaction)
     names = [str(i) for i in range(len(frames))]
     index = SearchIndex.of_features(model, names, video.frames, video.mask)
     mean = l2_normalise(l2_normalise(frames).mean(dim=1))
     with torch.no_grad():
-        best = mug(text, video).topk(TOP).indices.numpy()
-    unit = l2_normalise(frames)
+        best = interaction(text, video).topk(TOP).indices.numpy()
+    unit, most = l2_normalise(frames), min(CANDIDATES, len(frames))
     by_index, by_sentence, by_mean = [], [], []
     for i in range(len(text.mask)):
         one = TextFeatures(*(x[i : i + 1] for x in text))
         by_index.append(np.array([int(hit.name) for hit in index.search(one, top=CANDIDATES)]))
         sentence = l2_normalise(one.sentence)[0]
-        by_sentence.append((unit @ sentence).amax(dim=1).topk(CANDIDATES).indices.numpy())
-        by_mean.append((mean @ sentence).topk(CANDIDATES).indices.numpy())
-    row = f'{row}, {len(frames)} clips, tau {mug.sharpness:g}'
+        by_sentence.append((unit @ sentence).amax(dim=1).topk(most).indices.numpy())
+        by_mean.append((mean @ sentence).topk(most).indices.numpy())
+    row = f'{row}, {len(frames)} clips'
     for name, found in (
         ('index', by_index),
         ('sentence', by_sentence),

@@ -13,8 +13,8 @@ from mmengine.logging import print_log
 from mmstan.apis.search import building
 from mmstan.apis.search.encode import Broken, Encoder
 from mmstan.apis.search.entries import Segments, find_videos, keep_open_sources
-from mmstan.apis.search.kinds import BRUTE_CLIPS, choose_kind, has_faiss
-from mmstan.apis.search.manifest import Manifest
+from mmstan.apis.search.kinds import choose_kind, has_faiss
+from mmstan.apis.search.manifest import Manifest, read_manifest
 from mmstan.apis.search.nearest import Nearest, NearestByFaiss, NearestByTorch
 from mmstan.apis.search.recall import measure_recall
 from mmstan.apis.search.store import Store, has_index, lock_folder
@@ -44,8 +44,8 @@ def build_store(
     """
     facts = _list_facts(encoder, sources, **options)
     entries, broken = building.list_all(find_videos(sources), facts['segments'])
-    # Said before the videos are encoded: is faiss missing?
-    if not has_faiss() and not (facts['auto'] and len(entries) <= BRUTE_CLIPS):
+    # Said before the videos are encoded: is faiss missing, or are there too many without it?
+    if not (facts['auto'] and has_faiss()):
         choose_kind(facts['kind'], frames=10**6, clips=len(entries))
     folder.mkdir(parents=True, exist_ok=True)
     with lock_folder(folder):
@@ -120,6 +120,21 @@ def _measure(store: Store) -> None:
         f'videos of 200 stored frames in its first 10, {recall["in_candidates"]} % in 400',
         'current',
     )
+
+
+def open_store(folder: Path) -> tuple[Store, Nearest]:
+    """Read an index and make the first stage of its searches.
+
+    A file that another process replaces meanwhile is no damage: then all are read again.
+    """
+    while True:
+        manifest = read_manifest(folder)
+        try:
+            store = Store.read(folder)
+            return store, choose_nearest(store)
+        except (ValueError, OSError):
+            if read_manifest(folder) == manifest:
+                raise
 
 
 def choose_nearest(store: Store) -> Nearest:

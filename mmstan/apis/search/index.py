@@ -57,8 +57,7 @@ class SearchIndex:
         self.model = model
         self.broken: Broken = []
         """Name and reason of the videos that the last change could not read."""
-        encoder = None if model is None else Encoder(model)
-        self._searcher = Searcher(table, nearest, encoder)
+        self._searcher = Searcher(table, nearest, None if model is None else Encoder(model))
         self._store = store
 
     @classmethod
@@ -114,7 +113,7 @@ class SearchIndex:
             ValueError: The model is another one, a file is damaged, or the build was not finished.
             FileNotFoundError: The folder holds no index.
         """
-        store = Store.read(Path(folder))
+        store, nearest = changing.open_store(Path(folder))
         if not store.manifest.indexed and store.manifest.rows:
             raise ValueError(
                 f'{folder}: its build was stopped after {store.manifest.rows} videos; build it '
@@ -125,7 +124,7 @@ class SearchIndex:
                 f'{folder} was built with the model {store.manifest.identity}, and this model is '
                 f'{model.identity}; open it with its own model, or build another index'
             )
-        return cls(store.table, changing.choose_nearest(store), model, store)
+        return cls(store.table, nearest, model, store)
 
     @classmethod
     def of_features(
@@ -170,8 +169,6 @@ class SearchIndex:
         rows = None if self._store is None else self._store.manifest.indexed
         return [entry for entry in entries[:rows] if entry is not None]
 
-    # --- search ---
-
     def search(
         self, query: Any, top: int = 10, *, candidates: int = 400, rerank: bool = True
     ) -> list[Hit]:
@@ -201,8 +198,6 @@ class SearchIndex:
         (``in_top``), and among the candidates (``in_candidates``).
         """
         return self._searcher.measure_recall(texts, top=top, candidates=candidates)
-
-    # --- change ---
 
     def add(self, videos: Sources) -> Changes:
         """Encode videos that are new, or changed since they were encoded, and add them.

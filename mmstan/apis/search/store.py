@@ -52,7 +52,7 @@ class Store:
         Raises:
             FileExistsError: The folder holds other files.
         """
-        own = (*_PARTS, '.lock')
+        own = (*_PARTS, '.lock', f'{NAME}.tmp')
         others = [p.name for p in sorted(folder.iterdir()) if p.name.partition('-')[0] not in own]
         if others:
             raise FileExistsError(

@@ -12,6 +12,7 @@ from apis.search.conftest import FakeModel
 
 from mmstan.apis.search import SearchIndex
 from mmstan.apis.search.manifest import hash_file
+from mmstan.apis.search.store import Store
 
 Change = Callable[[Path], None]
 
@@ -169,6 +170,23 @@ def test_bytes_behind_the_counted_ones_do_not_count(folder: Path, model: FakeMod
         with open(folder / name, 'ab') as file:
             file.write(b'[1,')
     assert SearchIndex.open(folder, model).search('a dog') == before
+
+
+def test_a_file_that_is_replaced_meanwhile_is_no_damage(
+    folder: Path, model: FakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, read, tried = SearchIndex.open(folder, model), Store.read, []
+
+    def read_slowly(path: Path) -> Store:
+        tried.append(path)
+        if len(tried) == 1:
+            other = read(path)
+            index.remove(index.names[0])  # another process is faster
+            other.read_index()
+        return read(path)
+
+    monkeypatch.setattr(Store, 'read', read_slowly)
+    assert len(SearchIndex.open(folder, model)) == 29 and len(tried) == 2
 
 
 def test_ids_of_other_videos_are_not_found(folder: Path, model: FakeModel) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from apis.search.conftest import DIM, FakeModel, best, draw, exact, names, unit
 
-from mmstan.apis.search import Changes, SearchIndex, building, changing, kinds, store
+from mmstan.apis.search import Changes, SearchIndex, building, kinds, store
 from mmstan.methods.clip4clip import TightTransformer
 from mmstan.methods.drl import TokenWise, WeightedTokenWise
 from mmstan.methods.mug import Mug
@@ -309,7 +309,6 @@ def test_without_faiss_the_answers_are_the_same(
     with pytest.raises(ImportError, match=rf"^kind='fp16' {needed}"):
         SearchIndex.build(model, videos(0), tmp_path / 'other', kind='fp16')
     monkeypatch.setattr(kinds, 'BRUTE_CLIPS', 51)
-    monkeypatch.setattr(changing, 'BRUTE_CLIPS', 51)
     with pytest.raises(ImportError, match=rf'^a search of 52 videos, more than 51, {needed}'):
         SearchIndex.open(tmp_path / 'index', model)
     encoded = len(model.encoded)
