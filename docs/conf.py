@@ -34,9 +34,10 @@ autodoc_typehints = 'signature'
 autodoc_typehints_format = 'short'
 autodoc_preserve_defaults = True
 autodoc_member_order = 'bysource'
-autodoc_default_options = {'members': True, 'undoc-members': True, 'ignore-module-all': False}
+autodoc_default_options = {'members': True, 'undoc-members': True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 python_maximum_signature_line_length = 88
 
 html_theme = 'furo'

@@ -27,7 +27,8 @@ class ActivityNetCaptions(VideoTextDataset):
     with or without ``v_``, with any extension, anywhere below the folder. Arguments as in
     :class:`VideoTextDataset`.
 
-    Example:
+    Example::
+
         ActivityNetCaptions(
             'val_1.json',
             video_list='val_ids.json',

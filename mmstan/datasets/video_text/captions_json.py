@@ -17,7 +17,8 @@ class CaptionsJson(VideoTextDataset):
     to the folder of the videos and may lead into folders below it. A video that was re-encoded is
     found by its name without the extension. Arguments as in :class:`VideoTextDataset`.
 
-    Example:
+    Example::
+
         CaptionsJson(
             'train.json',
             data_root='data/moving_shapes/small/retrieval',

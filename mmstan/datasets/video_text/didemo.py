@@ -26,7 +26,8 @@ class DiDeMo(VideoTextDataset):
     ``mmstan.SampleSeconds(max_seconds=32)`` reads as many seconds as CLIP4Clip. Arguments as in
     :class:`VideoTextDataset`.
 
-    Example:
+    Example::
+
         DiDeMo(
             'test_data.json',
             video_list='test_list.txt',

@@ -27,7 +27,8 @@ class LSMDC(VideoTextDataset):
     with several sentences is one video with several captions. Clips are ``<id>.<any>`` anywhere
     below the folder. Arguments as in :class:`VideoTextDataset`.
 
-    Example:
+    Example::
+
         LSMDC(
             'LSMDC16_challenge_1000_publictect.csv',
             data_root='data/lsmdc',

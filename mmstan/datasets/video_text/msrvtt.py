@@ -40,7 +40,8 @@ class MSRVTT(VideoTextDataset):
         caption_index: ``jsfusion_val_caption_idx.pkl``, the number of each video's test caption.
         ann_file, video_list, kwargs: See :class:`VideoTextDataset`.
 
-    Example:
+    Example::
+
         MSRVTT(
             'MSRVTT_data.json',
             video_list='MSRVTT_train.9k.csv',

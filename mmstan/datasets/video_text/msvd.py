@@ -24,7 +24,8 @@ class MSVD(VideoTextDataset):
     ``ann_file`` is a pickle of ``{id: [[word, ...], ...]}``. Videos are ``<id>.avi`` anywhere below
     the folder. Arguments as in :class:`VideoTextDataset`.
 
-    Example:
+    Example::
+
         MSVD(
             'raw-captions.pkl',
             video_list='test_list.txt',

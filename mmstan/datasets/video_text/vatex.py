@@ -26,7 +26,8 @@ class VATEX(VideoTextDataset):
     replace ``vatex_data.json`` (``{id: {enCap: [...]}}``). Videos are ``<id>.<any>``, e.g.
     ``G9zN5TTuGO4_000179_000189.mp4``. Arguments as in :class:`VideoTextDataset`.
 
-    Example:
+    Example::
+
         VATEX(
             'vatex_data.json',
             video_list='train_list.txt',
