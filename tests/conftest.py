@@ -11,6 +11,7 @@ import pytest
 import torch
 from helpers.shortcuts import install
 from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
 from mmengine.utils import ManagerMixin
 
 import mmstan  # noqa: F401  (fixes MMAction2 before any test imports it)
@@ -59,6 +60,7 @@ def restored_state() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def restored_managers() -> Iterator[None]:
     """MMEngine keeps scopes, loggers, message hubs and visualizers by name: forget new ones."""
+    DefaultScope._instance_dict.clear()  # a fixture that many share may have set one
     before = {cls: set(cls._instance_dict) for cls in _managers(ManagerMixin)}
     yield
     for cls in _managers(ManagerMixin):

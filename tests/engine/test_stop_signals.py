@@ -1,4 +1,3 @@
-import os
 import signal
 import threading
 from unittest import mock
@@ -13,9 +12,9 @@ def test_first_signal_is_noted(number: signal.Signals, capfd: pytest.CaptureFixt
     before = signal.getsignal(number)
     with StopSignals() as signals:
         assert signals.agree() == 0
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert signals.agree() == number
-        os.kill(os.getpid(), signal.SIGTERM)  # a launcher's, after the scheduler's
+        signal.raise_signal(signal.SIGTERM)  # a launcher's, after the scheduler's
         assert signals.agree() == number
     assert signal.getsignal(number) is before
     lines = capfd.readouterr().err.split('\n')
@@ -25,10 +24,10 @@ def test_first_signal_is_noted(number: signal.Signals, capfd: pytest.CaptureFixt
 @pytest.mark.parametrize('first', [signal.SIGTERM, signal.SIGINT])
 def test_ctrl_c_after_it_ends_at_once(first: signal.Signals) -> None:
     with StopSignals(), mock.patch('os._exit', side_effect=SystemExit) as end:
-        os.kill(os.getpid(), first)
+        signal.raise_signal(first)
         end.assert_not_called()
         with pytest.raises(SystemExit):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         end.assert_called_once_with(130)
 
 
