@@ -10,9 +10,12 @@ def test_signals_end_a_command_in_one_line(
     number: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGCHLD)}
+    # A run in the background of a shell ignores Ctrl-C.
+    ctrl_c = signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(SystemExit) as end, one_line_errors():
         signal.raise_signal(number)  # to this thread: another one's would not end a pause
         raise AssertionError('goes on')
+    signal.signal(signal.SIGINT, ctrl_c)
     assert end.value.code == 128 + number
     assert capsys.readouterr().err == f'stopped by {number.name}\n'
     assert signal.getsignal(signal.SIGTERM) is before[signal.SIGTERM]

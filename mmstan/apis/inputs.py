@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from mmengine.dataset import Compose
 from mmengine.fileio import get
+from mmengine.registry import DefaultScope
 from torch import Tensor
 
 from mmstan.datasets.readers import BrokenVideoError
@@ -142,7 +143,8 @@ class SampleReader:
     """
 
     def __init__(self, pipeline: Sequence[dict[str, Any]], *, workers: int, ahead: int) -> None:
-        self.pipeline = Compose([dict(step) for step in pipeline])
+        with DefaultScope.overwrite_default_scope('mmaction'):
+            self.pipeline = Compose([dict(step) for step in pipeline])
         self.workers, self.ahead = workers, ahead
 
     def read(self, videos: Videos, on_error: OnError) -> Iterator[Sample]:
