@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,7 +101,8 @@ def read_list(path: Path, videos: Path) -> Any:
     for sample in samples:
         name = unicodedata.normalize('NFC', sample['filename'].removeprefix(f'{videos}/'))
         assert name not in VIDEOS or Path(sample['filename']).exists(), 'spelled as on disk'
-        found.append((name, sample['label']))
+        # a//b is the file a/b, as in the reference.
+        found.append((re.sub('/+', '/', name), sample['label']))
     return found
 
 
