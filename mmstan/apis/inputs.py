@@ -20,6 +20,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor
 
 from mmstan.datasets.readers import BrokenVideoError
+from mmstan.datasets.readers.base import name_source
 from mmstan.wording import write_on_one_line
 
 Video = str | os.PathLike[str] | bytes | BinaryIO | np.ndarray | Tensor
@@ -62,11 +63,9 @@ def list_videos(videos: Videos) -> Iterable[Video]:
 
 def name_video(video: Video) -> str:
     """The name of a video for messages and tables."""
-    if isinstance(video, (str, os.PathLike)):
-        return os.fspath(video)
     if isinstance(video, (np.ndarray, Tensor)):
         return f'array {tuple(video.shape)}'
-    return str(getattr(video, 'name', 'video in memory'))
+    return name_source(video)  # type: ignore[arg-type]
 
 
 def prepare_video(video: Video) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from mmstan.apis.description import ModelDescription
-from mmstan.config.paths import find_shipped
+from mmstan.config.find import list_models
 from mmstan.wording import markdown_table
 
 _TAGS = dict(recognition='video-classification', retrieval='feature-extraction')
@@ -66,9 +66,4 @@ def _list_figures(entry: dict[str, Any]) -> list[list[str]]:
 
 def find_entry(name: str) -> dict[str, Any]:
     """The entry of a config, ``stan/k400_b16``, in its metafile; ``{}`` without one."""
-    folder = find_shipped('configs')
-    for metafile in folder.rglob('metafile.yml'):
-        for model in yaml.safe_load(metafile.read_text('utf-8'))['Models']:
-            if model['Config'] == f'configs/{name}.py':
-                return model
-    return {}
+    return next((x for x in list_models() if x['Config'] == f'configs/{name}.py'), {})

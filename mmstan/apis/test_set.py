@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from mmstan.apis.inputs import to_frames
 from mmstan.apis.load import build_runner, load_weights
 from mmstan.compat.closed import read_file
 from mmstan.config.checks import check_config
@@ -83,10 +84,7 @@ class TestSet:
 
     def frames(self, video: int, *, most: int | None = None) -> np.ndarray:
         """Real frames of a video (T, H, W, 3), uint8 RGB; at most ``most``, evenly spread."""
-        sample = self.dataset[self.numbers[video]]
-        frames = sample['inputs'][0].permute(1, 2, 3, 0)  # (3, T, H, W) -> (T, H, W, 3)
-        mask = sample['data_samples'].get('frame_mask')
-        frames = (frames if mask is None else frames[mask]).numpy()
+        frames = to_frames(self.dataset[self.numbers[video]])
         if most is None or len(frames) <= most:
             return frames
         return frames[np.linspace(0, len(frames) - 1, most).astype(int)]

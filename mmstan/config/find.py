@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import lru_cache
-from pathlib import Path
+from typing import Any
 
 import yaml
 
-from mmstan.config.paths import find_shipped
+from mmstan.config.paths import find_shipped, name_config
 
 
 def find_config(source: str) -> tuple[str, str]:
@@ -44,20 +45,6 @@ def find_config(source: str) -> tuple[str, str]:
     )
 
 
-def name_config(path: str) -> str:
-    """The name of a config: its path below ``configs``, or its file's name.
-
-    >>> name_config('configs/stan/k400_b16.py')
-    'stan/k400_b16'
-    """
-    parts = Path(path).with_suffix('').parts
-    return (
-        '/'.join(parts[len(parts) - parts[::-1].index('configs') :])
-        if 'configs' in parts
-        else parts[-1]
-    )
-
-
 @lru_cache
 def list_configs() -> dict[str, str]:
     """Paths of the shipped configs by ``stan/k400_b16`` and by the metafiles' ``stan_k400_b16``."""
@@ -67,7 +54,11 @@ def list_configs() -> dict[str, str]:
         for path in sorted(folder.rglob('*.py'))
         if '_base_' not in path.parts
     }
-    for metafile in sorted(folder.rglob('metafile.yml')):
-        for model in yaml.safe_load(metafile.read_text('utf-8'))['Models']:
-            known[model['Name']] = str(folder.parent / model['Config'])
+    known.update((model['Name'], str(folder.parent / model['Config'])) for model in list_models())
     return known
+
+
+def list_models() -> Iterator[dict[str, Any]]:
+    """The entries of the shipped configs in their metafiles."""
+    for metafile in sorted(find_shipped('configs').rglob('metafile.yml')):
+        yield from yaml.safe_load(metafile.read_text('utf-8'))['Models']

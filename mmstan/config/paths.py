@@ -12,9 +12,19 @@ def default_work_dir(config: str | Path) -> str:
     >>> default_work_dir('configs/stan/k400_b16.py')
     'work_dirs/stan/k400_b16'
     """
-    parts = Path(config).with_suffix('').parts
-    below = parts[len(parts) - parts[::-1].index('configs') :] if 'configs' in parts else parts[-1:]
-    return str(Path('work_dirs', *below))
+    return str(Path('work_dirs', name_config(config)))
+
+
+def name_config(path: str | Path) -> str:
+    """The name of a config: its path below ``configs``, or its file's name.
+
+    >>> name_config('configs/stan/k400_b16.py')
+    'stan/k400_b16'
+    """
+    parts = Path(path).with_suffix('').parts
+    if 'configs' not in parts:
+        return parts[-1]
+    return '/'.join(parts[len(parts) - parts[::-1].index('configs') :])
 
 
 def is_checkpoint(path: str) -> bool:
