@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,24 +14,47 @@ from mmstan.models.towers import TextTower
 
 
 def format_flops(cfg: Config, frames: int, size: int) -> str:
-    """A text table of ``cfg``'s model for one view of ``frames`` x ``size`` x ``size``."""
+    """A text table of ``cfg``'s model for one view of ``frames`` x ``size`` x ``size``.
+
+    A detector is counted with four boxes, and for wide frames as well, see :func:`list_widths`.
+    """
     model = build(cfg)
     with without_computing(model):
-        nominal, executed = count_view(model, torch.empty(1, 3, frames, size, size))
+        views = [
+            _describe_view(model, frames, size, width) for width in list_widths(cfg.model, size)
+        ]
         text_side = describe_text_side(model)
-    number = getattr(getattr(model, 'cls_head', None), 'num_classes', None)
-    classes = f', {number} classes' if number else ''
     whole, of_text = count_parameters(model), count_parameters(*find_text_parts(model))
     return '\n'.join(
         [
-            f'one view: {frames} frames of {size} x {size}{classes}',
-            f'{"":24}{"nominal":>12}{"executed":>12}',
-            _format_row('GMACs', nominal.total, executed.total),
-            _format_row('GMACs, linear + conv', nominal.linear, executed.linear),
+            *(line for view in views for line in view),
             _format_parameters('video side', whole[0] - of_text[0], whole[1] - of_text[1]),
             *text_side,
         ]
     )
+
+
+def list_widths(model: Mapping[str, Any], size: int) -> list[int]:
+    """Widths of the frames to count for, in pixels.
+
+    Detection tests whole frames, so a detector is counted for a wide frame, too: 16 : 9, to the
+    nearest multiple of 16 (256 x 448).
+    """
+    return [size, round(size * 16 / 9 / 16) * 16] if 'roi_head' in model else [size]
+
+
+def _describe_view(model: Any, frames: int, height: int, width: int) -> list[str]:
+    """Lines with the multiply-adds of one view."""
+    nominal, executed = count_view(model, torch.empty(1, 3, frames, height, width))
+    number = getattr(getattr(model, 'cls_head', None), 'num_classes', None)
+    more = f', {number} classes' if number else ''
+    more = ', 4 boxes' if hasattr(model, 'roi_head') else more
+    return [
+        f'one view: {frames} frames of {height} x {width}{more}',
+        f'{"":24}{"nominal":>12}{"executed":>12}',
+        _format_row('GMACs', nominal.total, executed.total),
+        _format_row('GMACs, linear + conv', nominal.linear, executed.linear),
+    ]
 
 
 def describe_text_side(model: Any) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -26,7 +27,7 @@ class System:
         config: Path of the file.
         cfg: Its content.
         name: The file below ``configs``, without its suffix.
-        kind: ``'recognition'`` or ``'retrieval'``.
+        kind: ``'recognition'``, ``'retrieval'`` or ``'detection'``.
         tower: Name of the image tower.
         digest: Hash of the content and of the user's modules that the config imports.
     """
@@ -56,10 +57,17 @@ def read_system(config: str) -> System:
         config=config,
         cfg=cfg,
         name=str(Path(default_work_dir(config)).relative_to('work_dirs')),
-        kind='recognition' if 'cls_head' in cfg.model else 'retrieval',
+        kind=find_kind(cfg.model),
         tower=name if isinstance(name, str) else 'explicit sizes',
         digest=hashlib.sha256(text.encode()).hexdigest()[:16],
     )
+
+
+def find_kind(model: Mapping[str, Any]) -> str:
+    """Find the task of a model's config: ``'recognition'``, ``'retrieval'`` or ``'detection'``."""
+    if 'roi_head' in model:
+        return 'detection'
+    return 'recognition' if 'cls_head' in model else 'retrieval'
 
 
 @dataclass(frozen=True)

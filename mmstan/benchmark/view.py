@@ -27,7 +27,8 @@ def find_view_size(
     pipeline = cfg.get('test_pipeline') or cfg.test_dataloader.dataset.pipeline
     # MMAction2's SampleFrames calls the number of frames clip_len.
     frames = frames or find(pipeline, 'num_frames') or find(pipeline, 'clip_len')
-    size = size or find(pipeline, 'crop_size')
+    # Detection does not crop: its short side is given, see ResizeToGrid.
+    size = size or find(pipeline, 'crop_size') or find(pipeline, 'short')
     if not frames or not size:
         raise ValueError('the test pipeline does not say frames and crop size: --frames, --size')
     return frames, size
@@ -88,10 +89,25 @@ def count_view(model: Any, clip: Tensor) -> tuple[MultiplyAdds, MultiplyAdds]:
 
 
 def make_view(model: Any) -> Callable[[Tensor], Any]:
-    """The model's function from clips (N, 3, T, H, W) to class scores, or to video features."""
+    """The model's function from clips (N, 3, T, H, W) to scores, or to video features.
+
+    A detector scores four boxes of a clip.
+    """
     if hasattr(model, 'encode_videos'):
         return model.encode_videos
+    if hasattr(model, 'roi_head'):
+        return lambda clip: model.roi_head(
+            model.extract_map(clip), [make_boxes(clip) for _ in clip], clip.shape[-1]
+        )
     return lambda clip: model.extract_feat(clip[:, None], stage='head')
+
+
+def make_boxes(clip: Tensor) -> Tensor:
+    """Four boxes (4, 4) in a clip (..., H, W), in pixels: the quarters of its frames."""
+    height, width = clip.shape[-2:]
+    x, y = (clip.new_tensor([0, side / 2, side]) for side in (width, height))
+    corners = [(x[i], y[j], x[i + 1], y[j + 1]) for i in range(2) for j in range(2)]
+    return torch.stack([torch.stack(corner) for corner in corners])
 
 
 def find_text_parts(model: nn.Module) -> list[nn.Module]:
