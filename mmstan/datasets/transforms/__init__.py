@@ -23,6 +23,7 @@ For captions the last step is::
 """
 
 from mmstan.datasets.transforms.color_jitter import ColorJitter
+from mmstan.datasets.transforms.random_box_crop import RandomBoxCrop
 from mmstan.datasets.transforms.read_frames import ReadFrames
 from mmstan.datasets.transforms.sample_seconds import SampleSeconds, choose_seconds
 from mmstan.datasets.transforms.sample_segments import SampleSegments, choose_in_segments
@@ -31,6 +32,7 @@ from mmstan.datasets.transforms.tokenize import Tokenize
 
 __all__ = [
     'ColorJitter',
+    'RandomBoxCrop',
     'ReadFrames',
     'SampleSeconds',
     'SampleSegments',
