@@ -1,10 +1,11 @@
 """Detectors, their clips and boxes, of a few thousand parameters."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from helpers.tiny_models import TOWER
+from mmaction.registry import DATASETS
 from mmaction.structures import ActionDataSample
 from mmengine.structures import InstanceData
 
@@ -14,6 +15,21 @@ CLASSES = 6
 """K: five actions and column 0."""
 
 Boxes = Sequence[Sequence[float]]
+
+
+@DATASETS.register_module()
+class RandomKeyframes(torch.utils.data.Dataset):
+    """Two clips (3, 2, 32, 32), uint8; of each, one box is whole and one is empty."""
+
+    metainfo: ClassVar[dict[str, Any]] = {}
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        clip = torch.full((3, 2, 32, 32), 40 * index, dtype=torch.uint8)
+        sample = make_sample([(2.0, 3, 20, 30), (0.0, 0, 0, 9)], img_shape=(32, 32))
+        return dict(inputs=clip, data_samples=sample)
 
 
 def make_detector(backbone: dict[str, Any] | None = None, **changes: Any) -> ActionDetector:

@@ -22,6 +22,20 @@ def test_the_loss_of_even_odds_is_the_logarithm_of_two() -> None:
     )
 
 
+def test_the_mean_over_processes_is_the_mean_over_all_boxes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    head, logits = ActionHead(8, num_classes=4), torch.randn(5, 4)
+    labels = torch.tensor([[0.0, 1, 0, 1]]).expand(5, 4)
+    whole = head.loss(logits, labels)['loss_action_cls']
+    # One process has four of the five boxes, the other has one.
+    monkeypatch.setattr(
+        'mmstan.models.detection.action_head.all_reduce', lambda rows, op: rows.fill_(5 / 2)
+    )
+    parts = [head.loss(logits[i], labels[i])['loss_action_cls'] for i in (slice(4), slice(4, 5))]
+    torch.testing.assert_close(sum(parts) / 2, whole)
+
+
 def test_recall_and_precision_are_means_over_boxes() -> None:
     head = ActionHead(8, num_classes=5, topk=(2,))
     logits = torch.tensor([[0.0, 3, 2, -1, -2], [9, -1, -2, -3, 4]])
