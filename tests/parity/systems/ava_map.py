@@ -12,22 +12,36 @@ from torch import Tensor
 
 from mmstan.evaluation import AVAMetric
 
+INPUTS = ('detections.*', 'ground_truth.*', 'excluded')
 TOLERANCE = 1e-9
+_ABSENT = -1.0  # stands for the AP of a class that does not count
 
 
-def figures(meta: dict[str, Any]) -> dict[str, float | None]:
-    """Our numbers by the names in ``meta``, as 'expected.mAP' and 'expected.per_class.12'."""
+def recorded(meta: dict[str, Any]) -> dict[str, Tensor]:
+    """The figures in ``meta.json``: mAP, and AP by class."""
+    found = {}
+    for name in ('expected', 'expected_all_frames'):
+        if name in meta:
+            classes = [_ABSENT if x is None else x for x in meta[name]['per_class'].values()]
+            found[f'{name}.mAP'] = torch.tensor(meta[name]['mAP'], dtype=torch.float64)
+            found[f'{name}.per_class'] = torch.tensor(classes, dtype=torch.float64)
+    return found
+
+
+def outputs(
+    meta: dict[str, Any], state: dict[str, Tensor], io: dict[str, Tensor]
+) -> dict[str, Tensor]:
     metric, scores = score_case(Path(meta['folder']), meta['custom_classes'])
-    found: dict[str, float | None] = {'expected.mAP': scores['mAP']}
+    every = metric.class_scores.values()
+    found: dict[str, Any] = {
+        'expected.mAP': scores['mAP'],
+        'expected.per_class': [score.precision for score in every],
+    }
     if 'mAP_all_frames' in scores:
         found['expected_all_frames.mAP'] = scores['mAP_all_frames']
-    for action, score in metric.class_scores.items():
-        for name, value in (
-            ('expected', score.precision),
-            ('expected_all_frames', score.precision_all_frames),
-        ):
-            found[f'{name}.per_class.{action}'] = None if value != value else value
-    return found
+        found['expected_all_frames.per_class'] = [score.precision_all_frames for score in every]
+    tensors = {name: torch.tensor(x, dtype=torch.float64) for name, x in found.items()}
+    return {name: x.nan_to_num(_ABSENT) for name, x in tensors.items()}
 
 
 def score_case(
