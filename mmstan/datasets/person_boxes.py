@@ -132,7 +132,8 @@ def _read_pickle(file: TextFile, score: float) -> tuple[dict[KeyFrame, np.ndarra
     try:
         contents = read_plain_pickle(Path(file.path))
     except ValueError as error:
-        raise file.error(f'it is not a pickle of arrays alone ({error}); {_TO_CSV}') from error
+        reason = str(error).partition(' cannot be read: ')[2]
+        raise file.error(f'it is not a pickle of arrays alone ({reason}); {_TO_CSV}') from error
     if not isinstance(contents, dict) or not contents:
         raise file.error(
             f"it must hold a dict of arrays by 'video,timestamp', not {show(contents)}; {_TO_CSV}"

@@ -9,6 +9,7 @@ import argparse
 import csv
 import resource
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_truth(args, folder, boxes)
-        before = peak_gb()
+        before, start = peak_gb(), time.process_time()
 
         def read() -> None:
             nonlocal metric
@@ -92,6 +93,7 @@ def main() -> None:
     print(
         f'{args.frames} frames, {len(boxes)} boxes, {args.classes} classes: {reading:.1f} s to '
         f'read the ground truth, {collecting:.1f} s to draw and collect, {scoring:.1f} s to score; '
+        f'{time.process_time() - start:.1f} s of processor time in all, '
         f'peak {peak_gb():.2f} GB, of which {before:.2f} GB before'
     )
 
