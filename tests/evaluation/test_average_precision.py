@@ -48,11 +48,7 @@ def plain_precision(found: Detections, truth: GroundTruth, action: int, *, every
     for frame in np.unique(found.frames):
         if not every and frame not in truth.frames:
             continue
-        boxes = [
-            i
-            for i in np.flatnonzero(found.frames == frame)
-            if found.scores[i, action - 1] > -np.inf
-        ]
+        given = (found.frames == frame) & (found.scores[:, action - 1] > -np.inf)
         taken = set()
         for i in sorted(np.flatnonzero(given), key=lambda i: -found.scores[i, action - 1]):
             own = [j for j in lines if truth.frames[j] == frame]
