@@ -1,4 +1,4 @@
-"""Video files of rendered clips: H.264, every frame a key frame, the same bytes on every machine."""
+"""Video files of rendered clips: H.264, every frame a key frame."""
 
 from __future__ import annotations
 
