@@ -1,13 +1,8 @@
 # X-CLIP: messages between the frames, their integration, class names prompted by the video.
+_base_ = './imagenet_images.py'  # as released, and not CLIP's
+
 model = dict(
     type='Recognizer3D',
-    # ImageNet's mean and deviation, as released, and not CLIP's.
-    data_preprocessor=dict(
-        type='ActionDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        format_shape='NCTHW',
-    ),
     backbone=dict(
         type='mmstan.XCLIP',
         tower=dict(type='mmstan.ImageTower', model='ViT-B-16', pretrained='openai'),
