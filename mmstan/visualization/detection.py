@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -161,8 +162,8 @@ def draw_key_frame(axes: Axes, shown: KeyFrame) -> None:
         box = Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, color=person.color, linewidth=1.3)
         axes.add_patch(box)
         if person.lines:
-            ground = dict(facecolor='black', alpha=0.55, pad=0.8, edgecolor='none')
-            look = dict(va='bottom' if y1 > height / 8 else 'top', ha='left', color='white')
+            ground: dict[str, Any] = dict(facecolor='black', alpha=0.55, pad=0.8, edgecolor='none')
+            look: dict[str, Any] = dict(va='bottom' if y1 > height / 8 else 'top', ha='left', color='white')
             axes.text(
                 x1, y1, '\n'.join(person.lines), fontsize=6, bbox=ground, parse_math=False, **look
             )
