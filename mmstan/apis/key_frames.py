@@ -116,11 +116,12 @@ def _read_second(file: TextFile, key: str, line: int | None) -> float:
 def _read_rows(file: TextFile, key: str, rows: Any, line: int | None) -> np.ndarray:
     """Turn the boxes of a key frame into float64 (n, 5)."""
     try:
-        boxes = np.array([[*row, 1.0][:5] for row in rows], np.float64).reshape(-1, 5)
-        if np.isfinite(boxes).all():
-            return boxes
+        scored = [[*row, 1.0] if len(row) == 4 else row for row in rows]
+        boxes = np.array(scored, np.float64) if scored else np.empty((0, 5))
     except (TypeError, ValueError):
-        pass
+        boxes = np.empty(())
+    if boxes.ndim == 2 and boxes.shape[1] == 5 and np.isfinite(boxes).all():
+        return boxes
     raise file.error(
         f'the boxes of {key!r} must be lists [x1, y1, x2, y2] or [x1, y1, x2, y2, score]; they are '
         f'{show(rows)}',

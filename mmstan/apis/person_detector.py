@@ -55,7 +55,7 @@ class PersonDetector:
         """Find the persons of frames (H, W, 3), uint8 RGB.
 
         Returns:
-            For each frame x1, y1, x2, y2 as fractions and the score, (n, 5) float32, the best first.
+            For each frame x1, y1, x2, y2 as fractions and the score, (n, 5), the best first.
         """
         found = []
         for start in range(0, len(frames), _BATCH):

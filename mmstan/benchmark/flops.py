@@ -8,8 +8,8 @@ import torch
 from mmengine.config import Config
 
 from mmstan.benchmark.measure import count_multiply_adds, count_parameters
-from mmstan.datasets.transforms.resize_to_grid import fit_to_grid
 from mmstan.benchmark.view import build, count_view, find_text_parts, without_computing
+from mmstan.datasets.transforms.resize_to_grid import fit_to_grid
 from mmstan.models.towers import TextTower
 
 

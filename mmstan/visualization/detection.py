@@ -163,7 +163,8 @@ def draw_key_frame(axes: Axes, shown: KeyFrame) -> None:
         axes.add_patch(box)
         if person.lines:
             ground: dict[str, Any] = dict(facecolor='black', alpha=0.55, pad=0.8, edgecolor='none')
-            look: dict[str, Any] = dict(va='bottom' if y1 > height / 8 else 'top', ha='left', color='white')
+            above = 'bottom' if y1 > height / 8 else 'top'
+            look: dict[str, Any] = dict(va=above, ha='left', color='white')
             axes.text(
                 x1, y1, '\n'.join(person.lines), fontsize=6, bbox=ground, parse_math=False, **look
             )

@@ -56,5 +56,6 @@ val_evaluator = dict(
     ann_file=test_dataset['ann_file'],
     label_file=label_file,
     exclude_file=test_dataset['exclude_file'],
+    groups=dict(motion=list(range(1, 9)), colour=list(range(9, 13))),
 )
 test_evaluator = val_evaluator
