@@ -2,7 +2,6 @@
 # the temporal encoder.
 _base_ = [
     '../_base_/default_runtime.py',
-    '../_base_/models/clip_images.py',
     '../_base_/models/detector_b16.py',
     '../_base_/datasets/ava22.py',
     '../_base_/schedules/detection.py',

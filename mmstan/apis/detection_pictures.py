@@ -35,7 +35,8 @@ class Written(NamedTuple):
     persons: int
 
     def __str__(self) -> str:
-        found = f'{count_things(self.persons, "person")} at {count_things(self.key_frames, "key frame")}'
+        frames = count_things(self.key_frames, 'key frame')
+        found = f'{count_things(self.persons, "person")} at {frames}'
         if not self.persons:
             return f'{self.film}: an undrawn copy, since there is no person ({found})'
         return f'{self.film}, {self.sheet}, {self.table}: {found}'
@@ -156,6 +157,7 @@ def _make_key_frame(info: dict[str, Any], names: Mapping[int, str]) -> KeyFrame:
         for box, score in zip(info['proposals'].tolist(), info['scores'].tolist()):
             persons.append(Person(box, [f'{score:.2f}'], OTHER))
     for box, label in zip(info['gt_bboxes'].tolist(), info['gt_labels']):
-        actions = [names.get(action, f'action {action}') for action in np.flatnonzero(label)]
-        persons.append(Person(box, actions, TRUTH))
+        actions = np.flatnonzero(label).tolist()
+        lines = [names.get(action, f'action {action}') for action in actions]
+        persons.append(Person(box, lines, TRUTH))
     return KeyFrame(frame, info['img_key'], persons)

@@ -1,4 +1,4 @@
-"""Boxes of persons for action detection: ``python tools/data/detect_persons.py VIDEOS WEIGHTS OUT``.
+"""Find persons for action detection: ``python tools/data/detect_persons.py VIDEOS WEIGHTS OUT.csv``.
 
 Finds the persons at the key frames of a data set (``--annotations``), or at each second of every
 video, with torchvision's Faster R-CNN. Writes ``video,timestamp,x1,y1,x2,y2,score`` a line, the

@@ -1,5 +1,7 @@
 # An action detector around CLIP ViT-B/16; a method adds its backbone. 81: AVA's 80 actions, and
 # column 0, which is no action.
+_base_ = './clip_images.py'
+
 model = dict(
     type='mmstan.ActionDetector',
     backbone=dict(

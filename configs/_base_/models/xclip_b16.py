@@ -1,8 +1,12 @@
 # X-CLIP: messages between the frames, their integration, class names prompted by the video.
-_base_ = './imagenet_images.py'  # as released, and not CLIP's
+_base_ = './imagenet_pixels.py'
 
 model = dict(
     type='Recognizer3D',
+    # ImageNet's mean and deviation, as released, and not CLIP's.
+    data_preprocessor=dict(
+        type='ActionDataPreprocessor', **_base_.imagenet_pixels, format_shape='NCTHW'
+    ),
     backbone=dict(
         type='mmstan.XCLIP',
         tower=dict(type='mmstan.ImageTower', model='ViT-B-16', pretrained='openai'),

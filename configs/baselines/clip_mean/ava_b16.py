@@ -1,7 +1,6 @@
 # CLIP on each frame, the mean of their maps: Mug-STAN, Table IV, the row of CLIP.
 _base_ = [
     '../../_base_/default_runtime.py',
-    '../../_base_/models/clip_images.py',
     '../../_base_/models/detector_b16.py',
     '../../_base_/datasets/ava22.py',
     '../../_base_/schedules/detection.py',

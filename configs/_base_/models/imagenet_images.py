@@ -1,9 +1,0 @@
-# Pixels as models of ImageNet have seen them: its mean and deviation.
-model = dict(
-    data_preprocessor=dict(
-        type='ActionDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        format_shape='NCTHW',
-    )
-)
