@@ -1,4 +1,4 @@
-"""Actions of the persons in videos: ``python tools/detect.py CONFIG CHECKPOINT VIDEO ... --boxes B``.
+"""Find what persons do: ``python tools/detect.py CONFIG CHECKPOINT VIDEO ... --boxes FILE``.
 
 Writes NAME.mp4 (boxes with up to five actions), NAME.png (the key frames) and NAME.csv for each
 video. The boxes of persons come from a file (``--boxes``: csv ``video,timestamp,x1,y1,x2,y2,score``
