@@ -23,11 +23,7 @@ def main() -> None:
     )
     parser.add_argument('task', nargs='?', choices=['detection'], help='action detection alone')
     parser.add_argument(
-        '--seed',
-        type=int,
-        nargs='+',
-        default=[0],
-        help='of detection, several if wanted; default 0',
+        '--seed', type=int, nargs='+', default=[0], help='of detection, one or several; default: 0'
     )
     args = parser.parse_args()
     if args.task == 'detection':

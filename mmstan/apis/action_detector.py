@@ -17,7 +17,7 @@ from mmstan.apis.load import load_weights
 from mmstan.apis.sources import choose_device
 from mmstan.config.checks import check_arguments
 from mmstan.datasets.ava_files import make_frame, name_frame
-from mmstan.datasets.label_maps import read_label_map
+from mmstan.datasets.label_maps import read_action_names
 from mmstan.registry import MODELS
 
 
@@ -98,30 +98,6 @@ class ActionFinder:
             proposals=boxes[:, :4].astype(np.float32),
             scores=torch.tensor(boxes[:, 4]),
         )
-
-
-def read_action_names(dataset: Mapping[str, Any]) -> dict[int, str]:
-    """Read the names of a data set's actions: column of the scores -> name.
-
-    Args:
-        dataset: The config of an ``mmstan.AVADataset``.
-
-    Raises:
-        ValueError: The config names no label map.
-        FileNotFoundError: It does not exist.
-    """
-    path = dataset.get('label_file')
-    if not path:
-        raise ValueError(
-            'test_dataloader.dataset has no label_file, which names the actions; set it '
-            '(--cfg-options test_dataloader.dataset.label_file=FILE)'
-        )
-    root = dataset.get('data_root') or ''
-    names = read_label_map('label_file', str(Path(root, path)))
-    custom = dataset.get('custom_classes')
-    if custom is None:
-        return names
-    return {column: names[action] for column, action in enumerate(custom, start=1)}
 
 
 def name_actions(

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from mmengine.registry import init_default_scope
 
-from mmstan.apis.action_detector import ActionFinder, Actions, name_actions, read_action_names
+from mmstan.apis.action_detector import ActionFinder, Actions, name_actions
 from mmstan.apis.key_frames import Persons
 from mmstan.datasets.ava_files import make_frame, name_frame
+from mmstan.datasets.label_maps import read_action_names
 from mmstan.datasets.readers import VideoReader, open_video
 from mmstan.datasets.transforms.sample_keyframe import find_key_frame
 from mmstan.registry import DATASETS

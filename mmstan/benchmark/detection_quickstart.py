@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ import torch
 from mmengine.config import Config
 from torchvision.ops import box_iou
 
-from mmstan.apis.action_detector import read_action_names
 from mmstan.benchmark.runs import read_detection_figures, train_and_test
 from mmstan.compat.closed import read_plain_pickle
 from mmstan.config.paths import find_shipped
+from mmstan.datasets.label_maps import read_action_names
 from mmstan.datasets.moving_shapes import generate
 from mmstan.datasets.moving_shapes.crowd_files import COLOR_IDS, MOTION_IDS
 from mmstan.datasets.readers import open_video
@@ -38,13 +39,10 @@ def run_detection(seeds: Sequence[int]) -> str:
     figures: dict[str, list[dict[str, float]]] = {name: [] for name in SYSTEMS}
     for seed in seeds:
         for name, stem in SYSTEMS.items():
+            config, work_dir = find_config(stem), find_work_dir(stem, seed)
             options = ('--seed', str(seed))
-            work_dir = find_work_dir(stem, seed)
-            figures[name].append(
-                train_and_test(
-                    find_config(stem), work_dir, *options, figures=read_detection_figures
-                )
-            )
+            row = train_and_test(config, work_dir, *options, figures=read_detection_figures)
+            figures[name].append(row)
         print(format_seed(seed, {name: runs[-1] for name, runs in figures.items()}), flush=True)
     draw_results(OUT / 'detection.png', {n: find_work_dir(s, seeds[0]) for n, s in SYSTEMS.items()})
     return format_table(figures, seeds)
@@ -75,7 +73,7 @@ def format_table(figures: Mapping[str, Sequence[Mapping[str, float]]], seeds: Se
     head = ['', *COLUMNS, *(f'motion, seed {seed}' for seed in seeds if several)]
     rows = []
     for name, runs in figures.items():
-        means = [np.mean([run[column] for run in runs]) for column in COLUMNS]
+        means = [statistics.mean(run[column] for run in runs) for column in COLUMNS]
         each = [run['motion'] for run in runs if several]
         rows.append([name, *(f'{100 * share:.1f}' for share in (*means, *each))])
     return markdown_table(head, rows, align='l' + 'r' * (len(head) - 1))
@@ -135,7 +133,7 @@ def _read_truth(sample: Mapping[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
 def _list_truth(sample: Mapping[str, Any], names: Mapping[int, str]) -> list[Person]:
     boxes, labels = _read_truth(sample)
     return [
-        Person(box, [names[action] for action in np.flatnonzero(label)], TRUTH)
+        Person(box, [names[action] for action in np.flatnonzero(label).tolist()], TRUTH)
         for box, label in zip(boxes.tolist(), labels.numpy())
     ]
 

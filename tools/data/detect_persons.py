@@ -1,9 +1,10 @@
 """Find the persons of videos: ``python tools/data/detect_persons.py VIDEOS WEIGHTS OUT.csv``.
 
-Action detection needs their boxes. Finds them at the key frames of a data set (``--annotations``), or at each second of every
-video, with torchvision's Faster R-CNN. Writes ``video,timestamp,x1,y1,x2,y2,score`` a line, the
-``proposal_file`` of ``mmstan.AVADataset`` and of ``tools/detect.py --boxes``. WEIGHTS is a file,
-fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth of https://download.pytorch.org/models; nothing is
+Action detection needs their boxes. torchvision's Faster R-CNN finds them at the key frames of a
+data set (``--annotations``), or at each second of every video in the folder VIDEOS. Writes
+``video,timestamp,x1,y1,x2,y2,score`` a line, the ``proposal_file`` of ``mmstan.AVADataset``, which
+``tools/detect.py --boxes`` reads, too. WEIGHTS is a file,
+https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth; nothing is
 downloaded.
 """
 
