@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from mmstan.datasets.annotation_files import open_annotations
 from mmstan.text_files import TextFile
@@ -46,6 +49,30 @@ def read_label_map(argument: str, path: str) -> dict[int, str]:
     if not names:
         raise file.error("it has no action; write a line '1: name' for each, or AVA's pbtxt")
     return names
+
+
+def read_action_names(dataset: Mapping[str, Any]) -> dict[int, str]:
+    """Read the names of a data set's actions: column of the scores -> name.
+
+    Args:
+        dataset: The config of an ``mmstan.AVADataset``.
+
+    Raises:
+        ValueError: The config names no label map.
+        FileNotFoundError: It does not exist.
+    """
+    path = dataset.get('label_file')
+    if not path:
+        raise ValueError(
+            'test_dataloader.dataset has no label_file, which names the actions; set it '
+            '(--cfg-options test_dataloader.dataset.label_file=FILE)'
+        )
+    root = dataset.get('data_root') or ''
+    names = read_label_map('label_file', str(Path(root, path)))
+    custom = dataset.get('custom_classes')
+    if custom is None:
+        return names
+    return {column: names[action] for column, action in enumerate(custom, start=1)}
 
 
 def _find_blocks(file: TextFile, text: str) -> list[tuple[int, str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +28,11 @@ _TO_CSV = (
 
 
 def read_person_boxes(
-    argument: str, path: str, *, score: float = 0.9
+    argument: str,
+    path: str,
+    *,
+    score: float = 0.9,
+    sizes: Mapping[str, tuple[int, int]] | None = None,
 ) -> tuple[dict[KeyFrame, np.ndarray], int]:
     """Read the person boxes of key frames; returns them, and how many boxes the file has.
 
@@ -45,6 +50,8 @@ def read_person_boxes(
         path: The file; a pickle is named ``.pkl``, ``.pickle`` or ``.p``.
         score: Boxes with at least this score are kept. Of a frame where no box has it, the best
             box is kept.
+        sizes: Width and height of the videos whose boxes in a csv are in pixels; boxes of other
+            videos are left out.
 
     Returns:
         By key frame, x1, y1, x2, y2 in [0, 1] and the score, float32 (n, 5), in the file's order.
@@ -61,7 +68,7 @@ def read_person_boxes(
         )
     if re.search(r'\.(pkl|pickle|p)$', path, re.IGNORECASE):
         return _read_pickle(TextFile(argument, path), score)
-    return _read_csv(argument, path, score)
+    return _read_csv(argument, path, score, sizes)
 
 
 def check_test_boxes(proposal_file: str, test_boxes: TestBoxes, keyframes: Frames) -> None:
@@ -93,7 +100,9 @@ def keep_best(boxes: np.ndarray, score: float) -> np.ndarray:
     return np.arange(len(scores)) == scores.argmax()
 
 
-def _read_csv(argument: str, path: str, score: float) -> tuple[dict[KeyFrame, np.ndarray], int]:
+def _read_csv(
+    argument: str, path: str, score: float, sizes: Mapping[str, tuple[int, int]] | None
+) -> tuple[dict[KeyFrame, np.ndarray], int]:
     rows = read_box_rows(argument, path, (6, 7, 8), _COLUMNS)
     scores = np.ones(len(rows.lines))
     if rows.rest[0]:
@@ -102,6 +111,10 @@ def _read_csv(argument: str, path: str, score: float) -> tuple[dict[KeyFrame, np
     # Rows of one frame, in the file's order; SlowFast repeats a box for each of its labels.
     members: dict[KeyFrame, dict[tuple[float, ...], int]] = {}
     for index, (frame, box) in enumerate(zip(rows.frames, rows.boxes.tolist())):
+        if sizes is not None:
+            if frame[0] not in sizes:
+                continue
+            rows.boxes[index] /= [*sizes[frame[0]], *sizes[frame[0]]]
         members.setdefault(frame, {}).setdefault((*box, scores[index]), index)
     found, total = {}, 0
     for frame, indices in members.items():
