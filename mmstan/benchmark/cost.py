@@ -16,6 +16,7 @@ import torch
 from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mmstan.benchmark.measure import (
@@ -29,6 +30,7 @@ from mmstan.benchmark.view import (
     count_view,
     find_view_size,
     freeze,
+    make_boxes,
     make_view,
     use_stand_ins,
     without_computing,
@@ -122,7 +124,7 @@ def _times(model: Any, clip: Tensor, settings: Settings, macs: int) -> dict[str,
     """Measure ``forward``, ``step``, ``memory`` and ``share``; ``macs`` are a batch's."""
     device, dtype = settings.device, PRECISIONS[settings.precision]
     autocast = torch.autocast(device, dtype, enabled=settings.precision != 'fp32')
-    view, samples = make_view(model), _samples(model, len(clip))
+    view, samples = make_view(model), _samples(model, clip)
 
     def forward() -> None:
         with torch.no_grad(), autocast:
@@ -157,15 +159,24 @@ def _times(model: Any, clip: Tensor, settings: Settings, macs: int) -> dict[str,
     )
 
 
-def _samples(model: Any, n: int) -> list[ActionDataSample]:
-    """Data samples of ``n`` clips with a class label each, or in retrieval a caption each."""
-    samples = [ActionDataSample() for _ in range(n)]
+def _samples(model: Any, clip: Tensor) -> list[ActionDataSample]:
+    """Data samples of N clips with a class label each, a caption each, or four persons each."""
+    samples = [ActionDataSample() for _ in clip]
+    boxes = make_boxes(clip)
     for i, sample in enumerate(samples):
-        if hasattr(model, 'cls_head'):
+        if hasattr(model, 'roi_head'):
+            _set_persons(sample, boxes[i], model.roi_head.bbox_head.num_classes)
+        elif hasattr(model, 'cls_head'):
             sample.set_gt_label(i % model.cls_head.num_classes)
         else:
             sample.set_field(['a video of something that moves'], 'captions')
     return samples
+
+
+def _set_persons(sample: ActionDataSample, boxes: Tensor, num_classes: int) -> None:
+    """Give a sample persons with an action each."""
+    labels = torch.eye(num_classes)[1 + torch.arange(len(boxes)) % (num_classes - 1)]
+    sample.gt_instances = InstanceData(bboxes=boxes, labels=labels)
 
 
 if __name__ == '__main__':

@@ -26,7 +26,7 @@ class System:
         config: Path of the file.
         cfg: Its content.
         name: The file below ``configs``, without its suffix.
-        kind: ``'recognition'`` or ``'retrieval'``.
+        kind: ``'recognition'``, ``'retrieval'`` or ``'detection'``.
         tower: Name of the image tower.
         digest: Hash of the content and of the user's modules that the config imports.
     """
@@ -45,6 +45,9 @@ class System:
         return find_backbone(self.cfg.model).tower_frames(backbone, frames), size
 
 
+_KINDS = {'cls_head': 'recognition', 'roi_head': 'detection'}
+
+
 def read_system(config: str) -> System:
     """Read a config file, as it is now, into its facts."""
     cfg = Config.fromfile(config)
@@ -56,7 +59,7 @@ def read_system(config: str) -> System:
         config=config,
         cfg=cfg,
         name=str(Path(default_work_dir(config)).relative_to('work_dirs')),
-        kind='recognition' if 'cls_head' in cfg.model else 'retrieval',
+        kind=next((kind for part, kind in _KINDS.items() if part in cfg.model), 'retrieval'),
         tower=name if isinstance(name, str) else 'explicit sizes',
         digest=hashlib.sha256(text.encode()).hexdigest()[:16],
     )

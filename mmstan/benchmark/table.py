@@ -12,7 +12,7 @@ from typing import Any
 from mmstan.visualization import TradeOff, draw_trade_off
 from mmstan.wording import count_things, markdown_table
 
-KINDS = {'recognition': 'top-1', 'retrieval': 'R@1'}
+KINDS = {'recognition': 'top-1', 'retrieval': 'R@1', 'detection': 'mAP'}
 """Kind of a model -> name of its score on Moving Shapes."""
 _HEAD = [
     'system',

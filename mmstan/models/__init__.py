@@ -3,6 +3,7 @@
 from mmstan.compat.moved import make_getattr
 from mmstan.models.backbones import FrameEncoder
 from mmstan.models.cross_frame import DenseTemporalConv, TemporalAttention, TemporalConv
+from mmstan.models.detection import ActionDetector, ActionHead, ActionRoIHead, FeatureMap
 from mmstan.models.features import TextFeatures, VideoFeatures
 from mmstan.models.heads import RetrievalHead, TextHead, VerbNounHead
 from mmstan.models.interactions import Cosine
@@ -11,8 +12,12 @@ from mmstan.models.towers import ImageTower, MMPretrainImageTower, TextTower
 from mmstan.models.video_text import VideoTextModel
 
 __all__ = [
+    'ActionDetector',
+    'ActionHead',
+    'ActionRoIHead',
     'Cosine',
     'DenseTemporalConv',
+    'FeatureMap',
     'FrameEncoder',
     'ImageTower',
     'MMPretrainImageTower',

@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from helpers.tiny_models import TOWER, VIT_TOWER
-from torch import Tensor
 
 from mmstan.models.backbones import VideoBackbone
 from mmstan.registry import MODELS
@@ -62,20 +60,12 @@ CASES = {
 }
 
 
-def map_patches(backbone: VideoBackbone, clip: Tensor) -> Tensor:
-    """Patches (N, T, L, C) after the tower's last norm, or a norm without parameters."""
-    tokens, tower = backbone.tokens(clip), backbone.tower
-    if tokens.shape[-1] == tower.width and not hasattr(backbone, 'branch'):
-        normalise = getattr(tower, 'pool', tower.project_tokens)
-        return normalise(tokens.flatten(0, 1)).unflatten(0, tokens.shape[:2])[:, :, 1:]
-    return F.layer_norm(tokens, tokens.shape[-1:])[:, :, 1:]
-
-
 def find_unused(backbone: VideoBackbone) -> set[str]:
     """Names of the trainable parameters that autograd does not reach from the map."""
-    patches = map_patches(backbone, torch.randn(2, 3, T, SIZE, SIZE))
-    if patches.requires_grad:
-        patches.square().sum().backward()
+    feature_map = backbone.feature_map(torch.randn(2, 3, T, SIZE, SIZE))
+    if feature_map.requires_grad:
+        # Not the sum of squares: of a normalised patch that is the same for all patches.
+        (feature_map * torch.randn_like(feature_map)).sum().backward()
     return {n for n, p in backbone.named_parameters() if p.requires_grad and p.grad is None}
 
 

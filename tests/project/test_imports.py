@@ -23,6 +23,7 @@ ORDER = [
     'mmstan.models.interactions',
     'mmstan.models.losses',
     'mmstan.models.heads',
+    'mmstan.models.detection',
     'mmstan.models.video_text',
     'mmstan.methods',
     'mmstan.datasets',

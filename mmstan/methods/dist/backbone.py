@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from typing import Any, Literal, NamedTuple, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
@@ -114,6 +115,7 @@ class DiST(VideoBackbone):
         self.branch = DiSTBranch(self.tower, options)
         self.gamma, self.tower_dtype = gamma, tower_dtype
         self.frame_features = frame_features
+        self.width, self.integration = width, integration
         if temporal_to_integration is None:  # the tokens do not depend on the temporal encoder
             self.unused_by_map = (
                 *self.unused_by_map,
@@ -166,6 +168,15 @@ class DiST(VideoBackbone):
         """
         x, _, tokens = self._encode(clip)
         return x if tokens is None else tokens
+
+    @property
+    def map_width(self) -> int:
+        """See :attr:`VideoBackbone.map_width`: ``width``, which the integration branch has."""
+        return self.width if self.integration else super().map_width
+
+    def normalise(self, tokens: Tensor) -> Tensor:
+        """The integration branch has no last norm: a layer norm without parameters replaces it."""
+        return F.layer_norm(tokens, tokens.shape[-1:]) if self.integration else super().normalise(tokens)
 
     def _encode(self, clip: Tensor) -> Encoded:
         """Run the three encoders side by side on a clip (N, 3, g*T, H, W)."""

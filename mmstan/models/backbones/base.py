@@ -24,7 +24,8 @@ class VideoBackbone(BaseModule, ABC):
     2. Write :meth:`forward`, in the joint space where the method is defined there, and
        :meth:`tokens`.
     3. Set :attr:`out_dim` where the features are not in the joint space.
-    4. Name in :attr:`unused_by_map` the parameters that :meth:`tokens` does not read.
+    4. Name in :attr:`unused_by_map` the parameters that :meth:`tokens` does not read. Where the
+       tokens are not as wide as the tower's, override :attr:`map_width` and :meth:`normalise`.
     5. Override the class methods below where their defaults do not fit.
 
     Args:
@@ -34,8 +35,8 @@ class VideoBackbone(BaseModule, ABC):
     out_dim: int
     """Width D' of the features."""
     unused_by_map: tuple[str, ...] = (r'tower\.visual\.proj',)
-    """Regular expressions of the full names of the parameters that get no gradient from a map of
-    the patches: :meth:`tokens` without the class tokens, normalised by the tower's last norm."""
+    """Regular expressions of the full names of the parameters that get no gradient from
+    :meth:`feature_map`."""
 
     def __init__(self, tower: dict[str, Any]) -> None:
         super().__init__()
@@ -49,6 +50,34 @@ class VideoBackbone(BaseModule, ABC):
     @abstractmethod
     def tokens(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> tokens (N, T, 1 + L, C), a frame's class token first."""
+
+    @property
+    def map_width(self) -> int:
+        """Width C of :meth:`feature_map`.
+
+        Raises:
+            ValueError: The tower pools its patches, so there is no map.
+        """
+        self.tower.refuse_pooled_patches()
+        return self.tower.width
+
+    def normalise(self, tokens: Tensor) -> Tensor:
+        """Tokens of :meth:`tokens` (..., C) -> the same after the tower's last norm."""
+        return self.tower.normalise(tokens)
+
+    def feature_map(self, clip: Tensor) -> Tensor:
+        """Clip (N, 3, T, H, W) -> map of its patches (N, C, T', h, w), for detection.
+
+        The map has :meth:`tokens` without the class tokens, normalised and not projected. h and w
+        are the patches of a frame, which need not be square; T' is the number of frames that the
+        tower sees.
+
+        Raises:
+            ValueError: The tower pools its patches, or H or W is no multiple of the patch size.
+        """
+        patches = self.normalise(self.tokens(clip)[:, :, 1:])  # (N, T', L, C)
+        # Patches lie row by row: (N, T', L, C) -> (N, T', h, w, C) -> (N, C, T', h, w).
+        return patches.unflatten(2, self.tower.grid(clip)).permute(0, 4, 1, 2, 3)
 
     def layer_groups(self) -> dict[str, list[nn.Module]]:
         """Name of a group of layers -> its layers, from the first to the last."""

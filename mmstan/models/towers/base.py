@@ -126,6 +126,20 @@ class BaseImageTower(Tower, ABC):
     def project_tokens(self, tokens: Tensor) -> Tensor:
         """Each token on its own -> joint space: (B, S, C) -> (B, S, D)."""
 
+    def normalise(self, tokens: Tensor) -> Tensor:
+        """The last norm on each token on its own, without the projection: (..., C) -> same.
+
+        Raises:
+            ValueError: The tower has no such norm, or pools its patches.
+        """
+        raise ValueError(f'detection takes CLIP towers; {type(self).__name__} has no last norm')
+
+    def refuse_pooled_patches(self) -> None:
+        """Raise ValueError if the tower pools its patches: then none has a last norm of its own."""
+        if self.reads_patches:
+            name = getattr(self, 'model', type(self).__name__)
+            raise ValueError(f'detection takes CLIP towers; {name} pools its patches')
+
     def grid(self, images: Tensor) -> tuple[int, int]:
         """Rows and columns of patches of ``images`` (..., H, W).
 

@@ -147,6 +147,11 @@ class ImageTower(BaseImageTower):
             tokens = self.visual.attn_pool(tokens)
         return self.visual.ln_post(tokens)
 
+    def normalise(self, tokens: Tensor) -> Tensor:
+        """See :meth:`BaseImageTower.normalise`."""
+        self.refuse_pooled_patches()
+        return self.visual.ln_post(tokens)
+
     def project(self, tokens: Tensor) -> Tensor:
         """See :meth:`BaseImageTower.project`."""
         # CLIP projects the class token alone: its norm need not see the patches.

@@ -130,13 +130,17 @@ class MMPretrainImageTower(BaseImageTower):
         """See :meth:`BaseImageTower.finish`."""
         return self.visual.pre_norm(self.visual.drop_after_pos(tokens))
 
+    def normalise(self, tokens: Tensor) -> Tensor:
+        """See :meth:`BaseImageTower.normalise`."""
+        return self.visual.ln1(tokens) if self.visual.final_norm else tokens
+
     def project(self, tokens: Tensor) -> Tensor:
         """See :meth:`BaseImageTower.project`."""
         return self.project_tokens(tokens[:, :1])[:, 0]
 
     def project_tokens(self, tokens: Tensor) -> Tensor:
         """See :meth:`BaseImageTower.project_tokens`."""
-        return self.visual.ln1(tokens) if self.visual.final_norm else tokens
+        return self.normalise(tokens)
 
 
 def _find_sizes(arch: str | dict[str, Any]) -> dict[str, Any]:
