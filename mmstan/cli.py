@@ -72,17 +72,22 @@ def command(
             help="checkpoint; default: the config's load_from, or its pretrained weights",
         )
     parser.add_argument('--work-dir', help='folder for logs and results')
+    add_cfg_options(parser)
+    parser.set_defaults(launcher='none', local_rank=0)
+    if launcher:
+        parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'])
+        parser.add_argument('--local_rank', '--local-rank', type=int)
+    return parser
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options`` to a parser."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=_Options,
         help='change settings of the config: key=value key.sub=value key="[a,b]"',
     )
-    parser.set_defaults(launcher='none', local_rank=0)
-    if launcher:
-        parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'])
-        parser.add_argument('--local_rank', '--local-rank', type=int)
-    return parser
 
 
 def at_least(least: int) -> Callable[[str], int]:

@@ -35,6 +35,7 @@ from mmstan.benchmark.view import (
     use_stand_ins,
     without_computing,
 )
+from mmstan.engine.compiling import compile_model
 from mmstan.registry import MODELS
 from mmstan.wording import count_things
 
@@ -50,7 +51,7 @@ class Settings:
         threads: Number of processor threads.
         clips: Clips in a batch.
         precision: A key of ``PRECISIONS``; the lower ones by autocast.
-        compiled: Whether the backbone is compiled.
+        compiled: Whether backbone and text tower are compiled.
         frames: Frames of a clip; None: each config's own number.
         size: Side of a frame in pixels; None: each config's own size.
         repeats: Measurements per process.
@@ -108,7 +109,7 @@ def measure(config: str, settings: Settings) -> dict[str, float]:
     model = MODELS.build(model_cfg).to(settings.device)
     freeze(model, cfg.get('optim_wrapper') or {})
     if settings.compiled:
-        _compile_backbone(model)
+        compile_model(model)
     clip = torch.randn(settings.clips, 3, frames, size, size, device=settings.device)
     every, trained = count_parameters(model)
     return dict(
@@ -117,14 +118,6 @@ def measure(config: str, settings: Settings) -> dict[str, float]:
         trained=trained,
         **_times(model, clip, settings, macs * settings.clips),
     )
-
-
-def _compile_backbone(model: Any) -> None:
-    """Compile the function of the backbone that the model calls."""
-    if hasattr(model, 'roi_head') and hasattr(model.backbone, 'feature_map'):
-        model.backbone.feature_map = torch.compile(model.backbone.feature_map)
-    else:
-        model.backbone.compile()
 
 
 def _times(model: Any, clip: Tensor, settings: Settings, macs: int) -> dict[str, float]:
@@ -167,18 +160,23 @@ def _times(model: Any, clip: Tensor, settings: Settings, macs: int) -> dict[str,
 
 
 def _samples(model: Any, clip: Tensor) -> list[ActionDataSample]:
-    """Data samples of the clips: each with a class label, a caption, or four boxes."""
+    """Data samples of N clips with a class label each, a caption each, or four persons each."""
     samples = [ActionDataSample() for _ in clip]
+    boxes = make_boxes(clip)
     for i, sample in enumerate(samples):
-        if hasattr(model, 'cls_head'):
+        if hasattr(model, 'roi_head'):
+            _set_persons(sample, boxes[i], model.roi_head.bbox_head.num_classes)
+        elif hasattr(model, 'cls_head'):
             sample.set_gt_label(i % model.cls_head.num_classes)
-        elif hasattr(model, 'roi_head'):
-            boxes = make_boxes(clip)
-            labels = boxes.new_ones(len(boxes), model.roi_head.bbox_head.num_classes)
-            sample.gt_instances = InstanceData(bboxes=boxes, labels=labels)
         else:
             sample.set_field(['a video of something that moves'], 'captions')
     return samples
+
+
+def _set_persons(sample: ActionDataSample, boxes: Tensor, num_classes: int) -> None:
+    """Give a sample persons with an action each."""
+    labels = torch.eye(num_classes)[1 + torch.arange(len(boxes)) % (num_classes - 1)]
+    sample.gt_instances = InstanceData(bboxes=boxes, labels=labels)
 
 
 if __name__ == '__main__':

@@ -19,9 +19,11 @@ import torch
 from mmengine.config import Config
 
 from mmstan.benchmark.runs import (
+    Figures,
     compute_recognition_figures,
     find_last_checkpoint,
     lock_run,
+    read_detection_figures,
     read_retrieval_figures,
     train_and_test,
 )
@@ -42,7 +44,8 @@ class Kind:
     Attributes:
         base: Config with data and schedule, below ``configs/quickstart``.
         epochs: Number of training epochs.
-        task: The data set: 6,000 clips an epoch for recognition, 3,000 for the others.
+        task: The data set: 6,000 clips an epoch for recognition, 2,400 for detection, 3,000 for the
+            others.
         score: Key of the reported figure, and the factor that turns it into per cent.
     """
 
@@ -56,9 +59,14 @@ TOWERS = Kind('retrieval_stan.py', epochs=8, task='retrieval', score=('t2v/R1', 
 """Pretraining of the toy towers, in a CLIP mean pooling model."""
 KINDS = {
     'Recognizer3D': Kind('clip_mean.py', 3, 'recognition', ('top-1', 100.0)),
+    'mmstan.ActionDetector': Kind('detection_clip_mean.py', 3, 'detection', ('mAP', 100.0)),
     'mmstan.VideoTextModel': Kind('misaligned_stan.py', 4, 'misaligned', ('t2v/R1', 1.0)),
 }
 """``model.type`` of a system -> its kind."""
+_FIGURES: dict[Task, Figures] = {
+    'recognition': compute_recognition_figures,
+    'detection': read_detection_figures,
+}
 
 
 @dataclass(frozen=True)
@@ -88,11 +96,7 @@ class Plan:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         if not self._is_written:
             self.config.dump(self.file)
-        figures = (
-            compute_recognition_figures
-            if self.kind.task == 'recognition'
-            else read_retrieval_figures
-        )
+        figures = _FIGURES.get(self.kind.task, read_retrieval_figures)
         train_and_test(self.file, self.work_dir, '--seed', str(self.seed), figures=figures)
 
     def forget(self) -> None:
@@ -118,7 +122,7 @@ def plan_system(config: str, seed: int, folder: Path) -> tuple[Plan, Plan]:
     """The run that pretrains the toy towers, and the system's run that starts from them.
 
     Args:
-        config: A recognition or retrieval config.
+        config: A recognition, retrieval or detection config.
         seed: Random seed of both runs.
         folder: Folder for both.
 

@@ -29,7 +29,9 @@ def count_figures(config: Path) -> dict[str, Any]:
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     cfg.pop('test_pipeline', None)  # the loader's pipeline is the one that runs
     pipeline = cfg.test_dataloader.dataset.pipeline
-    size = find(pipeline, 'crop_size') or find(pipeline, 'scale')[0]  # the toy is not cropped
+    size = find(pipeline, 'crop_size')
+    if size is None and (scale := find(pipeline, 'scale')):  # the toy is not cropped
+        size = scale[0]
     frames, size = find_view_size(cfg, size=size)
     use_stand_ins(cfg, classes=400)
     model = build(cfg)

@@ -29,6 +29,9 @@ _TRAINED = re.compile(r'Epoch\(train\) *\[(\d+)\]\[ *(\d+)/(\d+)\].* eta: (\S+).
 _ACCURACY = re.compile(r'Epoch\((?:val|test)\).*acc/top1: (\S+)')
 
 
+_PRECISION = re.compile(r'Epoch\((?:val|test)\).* detection/mAP: (\S+)')
+
+
 _RECALL = re.compile(r'Epoch\((?:val|test)\).* retrieval/t2v/R1: (\S+)')
 
 
@@ -39,6 +42,8 @@ def show_progress(line: str) -> str | None:
         return f'epoch {epoch}, step {step:>3} of {steps}: loss {loss}, {eta} to go'
     if match := _ACCURACY.search(line):
         return f'on the test videos: {100 * float(match[1]):.1f} % top-1'
+    if match := _PRECISION.search(line):
+        return f'on the test videos: {100 * float(match[1]):.1f} mAP'
     if match := _RECALL.search(line):
         return f'on the test videos: {float(match[1]):.1f} % of the captions find theirs first'
     return None
@@ -143,9 +148,18 @@ def compute_recognition_figures(work_dir: Path) -> dict[str, float]:
 
 def read_retrieval_figures(work_dir: Path) -> dict[str, float]:
     """The metrics of the last test, ``t2v/R1`` (per cent) and so on, from its log."""
+    return _read_metrics(work_dir, 'retrieval/')
+
+
+def read_detection_figures(work_dir: Path) -> dict[str, float]:
+    """The metrics of the last test, ``mAP`` (a share of 1) and so on, from its log."""
+    return _read_metrics(work_dir, 'detection/')
+
+
+def _read_metrics(work_dir: Path, prefix: str) -> dict[str, float]:
     logs = [log for log in work_dir.glob('*/*.json') if log.parent.name == log.stem]
     metrics = json.loads(max(logs).read_text().splitlines()[-1])
-    return {key.removeprefix('retrieval/'): value for key, value in metrics.items()}
+    return {key.removeprefix(prefix): value for key, value in metrics.items()}
 
 
 def fingerprint_run(config: Path, *options: str) -> str:

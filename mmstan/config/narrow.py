@@ -15,7 +15,7 @@ from mmstan.registry import MODELS
 
 
 def narrow_model(model: ConfigDict, sizes: Sizes) -> None:
-    """Change a recognizer's or retrieval model's config to ``sizes``.
+    """Change the config of a recognizer, a retrieval model or a detector to ``sizes``.
 
     The class method ``narrowed`` of a class (towers, backbones, interactions) returns the settings
     that change. In a neck, head or interaction the arguments ``dim``, ``width`` and ``in_channels``

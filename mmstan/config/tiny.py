@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
@@ -10,9 +11,16 @@ from mmstan.config.narrow import narrow_model
 from mmstan.config.types import name_types
 from mmstan.config.walk import walk
 from mmstan.datasets.moving_shapes import CLASS_NAMES, Task, generate
+from mmstan.datasets.moving_shapes.crowd_files import CROWD_CLASSES
 from mmstan.models.sizes import Sizes
 
 _SIZES = Sizes(width=32, heads=2, joint=16, text_layers=1)
+
+
+_TASKS: dict[str, Task] = {
+    'mmstan.VideoTextModel': 'retrieval',
+    'mmstan.ActionDetector': 'detection',
+}
 
 
 def make_tiny(cfg: Config, *, data: str | Path = 'data/moving_shapes') -> Config:
@@ -22,14 +30,17 @@ def make_tiny(cfg: Config, *, data: str | Path = 'data/moving_shapes') -> Config
     config's. No weights are loaded.
 
     Args:
-        cfg: A recognition or retrieval config; it is changed.
+        cfg: A recognition, retrieval or detection config; it is changed.
         data: Folder of Moving Shapes, rendered if it is missing.
     """
     name_types(cfg)
-    task: Task = 'retrieval' if cfg.model.type == 'mmstan.VideoTextModel' else 'recognition'
+    task = _TASKS.get(cfg.model.type, 'recognition')
     folder = generate(data, size='tiny', tasks=[task]) / task
     narrow_model(cfg.model, _SIZES)
-    set_classes(cfg.model, folder / 'classes.txt')
+    if task == 'detection':
+        set_actions(cfg, folder)
+    else:
+        set_classes(cfg.model, folder / 'classes.txt')
     for split, name in (('train', 'train'), ('val', 'test'), ('test', 'test')):
         loader = cfg.get(f'{split}_dataloader')
         if loader:
@@ -47,6 +58,9 @@ def _make_tiny_dataset(dataset: ConfigDict, task: Task, folder: Path, name: str)
     Retrieval data sets differ in their files, so they become CaptionsJson with the same pipeline
     and mode.
     """
+    if task == 'detection':
+        dataset.update(find_crowds(folder, name))
+        return dataset
     if task == 'retrieval':
         kept = {key: dataset[key] for key in ('pipeline', 'test_mode') if key in dataset}
         dataset = ConfigDict(type='mmstan.CaptionsJson', **kept)
@@ -66,6 +80,36 @@ def _write_epic_csv(folder: Path, name: str) -> Path:
     header = 'video_id,start_timestamp,stop_timestamp,verb_class,noun_class'
     path.write_text('\n'.join([header, *lines]) + '\n')
     return path
+
+
+def find_crowds(folder: Path, name: str) -> dict[str, Any]:
+    """The arguments of an ``AVADataset`` on a split of Moving Shapes' detection task.
+
+    Args:
+        folder: The task's folder.
+        name: ``'train'`` or ``'test'``.
+    """
+    return dict(
+        ann_file=str(folder / f'{name}.csv'),
+        exclude_file=str(folder / f'{name}_excluded.csv'),
+        label_file=str(folder / 'labels.pbtxt'),
+        proposal_file=str(folder / f'{name}_proposals.csv'),
+        data_prefix={'video': str(folder / name)},
+        num_classes=len(CROWD_CLASSES) + 1,
+        custom_classes=None,
+        timestamp_start=0,
+    )
+
+
+def set_actions(cfg: Config, folder: Path) -> None:
+    """Set the actions of Moving Shapes' detection task in the head and in the metrics."""
+    cfg.model.roi_head.bbox_head.num_classes = len(CROWD_CLASSES) + 1
+    files = find_crowds(folder, 'test')
+    for evaluator in (cfg.get('val_evaluator'), cfg.get('test_evaluator')):
+        for metric in evaluator if isinstance(evaluator, list) else [evaluator]:
+            if metric and metric.get('type') == 'mmstan.AVAMetric':
+                keys = ('ann_file', 'label_file', 'exclude_file', 'custom_classes')
+                metric.update({key: files[key] for key in keys})
 
 
 def set_classes(model: ConfigDict, names: Path) -> None:

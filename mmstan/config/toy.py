@@ -39,7 +39,7 @@ def make_toy(
     backbone, neck, head and interaction, their frozen parts, and ``custom_imports`` from ``cfg``.
 
     Args:
-        cfg: A recognition or retrieval config.
+        cfg: A recognition, retrieval or detection config.
         base: A config of Moving Shapes for the same kind of model.
         pretrained: Weights of the toy towers (:func:`take_towers`), None for random ones.
         epochs: The budget, ``base``'s by default.
@@ -93,7 +93,10 @@ def take_towers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _set_scales(model: ConfigDict, base: ConfigDict) -> None:
-    """Replace temperatures for CLIP's features by the toy's."""
+    """Replace temperatures for CLIP's features, and the number of actions, by the toy's."""
+    if 'roi_head' in model:
+        model.roi_head.bbox_head.num_classes = base.roi_head.bbox_head.num_classes
+        return
     name, scale = ('head', 'scale') if 'head' in model else ('cls_head', 'logit_scale')
     head = model[name]
     if head.get(scale, 100.0) == 100.0 and ('text_tower' in head or name == 'head'):

@@ -1,5 +1,6 @@
 """Data sets, readers of videos and the transforms of a pipeline."""
 
+from mmstan.datasets.ava import AVADataset
 from mmstan.datasets.epic_kitchens import EpicKitchens
 from mmstan.datasets.reliable import ReliableSamples, set_epoch
 from mmstan.datasets.video_dataset import VideoDataset
@@ -20,6 +21,7 @@ __all__ = [
     'MSRVTT',
     'MSVD',
     'VATEX',
+    'AVADataset',
     'ActivityNetCaptions',
     'CaptionsJson',
     'DiDeMo',

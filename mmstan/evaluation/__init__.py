@@ -2,6 +2,7 @@
 
 from mmstan.datasets.few_shot import choose_few_shot
 from mmstan.evaluation.acc_metric import AccMetric
+from mmstan.evaluation.detection_metric import AVAMetric
 from mmstan.evaluation.dumps import read_dump
 from mmstan.evaluation.normalisation import dual_softmax, qb_norm
 from mmstan.evaluation.ranks import (
@@ -17,6 +18,7 @@ from mmstan.evaluation.verb_noun_metric import VerbNounMetric, action_ranks
 from mmstan.models.heads.class_names import class_index_names
 
 __all__ = [
+    'AVAMetric',
     'AccMetric',
     'Blocks',
     'MatrixBlocks',

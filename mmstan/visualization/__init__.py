@@ -10,7 +10,15 @@ from mmstan.visualization.confusion import (
     write_confusions,
 )
 from mmstan.visualization.curves import choose_scalars, draw_curves, find_scalars, read_curves
-from mmstan.visualization.film import draw_film
+from mmstan.visualization.detection import (
+    KeyFrame,
+    Person,
+    draw_over_time,
+    draw_persons,
+    draw_sheet,
+    lay_out,
+)
+from mmstan.visualization.film import draw_film, write_film
 from mmstan.visualization.layers import collect_layer_tokens, group_layers, keep_same_frames
 from mmstan.visualization.misalignment import (
     LEVELS,
@@ -46,7 +54,9 @@ __all__ = [
     'Alignment',
     'Confusion',
     'Hit',
+    'KeyFrame',
     'OwnFrames',
+    'Person',
     'Strip',
     'TradeOff',
     'VideoVisualizer',
@@ -69,9 +79,12 @@ __all__ = [
     'draw_levels',
     'draw_misalignment',
     'draw_mug_weights',
+    'draw_over_time',
     'draw_overlay',
+    'draw_persons',
     'draw_recognition',
     'draw_retrieved',
+    'draw_sheet',
     'draw_strip',
     'draw_trade_off',
     'draw_word_weights',
@@ -79,10 +92,12 @@ __all__ = [
     'format_misalignment',
     'group_layers',
     'keep_same_frames',
+    'lay_out',
     'list_confusions',
     'map_activations',
     'measure_alignment',
     'pair_layers',
     'read_curves',
     'write_confusions',
+    'write_film',
 ]

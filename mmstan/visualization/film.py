@@ -1,7 +1,14 @@
-"""Draw videos as film strips."""
+"""Draw videos as film strips, and write video files."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -15,3 +22,31 @@ def draw_film(axes: Axes, frames: np.ndarray) -> tuple[int, int]:
     axes.imshow(np.concatenate(framed, axis=1))
     axes.axis('off')
     return framed.shape[2], framed.shape[1]
+
+
+def write_film(path: Path, frames: Iterable[np.ndarray], fps: float, *, gif: bool = False) -> None:
+    """Write a video file, one frame after another.
+
+    Args:
+        path: The file; its folder is made.
+        frames: Frames of one size, at least one, (H, W, 3) uint8 RGB.
+        fps: Frames a second.
+        gif: Write an animated GIF in the place of an MP4.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remaining = iter(frames)
+    first = next(remaining)
+    codec, pix_fmt = ('gif', 'rgb8') if gif else (_find_video_codec(), 'yuv420p')
+    odd = [(0, first.shape[0] % 2), (0, first.shape[1] % 2), (0, 0)]
+    with av.open(str(path), 'w') as container:
+        stream: Any = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
+        stream.height, stream.width = first.shape[0] + odd[0][1], first.shape[1] + odd[1][1]
+        stream.pix_fmt = pix_fmt
+        for frame in chain([first], remaining):
+            frame = np.pad(frame, odd, mode='edge')  # colours are stored for 2 x 2 pixels
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, 'rgb24')))
+        container.mux(stream.encode())
+
+
+def _find_video_codec() -> str:
+    return 'libx264' if 'libx264' in av.codecs_available else 'mpeg4'

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import av
 import cv2
 import mmcv
 import numpy as np
@@ -17,6 +16,7 @@ from mmengine.dist import master_only
 
 from mmstan.datasets.readers import open_video
 from mmstan.registry import VISUALIZERS
+from mmstan.visualization.film import write_film
 
 OutType = Literal['img', 'gif', 'video']
 _TOP = 3  # classes that are named
@@ -172,19 +172,5 @@ def write_frames(
     path = path.with_suffix('.gif' if out_type == 'gif' else '.mp4')
     if source is not None and path.exists() and path.samefile(source):
         raise ValueError(f"'{path}' is the video itself: give vid_out_dir another folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    codec, pix_fmt = ('gif', 'rgb8') if out_type == 'gif' else (_video_codec(), 'yuv420p')
-    odd = [(0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)]
-    frames = np.pad(frames, odd, mode='edge')  # colours are stored for 2 x 2 pixels
-    with av.open(str(path), 'w') as container:
-        stream: Any = container.add_stream(codec, rate=fps)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = pix_fmt
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, 'rgb24')))
-        container.mux(stream.encode())
+    write_film(path, frames, fps, gif=out_type == 'gif')
     return path
-
-
-def _video_codec() -> str:
-    return 'libx264' if 'libx264' in av.codecs_available else 'mpeg4'

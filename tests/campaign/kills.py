@@ -21,7 +21,7 @@ from helpers.resumed_run import make_config, read_losses
 from helpers.shortcuts import install
 from mmengine.runner import Runner
 
-from mmstan.datasets.moving_shapes import generate, render
+from mmstan.datasets.moving_shapes import encode, generate
 
 _fork = multiprocessing.get_context('fork')  # importing takes longer than what is killed
 _PATIENCE = 120  # seconds until a process counts as hung
@@ -111,7 +111,7 @@ def _judge_rendering(whole: Path, place: Path) -> str:
 
 
 def _render(folder: Path, seed: int = 0) -> None:
-    render._CLIPS_PER_WORKER = 1  # type: ignore[attr-defined]  # so that there are workers to lose
+    encode._CLIPS_PER_WORKER = 1  # type: ignore[attr-defined]  # so that there are workers to lose
     generate(folder, size='tiny', seed=seed, tasks=['retrieval'], workers=2)
 
 

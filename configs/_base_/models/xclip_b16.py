@@ -1,12 +1,11 @@
 # X-CLIP: messages between the frames, their integration, class names prompted by the video.
+_base_ = './imagenet_pixels.py'
+
 model = dict(
     type='Recognizer3D',
     # ImageNet's mean and deviation, as released, and not CLIP's.
     data_preprocessor=dict(
-        type='ActionDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        format_shape='NCTHW',
+        type='ActionDataPreprocessor', **_base_.imagenet_pixels, format_shape='NCTHW'
     ),
     backbone=dict(
         type='mmstan.XCLIP',

@@ -1,7 +1,7 @@
 """Moving Shapes: small real videos on which the papers' claims can be checked in minutes.
 
 ``generate`` renders, encodes (H.264, every frame a key frame) and annotates ``OUT/SIZE/TASK`` for
-three tasks:
+four tasks:
 
 * ``recognition``: ``{train,test}.txt`` (``path label``), ``classes.txt``. The eight classes are
   four motions and the same motions played backwards. A model that ignores the order of the frames
@@ -10,29 +10,28 @@ three tasks:
   and an event (shape, colour, motion) of its own. Training videos have three captions.
 * ``misaligned``: like retrieval, but a video shows its event in a third of its frames and other
   events in the rest, and its captions also describe an event that it never shows.
+* ``detection``: AVA's files (:mod:`.crowd_files`). Three or four shapes move in each of a video's
+  three scenes; the actions of each are its motion and its colour, at the scene's key frame.
 
-``{train,test}_scenes.json`` describe each video (shape, colour, motion, ...), for other splits. The
-same seed gives the same bytes. Example of a pipeline: :mod:`mmstan.datasets.transforms`.
+``{train,test}_scenes.json`` of the first three describe each video (shape, colour, motion, ...),
+for other splits. The same seed gives the same bytes. Example of a pipeline:
+:mod:`mmstan.datasets.transforms`.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 from filelock import FileLock
 from tqdm import tqdm
 
+from mmstan.datasets.moving_shapes.crowd_files import write_crowds
+from mmstan.datasets.moving_shapes.encode import FPS, QP, RenderedClip, encode_all
 from mmstan.datasets.moving_shapes.folder import (
     finish_folder,
     is_finished,
@@ -51,22 +50,31 @@ from mmstan.datasets.moving_shapes.scenes import (
     render,
     write_captions,
 )
+from mmstan.datasets.moving_shapes.shape_crowds import PIXELS, SCENE_FRAMES, SCENES, plan_crowds
 
 __all__ = ['CLASS_NAMES', 'SIZES', 'TASKS', 'Size', 'Task', 'generate', 'plan_clips']
 
 Size = Literal['tiny', 'small', 'full']
-Task = Literal['recognition', 'retrieval', 'misaligned']
+Task = Literal['recognition', 'retrieval', 'misaligned', 'detection']
 TASKS: tuple[Task, ...] = get_args(Task)
 # Clips: (training, test) by size and task. In retrieval and misaligned every test video has an
 # event of its own, of 320; misaligned tests 160 of them and keeps the others as distractors.
 SIZES: dict[str, dict[str, tuple[int, int]]] = {
-    'tiny': {'recognition': (48, 16), 'retrieval': (24, 16), 'misaligned': (24, 16)},
-    'small': {'recognition': (6000, 800), 'retrieval': (3000, 320), 'misaligned': (3000, 160)},
-    'full': {'recognition': (18000, 2400), 'retrieval': (9000, 320), 'misaligned': (9000, 160)},
+    'tiny': dict(recognition=(48, 16), retrieval=(24, 16), misaligned=(24, 16), detection=(12, 6)),
+    'small': dict(
+        recognition=(6000, 800),
+        retrieval=(3000, 320),
+        misaligned=(3000, 160),
+        detection=(800, 120),
+    ),
+    'full': dict(
+        recognition=(18000, 2400),
+        retrieval=(9000, 320),
+        misaligned=(9000, 160),
+        detection=(2400, 320),
+    ),
 }
-_PIXELS, _FRAMES, _FPS = 64, 16, 8
-_QP = 14  # constant: no frame's quality depends on its neighbours, or playing backwards would show
-_CLIPS_PER_WORKER = 100  # for fewer, starting another process does not pay
+_PIXELS, _FRAMES = 64, 16
 _VERSION = 2  # of the rendering: folders of another version are rendered again
 
 
@@ -102,7 +110,7 @@ class Clip:
 def plan_clips(task: Task, size: Size, split: str, seed: int) -> list[Clip]:
     """Plan the clips of a split; labels take turns, and training and test share no seed."""
     test = split == 'test'
-    key = (seed, TASKS.index(task), int(test))
+    key = _find_key(task, split, seed)
     order = np.random.default_rng((*key, 0)).permutation(len(ALL_EVENTS))
     events = [ALL_EVENTS[i] for i in order]
     clips = []
@@ -175,7 +183,7 @@ def _generate_task(folder: Path, task: Task, size: Size, seed: int, workers: int
         version=_VERSION,
         seed=seed,
         clips=list(SIZES[size][task]),
-        format=[_PIXELS, _FRAMES, _FPS, _QP],
+        format=[*_find_format(task), FPS, QP],
     )
     if is_finished(folder, manifest):
         return
@@ -184,63 +192,39 @@ def _generate_task(folder: Path, task: Task, size: Size, seed: int, workers: int
         if is_finished(folder, manifest):  # by another process, meanwhile
             return
         prepare_folder(folder, manifest)
-        splits = {split: plan_clips(task, size, split, seed) for split in ('train', 'test')}
+        splits = {split: _plan(task, size, split, seed) for split in ('train', 'test')}
         clips = [clip for split in splits.values() for clip in split]
         missing = [clip for clip in clips if not (folder / clip.filename).exists()]
-        done = _encode_all(folder, missing, workers)
+        done = encode_all(folder, missing, workers)
         for _ in tqdm(done, f'{size} {task}', len(missing), unit='clip', mininterval=0.5):
             pass
         for split, planned in splits.items():
-            _annotate(folder, task, split, planned)
+            _annotate(folder, task, split, planned, seed)
         finish_folder(folder, manifest)
 
 
-def _encode_all(folder: Path, clips: Sequence[Clip], workers: int) -> Iterator[None]:
-    encode = partial(_encode, folder)
-    # Another process pays only for enough clips; the order in which clips are done does not matter.
-    workers = min(workers, len(clips) // _CLIPS_PER_WORKER)
-    if workers <= 1:
-        yield from map(encode, clips)
-        return
-    with multiprocessing.Pool(workers, _end_with_parent) as pool:
-        yield from pool.imap_unordered(encode, clips, chunksize=16)
+def _find_format(task: Task) -> tuple[int, int]:
+    """Pixels of a side and frames of a video."""
+    return (PIXELS, SCENES * SCENE_FRAMES) if task == 'detection' else (_PIXELS, _FRAMES)
 
 
-def _end_with_parent() -> None:
-    """End a worker with the process that started it, also when that process is killed."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def _plan(task: Task, size: Size, split: str, seed: int) -> Sequence[RenderedClip]:
+    if task == 'detection':
+        count = SIZES[size][task][split == 'test']
+        return plan_crowds(count, split, _find_key(task, split, seed))
+    return plan_clips(task, size, split, seed)
 
 
-def _encode(folder: Path, clip: Clip) -> None:
-    """Write one MP4; a file that has its name is whole."""
-    path = folder / clip.filename
-    # The process id keeps apart this file and the one that a killed call's worker still writes.
-    unfinished = path.with_suffix(f'.{os.getpid()}.part')
-    # bitexact: nothing of the muxer's version; threads: their number would change the bytes
-    with av.open(str(unfinished), 'w', format='mp4', options={'fflags': '+bitexact'}) as container:
-        options = {'preset': 'veryfast', 'qp': str(_QP), 'g': '1', 'threads': '1'}
-        stream = container.add_stream('libx264', rate=_FPS, options=options)
-        stream.width, stream.height, stream.pix_fmt = _PIXELS, _PIXELS, 'yuv420p'
-        for array in clip.render_frames():
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), 'rgb24')
-            yuv = _to_yuv.reformat(frame, format='yuv420p', threads=1)
-            container.mux(stream.encode(yuv))
-        container.mux(stream.encode())
-    os.replace(unfinished, path)
+def _find_key(task: Task, split: str, seed: int) -> tuple[int, int, int]:
+    """The seed of a split's draws: training and test share none."""
+    return seed, TASKS.index(task), int(split == 'test')
 
 
-_to_yuv = VideoReformatter()  # making one takes longer than converting a frame
-
-
-def _annotate(folder: Path, task: Task, split: str, clips: Sequence[Clip]) -> None:
+def _annotate(folder: Path, task: Task, split: str, clips: Sequence[Any], seed: int) -> None:
     """Write a split's annotation files."""
+    if task == 'detection':
+        write_crowds(folder, split, clips, _find_key(task, split, seed))
+        return
     write_json(folder / f'{split}_scenes.json', {c.filename: _describe(c) for c in clips})
     if task == 'recognition':
         lines = [f'{clip.filename} {clip.events[0].motion}' for clip in clips]

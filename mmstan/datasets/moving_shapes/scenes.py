@@ -134,7 +134,7 @@ def render(scene: Scene, motion: int, num_frames: int, size: int) -> np.ndarray:
     canvas = scene.grey + scene.slope[0] * x + scene.slope[1] * y
     # The still shapes lie behind the moving one, which turns by the scene's tilt.
     for shape, left, top, grey in scene.still:
-        cover = _cover(shape, x - left, y - top, np.float32(0.12), size)
+        cover = cover_shape(shape, x - left, y - top, np.float32(0.12), size)
         canvas = canvas + cover * (grey - canvas)
     px, py, radius = (
         value.astype(np.float32)[:, None, None]
@@ -142,7 +142,9 @@ def render(scene: Scene, motion: int, num_frames: int, size: int) -> np.ndarray:
     )
     cos, sin = np.float32(np.cos(scene.tilt)), np.float32(np.sin(scene.tilt))
     dx, dy = x - px, y - py  # (T, size, size)
-    cover = _cover(scene.shape, cos * dx + sin * dy, cos * dy - sin * dx, radius, size)[..., None]
+    cover = cover_shape(scene.shape, cos * dx + sin * dy, cos * dy - sin * dx, radius, size)[
+        ..., None
+    ]
     color = np.array(COLORS[scene.color], np.float32)
     frames = canvas[None, :, :, None] * (1 - cover) + cover * color
     frames = np.rint(frames).astype(np.uint8)
@@ -166,7 +168,7 @@ def _trace_path(
     return cx + 0.55 * np.cos(angle), cy + 0.55 * np.sin(angle), radius * 0.85
 
 
-def _cover(
+def cover_shape(
     shape: str, x: np.ndarray, y: np.ndarray, radius: np.ndarray | np.float32, size: int
 ) -> np.ndarray:
     """Compute the share of each pixel that the shape covers, in [0, 1].

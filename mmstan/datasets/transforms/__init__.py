@@ -25,6 +25,8 @@ For captions the last step is::
 from mmstan.datasets.transforms.color_jitter import ColorJitter
 from mmstan.datasets.transforms.random_box_crop import RandomBoxCrop
 from mmstan.datasets.transforms.read_frames import ReadFrames
+from mmstan.datasets.transforms.resize_to_grid import ResizeToGrid, fit_to_grid
+from mmstan.datasets.transforms.sample_keyframe import SampleKeyframe, choose_around
 from mmstan.datasets.transforms.sample_seconds import SampleSeconds, choose_seconds
 from mmstan.datasets.transforms.sample_segments import SampleSegments, choose_in_segments
 from mmstan.datasets.transforms.sample_window import SampleWindow, find_window
@@ -34,11 +36,15 @@ __all__ = [
     'ColorJitter',
     'RandomBoxCrop',
     'ReadFrames',
+    'ResizeToGrid',
+    'SampleKeyframe',
     'SampleSeconds',
     'SampleSegments',
     'SampleWindow',
     'Tokenize',
+    'choose_around',
     'choose_in_segments',
     'choose_seconds',
     'find_window',
+    'fit_to_grid',
 ]

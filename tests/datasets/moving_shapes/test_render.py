@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from mmaction.datasets import VideoDataset, VideoTextDataset
 
-from mmstan.datasets.moving_shapes import render as rendering
+from mmstan.datasets.moving_shapes import encode
+from mmstan.datasets.moving_shapes.encode import encode_clip
 from mmstan.datasets.moving_shapes.render import CLASS_NAMES, SIZES, TASKS, generate, plan_clips
 from mmstan.datasets.moving_shapes.scenes import (
     ALL_EVENTS,
@@ -72,7 +73,7 @@ def test_backwards_holds_after_encoding(tmp_path: Path, monkeypatch: pytest.Monk
     frames = clip.render_frames()
     for name, order in (('a', 1), ('b', -1)):
         monkeypatch.setattr(type(clip), 'render_frames', lambda self, order=order: frames[::order])
-        rendering._encode(tmp_path, type(clip)(f'{name}.mp4', clip.seed, clip.events))
+        encode_clip(tmp_path, type(clip)(f'{name}.mp4', clip.seed, clip.events))
     with open_video(tmp_path / 'a.mp4') as a, open_video(tmp_path / 'b.mp4') as b:
         np.testing.assert_array_equal(a.read(range(16)), b.read(range(15, -1, -1)))
         assert np.abs(np.stack(a.read(range(16))).astype(int) - frames).mean() < 4
@@ -145,12 +146,12 @@ def test_misaligned_videos_show_two_thirds_else_and_captions_tell_what_is_not_th
 def test_other_processes_make_the_same_bytes(
     moving_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rendering, '_CLIPS_PER_WORKER', 1)
+    monkeypatch.setattr(encode, '_CLIPS_PER_WORKER', 1)
     generate(tmp_path, size='tiny', workers=2)
     made = tmp_path / 'tiny'  # the shared folder may have lists of other tests too
     files = [path.relative_to(made) for path in made.rglob('[!.]*.*')]
     clips = sum(sum(numbers) for numbers in SIZES['tiny'].values())
-    assert len(files) == clips + 6 + 5 + 5  # with the annotations of the three tasks
+    assert len(files) == clips + 6 + 5 + 5 + 8  # with the annotations of the four tasks
     _, different, unread = filecmp.cmpfiles(moving_shapes, made, files, shallow=False)
     assert not different and not unread
 
