@@ -1,4 +1,4 @@
-"""Mug, mutual-guided alignment (Mug-STAN Section 3.3): frames and words weigh one another.
+"""Mug, mutual-guided alignment (Mug-STAN, III-C): frames and words weigh one another.
 
 Letters: A texts of J tokens, B videos of T frames, D joint space.
 """

@@ -50,6 +50,16 @@ class VideoBackbone(BaseModule, ABC):
     def tokens(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> tokens (N, T, 1 + L, C), a frame's class token first."""
 
+    def run_every_token(self, clip: Tensor) -> Tensor:
+        """The tokens of :meth:`tokens`, by every layer on every token: for counts and pictures.
+
+        Override it where :meth:`tokens` leaves layers out.
+        """
+        tokens = self.tokens(clip)
+        if tokens.shape[-1] == self.tower.width:  # DiST's output has its own width
+            self.tower.project(tokens.flatten(0, 1))
+        return tokens
+
     def layer_groups(self) -> dict[str, list[nn.Module]]:
         """Name of a group of layers -> its layers, from the first to the last."""
         return {'tower': list(self.tower.blocks)}
