@@ -6,10 +6,9 @@ from parity.systems import clip4clip_seqlstm, clip4clip_seqtransf
 from parity.systems.clip4clip_meanp import head, samples, towers
 from torch import Tensor
 
+from mmstan.methods.drl import ChannelDecorrelation
 from mmstan.methods.drl import checkpoints as drl
 from mmstan.models import VideoTextModel
-
-NO_COUNTERPART = {'loss.cdcr_*': 'the regulariser CDCR is not built'}
 
 # DRL's agg_module -> the neck; the first two leave the frames as they are.
 NECKS: dict[str, Any] = {
@@ -56,4 +55,8 @@ def outputs(
     if meta['texts'] == meta['videos']:
         out['logits.train'] = model.head.logits(text, video)
         out['loss.contrastive'] = sum(model.head.loss(text, video).values())
+        for mode, pairs in ((2, 'partners'), (3, 'weighted')):
+            if pairs == 'partners' or meta['interaction'] == 'wti':
+                cdcr = ChannelDecorrelation(pairs=pairs, weight=1.0, **meta['cdcr'])
+                out[f'loss.cdcr_mode{mode}'] = cdcr(model.head.interaction, text, video)
     return out
