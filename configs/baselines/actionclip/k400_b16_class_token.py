@@ -2,8 +2,6 @@
 _base_ = './k400_b16.py'
 
 model = dict(
-    neck=dict(
-        _delete_=True, type='mmstan.SequenceClassToken', width=512, heads=8, num_frames=8
-    ),
+    neck=dict(_delete_=True, type='mmstan.SequenceClassToken', width=512, heads=8, num_frames=8),
     cls_head=dict(interaction=None),
 )

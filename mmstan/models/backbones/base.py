@@ -81,7 +81,7 @@ class VideoBackbone(BaseModule, ABC):
     def narrow_width(cls, cfg: Mapping[str, Any], sizes: Sizes) -> int:
         """Width D' of the features in the narrow form of ``cfg``."""
         tower: type[BaseImageTower] = MODELS.get(cfg['tower']['type'])
-        return tower.narrow_joint_dim(sizes)
+        return tower.narrow_joint_dim(cfg['tower'], sizes)
 
 
 def clip_to_images(clip: Tensor) -> Tensor:
