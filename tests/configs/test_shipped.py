@@ -16,15 +16,21 @@ from mmstan.config.inherited import check_inherited
 from mmstan.config.variables import check_top_level
 
 
+@pytest.fixture(scope='module')
+def names_file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp('classes') / 'names.txt'
+    path.write_text('cooking\ndancing\nyoga\n')
+    return str(path)
+
+
 @pytest.fixture(params=CONFIGS)
-def shipped(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
+def shipped(request: pytest.FixtureRequest, names_file: str) -> Config:
     """The config, with class names that are there."""
     cfg = Config.fromfile(PROJECT / request.param)
     init_default_scope(cfg.default_scope)
-    (tmp_path / 'names.txt').write_text('cooking\ndancing\nyoga\n')
     for key, _ in list(find_missing_data(cfg, ())):
         if key.endswith('.class_names'):
-            cfg.merge_from_dict({key: str(tmp_path / 'names.txt')})
+            cfg.merge_from_dict({key: names_file})
     return cfg
 
 
