@@ -4,8 +4,8 @@ and the pages of the papers from their data files (:mod:`.papers`).
 A metafile has the form of MMAction2's ``metafile.yml``, with three more fields for a model:
 
 * ``Metadata``: frames, multiply-adds and parameters, written by :mod:`.model_figures`.
-* ``Reported``: a list of figures, ``{Source: "EVL's repository", Figures: {top-1: 82.8}}``. Those of
-  the papers in ``docs/papers`` are in their data files, and shown as well.
+* ``Reported``: a list of figures, ``{Source: "EVL's repository", Figures: {top-1: 82.8}}``. Figures
+  of a paper in ``docs/papers`` are in its data file, and shown as well.
 * ``Measured``: a list of our own figures in the same form; ``Source`` says how they were measured.
 
 Each line of :data:`COLUMNS` is a column of the tables.

@@ -3,8 +3,8 @@
 A page is made from a data file ``docs/papers/<paper>.yml``:
 
 * ``Title``, ``URL``, ``About`` (Markdown), and ``Options``: name -> settings of ``--cfg-options``.
-* ``Tables``: a list of ``{Table, Title, Rows}``. ``Data``, ``Tower``, ``Frames`` and ``Views`` (clips
-  x crops) hold for every row that does not say otherwise.
+* ``Tables``: a list of ``{Table, Title, Rows}``. ``Data``, ``Tower``, ``Frames`` and ``Views``
+  (clips x crops) hold for every row that does not say otherwise.
 * ``Rows``: each has ``Row`` and ``Config`` (below ``configs``), or ``Reason`` why there is none.
   ``With`` lists options (names, or settings themselves); ``Other`` is a config with another
   recipe (the released one); ``Reported`` and ``Measured`` are figures.
@@ -29,9 +29,10 @@ FOLDER = 'docs/papers'
 SETTINGS = ('Data', 'Tower', 'Frames', 'Views')
 """Settings that a table gives to its rows."""
 LEGEND = """\
-A row without a command line is trained with `tools/train.py CONFIG` and tested with `tools/test.py CONFIG CHECKPOINT`;
-another row adds the options in its column to both. Settings are data, tower, frames and views (clips x crops).
-Reported are the paper's figures in per cent, `-` where our notes have none. Nothing of this was measured here."""
+A row without a command line is trained with `tools/train.py CONFIG` and tested with
+`tools/test.py CONFIG CHECKPOINT`; another row adds the options in its column to both. Settings are
+data, tower, frames and views (clips x crops). Reported are the paper's figures in per cent, `-`
+where our notes have none. Nothing of this was measured here."""
 
 Row = Mapping[str, Any]
 

@@ -1,4 +1,4 @@
-"""Every row of the papers' pages has a config with its data, tower, frames and views, or a reason."""
+"""Rows of the papers' pages: a config with their data, tower, frames and views, or a reason."""
 
 from collections.abc import Mapping
 from pathlib import Path
