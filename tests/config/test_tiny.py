@@ -18,7 +18,7 @@ from mmstan.registry import known_classes
 
 CONFIGS = PROJECT / 'configs'
 # Without configs that have another recipe or data for the model of a config that is tried as well.
-SAME_MODEL = re.compile(r'.*_paper\.py|xclip/few_shot/hmdb51_b16_2shot_.*')
+SAME_MODEL = re.compile(r'(mug_)?stan/\w+_paper\.py|xclip/few_shot/hmdb51_b16_2shot_.*')
 NAMES = sorted(
     name
     for path in CONFIGS.rglob('*.py')
