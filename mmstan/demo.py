@@ -21,6 +21,7 @@ from mmstan.apis.video_model import VideoModel
 from mmstan.datasets.readers import BrokenVideoError
 
 MEGABYTES = 100  # of an upload
+EXAMPLES = 3  # videos of the index that a click puts in place of an upload
 # A gallery's pictures are square; a film strip is as high as it is, with its line below it.
 _CSS = """
 #strips .grid-wrap { max-height: none; padding-top: 2.5em; }
@@ -48,11 +49,13 @@ def _show_errors(function: Callable[..., Any]) -> Callable[..., Any]:
 def build(model: VideoModel, index: SearchIndex | None = None) -> Any:
     """The page, a ``gradio.Blocks``; without an index it has no search."""
     gr = import_gradio()
+    examples = [[name] for name in sorted(set(index.names))[:EXAMPLES]] if index else []
     with gr.Blocks(title='mmstan', analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         gr.Markdown(f'# {model.description.name}')
         with gr.Tab('Classify'), gr.Row():
             with gr.Column():
                 video = gr.Video(label='Video', sources=['upload'], height=260)
+                _add_examples(gr, video, examples)
                 names = gr.Textbox(label='Class names of your own, one a line', lines=3)
                 button = gr.Button('Classify', variant='primary')
             with gr.Column():
@@ -64,12 +67,19 @@ def build(model: VideoModel, index: SearchIndex | None = None) -> Any:
                 _add_search(gr, model, index)
         with gr.Tab('Compare'):
             with gr.Row():
-                video = gr.Video(label='Video', sources=['upload'], height=260)
+                with gr.Column():
+                    video = gr.Video(label='Video', sources=['upload'], height=260)
+                    _add_examples(gr, video, examples)
                 texts = gr.Textbox(label='Texts, one a line', lines=6)
             button = gr.Button('Compare', variant='primary')
             plot = gr.Plot(label='Texts and frames')
             button.click(_show_errors(partial(compare, model)), [video, texts], plot)
     return page
+
+
+def _add_examples(gr: Any, video: Any, examples: list[list[str]]) -> None:
+    if examples:
+        gr.Examples(examples, video, label='or one of the index')
 
 
 def _add_search(gr: Any, model: VideoModel, index: SearchIndex) -> None:

@@ -7,18 +7,20 @@ import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import import_module, metadata
 from typing import Literal
 
 from mmengine.utils import digit_version
 from packaging.requirements import Requirement
 
 from mmstan import compat
+from mmstan.compat.mmdet import find_mmdet_problem
+from mmstan.wording import write_on_one_line
 
 Versions = Mapping[str, str]
 SHOWN = (
     'mmstan', 'torch', 'torchvision', 'mmengine', 'mmcv', 'mmcv-lite', 'mmaction2', 'mmpretrain',
-    'open_clip_torch', 'numpy', 'transformers', 'setuptools', 'importlib-metadata',
+    'mmdet', 'open_clip_torch', 'numpy', 'transformers', 'setuptools', 'importlib-metadata',
     'opencv-python', 'opencv-contrib-python', 'av', 'decord', 'torchcodec', 'imgaug',
 )  # fmt: skip
 
@@ -145,6 +147,18 @@ def decoders() -> tuple[dict[str, str], list[Finding]]:
     return {name: problem or 'works' for name, problem in problems.items()}, findings
 
 
+def describe_mmdet() -> str:
+    """Say whether MMDetection is installed and usable; found out by importing its models."""
+    problem = find_mmdet_problem()
+    if problem is None:
+        try:
+            import_module('mmdet.models')
+        except Exception as error:  # of any package that it imports
+            problem = write_on_one_line(f'cannot be imported ({type(error).__name__}: {error})')
+    state = 'usable' if problem is None else problem
+    return f"{state}; not needed: 'mmstan.ActionDetector' does without it"
+
+
 def _section(title: str, rows: Mapping[str, str]) -> None:
     print(f'\n{title}')
     for name, text in rows.items():
@@ -167,6 +181,7 @@ def main() -> int:
     _section('Installed', {'python': system, **versions})
     _section('Mended (mmstan.compat)', compat.list_active())
     _section('Video readers', readers)
+    _section('Detection', dict(mmdet=describe_mmdet()))
     order = sorted(findings, key=lambda finding: finding.level)
     _section('Findings', {f'{i}. {f.level}': f.text for i, f in enumerate(order, start=1)})
     broken = sum(finding.level == 'broken' for finding in findings)

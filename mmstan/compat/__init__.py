@@ -26,6 +26,7 @@ from mmstan.compat.imports import (
     skip_vindlu_on_new_transformers,
 )
 from mmstan.compat.inferencers import accept_recognizer_inputs, keep_read_frames_in_inferencers
+from mmstan.compat.mmdet import skip_mmpretrain_multimodal
 from mmstan.compat.moved import import_moved_modules
 
 __all__ = ['apply', 'list_active']
@@ -34,6 +35,7 @@ _FIXES = (
     silence_mmcv_lite,
     replace_missing_drn,
     skip_vindlu_on_new_transformers,
+    skip_mmpretrain_multimodal,
     restore_find_loader,
     import_moved_modules,
     load_checkpoints_of_runner,

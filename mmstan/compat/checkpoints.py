@@ -12,6 +12,7 @@ from torch import nn
 from torch.hub import download_url_to_file, get_dir
 
 from mmstan.compat.closed import read_bytes, read_file
+from mmstan.compat.new_parts import find_new_parts
 from mmstan.compat.state_dicts import (
     find_state_dict,
     fit_state,
@@ -159,11 +160,13 @@ def load_checkpoint_of_runner(
     checkpoint = _load_checkpoint(filename, map_location=map_location)
     # A runner builds its training loop, a dict until then, only to train.
     trains = isinstance(runner._train_loop, BaseLoop) and not runner._resume
+    theirs = find_state_dict(checkpoint, filename)
     state = fit_state(
         model,
-        find_state_dict(checkpoint, filename),
+        theirs,
         source=filename,
         allow_missing=runner.cfg.get('allow_missing') or () if trains else None,
+        new_parts=find_new_parts(model, theirs) if trains else (),
     )
     if getattr(runner, 'refuse_foreign_wrapping', False):
         refuse_foreign_wrapping(checkpoint, filename)

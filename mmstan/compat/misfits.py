@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -64,6 +64,15 @@ def _describe_shape(tensor: Tensor) -> str:
 
 def _describe_dtype(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix('torch.')
+
+
+def leave_out(names: Collection[str], problems: Problems) -> Problems:
+    """Leave some tensors out of the problems, and the kinds that have no others."""
+    rest = {
+        kind: {name: why for name, why in found.items() if name not in names}
+        for kind, found in problems.items()
+    }
+    return {kind: found for kind, found in rest.items() if found}
 
 
 def list_problems(problems: Problems) -> str:

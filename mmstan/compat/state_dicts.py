@@ -15,7 +15,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
-from mmstan.compat.misfits import Problems, compare, find_problems, list_problems
+from mmstan.compat.misfits import Problems, compare, find_problems, leave_out, list_problems
 from mmstan.wording import name_a_few, write_on_one_line
 
 WRAPPERS = (
@@ -100,6 +100,7 @@ def fit_state(
     *,
     source: str,
     allow_missing: Sequence[str] | None = None,
+    new_parts: Sequence[str] = (),
 ) -> OrderedDict[str, Any]:
     """Fit a checkpoint to a model; returns a state dict with exactly the model's tensors.
 
@@ -113,6 +114,7 @@ def fit_state(
         source: Name of the file.
         allow_missing: Patterns (``'neck.*'``) of names that need not fit. The model keeps its own
             tensors under these names. None if all tensors must fit.
+        new_parts: More such patterns, of :func:`mmstan.compat.new_parts.find_new_parts`.
 
     Raises:
         ValueError: In one line, the number of tensors that are missing, left over, of another shape
@@ -120,19 +122,22 @@ def fit_state(
     """
     own = model.state_dict()
     state = _rename(theirs, own)
-    _run_pre_hooks(model, own, state, source, allow_missing or ())
+    patterns = (*(allow_missing or ()), *new_parts)
+    _run_pre_hooks(model, own, state, source, patterns)
     problems = find_problems(model, own, state)
     misfits = {name for names in problems.values() for name in names}
     fits = (own.keys() & state.keys()) - misfits
     # Misfits are allowed by a pattern, or in a frozen tower, which reads its pretrained file.
     towers = _find_frozen_towers(model, problems.get('missing', {}))
-    allowed = {name for name in misfits if _matches(name, allow_missing or ())}
+    allowed = {name for name in misfits if _matches(name, patterns)}
     allowed |= {name for names in towers.values() for name in names}
-    wrong = {kind: names for kind, names in problems.items() if names.keys() - allowed}
+    wrong = leave_out(allowed, problems)
     if wrong or not fits:
         raise ValueError(_describe(model, theirs, source, fits, wrong or problems, allow_missing))
     if allowed:
-        _say_what_is_kept(f'{source}: {len(fits)} of {len(own)} tensors fit', problems, towers)
+        reason = 'as allow_missing says' if allow_missing else 'for its new task'
+        beginning = f'{source}: {len(fits)} of {len(own)} tensors fit'
+        _say_what_is_kept(beginning, problems, towers, reason)
     for tower in towers:
         tower.init_weights()  # `own` views its tensors
     kept = {name: own[name] if name in misfits else state.get(name, own[name]) for name in own}
@@ -154,21 +159,15 @@ def _find_frozen_towers(model: nn.Module, missing: Iterable[str]) -> dict[Any, l
 
 
 def _say_what_is_kept(
-    beginning: str, problems: Problems, towers: Mapping[Any, Sequence[str]]
+    beginning: str, problems: Problems, towers: Mapping[Any, Sequence[str]], reason: str
 ) -> None:
     pretrained = {name for names in towers.values() for name in names}
-    rest = {
-        kind: {name: why for name, why in names.items() if name not in pretrained}
-        for kind, names in problems.items()
-    }
-    rest = {kind: names for kind, names in rest.items() if names}
+    rest = leave_out(pretrained, problems)
     if pretrained:
         files = ' and '.join(sorted({str(tower.pretrained) for tower in towers}))
         beginning += f'; {len(pretrained)} of frozen towers are read from {files}'
     if rest:
-        beginning += (
-            f'; as allow_missing says, the model keeps its own of the others: {list_problems(rest)}'
-        )
+        beginning += f'; {reason}, the model keeps its own of the others: {list_problems(rest)}'
     print_log(beginning, 'current', logging.WARNING)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmstan.compat.mmdet import find_mmdet_problem
 from mmstan.config.inherited import check_inherited
 from mmstan.config.labels import check_labels
 from mmstan.config.paths import is_checkpoint
@@ -105,17 +106,33 @@ def find_missing_data(cfg: Config, splits: tuple[str, ...]) -> Iterator[tuple[st
 def check_arguments(cfg: Config) -> None:
     """Raise ValueError for an unknown class of ours, or an argument that the class does not take.
 
+    Also for a detector of MMDetection, where that is not usable.
+
     Classes of MMAction2 and others raise such errors when they are built. But some dicts without
     ``type`` are read key by key, and unknown keys would be ignored in silence; these are checked
     too.
     """
     plain = cfg.to_dict()
+    _refuse_fast_rcnn(cfg)
     for where, node in walk_named(plain, ''):
         _check_node(where, node)
         place = tuple(where.split('.'))
         closed = list_closed_keys(place, plain) if where else None
         for key in sorted(node.keys() - {'_delete_'} - (closed or frozenset(node))):
             raise ValueError(f"{where} takes no '{key}'{suggest(key, closed or ())}")
+
+
+def _refuse_fast_rcnn(cfg: Config) -> None:
+    """Refuse MMAction2's detectors where MMDetection cannot be used.
+
+    MMAction2 says nothing when it is imported, and then that no registry knows the model.
+    """
+    kind = str((cfg.get('model') or {}).get('type'))
+    if kind.rpartition('.')[2] == 'FastRCNN' and find_mmdet_problem():
+        raise ValueError(
+            'FastRCNN needs mmdet and a full mmcv; mmstan.ActionDetector does the same without '
+            f'them: {cfg.filename}'
+        )
 
 
 def _check_node(where: str, node: Mapping[str, Any]) -> None:

@@ -1,15 +1,12 @@
 """Where a model comes from."""
 
-import json
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import pytest
 import torch
 from apis.conftest import Files
+from helpers.local_hub import serve_hub
 
 import mmstan
 from mmstan.apis.sources import choose_device
@@ -89,72 +86,15 @@ def test_class_names_that_are_missing_are_asked_for(
     assert model.class_names == ['a', 'b']
 
 
-class _Hub(BaseHTTPRequestHandler):
-    """The few addresses of the Hugging Face hub that a download asks for."""
-
-    folder: Path
-    commit = '0' * 40
-
-    def _answer(self, head: bool) -> None:
-        name = self.path.partition('?')[0].rpartition('/')[2]
-        file = self.folder / name
-        files = sorted(self.folder.iterdir())
-        if self.path.startswith('/api/models/me/stan/tree/'):
-            tree = [
-                dict(type='file', path=path.name, size=path.stat().st_size, oid=path.name)
-                for path in files
-            ]
-            body = json.dumps(tree).encode()
-        elif self.path.startswith('/api/models/me/stan'):
-            siblings = [dict(rfilename=path.name) for path in files]
-            body = json.dumps(dict(id='me/stan', sha=self.commit, siblings=siblings)).encode()
-        elif self.path.startswith('/me/stan/resolve/') and file.exists():
-            body = file.read_bytes()
-        else:
-            self.send_error(404)
-            return
-        self.send_response(200)
-        self.send_header('Content-Length', str(len(body)))
-        self.send_header('X-Repo-Commit', self.commit)
-        self.send_header('ETag', f'"{name}"')
-        self.end_headers()
-        if not head:
-            self.wfile.write(body)
-
-    def do_HEAD(self) -> None:
-        self._answer(head=True)
-
-    def do_GET(self) -> None:
-        self._answer(head=False)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def hub(tiny_model: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A hub on this machine that has the model me/stan."""
-    import huggingface_hub.constants as constants
-
-    tiny_model(STAN).save(tmp_path / 'saved')
-    server = HTTPServer(('127.0.0.1', 0), type('Hub', (_Hub,), dict(folder=tmp_path / 'saved')))
-    Thread(target=server.serve_forever, daemon=True).start()
-    address = f'http://127.0.0.1:{server.server_port}'
-    monkeypatch.setattr(constants, 'ENDPOINT', address)
-    monkeypatch.setattr(
-        constants,
-        'HUGGINGFACE_CO_URL_TEMPLATE',
-        address + '/{repo_id}/resolve/{revision}/{filename}',
-    )
-    monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'cache'))
-    monkeypatch.setattr(constants, 'HF_HUB_DISABLE_XET', True)
-    yield
-    server.shutdown()
-    server.server_close()
-
-
-def test_a_model_of_the_hub(hub: None, tiny_model: Models, clips: list[Path]) -> None:
-    model = mmstan.load('hf://me/stan', device='cpu', workers=0)
-    assert torch.equal(model.embed(clips[0]), tiny_model(STAN).embed(clips[0]))
-    with pytest.raises(FileNotFoundError, match='hf://me/other cannot be fetched'):
-        mmstan.load('hf://me/other')
+def test_a_model_of_the_hub(tiny_model: Models, clips: list[Path], tmp_path: Path) -> None:
+    """Uploaded, downloaded, the same."""
+    model = tiny_model(STAN)
+    with serve_hub(tmp_path):
+        assert model.push_to_hub('me/stan') == 'hf://me/stan'
+        assert b'"private"' in (tmp_path / 'me' / 'stan.json').read_bytes()
+        loaded = mmstan.load('hf://me/stan', device='cpu', workers=0)
+        with pytest.raises(FileNotFoundError, match='hf://me/other cannot be fetched'):
+            mmstan.load('hf://me/other')
+    names = {path.name for path in (tmp_path / 'me' / 'stan').iterdir()}
+    assert names == {'config.json', 'model.safetensors', 'README.md'}
+    assert torch.equal(loaded.embed(clips[0]), model.embed(clips[0]))

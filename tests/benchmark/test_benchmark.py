@@ -22,6 +22,7 @@ from mmstan.benchmark.measure import (
     measure_seconds,
 )
 from mmstan.benchmark.measuring import measure_in_own_process
+from mmstan.benchmark.own_process import run_own_process
 from mmstan.benchmark.table import (
     Row,
     format_rows,
@@ -78,8 +79,8 @@ def test_on_a_gpu(small_config: str, precision: str) -> None:
 def test_a_process_of_its_own(small_config: str) -> None:
     found = measure_in_own_process(Job(small_config, replace(SETTINGS, frames=2)))
     assert set(found) == set(FIGURES)
-    with pytest.raises(ValueError, match=r'missing\.py'):
-        measure_in_own_process(Job('missing.py', SETTINGS))
+    with pytest.raises(ValueError, match=r'^error: no memory$'):
+        run_own_process('-c', 'print("a line"); raise SystemExit("a\\nerror: no memory\\nb")')
 
 
 def test_what_is_kept_is_not_measured_again(

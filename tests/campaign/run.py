@@ -1,4 +1,4 @@
-"""Damaged and hostile files, and kills, at every door: ``python tests/campaign/run.py [KIND ...]``.
+"""Damaged and hostile files, saved models and kills: ``python tests/campaign/run.py [KIND ...]``.
 
 Not a part of ``make test``: 1,000 files a kind take about ten minutes. Each kind prints one line of
 figures; the exit status is 1 unless nothing was unclear, wrong or crashed.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # campaign, helpers
 
-KINDS = ('videos', 'annotations', 'weights', 'kills')
+KINDS = ('videos', 'annotations', 'weights', 'packages', 'kills')
 """Modules beside this one; each has ``run(count, seed, folder)``, which yields :class:`Figures`."""
 
 

@@ -20,7 +20,7 @@ from mmengine.registry import OPTIMIZERS
 from mmengine.utils.dl_utils import mmcv_full_available
 
 from mmstan import compat
-from mmstan.compat import imports
+from mmstan.compat import imports, mmdet
 from mmstan.compat.distributed import leave_group
 
 on_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason='the fault shows without a GPU')
@@ -28,6 +28,7 @@ on_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason='the fault shows w
 FAULTS = """
 import json, pkgutil, tempfile, torch
 from importlib import import_module
+from importlib.util import find_spec
 from mmengine.logging import HistoryBuffer
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper
@@ -39,6 +40,10 @@ def drn():
 def vindlu():
     source = pkgutil.get_data('transformers', 'modeling_utils.py')
     assert source is None or b'apply_chunking_to_forward' in source
+
+def blip():
+    if find_spec('pycocotools'):
+        vindlu()
 
 def checkpoint():
     file = tempfile.NamedTemporaryFile(suffix='.pth')
@@ -73,6 +78,7 @@ def recognizer():
 tries = dict(
     replace_missing_drn=drn,
     skip_vindlu_on_new_transformers=vindlu,
+    skip_mmpretrain_multimodal=blip,
     restore_find_loader=lambda: pkgutil.find_loader('json'),
     load_checkpoints_of_runner=checkpoint,
     load_strictly=misfit,
@@ -185,6 +191,33 @@ def test_vindlu_is_switched_off_for_new_transformers_only(
     monkeypatch.setattr(dependency, 'satisfy_requirement', lambda requirement: new_transformers)
     assert imports.skip_vindlu_on_new_transformers() is new_transformers
     assert dependency.WITH_MULTIMODAL is not new_transformers
+
+
+@pytest.mark.parametrize('both', [False, True])
+def test_mmpretrains_multimodal_models_are_switched_off_without_importing_them(
+    monkeypatch: pytest.MonkeyPatch, both: bool
+) -> None:
+    name = 'mmpretrain.utils.dependency'
+    wanted: list[str] = []
+
+    def satisfy(requirement: str) -> bool:
+        wanted.append(requirement)
+        return both
+
+    monkeypatch.setattr(dependency, 'satisfy_requirement', satisfy)
+    module = ModuleType(name)
+    vars(module)['WITH_MULTIMODAL'] = True
+    monkeypatch.setitem(sys.modules, name, module)
+    assert mmdet.skip_mmpretrain_multimodal() is both
+    assert vars(module)['WITH_MULTIMODAL'] is not both
+    assert not mmdet.skip_mmpretrain_multimodal()
+    assert set(wanted) <= {'pycocotools', 'transformers>=4.56.0'}
+    if both:  # MMPretrain's own module, found by its path: it has no pycocotools here, or has it
+        monkeypatch.delitem(sys.modules, name)
+        before = set(sys.modules)
+        mmdet.skip_mmpretrain_multimodal()
+        assert not sys.modules[name].WITH_MULTIMODAL  # type: ignore[attr-defined]
+        assert not {x for x in sys.modules if x.startswith('mmpretrain.models')} - before
 
 
 @pytest.mark.skipif(dependency.WITH_MULTIMODAL, reason='VindLU works with this transformers')

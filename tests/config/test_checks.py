@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -285,3 +286,21 @@ def test_misspelled_sizes(part: str, key: str, near: str) -> None:
     model[part] = {key: 8}
     with pytest.raises(ValueError, match=f"{part} has no size '{key}'; near it: {near}"):
         MODELS.build(dict(type='mmstan.ImageTower', model=model))
+
+
+@pytest.mark.parametrize('kind', ['FastRCNN', 'mmdet.FastRCNN'])
+def test_a_detector_of_mmdetection(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / 'slowfast_ava.py'
+    path.write_text(f'model = dict(type={kind!r})')
+    cfg = Config.fromfile(path)
+    monkeypatch.setattr(config, 'find_mmdet_problem', lambda: 'not installed')
+    said = (
+        'FastRCNN needs mmdet and a full mmcv; mmstan.ActionDetector does the same without them: '
+        f'{path}'
+    )
+    with pytest.raises(ValueError, match=f'^{re.escape(said)}$'):
+        check_arguments(cfg)
+    monkeypatch.setattr(config, 'find_mmdet_problem', lambda: None)
+    check_arguments(cfg)

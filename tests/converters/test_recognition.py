@@ -1,13 +1,12 @@
 """A retrieval model classifies, after conversion, as it compares texts and videos."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from helpers.retrieval_models import PREPROCESSOR, build, head
+from helpers.scripts import PROJECT, convert
 from helpers.tiny_models import WORDS
 from mmaction.registry import MODELS
 from mmengine.config import Config
@@ -16,7 +15,6 @@ from torch import Tensor
 
 from mmstan.converters import recognition
 
-TOOL = Path(__file__).parents[2] / 'tools/convert_checkpoint.py'
 NAMES = ['riding a bike', 'rain', 'two dogs run']
 POOLED = dict(type='mmstan.Cosine', frames='raw')
 
@@ -58,15 +56,19 @@ def state() -> dict[str, Tensor]:
     ],
     ids=str,
 )
-def test_the_same_scores(interaction: dict[str, Any], tmp_path: Path) -> None:
+def test_the_same_scores(
+    interaction: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     source, target = tmp_path / 'epoch_1.pth', tmp_path / 'new/recognition.pth'
     scaled = head(interaction, trainable_scale=True, scale=30.0)
     retrieval = build(stan=True, head=scaled).eval()
     torch.save(dict(meta={}, state_dict=retrieval.state_dict()), source)
-    command = [sys.executable, str(TOOL), 'recognition', str(source), str(target)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert f'logit_scale={retrieval.head.scale:.1f}' in done.stdout
+    said: list[str] = []
+    monkeypatch.setattr(recognition, 'print_log', lambda text, _: said.append(text))
+    convert(monkeypatch, 'recognition', source, target)
+    assert said == [f'logit_scale={retrieval.head.scale:.1f}, to be given to TextHead, is left out']
     model = recognizer(interaction)
     model.load_state_dict(torch.load(target, weights_only=True)['state_dict'])  # every tensor
     clip = torch.randn(2, 3, 4, 32, 32)
@@ -89,7 +91,7 @@ def test_the_configs_belong_together() -> None:
     init_default_scope('mmaction')
     shapes = []
     for name in ('msrvtt_b16', 'zero_shot/ucf101_b16'):
-        cfg = Config.fromfile(TOOL.parents[1] / f'configs/mug_stan/{name}.py')
+        cfg = Config.fromfile(PROJECT / f'configs/mug_stan/{name}.py')
         if 'cls_head' in cfg.model:
             cfg.model.cls_head.class_names = NAMES
         with torch.device('meta'):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,13 @@ def run(*command: str | Path, cwd: Path) -> str:
     )
     assert result.returncode == 0, result.stdout[-6000:]
     return result.stdout
+
+
+def run_stock(name: str, *arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MMAction2's ``tools/NAME.py`` in this process, where mmstan is imported already."""
+    tool = str(STOCK / f'tools/{name}.py')
+    monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
+    runpy.run_path(tool, run_name='__main__')
 
 
 def scalars(work_dir: Path) -> list[dict]:

@@ -1,10 +1,9 @@
 """MMAction2's own retrieval config with our model, through MMAction2's own tools."""
 
-import sys
 from pathlib import Path
 
 import pytest
-from helpers.whole_runs import STOCK, run, scalars
+from helpers.whole_runs import STOCK, run_stock, scalars
 
 pytestmark = pytest.mark.slow
 
@@ -45,17 +44,23 @@ train_cfg = dict(max_epochs=1)
 """
 
 
-def test_stock_clip4clip_config_and_stock_tools(moving_shapes: Path, tmp_path: Path) -> None:
+def test_stock_clip4clip_config_and_stock_tools(
+    moving_shapes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     data = moving_shapes / 'retrieval'
     (stock,) = (STOCK / 'configs/retrieval/clip4clip').glob('*.py')
     config = tmp_path / 'ours.py'
     text = STOCK_WITH_OURS.replace('{base!r}', repr(str(stock)))
     config.write_text(text.replace('{data}', str(data)))
-    tools = STOCK / 'tools'
-    run(sys.executable, tools / 'train.py', config, '--work-dir', tmp_path / 'train', cwd=tmp_path)
-    logged = scalars(tmp_path / 'train')
+    work_dir = tmp_path / 'train'
+    run_stock('train', config, '--work-dir', work_dir, monkeypatch=monkeypatch)
+    logged = scalars(work_dir)
     assert any(line.get('loss_t2v', 0) > 0 and line.get('loss_v2t', 0) > 0 for line in logged)
     assert any('retrieval/R1' in line for line in logged)
-    checkpoint = tmp_path / 'train/epoch_1.pth'
-    out = run(sys.executable, tools / 'test.py', config, checkpoint, cwd=tmp_path)
-    assert 'retrieval/MdR' in out
+    tested = tmp_path / 'test'
+    run_stock(
+        'test', config, work_dir / 'epoch_1.pth', '--work-dir', tested, monkeypatch=monkeypatch
+    )
+    assert any('retrieval/MdR' in path.read_text('utf-8') for path in tested.glob('*/*.log'))

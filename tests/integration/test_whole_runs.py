@@ -8,7 +8,7 @@ import pytest
 import torch
 from helpers.gloo_processes import free_port
 from helpers.scripts import script
-from helpers.whole_runs import STOCK, run, scalars, train_tiny
+from helpers.whole_runs import STOCK, run, run_stock, scalars, train_tiny
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
@@ -81,14 +81,16 @@ def test_stock_config_and_stock_tools(moving_shapes: Path, tmp_path: Path) -> No
     assert 'acc/top1' in out  # 10 clips x 3 crops, averaged
 
 
-def test_a_2d_pipeline_is_refused_with_the_mend(moving_shapes: Path, tmp_path: Path) -> None:
+def test_a_2d_pipeline_is_refused_with_the_mend(
+    moving_shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = 'tsn/tsn_imagenet-pretrained-r50_8xb32-1x1x3-100e_kinetics400-rgb.py'
     cfg = Config.fromfile(stock_config(moving_shapes / 'recognition', tmp_path, name, 'NCHW'))
     cfg.model.type = 'Recognizer2D'
     config = tmp_path / 'tsn.py'
     cfg.dump(config)
-    with pytest.raises(AssertionError, match='FormatShape must be NCTHW'):
-        run(sys.executable, STOCK / 'tools/train.py', config, cwd=tmp_path)
+    with pytest.raises(ValueError, match='FormatShape must be NCTHW'):
+        run_stock('train', config, '--work-dir', tmp_path / 'train', monkeypatch=monkeypatch)
 
 
 def quickstart(data: Path) -> list[str]:

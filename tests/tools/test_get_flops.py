@@ -1,5 +1,6 @@
 """The figures of STAN's table, and those that the papers print."""
 
+import functools
 import re
 import sys
 from pathlib import Path
@@ -35,13 +36,14 @@ def get_flops() -> ModuleType:
     return script('get_flops')
 
 
-def config(name: str, tmp_path: Path) -> Config:
+@functools.cache
+def count(name: str, frames: int) -> str:
+    """The text for a config with two classes, 224 px."""
     cfg = Config.fromfile(PROJECT / f'configs/{name}.py')
     init_default_scope(cfg.default_scope)
-    (tmp_path / 'names.txt').write_text('one\ntwo\n')
     if 'cls_head' in cfg.model:
-        cfg.model.cls_head.class_names = str(tmp_path / 'names.txt')
-    return cfg
+        cfg.model.cls_head.class_names = ['one', 'two']
+    return format_flops(cfg, frames, 224)
 
 
 def figures(text: str, name: str) -> list[float]:
@@ -59,10 +61,8 @@ def test_table(
     macs: float | None,
     linear: float | None,
     parameters: float | None,
-    get_flops: ModuleType,
-    tmp_path: Path,
 ) -> None:
-    text = format_flops(config(name, tmp_path), frames, 224)
+    text = count(name, frames)
     nominal, executed = figures(text, 'GMACs')
     assert macs is None or nominal == pytest.approx(macs, rel=0.005)
     nominal_linear, executed_linear = figures(text, 'GMACs, linear + conv')
@@ -89,32 +89,28 @@ def test_dist(
     macs: float,
     parameters: float,
     trainable: float,
-    get_flops: ModuleType,
-    tmp_path: Path,
 ) -> None:
     """The frames are the temporal encoder's. Every token that is computed is read."""
-    text = format_flops(config(name, tmp_path), frames, 224)
+    text = count(name, frames)
     nominal, executed = figures(text, 'GMACs')
     assert nominal == executed == pytest.approx(macs, rel=0.01)
     assert figures(text, 'video side') == [parameters, trainable]
 
 
-def test_rows_that_nobody_reads_are_not_executed(get_flops: ModuleType, tmp_path: Path) -> None:
+def test_rows_that_nobody_reads_are_not_executed() -> None:
     """Of STAN's last layer the MLP, query and output projection on patches: 4.5 % of all."""
-    text = format_flops(config('stan/k400_b16', tmp_path), 8, 224)
+    text = count('stan/k400_b16', 8)
     nominal, executed = figures(text, 'GMACs')
     patches, c = 8 * 196, 768
     assert nominal - executed >= patches * (8 + 2) * c * c / 1e9
     assert 1 - executed / nominal == pytest.approx(0.045, abs=0.005)
 
 
-def test_patches_of_a_last_block_that_no_branch_reads(
-    get_flops: ModuleType, tmp_path: Path
-) -> None:
+def test_patches_of_a_last_block_that_no_branch_reads() -> None:
     """The last tower block's are left out as well, which the branch reads in the default."""
     saved = []
     for name in ('stan/k400_b16', 'stan/ablations/k400_b16_levels_1_4'):
-        nominal, executed = figures(format_flops(config(name, tmp_path), 8, 224), 'GMACs')
+        nominal, executed = figures(count(name, 8), 'GMACs')
         saved.append(nominal - executed)
     assert saved[1] == pytest.approx(2 * saved[0], rel=0.01)
 
@@ -127,20 +123,15 @@ def test_patches_of_a_last_block_that_no_branch_reads(
         ('stan/msrvtt_coca_b32', 76, 3.00),  # CoCa has one length, and a class token behind it
     ],
 )
-def test_captions_have_the_length_of_the_config(
-    name: str, tokens: int, text_macs: float, get_flops: ModuleType, tmp_path: Path
-) -> None:
-    text = format_flops(config(name, tmp_path), 12, 224)
+def test_captions_have_the_length_of_the_config(name: str, tokens: int, text_macs: float) -> None:
+    text = count(name, 12)
     assert figures(text, f'a text of {tokens} tokens') == [text_macs]
 
 
-def test_poolers_that_read_every_token_leave_nothing_out(
-    get_flops: ModuleType, tmp_path: Path
-) -> None:
+def test_poolers_that_read_every_token_leave_nothing_out() -> None:
     """CoCa's; its pooling is counted, on top of CLIP's towers of the same sizes."""
     coca, clip = (
-        figures(format_flops(config(name, tmp_path), 12, 224), 'GMACs')
-        for name in ('stan/msrvtt_coca_b32', 'stan/msrvtt_b32')
+        figures(count(name, 12), 'GMACs') for name in ('stan/msrvtt_coca_b32', 'stan/msrvtt_b32')
     )
     assert coca[0] == coca[1] > clip[0] > clip[1]
     patches, c, d, queries = 12 * 49, 768, 512, 12 * 256  # nn.MultiheadAttention on the patches
@@ -148,10 +139,10 @@ def test_poolers_that_read_every_token_leave_nothing_out(
     assert coca[0] - clip[0] == pytest.approx(pooling / 1e9, abs=0.02)
 
 
-def test_interactions_that_read_patches(get_flops: ModuleType, tmp_path: Path) -> None:
+def test_interactions_that_read_patches() -> None:
     """Every token runs through the last layer and into the joint space."""
     tokens, frames = (
-        figures(format_flops(config(name, tmp_path), 12, 224), 'GMACs')
+        figures(count(name, 12), 'GMACs')
         for name in ('mug_stan/ablations/msrvtt_b32_token_token', 'mug_stan/msrvtt_b32')
     )
     assert tokens[0] == tokens[1]
@@ -159,14 +150,14 @@ def test_interactions_that_read_patches(get_flops: ModuleType, tmp_path: Path) -
     assert tokens[1] - frames[0] == pytest.approx(projected, abs=0.011)
 
 
-def test_frozen_by_rules(get_flops: ModuleType, tmp_path: Path) -> None:
+def test_frozen_by_rules() -> None:
     """CLIP4Clip trains what is behind the embeddings: 123.5 M of both sides."""
-    text = format_flops(config('baselines/clip_mean/msrvtt_b32', tmp_path), 12, 224)
+    text = count('baselines/clip_mean/msrvtt_b32', 12)
     trainable = [figures(text, side)[1] for side in ('video side', 'text side')]
     assert sum(trainable) == pytest.approx(123.5, abs=0.05)
 
 
-def test_models_without_texts(get_flops: ModuleType, tmp_path: Path) -> None:
+def test_models_without_texts(tmp_path: Path) -> None:
     """One of MMAction2's own, with two classes."""
     init_default_scope('mmaction')
     text = format_flops(stock_config(tmp_path), 16, 224)
@@ -193,8 +184,6 @@ def test_class_names_that_are_not_here(
     ('name', 'frames'),
     [('stan/k400_b16', 8), ('stan/ssv2_b16_16f', 16), ('baselines/evl/k400_b16', 8)],
 )
-def test_frames_and_size_are_the_test_pipelines(
-    name: str, frames: int, get_flops: ModuleType
-) -> None:
+def test_frames_and_size_are_the_test_pipelines(name: str, frames: int) -> None:
     cfg = Config.fromfile(PROJECT / f'configs/{name}.py')
     assert find_view_size(cfg) == (frames, 224)

@@ -131,12 +131,13 @@ def _read_any(file: Any, size: int, device: str | None) -> Any:
     file.seek(0)
     if not start:
         raise ValueError('it is empty')
+    # First of all: the length of a header may begin with the bytes of a pickle or an archive.
+    if start[8:9] == b'{' and int.from_bytes(start[:8], 'little') + 8 <= size:
+        return _read_safetensors(file, device)
     if start.startswith(b'PK'):
         return read_archive(file, Budget(size), device)
     if start.startswith(b'\x80'):
         return read_old_format(file, Budget(size), device)
-    if start[8:9] == b'{' and int.from_bytes(start[:8], 'little') + 8 <= size:
-        return _read_safetensors(file, device)
     raise ValueError(_describe(start))
 
 

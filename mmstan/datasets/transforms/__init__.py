@@ -23,6 +23,7 @@ For captions the last step is::
 """
 
 from mmstan.datasets.transforms.color_jitter import ColorJitter
+from mmstan.datasets.transforms.random_box_crop import RandomBoxCrop
 from mmstan.datasets.transforms.read_frames import ReadFrames
 from mmstan.datasets.transforms.resize_to_grid import ResizeToGrid, fit_to_grid
 from mmstan.datasets.transforms.sample_keyframe import SampleKeyframe, choose_around
@@ -33,6 +34,7 @@ from mmstan.datasets.transforms.tokenize import Tokenize
 
 __all__ = [
     'ColorJitter',
+    'RandomBoxCrop',
     'ReadFrames',
     'ResizeToGrid',
     'SampleKeyframe',

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from mmengine.dist import all_reduce
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -76,6 +77,8 @@ class ActionHead(BaseModule):
         """
         labelled = labels[:, 1:].sum(dim=1) > 0
         x, target = logits[labelled, 1:], labels[labelled, 1:].to(logits.dtype)
+        rows = logits.new_tensor(len(x))
+        all_reduce(rows, 'mean')  # of a process on average; each one must call it
         if not len(x):  # with a graph, so that every parameter gets a gradient in each process
             return dict(loss_action_cls=0 * logits.sum())
         with torch.no_grad():
@@ -87,7 +90,8 @@ class ActionHead(BaseModule):
             loss = F.cross_entropy(x, target, reduction='none')  # (n)
         # Easy labels, with a small loss, weigh less.
         loss = self.focal_alpha * (1 - torch.exp(-loss)) ** self.focal_gamma * loss
-        return dict(logged, loss_action_cls=loss.mean())
+        # The mean over the processes is then the mean over all boxes, however they are spread.
+        return dict(logged, loss_action_cls=loss.mean() * (len(x) / rows))
 
     def _measure(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Recall and precision of logits (n, K - 1) for actions (n, K - 1), by name."""

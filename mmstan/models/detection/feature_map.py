@@ -7,8 +7,10 @@ from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
+from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
+from mmstan.compat.state_dicts import find_state_dict, fit_state
 from mmstan.models.backbones import VideoBackbone
 from mmstan.registry import MODELS
 from mmstan.wording import name_a_few
@@ -63,6 +65,21 @@ class FeatureMap(BaseModule):
         self.backbone: VideoBackbone = MODELS.build(backbone)
         self.map_width = self.backbone.map_width
         freeze_unused(self.backbone)
+
+    def init_weights(self) -> None:
+        """Load the backbone of the checkpoint that ``init_cfg`` names, else the tower's weights.
+
+        Raises:
+            ValueError: The checkpoint does not have every tensor of the backbone.
+        """
+        source = (self.init_cfg or {}).get('checkpoint')
+        if source is None:
+            super().init_weights()
+            return
+        theirs = find_state_dict(CheckpointLoader.load_checkpoint(source, 'cpu'), source)
+        state = {name: x for name, x in theirs.items() if 'backbone' in name.split('.')}
+        self.load_state_dict(fit_state(self, state, source=source))
+        self._is_init = True
 
     def forward(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> map (N, C, T', h, w)."""

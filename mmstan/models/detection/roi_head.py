@@ -15,7 +15,7 @@ from typing_extensions import Self
 
 from mmstan.models.detection.action_head import ActionHead
 from mmstan.models.detection.roi_features import TemporalPool, roi_features
-from mmstan.models.detection.train_boxes import find_whole_boxes, train_boxes
+from mmstan.models.detection.train_boxes import LEAST_SIDE, find_whole_boxes, train_boxes
 from mmstan.registry import MODELS
 from mmstan.wording import check_choice
 
@@ -58,7 +58,7 @@ class ActionRoIHead(BaseModule):
         if self._emptied:
             print_log(
                 f'{self._emptied} of {self._boxes} boxes were left out of the training: their crop '
-                'left less than 4 pixels of a side',
+                f'left less than {LEAST_SIDE} pixels of a side, or emptied them',
                 'current',
             )
         self._boxes = self._emptied = 0

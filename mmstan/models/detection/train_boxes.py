@@ -17,7 +17,8 @@ def find_whole_boxes(boxes: Tensor) -> Tensor:
     """Boxes (g, 4) in pixels -> which of them are at least 4 pixels wide and high, (g).
 
     ``RandomCrop`` of MMAction2 clips the boxes to the crop. A box outside of it stays in the
-    sample, with its labels and without an area.
+    sample, with its labels and without an area. ``mmstan.RandomBoxCrop`` also empties a box of
+    which less than a fifth is left.
     """
     return (boxes[:, 2:] - boxes[:, :2] >= LEAST_SIDE).all(dim=1)
 

@@ -1,6 +1,7 @@
 """Each system is exported once."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,17 @@ class Exported(NamedTuple):
     model: VideoModel
     files: dict[str, Path]
     parts: list[Written]
+
+
+@pytest.fixture(scope='session', autouse=True)
+def one_registry() -> Iterator[None]:
+    """PyTorch lists all ONNX operators at each export, for half a second: list them once."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    with pytest.MonkeyPatch.context() as patch:
+        once = functools.cache(ONNXRegistry.from_torchlib)
+        patch.setattr(ONNXRegistry, 'from_torchlib', staticmethod(once))
+        yield
 
 
 @pytest.fixture(scope='session', params=SYSTEMS)

@@ -110,6 +110,20 @@ def test_safetensors_are_told_by_their_contents(tmp_path: Path) -> None:
     assert same(read_file(tmp_path / 'weights.pth'), state)
 
 
+@pytest.mark.parametrize('start', [b'\x80\x01', b'PK'])
+def test_safetensors_whose_length_looks_like_another_format(start: bytes, tmp_path: Path) -> None:
+    """The first bytes are the length of the header, and may be any."""
+    length = int.from_bytes(start, 'little')
+    state, file = {'a': torch.randn(3, 2)}, tmp_path / 'weights.safetensors'
+    save_file(state, file)
+    short = file.stat().st_size - 8 - 24
+    save_file(state, file, metadata={'x': 'y' * (length - short - 40)})
+    more = length - int.from_bytes(file.read_bytes()[:8], 'little')
+    save_file(state, file, metadata={'x': 'y' * (length - short - 40 + more)})
+    assert file.read_bytes().startswith(start)
+    assert same(read_file(file), state)
+
+
 def test_predictions_of_mmengine_are_read(tmp_path: Path) -> None:
     content = [dict(pred_score=torch.randn(3), gt_label=torch.tensor([1]), img_shape=(4, 5))]
     for protocol in (2, 4):

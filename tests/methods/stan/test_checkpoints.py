@@ -1,12 +1,11 @@
 """The key map of STAN's checkpoints: strict, both ways, old names included; the tool."""
 
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from helpers.scripts import convert
 from helpers.tiny_models import CLIP, TOWER
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -14,8 +13,6 @@ from torch import Tensor
 from mmstan.methods.stan import STAN
 from mmstan.methods.stan import checkpoints as stan
 from mmstan.models import TextTower
-
-TOOL = Path(__file__).parents[3] / 'tools/convert_checkpoint.py'
 
 
 @pytest.fixture
@@ -72,31 +69,28 @@ def test_strict(ours: dict[str, Tensor], name: str) -> None:
         stan.from_released(released)
 
 
-def run_tool(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(TOOL), 'stan', *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 class _Attack:
     def __reduce__(self) -> tuple:
         return (print, ('this ran',))
 
 
-@pytest.mark.slow
-def test_tool(ours: dict[str, Tensor], tmp_path: Path) -> None:
+def test_tool(
+    ours: dict[str, Tensor],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     released, converted = tmp_path / 'released.safetensors', tmp_path / 'ours.pth'
     save_file({k: v.contiguous() for k, v in stan.to_released(ours).items()}, released)
-    result = run_tool(released, converted)
-    assert result.returncode == 0, result.stderr
+    convert(monkeypatch, 'stan', released, converted)
     state = torch.load(converted, weights_only=True)['state_dict']
     assert all(torch.equal(state[name], ours[name]) for name in ours)
     back = tmp_path / 'back.safetensors'
-    assert run_tool(converted, back, '--reverse').returncode == 0
+    convert(monkeypatch, 'stan', converted, back, '--reverse')
     assert load_file(back).keys() == load_file(released).keys()
 
     evil = tmp_path / 'evil.pth'
     evil.write_bytes(pickle.dumps({'state_dict': _Attack()}))
-    result = run_tool(evil, tmp_path / 'out.pth')
-    assert result.returncode != 0
-    assert 'evil.pth' in result.stderr
-    assert 'this ran' not in result.stdout + result.stderr
+    with pytest.raises(SystemExit, match=r'^error: .*evil\.pth'):
+        convert(monkeypatch, 'stan', evil, tmp_path / 'out.pth')
+    assert 'this ran' not in ''.join(capsys.readouterr())
