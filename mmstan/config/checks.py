@@ -20,7 +20,8 @@ from mmstan.config.variables import check_top_level
 from mmstan.config.walk import walk_named
 from mmstan.registry import known_classes, type_name
 
-_ANNOTATIONS = ('ann_file', 'video_list', 'caption_index')  # arguments that name a file
+# Arguments that name a file; a missing proposal_file has a message of its own (AVADataset).
+_ANNOTATIONS = ('ann_file', 'video_list', 'caption_index', 'label_file', 'exclude_file')
 
 
 def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:

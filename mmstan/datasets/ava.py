@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,15 +17,12 @@ from mmstan.datasets.annotation_files import check_inside, open_annotations
 from mmstan.datasets.ava_files import KeyFrame, name_frame, read_annotations
 from mmstan.datasets.key_frames import Person, drop_excluded, group_persons, number_actions
 from mmstan.datasets.label_maps import read_label_map
-from mmstan.datasets.person_boxes import read_person_boxes
+from mmstan.datasets.person_boxes import Frames, TestBoxes, check_test_boxes, read_person_boxes
 from mmstan.datasets.reliable import ReliableSamples
 from mmstan.datasets.transforms.resize_to_grid import refuse_moved_boxes
 from mmstan.datasets.video_files import find_files
 from mmstan.registry import DATASETS
 from mmstan.wording import check_choice, count_things, name_a_few
-
-Frames = Literal['annotated', 'proposals']
-TestBoxes = Literal['proposals', 'ground_truth']
 
 
 @DATASETS.register_module()
@@ -46,14 +43,10 @@ class AVADataset(ReliableSamples, BaseDataset):
             dict(type='FormatShape', input_format='NCTHW', collapse=True),
             dict(type='PackActionInputs', algorithm_keys=('scores',)),
         ]
-        test_pipeline = [
-            dict(
-                type='mmstan.ReadFrames',
-                sampler=dict(type='mmstan.SampleKeyframe', test_mode=True),
-            ),
-            dict(type='mmstan.ResizeToGrid', short=256, patch=16),
-            ...
-        ]
+
+    A test samples with ``test_mode=True``, and has ``dict(type='mmstan.ResizeToGrid', short=256,
+    patch=16)`` in the place of the three random steps: predicted boxes are fractions of whole
+    frames.
 
     A video's file has the video's id as name, or this id with a video's extension. Key frames of
     videos without a file are left out, with one line in the log.
@@ -114,7 +107,7 @@ class AVADataset(ReliableSamples, BaseDataset):
         self.timestamp_start = timestamp_start
         self.keyframes, self.test_boxes = keyframes, test_boxes
         if test_mode:
-            self._check_test()
+            check_test_boxes(self.proposal_file, test_boxes, keyframes)
         elif keyframes != 'annotated':
             raise ValueError(
                 f'keyframes={keyframes!r} is for a test (test_mode=True): other key frames have no '
@@ -125,22 +118,6 @@ class AVADataset(ReliableSamples, BaseDataset):
         self._metainfo |= dict(test_boxes=test_boxes, person_det_score_thr=person_det_score_thr)
         if test_mode:
             refuse_moved_boxes(self.pipeline.transforms)
-
-    def _check_test(self) -> None:
-        """Check that a test knows which boxes to classify, at which key frames."""
-        if self.proposal_file and self.test_boxes == 'ground_truth':
-            raise ValueError(
-                "test_boxes='ground_truth' does not read proposal_file="
-                f'{self.proposal_file!r}: remove one of the two'
-            )
-        if not self.proposal_file and self.test_boxes == 'proposals':
-            raise ValueError(
-                'proposal_file=None: a test classifies boxes of detected persons; make them with '
-                "tools/data/detect_persons.py, or set test_boxes='ground_truth' to classify the "
-                "annotated boxes (the metric's names then say so)"
-            )
-        if not self.proposal_file and self.keyframes == 'proposals':
-            raise ValueError("keyframes='proposals' needs a proposal_file")
 
     def _join_prefix(self) -> None:
         super()._join_prefix()
@@ -189,20 +166,16 @@ class AVADataset(ReliableSamples, BaseDataset):
         """Find the video of each frame; missing videos are logged and left out."""
         folder = self.data_prefix['video']
         file = open_annotations('ann_file', self.ann_file)
-        videos = list(dict.fromkeys(video for video, _ in frames))
-        for video in videos:
-            check_inside(file, video, folder)
-        files, doubts = find_files(
-            folder, {video: [video] for video in videos}, recursive=False, have_extension=False
-        )
+        names = {video: [check_inside(file, video, folder)] for video, _ in frames}
+        files, doubts = find_files(folder, names, recursive=False, have_extension=False)
         for doubt in doubts:
             _log(doubt, logging.WARNING)
-        missing = [video for video in videos if video not in files]
+        missing = [video for video in names if video not in files]
         if missing:
             lost = sum(video not in files for video, _ in frames)
             effect = 'their persons count as missed' if self.test_mode else 'they are left out'
             _log(
-                f'{len(missing)} of {len(videos)} videos of {self.ann_file} have no file in '
+                f'{len(missing)} of {len(names)} videos of {self.ann_file} have no file in '
                 f'{folder} ({name_a_few(missing)}), with {count_things(lost, "key frame")}; '
                 f'{effect}',
                 logging.WARNING,
@@ -239,6 +212,10 @@ class AVADataset(ReliableSamples, BaseDataset):
         if self.proposal_file:
             sample['person_boxes'] = np.empty((0, 5), np.float32) if boxes is None else boxes
         return sample
+
+    def list_key_frames(self) -> Iterator[dict[str, Any]]:
+        """Give the samples as they are kept, with ``actions`` and ``person_boxes`` (p, 5)."""
+        return (super(AVADataset, self).get_data_info(index) for index in range(len(self)))
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """Return a key frame as the pipeline gets it; see the class."""

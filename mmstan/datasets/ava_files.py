@@ -184,7 +184,7 @@ def _read_frame(file: TextFile, line: Line, fields: Sequence[str]) -> KeyFrame:
 def _read_boxes(file: TextFile, lines: Sequence[Line], rows: Sequence[Sequence[str]]) -> np.ndarray:
     """Read columns 2 to 5, float64 (n, 4)."""
     try:
-        boxes: Any = np.array([row[2:6] for row in rows]).astype(np.float64)
+        boxes: Any = np.array([[*map(float, row[2:6])] for row in rows])
         if np.isfinite(boxes).all():
             return boxes
     except ValueError:
@@ -202,11 +202,15 @@ def _read_boxes(file: TextFile, lines: Sequence[Line], rows: Sequence[Sequence[s
 
 def _read_numbers(rows: BoxRows, column: int, name: str) -> np.ndarray:
     """Read a column of whole numbers behind the boxes, int (n,)."""
+    try:
+        return np.array([int(fields[column]) for fields in rows.rest])
+    except ValueError:
+        pass  # the loop finds the line
     for line, fields in zip(rows.lines, rows.rest):
-        if not re.fullmatch(r'\s*-?\d{1,9}\s*', fields[column], re.ASCII):
+        if not re.fullmatch(r'\s*-?\d+\s*', fields[column], re.ASCII):
             raise rows.file.error(
                 f'the {name} {show(fields[column])} is not a whole number; the columns are '
                 f'{_COLUMNS}',
                 line=int(line),
             )
-    return np.array([int(fields[column]) for fields in rows.rest])
+    raise rows.file.error(f'it has numbers of {name} that are too large')

@@ -36,10 +36,11 @@ def number_actions(
         annotations: The lines.
         num_classes: K; columns are 1 to K - 1.
         custom_classes: Ids that become 1, 2, ...; others become 0. By default an id is its column.
-        known: The label map, in which ``custom_classes`` are looked up.
+        known: The label map.
 
     Raises:
-        ValueError: An id is not below K, or ``custom_classes`` fit neither K nor the label map.
+        ValueError: An id is not below K, ``custom_classes`` fit neither K nor the label map, or
+            the label map fits neither K nor the lines.
     """
     if custom_classes is None:
         wrong = np.flatnonzero(annotations.actions >= num_classes)
@@ -49,6 +50,8 @@ def number_actions(
                 'num_classes is the largest id and 1 (0 is kept for no action)',
                 line=int(annotations.lines[wrong[0]]),
             )
+        if known:
+            _compare_label_map(annotations, num_classes, known)
         return annotations.actions
     check_custom_classes(custom_classes, known)
     if num_classes != len(custom_classes) + 1:
@@ -58,6 +61,31 @@ def number_actions(
         )
     columns = {action: column for column, action in enumerate(custom_classes, start=1)}
     return np.array([columns.get(action, 0) for action in annotations.actions.tolist()])
+
+
+def _compare_label_map(
+    annotations: Annotations, num_classes: int, known: Mapping[int, str]
+) -> None:
+    """Log the actions that the label map lacks; raise ValueError if it cannot be of these lines."""
+    if max(known) >= num_classes:
+        raise ValueError(
+            f'num_classes={num_classes} is too small for label_file, which has the action '
+            f'{max(known)}: it is the largest id and 1 (0 is kept for no action)'
+        )
+    actions, counts = np.unique(annotations.actions, return_counts=True)
+    absent = ~np.isin(actions, [*known])
+    if absent.all():
+        raise annotations.file.error(
+            f'its actions are {name_a_few(actions)}, and label_file has {name_a_few(known)}: the '
+            'two files do not belong together'
+        )
+    if absent.any():
+        print_log(
+            f'{counts[absent].sum()} of {counts.sum()} lines of {annotations.file.path} have '
+            f'actions that label_file lacks ({name_a_few(actions[absent])}): they are learned, and '
+            'a metric with this label map does not count them',
+            'current',
+        )
 
 
 def check_custom_classes(custom_classes: Sequence[int], known: Mapping[int, str] | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from mmengine.fileio import exists
@@ -14,6 +14,11 @@ from mmstan.compat.closed import read_plain_pickle
 from mmstan.datasets.ava_files import KeyFrame, check_boxes, make_frame, read_box_rows
 from mmstan.text_files import TextFile
 from mmstan.wording import show
+
+Frames = Literal['annotated', 'proposals']
+"""Which key frames a test has."""
+TestBoxes = Literal['proposals', 'ground_truth']
+"""Which boxes a test classifies."""
 
 _COLUMNS = 'video,timestamp,x1,y1,x2,y2,score (or 8, with a label before the score)'
 _TO_CSV = (
@@ -64,6 +69,23 @@ def read_person_boxes(
     if re.search(r'\.(pkl|pickle|p)$', path, re.IGNORECASE):
         return _read_pickle(TextFile(argument, path), score)
     return _read_csv(argument, path, score, sizes)
+
+
+def check_test_boxes(proposal_file: str, test_boxes: TestBoxes, keyframes: Frames) -> None:
+    """Raise ValueError unless a test has boxes to classify, from one source."""
+    if not proposal_file and test_boxes == 'proposals':
+        raise ValueError(
+            'proposal_file=None: a test classifies boxes of detected persons; make them with '
+            "tools/data/detect_persons.py, or set test_boxes='ground_truth' to classify the "
+            "annotated boxes (the metric's names then say so)"
+        )
+    if proposal_file and test_boxes == 'ground_truth':
+        raise ValueError(
+            f"test_boxes='ground_truth' does not read proposal_file={proposal_file!r}: remove one "
+            'of the two'
+        )
+    if test_boxes == 'ground_truth' and keyframes == 'proposals':
+        raise ValueError("keyframes='proposals' needs test_boxes='proposals'")
 
 
 def keep_best(boxes: np.ndarray, score: float) -> np.ndarray:
@@ -123,7 +145,8 @@ def _read_pickle(file: TextFile, score: float) -> tuple[dict[KeyFrame, np.ndarra
     try:
         contents = read_plain_pickle(Path(file.path))
     except ValueError as error:
-        raise file.error(f'it is not a pickle of arrays alone ({error}); {_TO_CSV}') from error
+        reason = str(error).partition(' cannot be read: ')[2]
+        raise file.error(f'it is not a pickle of arrays alone ({reason}); {_TO_CSV}') from error
     if not isinstance(contents, dict) or not contents:
         raise file.error(
             f"it must hold a dict of arrays by 'video,timestamp', not {show(contents)}; {_TO_CSV}"

@@ -11,6 +11,7 @@ from mmengine.optim.scheduler.param_scheduler import INF
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmstan.compat.state_dicts import unwrap_model
+from mmstan.engine.detection_data import check_detection_data
 from mmstan.models.video_text import VideoTextModel
 from mmstan.registry import HOOKS, type_name
 
@@ -20,7 +21,8 @@ def check_before_training(loop: EpochBasedTrainLoop) -> None:
 
     Raises:
         ValueError: An epoch has no iteration, no parameter is trained, a contrastive loss gets one
-            pair a batch, or a warm-up is so short that it never ends.
+            pair a batch, a warm-up is so short that it never ends, or boxes and labels of
+            detection do not fit videos and model.
     """
     model = loop.runner.model
     _check_batches(loop, contrastive=isinstance(unwrap_model(model), VideoTextModel))
@@ -31,6 +33,7 @@ def check_before_training(loop: EpochBasedTrainLoop) -> None:
         )
     for name, scheduler in _list_schedulers(loop.runner.param_schedulers):
         _check_scheduler(name, scheduler, loop)
+    check_detection_data(loop)
 
 
 @HOOKS.register_module()

@@ -2,7 +2,6 @@
 
 from mmstan.datasets.few_shot import choose_few_shot
 from mmstan.evaluation.acc_metric import AccMetric
-from mmstan.evaluation.average_precision import average_precision
 from mmstan.evaluation.detection_metric import AVAMetric
 from mmstan.evaluation.dumps import read_dump
 from mmstan.evaluation.normalisation import dual_softmax, qb_norm
@@ -28,7 +27,6 @@ __all__ = [
     'VerbNounMetric',
     'VideoRanks',
     'action_ranks',
-    'average_precision',
     'choose_few_shot',
     'class_index_names',
     'dual_softmax',

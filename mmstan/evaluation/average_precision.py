@@ -111,7 +111,7 @@ def average_precision(scores: np.ndarray, hits: np.ndarray, positives: int) -> f
     """
     if positives == 0:
         return float('nan')
-    order = np.argsort(-scores, kind='stable')
+    order = np.argsort(-scores)
     ordered = scores[order]
     # Points of the curve: the last detection of each score.
     last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], len(ordered) > 0))

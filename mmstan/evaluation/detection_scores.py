@@ -81,12 +81,11 @@ def _score_class(scores: np.ndarray, pairs: Pairs, named: np.ndarray, positives:
     pairs = Pairs(*(part[given[pairs.detected]] for part in pairs))
     hits = find_hits(scores, pairs)
     counted = given & named
-    return ClassScore(
-        average_precision(scores[counted], hits[counted], positives),
-        average_precision(scores[given], hits[given], positives),
-        positives,
-        int(counted.sum()),
-    )
+    strict = average_precision(scores[given], hits[given], positives)
+    precision = strict
+    if counted.sum() < given.sum():
+        precision = average_precision(scores[counted], hits[counted], positives)
+    return ClassScore(precision, strict, positives, int(counted.sum()))
 
 
 def average_classes(scores: Sequence[float]) -> float | None:

@@ -1,19 +1,24 @@
 """Two processes on the CPU learn what one learns from the joined batch."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from helpers.ava_files import write_files
 from helpers.gloo_gradients import Case, assert_same_gradients
+from helpers.gloo_processes import run_ranks
 from helpers.tiny_models import TEXT, TOWER, WORDS
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
+from mmengine.dist import get_rank, init_dist
 from mmengine.model import BaseModule
 from torch import nn
 
 from mmstan.compat.checkpoints import load_file
+from mmstan.evaluation import AVAMetric
 from mmstan.methods.stan import STAN
 
 
@@ -141,3 +146,43 @@ def weighted_token_wise() -> Case:
 def test_retrieval(case: Callable[[], Case], tmp_path: Path):
     # A softmax over a linear layer does not see its bias.
     assert_same_gradients(case, tmp_path, no_effect=r'_net\.0\.bias$')
+
+
+def test_detection_metric(tmp_path: Path) -> None:
+    """Each rank has half of the key frames, and the sampler repeats one to fill up the last."""
+    for name in ('files0', 'files1', 'files'):
+        (tmp_path / name).mkdir()
+    run_ranks(f'{__file__}:score_detections', tmp_path)
+    found = [json.loads((tmp_path / f'{rank}.json').read_text()) for rank in '01']
+    metric = make_detection_metric(tmp_path / 'files')
+    metric.process({}, draw_detections())
+    assert found == [metric.evaluate(5)] * 2
+    assert 0 < found[0]['detection/mAP'] < 1
+
+
+def make_detection_metric(folder: Path) -> AVAMetric:
+    files = write_files(folder)
+    return AVAMetric(files['truth'], files['labels'])
+
+
+def draw_detections() -> list[dict[str, Any]]:
+    """Detections at five key frames, the second and the last without ground truth."""
+    generator = torch.Generator().manual_seed(0)
+    boxes = torch.tensor([[0.25, 0.25, 0.5, 0.75], [0.6, 0.2, 0.9, 0.6], [0.1, 0.1, 0.4, 0.9]])
+    return [
+        dict(
+            video_id=video,
+            timestamp=second,
+            pred_instances=dict(bboxes=boxes, scores=torch.rand(3, 4, generator=generator)),
+        )
+        for video, second in (('a', 1), ('a', 2), ('a', 3), ('b', 2), ('b', 3))
+    ]
+
+
+def score_detections(folder: Path) -> None:
+    """What one of two ranks does."""
+    init_dist('pytorch', backend='gloo')
+    rank, samples = get_rank(), draw_detections()
+    metric = make_detection_metric(folder / f'files{rank}')
+    metric.process({}, (samples + samples[:1])[rank::2])
+    (folder / f'{rank}.json').write_text(json.dumps(metric.evaluate(5)))

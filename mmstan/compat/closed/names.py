@@ -6,9 +6,7 @@ calls a function of this file.
 
 from __future__ import annotations
 
-import math
 import pickle
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
@@ -18,12 +16,19 @@ import torch
 from mmengine.logging import HistoryBuffer
 from torch.serialization import get_safe_globals
 
+from mmstan.compat.closed.arrays import (
+    build_array,
+    build_bytes,
+    build_dtype,
+    build_filled_array,
+    build_number,
+    fill_array,
+)
 from mmstan.compat.closed.budget import Budget, Refused
 from mmstan.compat.closed.tensors import DTYPES, STORAGE_DTYPES, StorageType, rebuild_tensor
 
 Build = Callable[..., Any]
 _STATISTICS = ('min', 'max', 'current', 'mean')
-_DTYPE = re.compile(r'[<>=|]?([?bBhHiIlLqQefd]|[biufc]\d\d?)')
 
 
 class Name:
@@ -75,35 +80,6 @@ def build_set(budget: Budget, items: Any = ()) -> set[Any]:
     """Build a ``set`` from a list."""
     budget.spend(64 * len(items), 'a set')
     return {check_key(item) for item in items}
-
-
-def build_bytes(budget: Budget, data: Any = b'', encoding: str = 'latin1') -> bytes:
-    """Build bytes for ``_codecs.encode`` and ``bytearray``; old pickles write bytes as text."""
-    if not isinstance(data, (bytes, bytearray, str)) or encoding not in ('latin1', 'latin-1'):
-        raise pickle.UnpicklingError(f'it makes bytes of a {type(data).__name__}')
-    budget.spend(len(data), 'bytes')
-    return data.encode('latin1') if isinstance(data, str) else bytes(data)
-
-
-def build_dtype(budget: Budget, code: Any, *_: Any) -> np.dtype:
-    """Build a ``numpy.dtype`` of numbers."""
-    if not isinstance(code, str) or not _DTYPE.fullmatch(code):
-        raise Refused(f'numpy.dtype({code!r})')
-    return np.dtype(code, False, True)
-
-
-def build_number(budget: Budget, dtype: Any, data: Any = b'') -> Any:
-    """Build a NumPy number."""
-    data = build_bytes(budget, data)
-    if not isinstance(dtype, np.dtype) or dtype.itemsize != len(data):
-        raise pickle.UnpicklingError(f'it holds a number of type {dtype} in {len(data)} bytes')
-    return np.frombuffer(data, dtype)[0]
-
-
-def build_array(budget: Budget, *_: Any) -> np.ndarray:
-    """Build an empty NumPy array, which :func:`give_state` fills."""
-    budget.spend(0, 'an array')
-    return np.empty(0)
 
 
 def build_history(budget: Budget) -> HistoryBuffer:
@@ -171,6 +147,8 @@ def _list_known_names() -> dict[str, Any]:
     for core in ('numpy.core.multiarray', 'numpy._core.multiarray'):  # NumPy 1, NumPy 2
         builders[f'{core}._reconstruct'] = build_array
         builders[f'{core}.scalar'] = build_number
+    for core in ('numpy.core.numeric', 'numpy._core.numeric'):
+        builders[f'{core}._frombuffer'] = build_filled_array
     names |= {name: Name(name, build) for name, build in builders.items()}
     names['collections.OrderedDict'] = Name('OrderedDict', build_ordered_dict, OrderedDict)
     history = 'mmengine.logging.history_buffer.HistoryBuffer'
@@ -218,7 +196,7 @@ def give_state(target: Any, state: Any) -> None:
     elif isinstance(target, np.ndarray):
         fits = isinstance(state, tuple) and len(state) == 5
         if fits:
-            _fill_array(target, *state)
+            fill_array(target, *state)
     elif type(target) in get_safe_globals():
         target.__dict__.update(state)
         fits = True
@@ -237,14 +215,3 @@ def _fill_history(target: HistoryBuffer, state: Any) -> bool:
     for name in arrays:
         setattr(target, name, state[name])
     return True
-
-
-def _fill_array(
-    array: np.ndarray, version: Any, shape: Any, dtype: Any, fortran: Any, data: Any
-) -> None:
-    data = data.encode('latin1') if isinstance(data, str) else data
-    if not isinstance(dtype, np.dtype) or not isinstance(data, (bytes, bytearray)):
-        raise pickle.UnpicklingError('it holds an array of objects')
-    if math.prod(shape) * dtype.itemsize != len(data):
-        raise pickle.UnpicklingError(f'it holds an array of shape {shape} in {len(data)} bytes')
-    cast(Any, array).__setstate__((version, shape, dtype, fortran, data))

@@ -7,6 +7,7 @@ A pickle is a program that names functions and calls them. Here every name must 
 from __future__ import annotations
 
 import pickle
+import struct
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
@@ -121,7 +122,8 @@ class ClosedUnpickler(_python):
 
     def load_dict(self) -> None:
         """Make a dict of the items above the mark."""
-        self.append(self._pop_items())
+        items = self._pop_items()  # first, since it brings back the stack that is appended to
+        self.append(items)
 
     dispatch[pickle.DICT[0]] = load_dict
 
@@ -162,9 +164,21 @@ class ClosedUnpickler(_python):
 
     def load_frozenset(self) -> None:
         """Make a set of the values above the mark."""
-        self.append(frozenset(check_key(item) for item in self.pop_mark()))
+        items = self.pop_mark()  # first, as above
+        self.append(frozenset(check_key(item) for item in items))
 
     dispatch[pickle.FROZENSET[0]] = load_frozenset
+
+    def load_bytearray8(self) -> None:
+        """Read the bytes of an array (protocol 5), after their number is checked."""
+        (size,) = struct.unpack('<Q', self.read(8))
+        self.budget.spend(size, 'bytes')
+        data = self.read(size)
+        if len(data) < size:
+            raise EOFError('it is cut off')
+        self.append(bytearray(data))
+
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
 
     def refuse_operation(self) -> None:
         """Refuse operations for old instances, extensions and buffers, which weights never need."""
@@ -172,6 +186,6 @@ class ClosedUnpickler(_python):
 
     for _code in (
         pickle.INST, pickle.OBJ, pickle.NEWOBJ_EX, pickle.EXT1, pickle.EXT2, pickle.EXT4,
-        pickle.BYTEARRAY8, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER,
+        pickle.NEXT_BUFFER, pickle.READONLY_BUFFER,
     ):  # fmt: skip
         dispatch[_code[0]] = refuse_operation

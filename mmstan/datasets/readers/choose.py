@@ -89,6 +89,21 @@ def find_container(filename: str | os.PathLike[str]) -> str:
         return ''
 
 
+def find_duration(filename: str | os.PathLike[str]) -> float | None:
+    """The seconds of a file as its header states them; None if it cannot be opened or has none.
+
+    No frame is read, so it is quick; a cut-off file may state more than it shows.
+    """
+    try:
+        with av.open(os.fspath(filename), metadata_errors='replace') as container:
+            stream = container.streams.video[0]
+            if stream.duration and stream.time_base:
+                return float(stream.duration * stream.time_base)
+            return container.duration / av.time_base if container.duration else None
+    except Exception:  # whatever a demuxer raises; reading the file will say what is wrong
+        return None
+
+
 def _fall_back(filename: str | os.PathLike[str], name: str, error: BrokenVideoError) -> VideoReader:
     """Open with PyAV what the reader ``name`` failed on; its error is PyAV's."""
     reader = READERS['pyav'](filename)
