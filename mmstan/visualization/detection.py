@@ -69,7 +69,7 @@ def draw_persons(frame: np.ndarray, persons: Iterable[Person]) -> np.ndarray:
 def _write_lines(frame: np.ndarray, lines: Sequence[str], corner: tuple[int, int]) -> None:
     """Write lines into a frame, downwards from a corner (x, y)."""
     size = max(8, frame.shape[0] // 28)  # of a line, in pixels
-    scale, thickness = size / 28, max(1, size // 16)
+    scale, thickness = size / 32, max(1, size // 16)
     x, y = max(corner[0], 0), max(corner[1], 0)
     for number, line in enumerate(lines):
         (length, _), _ = cv2.getTextSize(line, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
