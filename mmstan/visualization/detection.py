@@ -163,8 +163,10 @@ def draw_key_frame(axes: Axes, shown: KeyFrame) -> None:
         axes.add_patch(box)
         if person.lines:
             ground: dict[str, Any] = dict(facecolor='black', alpha=0.55, pad=0.8, edgecolor='none')
-            above = 'bottom' if y1 > height / 8 else 'top'
-            look: dict[str, Any] = dict(va=above, ha='left', color='white')
+            vertical = 'bottom' if y1 > height / 8 else 'top'
+            # To the side where more of the picture is; the layout does not make room for it.
+            x, side = (x1, 'left') if x1 + x2 < width else (x2, 'right')
+            look: dict[str, Any] = dict(va=vertical, ha=side, color='white', in_layout=False)
             axes.text(
-                x1, y1, '\n'.join(person.lines), fontsize=6, bbox=ground, parse_math=False, **look
+                x, y1, '\n'.join(person.lines), fontsize=6, bbox=ground, parse_math=False, **look
             )
