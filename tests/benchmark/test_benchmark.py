@@ -8,12 +8,13 @@ import pytest
 import torch
 from helpers.benchmark_systems import FIGURES, MEAN, SETTINGS, STAN
 from helpers.scripts import script
+from helpers.tiny_models import TOWER
 from helpers.videos import numbered_frames, write_video
 from mmengine.config import Config
 
 from mmstan.benchmark import measuring
 from mmstan.benchmark.cost import Settings, measure
-from mmstan.benchmark.jobs import Job, add_references
+from mmstan.benchmark.jobs import Job, add_references, read_system
 from mmstan.benchmark.measure import (
     count_multiply_adds,
     describe_machine,
@@ -59,6 +60,20 @@ def test_measure(small_config: str) -> None:
     text = 49408 * 64
     assert text < found['parameters'] - found['trained'] < 2 * text  # the text tower is frozen
     assert all(found[key] > 0 for key in ('forward', 'step', 'memory', 'share'))
+
+
+def test_a_detector_is_measured(tmp_path: Path) -> None:
+    model = dict(
+        type='mmstan.ActionDetector',
+        backbone=dict(type='mmstan.FrameEncoder', tower=TOWER),
+        roi_head=dict(type='mmstan.ActionRoIHead', bbox_head=dict(type='mmstan.ActionHead')),
+    )
+    pipeline = [dict(type='Sampler', num_frames=2), dict(type='mmstan.ResizeToGrid', short=32)]
+    path = tmp_path / 'detector.py'
+    Config(dict(model=model, test_pipeline=pipeline)).dump(path)
+    assert read_system(str(path)).kind == 'detection'
+    found = measure(str(path), SETTINGS)
+    assert set(found) == set(FIGURES) and all(value > 0 for value in found.values())
 
 
 @pytest.mark.parametrize('changed', [dict(precision='bf16'), dict(frames=4, size=32)])

@@ -187,3 +187,22 @@ def test_class_names_that_are_not_here(
 def test_frames_and_size_are_the_test_pipelines(name: str, frames: int) -> None:
     cfg = Config.fromfile(PROJECT / f'configs/{name}.py')
     assert find_view_size(cfg) == (frames, 224)
+
+
+def test_detectors_are_counted_with_four_boxes_on_square_and_wide_frames() -> None:
+    tower = dict(type='mmstan.ImageTower', model='ViT-B-16-quickgelu')
+    head = dict(type='mmstan.ActionHead')
+    model = dict(
+        type='mmstan.ActionDetector',
+        backbone=dict(type='mmstan.FrameEncoder', tower=tower),
+        roi_head=dict(type='mmstan.ActionRoIHead', bbox_head=head),
+    )
+    pipeline = [dict(type='Sampler', num_frames=8), dict(type='mmstan.ResizeToGrid', short=256)]
+    cfg = Config(dict(model=model, test_pipeline=pipeline))
+    assert find_view_size(cfg) == (8, 256)
+    square, wide = format_flops(cfg, 8, 256).split('one view: ')[1:]
+    assert square.startswith('8 frames of 256 x 256, 4 boxes')
+    assert wide.startswith('8 frames of 256 x 448, 4 boxes')
+    assert figures(square, 'GMACs') == pytest.approx([185.6, 185.6], abs=0.1)
+    assert figures(wide, 'GMACs') == pytest.approx([336.9, 336.9], abs=0.1)
+    assert figures(wide, 'video side')[0] == pytest.approx(86.19 + 0.062, abs=0.01)  # the head
