@@ -11,6 +11,7 @@ import numpy as np
 from mmengine.fileio import exists
 
 from mmstan.compat.closed import read_plain_pickle
+from mmstan.datasets.annotation_files import normalise
 from mmstan.datasets.ava_files import KeyFrame, check_boxes, make_frame, read_box_rows
 from mmstan.text_files import TextFile
 from mmstan.wording import show
@@ -49,7 +50,7 @@ def read_person_boxes(
         argument: The argument that names the file, for messages.
         path: The file; a pickle is named ``.pkl``, ``.pickle`` or ``.p``.
         score: Boxes with at least this score are kept. Of a frame where no box has it, the best
-            box is kept.
+            box is kept. Boxes of no width or no height are left out.
         sizes: Width and height of the videos whose boxes in a csv are in pixels; boxes of other
             videos are left out.
 
@@ -57,7 +58,7 @@ def read_person_boxes(
         By key frame, x1, y1, x2, y2 in [0, 1] and the score, float32 (n, 5), in the file's order.
 
     Raises:
-        ValueError: The file is no such file, or a box that is kept is not in [0, 1] or is empty.
+        ValueError: The file is no such file, or a box that is kept is not in [0, 1] or turned over.
         FileNotFoundError: The file does not exist.
     """
     if not exists(path):
@@ -91,11 +92,14 @@ def check_test_boxes(proposal_file: str, test_boxes: TestBoxes, keyframes: Frame
 def keep_best(boxes: np.ndarray, score: float) -> np.ndarray:
     """Choose boxes (n, 5) with at least ``score``, or the best if there are none; bool (n,).
 
+    Boxes of no width or no height are not chosen.
+
     >>> keep_best(np.array([[0, 0, 1, 1, 0.3], [0, 0, 1, 1, 0.5]]), score=0.9)
     array([False,  True])
     """
-    scores = boxes[:, 4]
-    if not len(scores) or scores.max() >= score:
+    flat = (boxes[:, 2:4] == boxes[:, :2]).any(axis=1)  # rounding can leave no width or height
+    scores = np.where(flat, -1, boxes[:, 4])
+    if not len(scores) or scores.max() >= score or scores.max() < 0:
         return scores >= score
     return np.arange(len(scores)) == scores.argmax()
 
@@ -106,8 +110,8 @@ def _read_csv(
     rows = read_box_rows(argument, path, (6, 7, 8), _COLUMNS)
     scores = np.ones(len(rows.lines))
     if rows.rest[0]:
-        for index, (line, fields) in enumerate(zip(rows.lines, rows.rest)):
-            scores[index] = _read_score(rows.file, int(line), fields[-1])
+        fields = zip(rows.lines, rows.rest)
+        scores = np.array([_read_score(rows.file, line, row[-1]) for line, row in fields])
     # Rows of one frame, in the file's order; SlowFast repeats a box for each of its labels.
     members: dict[KeyFrame, dict[tuple[float, ...], int]] = {}
     for index, (frame, box) in enumerate(zip(rows.frames, rows.boxes.tolist())):
@@ -116,18 +120,17 @@ def _read_csv(
                 continue
             rows.boxes[index] /= [*sizes[frame[0]], *sizes[frame[0]]]
         members.setdefault(frame, {}).setdefault((*box, scores[index]), index)
-    found, total = {}, 0
+    boxes, kept = np.column_stack([rows.boxes, scores]), {}
     for frame, indices in members.items():
         chosen = np.array([*indices.values()])
-        boxes = np.column_stack([rows.boxes[chosen], scores[chosen]])
-        total += len(boxes)
-        kept = keep_best(boxes, score)
-        check_boxes(rows.file, boxes[kept, :4], rows.lines[chosen[kept]])
-        found[frame] = _limit(boxes[kept])
-    return found, total
+        kept[frame] = chosen[keep_best(boxes[chosen], score)]
+    every = np.concatenate([*kept.values()])
+    check_boxes(rows.file, rows.boxes[every], rows.lines[every])
+    found = {frame: _limit(boxes[chosen]) for frame, chosen in kept.items()}
+    return found, sum(map(len, members.values()))
 
 
-def _read_score(file: TextFile, line: int, field: str) -> float:
+def _read_score(file: TextFile, line: np.integer[Any], field: str) -> float:
     try:
         value = float(field)
     except ValueError:
@@ -136,7 +139,7 @@ def _read_score(file: TextFile, line: int, field: str) -> float:
         raise file.error(
             f'the score {show(field)} is not in [0, 1]; the columns are {_COLUMNS}: is it the file '
             'of annotations?',
-            line=line,
+            line=int(line),
         )
     return value
 
@@ -151,24 +154,30 @@ def _read_pickle(file: TextFile, score: float) -> tuple[dict[KeyFrame, np.ndarra
         raise file.error(
             f"it must hold a dict of arrays by 'video,timestamp', not {show(contents)}; {_TO_CSV}"
         )
-    found, total = {}, 0
-    for key, value in contents.items():
-        frame, boxes = _read_key(file, key), _read_array(file, key, value)
-        total += len(boxes)
-        boxes = boxes[keep_best(boxes, score)]
-        try:
-            check_boxes(file, boxes[:, :4])
-        except ValueError as error:
-            raise ValueError(f'{error} (key {key!r})') from None
-        found[frame] = _limit(boxes)
-    return found, total
+    arrays = {key: _read_array(file, key, value) for key, value in contents.items()}
+    kept = {key: boxes[keep_best(boxes, score)] for key, boxes in arrays.items()}
+    try:
+        check_boxes(file, np.concatenate([*kept.values()])[:, :4])  # all at once, which is quick
+    except ValueError:
+        for key, boxes in kept.items():
+            _check_key(file, key, boxes)
+    found = {_read_key(file, key): _limit(boxes) for key, boxes in kept.items()}
+    return found, sum(map(len, arrays.values()))
+
+
+def _check_key(file: TextFile, key: Any, boxes: np.ndarray) -> None:
+    """Raise ValueError, with the key, for a wrong box."""
+    try:
+        check_boxes(file, boxes[:, :4])
+    except ValueError as error:
+        raise ValueError(f'{error} (key {key!r})') from None
 
 
 def _read_key(file: TextFile, key: Any) -> KeyFrame:
     match = re.fullmatch(r'(.+),\s*(\d{1,7}(?:\.\d*)?)', key) if isinstance(key, str) else None
     if match is None:
         raise file.error(f"the key {show(key)} must be 'video,timestamp', as 'video,0902'")
-    return make_frame(match[1], float(match[2]))
+    return make_frame(normalise(match[1]), float(match[2]))
 
 
 def _read_array(file: TextFile, key: Any, value: Any) -> np.ndarray:
@@ -184,7 +193,11 @@ def _read_array(file: TextFile, key: Any, value: Any) -> np.ndarray:
             f'the boxes of {key!r} must be numbers (n, 5): x1, y1, x2, y2 and a score; they are '
             f'{show(value)}'
         )
-    return boxes if boxes.shape[1] == 5 else np.column_stack([boxes, np.ones(len(boxes))])
+    if boxes.shape[1] == 4:
+        return np.column_stack([boxes, np.ones(len(boxes))])
+    if boxes[:, 4].min() < 0 or boxes[:, 4].max() > 1:
+        raise file.error(f'a score of {key!r} is not in [0, 1]: {show(boxes[:, 4].tolist())}')
+    return boxes
 
 
 def _limit(boxes: np.ndarray) -> np.ndarray:

@@ -16,7 +16,13 @@ from torch import Tensor
 from mmstan.datasets.ava_files import KeyFrame, make_frame, read_annotations, read_excluded
 from mmstan.datasets.key_frames import check_custom_classes
 from mmstan.datasets.label_maps import read_label_map
-from mmstan.evaluation.detection_report import Reading, explain_zero, format_scores, write_scores
+from mmstan.evaluation.detection_report import (
+    Reading,
+    explain_zero,
+    format_scores,
+    summarise_reading,
+    write_scores,
+)
 from mmstan.evaluation.detection_scores import (
     ClassScore,
     Detections,
@@ -213,7 +219,8 @@ class AVAMetric(BaseMetric):
     ) -> None:
         """Write the table of classes into the log and a file, and explain an mAP of 0."""
         threshold = (self.dataset_meta or {}).get('person_det_score_thr')
-        print_log(format_scores(scores, self.names, reading, threshold), 'current')
+        print_log(format_scores(scores, self.names), 'current')
+        print_log(summarise_reading(scores, reading, threshold), 'current')
         log_file = MMLogger.get_current_instance().log_file
         if log_file:
             write_scores(scores, self.names, Path(log_file).with_name('detection_per_class.csv'))

@@ -29,20 +29,8 @@ class Reading(NamedTuple):
     """Actions of the label map for which the model has no column."""
 
 
-def format_scores(
-    scores: Mapping[int, ClassScore],
-    names: Mapping[int, str],
-    reading: Reading,
-    threshold: float | None,
-) -> str:
-    """Format the table of all classes, with a line on what counts.
-
-    Args:
-        scores: The score of each action.
-        names: The name of each action.
-        reading: Facts about the detections.
-        threshold: The smallest score of person boxes, if it is known.
-    """
+def format_scores(scores: Mapping[int, ClassScore], names: Mapping[int, str]) -> str:
+    """Format the table of all classes."""
     width = max(map(len, names.values()))
     rows = [f'{"id":>4}  {"action":<{width}}  {"AP":>6}  {"truth":>7}  {"found":>8}']
     for action, score in scores.items():
@@ -51,20 +39,33 @@ def format_scores(
             f'{action:>4}  {names[action]:<{width}}  {value:>6}  {score.positives:>7}  '
             f'{score.detections:>8}'
         )
+    return '\n'.join(['average precision at overlap 0.5', *rows])
+
+
+def summarise_reading(
+    scores: Mapping[int, ClassScore], reading: Reading, threshold: float | None
+) -> str:
+    """Say how many classes, boxes and key frames there are.
+
+    Args:
+        scores: The score of each action.
+        reading: Facts about the detections.
+        threshold: The smallest score of person boxes, if it is known.
+    """
     counted = sum(score.positives > 0 for score in scores.values())
     tested = set(reading.frames)
     untested = sum(frame not in tested for frame in reading.true_frames)
     persons = '' if threshold is None else f', person boxes with score >= {threshold:g}'
-    rows.append(
-        f'{counted} of {len(scores)} classes count (the others are not in the ground truth); '
-        f'{reading.boxes} boxes at {len(reading.frames)} key frames{persons}'
+    text = (
+        f'mAP is the mean of {counted} classes; {len(scores) - counted} of the label map have no '
+        f'ground truth; {reading.boxes} boxes at {len(reading.frames)} key frames{persons}'
     )
     if untested:
-        rows.append(
-            f'{untested} of {len(reading.true_frames)} annotated key frames were not tested; their '
-            'persons count as missed'
+        text += (
+            f'; {untested} of {len(reading.true_frames)} annotated key frames were not tested, and '
+            'their persons count as missed'
         )
-    return '\n'.join(['average precision at overlap 0.5', *rows])
+    return text
 
 
 def write_scores(scores: Mapping[int, ClassScore], names: Mapping[int, str], path: Path) -> None:

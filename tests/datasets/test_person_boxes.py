@@ -105,7 +105,7 @@ def test_a_hostile_pickle_is_named_in_one_line(name: str, tmp_path: Path) -> Non
     ('line', 'message'),
     [
         ('v,1,10,20,30,40,0.95', 'line 2: the box (10, 20, 30, 40) has a value outside [0, 1]'),
-        ('v,1,0.3,0.2,0.3,0.4,0.95', 'line 2: the box (0.3, 0.2, 0.3, 0.4) has no area'),
+        ('v,1,0.3,0.2,0.1,0.4,0.95', 'line 2: the box (0.3, 0.2, 0.1, 0.4) has no area'),
         ('v,1,0.1,0.2,0.3,0.4,12', "line 2: the score '12' is not in [0, 1]; the columns are"),
         ('v,1,0.1,0.2,0.3,0.4,', "line 2: the score '' is not in [0, 1]"),
     ],
@@ -121,9 +121,11 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: str, message: str) -> None:
     ('contents', 'message'),
     [
         ([1], "it must hold a dict of arrays by 'video,timestamp', not [1]"),
-        ({'v': np.zeros((1, 5))}, "the key 'v' must be 'video,timestamp'"),
+        ({'v': np.ones((0, 5))}, "the key 'v' must be 'video,timestamp'"),
         ({'v,1': np.zeros((1, 3))}, "the boxes of 'v,1' must be numbers (n, 5)"),
         ({'v,1': np.array([[9, 9, 20, 20, 1.0]])}, "divide x1, x2 by the video's width"),
+        ({'v,1': np.array([[9, 9, 20, 20, 1.0]])}, "(key 'v,1')"),
+        ({'v,1': np.array([[0, 0, 1, 1, 99.0]])}, "a score of 'v,1' is not in [0, 1]: [99.0]"),
     ],
 )
 def test_a_wrong_pickle_is_explained(tmp_path: Path, contents: object, message: str) -> None:
@@ -138,3 +140,11 @@ def test_a_key_frame_without_boxes(tmp_path: Path) -> None:
     path = write(tmp_path, pickle.dumps({'v,1': np.zeros((0, 5))}), 'boxes.pkl')
     boxes, total = read_person_boxes('proposal_file', path)
     assert boxes['v', 1].shape == (0, 5) and total == 0
+
+
+def test_boxes_of_no_width_are_left_out(tmp_path: Path) -> None:
+    text = 'v,1,0.999,0,0.999,1,0.99\nv,1,0,0,1,1,0.4\nw,1,0,1,1,1,0.99\n'
+    boxes, total = read_person_boxes('proposal_file', write(tmp_path, text))
+    assert total == 3
+    np.testing.assert_array_equal(boxes['v', 1], np.array([[0, 0, 1, 1, 0.4]], np.float32))
+    assert boxes['w', 1].shape == (0, 5)

@@ -32,14 +32,18 @@ def outputs(
     meta: dict[str, Any], state: dict[str, Tensor], io: dict[str, Tensor]
 ) -> dict[str, Tensor]:
     metric, scores = score_case(Path(meta['folder']), meta['custom_classes'])
-    every = metric.class_scores.values()
     found: dict[str, Any] = {
         'expected.mAP': scores['mAP'],
-        'expected.per_class': [score.precision for score in every],
+        'expected.per_class': [
+            metric.class_scores[int(action)].precision for action in meta['expected']['per_class']
+        ],
     }
-    if 'mAP_all_frames' in scores:
+    if 'expected_all_frames' in meta:
         found['expected_all_frames.mAP'] = scores['mAP_all_frames']
-        found['expected_all_frames.per_class'] = [score.precision_all_frames for score in every]
+        found['expected_all_frames.per_class'] = [
+            metric.class_scores[int(action)].precision_all_frames
+            for action in meta['expected_all_frames']['per_class']
+        ]
     tensors = {name: torch.tensor(x, dtype=torch.float64) for name, x in found.items()}
     return {name: x.nan_to_num(_ABSENT) for name, x in tensors.items()}
 
