@@ -12,6 +12,7 @@ from mmstan.config.checks import check_config
 from mmstan.config.options import merge_options
 from mmstan.config.paths import is_checkpoint
 from mmstan.config.tiny import make_tiny
+from mmstan.engine.compiling import compile_model
 from mmstan.engine.trackers import TRACKERS, add_trackers
 from mmstan.engine.work_dir_lock import claim_work_dir
 
@@ -31,6 +32,11 @@ def parse_args() -> argparse.Namespace:
         const='float16',
         choices=['float16', 'bfloat16'],
         help='mixed precision; float16 with loss scaling by default',
+    )
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='torch.compile backbone and text tower; the first step takes a minute',
     )
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate while training')
     parser.add_argument(
@@ -94,7 +100,10 @@ def main() -> None:
         cfg = merge_args(Config.fromfile(args.config), args)
         check_config(cfg, splits=('train', 'val') if cfg.get('val_cfg') else ('train',))
         with claim_work_dir(cfg.work_dir, launcher=cfg.launcher):
-            build_runner(cfg).train()
+            runner = build_runner(cfg)
+            if args.compile:
+                compile_model(runner.model)
+            runner.train()
 
 
 if __name__ == '__main__':

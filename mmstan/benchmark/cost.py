@@ -35,6 +35,7 @@ from mmstan.benchmark.view import (
     use_stand_ins,
     without_computing,
 )
+from mmstan.engine.compiling import compile_model
 from mmstan.registry import MODELS
 from mmstan.wording import count_things
 
@@ -50,7 +51,7 @@ class Settings:
         threads: Number of processor threads.
         clips: Clips in a batch.
         precision: A key of ``PRECISIONS``; the lower ones by autocast.
-        compiled: Whether the backbone is compiled.
+        compiled: Whether backbone and text tower are compiled.
         frames: Frames of a clip; None: each config's own number.
         size: Side of a frame in pixels; None: each config's own size.
         repeats: Measurements per process.
@@ -108,7 +109,7 @@ def measure(config: str, settings: Settings) -> dict[str, float]:
     model = MODELS.build(model_cfg).to(settings.device)
     freeze(model, cfg.get('optim_wrapper') or {})
     if settings.compiled:
-        model.backbone.compile()
+        compile_model(model)
     clip = torch.randn(settings.clips, 3, frames, size, size, device=settings.device)
     every, trained = count_parameters(model)
     return dict(

@@ -99,7 +99,8 @@ def _turn_hue(clip: np.ndarray, turn: float) -> np.ndarray:
     # Hue and saturation are ratios, so the levels need not be divided by 255.
     picture = _to_picture(clip).astype(np.float32)
     hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)
-    cv2.add(hsv, (360 * (turn % 1), 0, 0, 0), dst=hsv)  # angles beyond a circle are taken
+    angle: Any = (360 * (turn % 1), 0, 0, 0)  # a scalar of OpenCV, which its types do not know
+    cv2.add(hsv, angle, dst=hsv)  # angles beyond a circle are taken
     cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB, dst=picture)
     # 255.999 instead of 255, so that whole levels stay in spite of rounding.
     picture *= 255.999 / 255
