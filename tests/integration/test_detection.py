@@ -1,18 +1,19 @@
 """Action detection as a whole: training, going on in mid-epoch, a test, two processes."""
 
+import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.gloo_gradients import Case, assert_same_gradients
-from helpers.resumed_run import read_losses
+from helpers.gloo_processes import run_ranks
+from helpers.resumed_run import read_losses  # also registers WriteLosses
 from helpers.shipped_configs import load
-from helpers.tiny_models import TOWER
-from mmaction.structures import ActionDataSample
+from helpers.tiny_detectors import make_detector
 from mmengine.config import Config
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.runner import Runner
-from mmengine.structures import InstanceData
 
 from mmstan.config.tiny import make_tiny
 
