@@ -183,6 +183,23 @@ def test_missing_files_take_one_line(
     assert '\n' not in str(stop.value)
 
 
+def test_weights_that_do_not_fit_take_one_line(
+    detector: TinyDetector,
+    tool: ModuleType,
+    film: Path,
+    boxes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state = torch.load(detector.checkpoint, weights_only=True)['state_dict']
+    del state['roi_head.bbox_head.fc_cls.bias']
+    torch.save(dict(state_dict=state), tmp_path / 'other.pth')
+    with pytest.raises(
+        SystemExit, match=r'other\.pth.*1 missing: roi_head\.bbox_head\.fc_cls\.bias'
+    ):
+        call(tool, monkeypatch, detector.config, tmp_path / 'other.pth', film, '--boxes', boxes)
+
+
 def test_what_is_written_never_replaces_a_video(
     detector: TinyDetector,
     tool: ModuleType,
