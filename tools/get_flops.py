@@ -1,8 +1,8 @@
 """Count parameters and multiply-adds of a model: ``python tools/get_flops.py CONFIG``.
 
 Counts one view of one video. Recognition: frames -> class scores, with the text features of the
-classes already computed. Retrieval: frames -> video features. Detection: frames -> scores of four
-boxes, for square and for wide frames.
+classes already computed. Retrieval: frames -> video features. Detection: frames and four boxes ->
+scores of actions, for square frames and for 16:9.
 
   nominal   every token passes through every layer
   executed  rows that no later layer reads are skipped

@@ -160,18 +160,23 @@ def _times(model: Any, clip: Tensor, settings: Settings, macs: int) -> dict[str,
 
 
 def _samples(model: Any, clip: Tensor) -> list[ActionDataSample]:
-    """Data samples of the clips: each with a class label, a caption, or four boxes."""
+    """Data samples of N clips with a class label each, a caption each, or four persons each."""
     samples = [ActionDataSample() for _ in clip]
+    boxes = make_boxes(clip)
     for i, sample in enumerate(samples):
-        if hasattr(model, 'cls_head'):
+        if hasattr(model, 'roi_head'):
+            _set_persons(sample, boxes[i], model.roi_head.bbox_head.num_classes)
+        elif hasattr(model, 'cls_head'):
             sample.set_gt_label(i % model.cls_head.num_classes)
-        elif hasattr(model, 'roi_head'):
-            boxes = make_boxes(clip)
-            labels = boxes.new_ones(len(boxes), model.roi_head.bbox_head.num_classes)
-            sample.gt_instances = InstanceData(bboxes=boxes, labels=labels)
         else:
             sample.set_field(['a video of something that moves'], 'captions')
     return samples
+
+
+def _set_persons(sample: ActionDataSample, boxes: Tensor, num_classes: int) -> None:
+    """Give a sample persons with an action each."""
+    labels = torch.eye(num_classes)[1 + torch.arange(len(boxes)) % (num_classes - 1)]
+    sample.gt_instances = InstanceData(bboxes=boxes, labels=labels)
 
 
 if __name__ == '__main__':

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,51 +9,41 @@ from mmengine.config import Config
 
 from mmstan.benchmark.measure import count_multiply_adds, count_parameters
 from mmstan.benchmark.view import build, count_view, find_text_parts, without_computing
+from mmstan.datasets.transforms.resize_to_grid import fit_to_grid
 from mmstan.models.towers import TextTower
 
 
 def format_flops(cfg: Config, frames: int, size: int) -> str:
     """A text table of ``cfg``'s model for one view of ``frames`` x ``size`` x ``size``.
 
-    A detector is counted with four boxes, and for wide frames as well, see :func:`list_widths`.
+    A detector's view has four boxes; a second one is as wide as a film (16:9).
     """
     model = build(cfg)
+    widths = [size]
+    if hasattr(model, 'roi_head'):
+        patch = size // model.backbone.tower.grid(torch.empty(0, size, size))[0]
+        widths.append(fit_to_grid(9, 16, short=size, patch=patch)[1])
     with without_computing(model):
-        views = [
-            _describe_view(model, frames, size, width) for width in list_widths(cfg.model, size)
-        ]
+        counted = [(w, count_view(model, torch.empty(1, 3, frames, size, w))) for w in widths]
         text_side = describe_text_side(model)
     whole, of_text = count_parameters(model), count_parameters(*find_text_parts(model))
-    return '\n'.join(
-        [
-            *(line for view in views for line in view),
-            _format_parameters('video side', whole[0] - of_text[0], whole[1] - of_text[1]),
-            *text_side,
+    lines = []
+    for width, (nominal, executed) in counted:
+        lines += [
+            f'one view: {frames} frames of {size} x {width}{_describe_classes(model)}',
+            f'{"":24}{"nominal":>12}{"executed":>12}',
+            _format_row('GMACs', nominal.total, executed.total),
+            _format_row('GMACs, linear + conv', nominal.linear, executed.linear),
         ]
-    )
+    video_side = _format_parameters('video side', whole[0] - of_text[0], whole[1] - of_text[1])
+    return '\n'.join([*lines, video_side, *text_side])
 
 
-def list_widths(model: Mapping[str, Any], size: int) -> list[int]:
-    """Widths of the frames to count for, in pixels.
-
-    Detection tests whole frames, so a detector is counted for a wide frame, too: 16 : 9, to the
-    nearest multiple of 16 (256 x 448).
-    """
-    return [size, round(size * 16 / 9 / 16) * 16] if 'roi_head' in model else [size]
-
-
-def _describe_view(model: Any, frames: int, height: int, width: int) -> list[str]:
-    """Lines with the multiply-adds of one view."""
-    nominal, executed = count_view(model, torch.empty(1, 3, frames, height, width))
+def _describe_classes(model: Any) -> str:
+    if hasattr(model, 'roi_head'):
+        return f', 4 boxes, {model.roi_head.bbox_head.num_classes - 1} actions'
     number = getattr(getattr(model, 'cls_head', None), 'num_classes', None)
-    more = f', {number} classes' if number else ''
-    more = ', 4 boxes' if hasattr(model, 'roi_head') else more
-    return [
-        f'one view: {frames} frames of {height} x {width}{more}',
-        f'{"":24}{"nominal":>12}{"executed":>12}',
-        _format_row('GMACs', nominal.total, executed.total),
-        _format_row('GMACs, linear + conv', nominal.linear, executed.linear),
-    ]
+    return f', {number} classes' if number else ''
 
 
 def describe_text_side(model: Any) -> list[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
 
@@ -46,6 +45,9 @@ class System:
         return find_backbone(self.cfg.model).tower_frames(backbone, frames), size
 
 
+_KINDS = {'cls_head': 'recognition', 'roi_head': 'detection'}
+
+
 def read_system(config: str) -> System:
     """Read a config file, as it is now, into its facts."""
     cfg = Config.fromfile(config)
@@ -57,17 +59,10 @@ def read_system(config: str) -> System:
         config=config,
         cfg=cfg,
         name=str(Path(default_work_dir(config)).relative_to('work_dirs')),
-        kind=find_kind(cfg.model),
+        kind=next((kind for part, kind in _KINDS.items() if part in cfg.model), 'retrieval'),
         tower=name if isinstance(name, str) else 'explicit sizes',
         digest=hashlib.sha256(text.encode()).hexdigest()[:16],
     )
-
-
-def find_kind(model: Mapping[str, Any]) -> str:
-    """Find the task of a model's config: ``'recognition'``, ``'retrieval'`` or ``'detection'``."""
-    if 'roi_head' in model:
-        return 'detection'
-    return 'recognition' if 'cls_head' in model else 'retrieval'
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,7 @@ def find_view_size(
     pipeline = cfg.get('test_pipeline') or cfg.test_dataloader.dataset.pipeline
     # MMAction2's SampleFrames calls the number of frames clip_len.
     frames = frames or find(pipeline, 'num_frames') or find(pipeline, 'clip_len')
-    # Detection does not crop: its short side is given, see ResizeToGrid; the toy's frames have the
-    # size of its tower.
+    # Detection is tested on whole frames; the toy's have the size of its tower.
     size = size or find(pipeline, 'crop_size') or find(pipeline, 'short')
     if 'roi_head' in cfg.model:
         size = size or find(cfg.model.backbone, 'image_size')
@@ -94,23 +93,25 @@ def count_view(model: Any, clip: Tensor) -> tuple[MultiplyAdds, MultiplyAdds]:
 def make_view(model: Any) -> Callable[[Tensor], Any]:
     """The model's function from clips (N, 3, T, H, W) to scores, or to video features.
 
-    A detector scores four boxes of a clip.
+    A detector scores four boxes of each clip.
     """
-    if hasattr(model, 'encode_videos'):
-        return model.encode_videos
     if hasattr(model, 'roi_head'):
         return lambda clip: model.roi_head(
-            model.extract_map(clip), [make_boxes(clip) for _ in clip], clip.shape[-1]
+            model.extract_map(clip), make_boxes(clip), clip.shape[-1]
         )
+    if hasattr(model, 'encode_videos'):
+        return model.encode_videos
     return lambda clip: model.extract_feat(clip[:, None], stage='head')
 
 
-def make_boxes(clip: Tensor) -> Tensor:
-    """Four boxes (4, 4) in a clip (..., H, W), in pixels: the quarters of its frames."""
+def make_boxes(clip: Tensor) -> list[Tensor]:
+    """Boxes of each of N clips (N, 3, T, H, W) in pixels, (4, 4) each: the frames' quarters."""
     height, width = clip.shape[-2:]
-    x, y = (clip.new_tensor([0, side / 2, side]) for side in (width, height))
-    corners = [(x[i], y[j], x[i + 1], y[j + 1]) for i in range(2) for j in range(2)]
-    return torch.stack([torch.stack(corner) for corner in corners])
+    corners = torch.tensor(
+        [[0, 0, 1, 1], [1, 0, 2, 1], [0, 1, 1, 2], [1, 1, 2, 2]], dtype=torch.float32
+    )
+    boxes = corners * torch.tensor([width, height, width, height]) / 2
+    return [boxes.to(clip.device) for _ in range(len(clip))]
 
 
 def find_text_parts(model: nn.Module) -> list[nn.Module]:

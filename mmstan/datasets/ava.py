@@ -38,7 +38,7 @@ class AVADataset(ReliableSamples, BaseDataset):
         pipeline = [
             dict(type='mmstan.ReadFrames', sampler=dict(type='mmstan.SampleKeyframe')),
             dict(type='RandomRescale', scale_range=(256, 320)),
-            dict(type='RandomCrop', size=256),
+            dict(type='mmstan.RandomBoxCrop', size=256),
             dict(type='Flip', flip_ratio=0.5),
             dict(type='FormatShape', input_format='NCTHW', collapse=True),
             dict(type='PackActionInputs', algorithm_keys=('scores',)),

@@ -16,7 +16,7 @@ train_pipeline = [
         sampler=dict(type='mmstan.SampleKeyframe', num_frames=num_frames, seconds=10.0),
     ),
     dict(type='RandomRescale', scale_range=(256, 320)),
-    dict(type='RandomCrop', size=256),
+    dict(type='mmstan.RandomBoxCrop', size=256),
     dict(type='Flip', flip_ratio=0.5),
     dict(type='FormatShape', input_format='NCTHW', collapse=True),
     dict(type='PackActionInputs', algorithm_keys=('scores',)),

@@ -73,4 +73,4 @@ def roi_features(
         output_size=output_size,
         temporal_pool=temporal_pool,
     )
-    return bins.amax(dim=(2, 3))
+    return bins.flatten(2).max(dim=2).values

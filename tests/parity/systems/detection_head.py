@@ -19,6 +19,7 @@ def recorded(meta: dict[str, Any]) -> dict[str, Tensor]:
 
 def build(options: dict[str, Any], io: dict[str, Tensor]) -> ActionRoIHead:
     options = dict(options, in_channels=io['weight'].shape[1])
+    options['dropout'] = options.pop('dropout_ratio', 0.0)
     assert options.pop('background_class')  # column 0 is always unused here
     roi_head = ActionRoIHead(dict(options, type='mmstan.ActionHead')).eval()
     roi_head.bbox_head.fc_cls.load_state_dict({name: io[name] for name in ('weight', 'bias')})
