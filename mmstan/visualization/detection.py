@@ -69,7 +69,7 @@ def draw_persons(frame: np.ndarray, persons: Iterable[Person]) -> np.ndarray:
 def _write_lines(frame: np.ndarray, lines: Sequence[str], corner: tuple[int, int]) -> None:
     """Write lines into a frame, downwards from a corner (x, y)."""
     size = max(8, frame.shape[0] // 28)  # of a line, in pixels
-    scale, thickness = size / 28, max(1, size // 16)
+    scale, thickness = size / 32, max(1, size // 16)
     x, y = max(corner[0], 0), max(corner[1], 0)
     for number, line in enumerate(lines):
         (length, _), _ = cv2.getTextSize(line, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
@@ -163,8 +163,10 @@ def draw_key_frame(axes: Axes, shown: KeyFrame) -> None:
         axes.add_patch(box)
         if person.lines:
             ground: dict[str, Any] = dict(facecolor='black', alpha=0.55, pad=0.8, edgecolor='none')
-            above = 'bottom' if y1 > height / 8 else 'top'
-            look: dict[str, Any] = dict(va=above, ha='left', color='white')
+            vertical = 'bottom' if y1 > height / 8 else 'top'
+            # To the side where more of the picture is; the layout does not make room for it.
+            x, side = (x1, 'left') if x1 + x2 < width else (x2, 'right')
+            look: dict[str, Any] = dict(va=vertical, ha=side, color='white', in_layout=False)
             axes.text(
-                x1, y1, '\n'.join(person.lines), fontsize=6, bbox=ground, parse_math=False, **look
+                x, y1, '\n'.join(person.lines), fontsize=6, bbox=ground, parse_math=False, **look
             )

@@ -9,7 +9,7 @@ from helpers.shipped_configs import on_meta
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmstan.benchmark.learning import plan_system
+from mmstan.benchmark.learning import KINDS, plan_system
 from mmstan.benchmark.systems import list_systems
 from mmstan.config.toy import make_toy, take_towers
 from mmstan.registry import MODELS
@@ -35,8 +35,7 @@ def load(name: str) -> Config:
 
 
 def base_of(cfg: Config) -> Config:
-    retrieval = cfg.model.type == 'mmstan.VideoTextModel'
-    return load(f'quickstart/{"misaligned_stan" if retrieval else "clip_mean"}.py')
+    return load(f'quickstart/{KINDS[cfg.model.type].base}')
 
 
 def test_all_kinds_of_systems_are_compared() -> None:
@@ -73,6 +72,23 @@ def test_a_clip_of_the_toy_gets_a_score_for_each_motion(name: str) -> None:
     model = MODELS.build(run.model).eval()
     scores = model.extract_feat(torch.randn(2, 1, 3, 8, 32, 32), stage='head')[0]
     assert scores.shape == (2, 8) and scores.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['stan/ablations/ava_b16_focal.py', 'xclip/ava_b16.py', 'baselines/clip_mean/ava_b16.py'],
+)
+def test_a_detector_of_the_toy_scores_twelve_actions(name: str) -> None:
+    cfg = load(name)
+    run = make_toy(cfg, base_of(cfg))
+    assert run.train_dataloader.dataset.num_classes == 13
+    model = MODELS.build(run.model).eval()
+    assert model.roi_head.temporal_pool == ('max' if 'focal' in name else 'mean')
+    clip = torch.randn(2, 3, 7, 48, 48)  # larger than the towers' images
+    boxes = [torch.tensor([[4.0, 4, 20, 20]]), torch.tensor([[8.0, 0, 30, 9], [0, 0, 48, 48]])]
+    logits = model.roi_head(model.extract_map(clip), boxes, 48)
+    assert logits.shape == (3, 13) and logits.isfinite().all()
+    assert plan_system(str(CONFIGS / name), 0, Path('toys'))[1].kind.task == 'detection'
 
 
 def test_temperatures_are_the_toys() -> None:
