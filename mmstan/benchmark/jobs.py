@@ -97,10 +97,11 @@ class Job:
 
 @cache
 def mean_pooling() -> dict[tuple[str, str], System]:
-    """(kind, tower) -> the facts of CLIP mean pooling's config."""
-    paths = sorted(map(str, (CONFIGS / 'baselines/clip_mean').glob('*.py')), reverse=True)
-    systems = [read_system(path) for path in paths]
-    return {(x.kind, x.tower): x for x in systems}  # sorted backwards: k400 replaces ssv2
+    """(kind, tower) -> the facts of CLIP mean pooling's config on Kinetics-400 or MSR-VTT."""
+    folder = CONFIGS / 'baselines/clip_mean'
+    paths = [*folder.glob('k400_*.py'), *folder.glob('msrvtt_*.py')]
+    systems = [read_system(path) for path in sorted(map(str, paths))]
+    return {(x.kind, x.tower): x for x in systems}
 
 
 def find_reference(job: Job) -> Job | None:

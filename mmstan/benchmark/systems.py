@@ -12,7 +12,9 @@ SYSTEMS = (
     '*/msrvtt_b32.py',
     'baselines/*/k400_b32.py',
     'baselines/*/k400_b16.py',
-    'baselines/actionclip/k400_b16_*.py',
+    'baselines/actionclip/k400_b16_conv.py',
+    'baselines/actionclip/k400_b16_lstm.py',
+    'baselines/actionclip/k400_b16_shift.py',
     'baselines/*/msrvtt_b32.py',
     'baselines/wti/msrvtt_b32_ti.py',
     'mug_stan/ablations/msrvtt_b32_no_stan.py',  # Mug behind CLIP's own frames

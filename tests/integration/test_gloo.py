@@ -139,7 +139,8 @@ def mug() -> Case:
 
 def weighted_token_wise() -> Case:
     weighted = dict(type='mmstan.WeightedTokenWise', dim=16, layers=1)
-    return retrieval(weighted, scale=10.0, trainable_scale=True, reduction='mean')
+    cdcr = dict(type='mmstan.ChannelDecorrelation', alpha1=0.11, weight=0.01)
+    return retrieval(weighted, scale=10.0, trainable_scale=True, reduction='mean', regulariser=cdcr)
 
 
 @pytest.mark.parametrize('case', [mug, weighted_token_wise])

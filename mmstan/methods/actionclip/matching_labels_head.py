@@ -6,7 +6,7 @@ Letters: n videos of a process, B videos of all processes, D joint space.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,11 @@ from torch import Tensor
 from mmstan.models.heads import TextHead
 from mmstan.models.losses.contrastive import gather
 from mmstan.registry import MODELS
+
+
+class _Videos(NamedTuple):
+    labels: Tensor
+    feats: Tensor
 
 
 @MODELS.register_module()
@@ -52,7 +57,7 @@ class MatchingLabelsHead(TextHead):
         texts = self.texts.draw(labels := labels.flatten())
         all_labels, all_feats, all_texts = labels, feats, texts
         if get_world_size() > 1:
-            all_labels, all_feats = gather((labels, feats))
+            all_labels, all_feats = gather(_Videos(labels, feats))
             all_texts = gather(texts)
         same = (labels[:, None] == all_labels).float()  # M, (n, B)
         of_videos = diverge(self.compare(feats, all_texts), same)
