@@ -31,6 +31,7 @@ FOLDERS = {
     'msrvtt': 'MSR-VTT',
     'didemo': 'DiDeMo',
     'lsmdc': 'LSMDC',
+    'ava': 'AVA 2.2',
 }
 KEYS = {'Row', 'Config', 'Reason', 'With', 'Other', 'Reported', 'Measured', *SETTINGS}
 

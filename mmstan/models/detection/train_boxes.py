@@ -54,12 +54,12 @@ def train_boxes(
     Returns:
         Boxes (n, 4) and labels (n, K).
     """
-    if len(gt) and len(proposals):
+    if gt.shape[0] and proposals.shape[0]:
         overlap, owner = match_proposals(gt, proposals)
         near = overlap >= iou
         gt = torch.cat([gt, proposals[near]])
         labels = torch.cat([labels, labels[owner[near]]])
-    if len(gt) > most:
-        chosen = torch.randperm(len(gt), device=gt.device)[:most]
+    if gt.shape[0] > most:
+        chosen = torch.randperm(gt.shape[0], device=gt.device)[:most]
         gt, labels = gt[chosen], labels[chosen]
     return gt, labels
