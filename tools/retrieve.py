@@ -4,6 +4,8 @@
   test set: shows the videos found, as film strips with their scores.
 * ``--pair 7``: shows Mug's weights of the words of a caption and the frames of its video.
 * ``--misalignment``: reports which share of its video each caption describes, and R@1 by share.
+  With ``--levels-from CONFIG [CHECKPOINT]`` another model judges the shares (Mug-STAN Table IX:
+  CLIP-L/14, ``configs/baselines/clip_mean/msrvtt_l14.py``); with ``--train-set`` on training data.
 
 Pictures go to the work dir, or to ``--out``. Captions are numbered in the order of the test set.
 The features of the test set are saved in the work dir (``features.pth``) for the next query.
@@ -24,7 +26,8 @@ from mmstan.apis.retrieval_pictures import (
 )
 from mmstan.apis.search.test_sets import index_test_set
 from mmstan.apis.test_set import TestSet
-from mmstan.cli import command, merge_test_options, one_line_errors, parse
+from mmstan.cli import command, is_checkpoint, merge_test_options, one_line_errors, parse
+from mmstan.engine.retrieval_loops import make_training_bank
 
 NAME = 'retrieved.png'
 
@@ -42,10 +45,47 @@ def parse_args() -> argparse.Namespace:
     what.add_argument('--index', type=int, help='find videos for this caption')
     what.add_argument('--pair', type=int, help="Mug's weights for this caption and its video")
     what.add_argument('--misalignment', action='store_true', help='report on all captions')
+    parser.add_argument(
+        '--levels-from',
+        nargs='+',
+        metavar=('CONFIG', 'CHECKPOINT'),
+        help='of --misalignment: the model that judges the shares; default: the model itself',
+    )
+    parser.add_argument(
+        '--train-set',
+        action='store_true',
+        help='of --misalignment: the training data in place of the test set',
+    )
     parser.add_argument('--top', type=int, default=5, help='how many videos to show')
     parser.add_argument('--out', type=Path, help='the picture, .png')
     parser.add_argument('--no-cache', action='store_true', help='encode the test set again')
-    return parse(parser)
+    args = parse(parser)
+    if (args.levels_from or args.train_set) and not args.misalignment:
+        parser.error('--levels-from and --train-set go with --misalignment')
+    if len(args.levels_from or ()) > 2:
+        parser.error(f'--levels-from {" ".join(args.levels_from)}: give CONFIG [CHECKPOINT]')
+    return args
+
+
+def read_judge(args: argparse.Namespace) -> TestSet | None:
+    """The test set, encoded by the model of ``--levels-from``; None without it."""
+    if not args.levels_from:
+        return None
+    config, *checkpoint = args.levels_from
+    if checkpoint and not is_checkpoint(checkpoint[0]):
+        raise ValueError(f'--levels-from: there is no checkpoint {checkpoint[0]}')
+    own = dict(config=config, checkpoint=(checkpoint or [None])[0], work_dir=None, cfg_options=None)
+    judge = argparse.Namespace(**{**vars(args), **own})
+    return TestSet(read_config(judge), cache=not args.no_cache)
+
+
+def read_config(args: argparse.Namespace) -> Config:
+    """The config with the command's options; its test set is the training data if they say so."""
+    cfg = merge_test_options(Config.fromfile(args.config), args)
+    if args.train_set:
+        cfg.work_dir = str(Path(cfg.work_dir, 'train_set'))  # features of its own
+        cfg.test_dataloader = make_training_bank(cfg)
+    return cfg
 
 
 def answer_queries(data: TestSet, queries: list[str], top: int, path: Path) -> None:
@@ -66,14 +106,14 @@ def main() -> None:
     """Encode the test set and draw the picture that the options name."""
     args = parse_args()
     with one_line_errors():
-        cfg = merge_test_options(Config.fromfile(args.config), args)
+        cfg = read_config(args)
         data = TestSet(cfg, cache=not args.no_cache)
         if args.queries:
             answer_queries(data, args.queries, args.top, args.out or Path(cfg.work_dir, NAME))
             return
         if args.misalignment:
             path = args.out or Path(cfg.work_dir, 'misalignment.png')
-            report_misalignment(data, path)
+            report_misalignment(data, path, levels_from=read_judge(args))
         elif args.pair is not None:
             path = args.out or Path(cfg.work_dir, f'pair_{args.pair}.png')
             show_pair(data, args.pair, path)

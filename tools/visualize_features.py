@@ -4,9 +4,9 @@
   (centred kernel alignment, DiST Fig. 5a); also printed, layer by layer.
 * ``activation_INDEX.png``: where the last layers are active in a video (DiST Fig. 5b).
 
-The videos are the test set's, the first view of each. DiST and STAN have layers next to the tower;
-other backbones show the tower's layers only. ``--layers NAME=EXPRESSION`` adds the modules of the
-backbone whose names match a regular expression. Pictures go to the work dir.
+The videos are the test set's, the first view of each. DiST, STAN and EVL have layers next to the
+tower; other backbones show the tower's layers only. ``--layers NAME=EXPRESSION`` adds the modules
+of the backbone whose names match a regular expression. Pictures go to the work dir.
 """
 
 from __future__ import annotations

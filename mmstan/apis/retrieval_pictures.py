@@ -114,10 +114,24 @@ def read_tokens(tower: Any, caption: str, length: int | None) -> list[str]:
     return [*words, 'class token'] if tower.has_class_token else words
 
 
-def report_misalignment(data: TestSet, path: Path) -> None:
-    """Print and draw the shares of captions by level of alignment, and their R@1."""
-    text, video, owners = data.gallery
-    ranks = text_to_video_ranks(data.scores(text), owners)
+def report_misalignment(data: TestSet, path: Path, *, levels_from: TestSet | None = None) -> None:
+    """Print and draw the shares of captions by level of alignment, and their R@1.
+
+    Args:
+        data: The encoded test set, which gives the ranks.
+        path: The picture's path, ``.png``.
+        levels_from: The same test set, encoded by the model that gives the levels, so that several
+            models are compared on the same ones (Mug-STAN Table IX: CLIP-L/14); ``data`` itself by
+            default.
+
+    Raises:
+        ValueError: The test sets have other captions or videos.
+    """
+    ranks = text_to_video_ranks(data.scores(data.gallery.text), data.gallery.owners)
+    judge = data if levels_from is None else levels_from
+    if levels_from is not None:
+        ranks = ranks[match_captions(data, levels_from)]
+    text, video, owners = judge.gallery
     own = compare_own_frames(text.sentence, video, owners)
     alignments = {
         'literally': measure_alignment(own, offset=0.0),
@@ -127,3 +141,27 @@ def report_misalignment(data: TestSet, path: Path) -> None:
     first = 100 * (ranks <= 1).double().mean()
     print(f'{len(ranks)} captions, {len(video.mask)} videos, R@1 {first:.1f}')
     print(format_misalignment(alignments, ranks))
+
+
+def match_captions(data: TestSet, other: TestSet) -> torch.Tensor:
+    """Place in ``data`` of each caption of ``other``, int64 (A,).
+
+    Captions are the same if their texts and their videos' names are.
+
+    Raises:
+        ValueError: A test set has captions that the other one has not.
+    """
+    known, wanted = (
+        [(x.names[owner], text) for text, owner in zip(x.captions, x.gallery.owners.tolist())]
+        for x in (data, other)
+    )
+    if sorted(known) != sorted(wanted):
+        alone = len(set(known) ^ set(wanted))
+        raise ValueError(
+            f'--levels-from: {len(wanted)} captions in place of {len(known)}, and {alone} are in '
+            'one of the two test sets alone; take a config with the same test set'
+        )
+    places: dict[tuple[str, str], list[int]] = {}
+    for place, key in enumerate(known):
+        places.setdefault(key, []).append(place)  # a caption may stand there twice
+    return torch.tensor([places[key].pop(0) for key in wanted])

@@ -27,7 +27,6 @@ def count_figures(config: Path) -> dict[str, Any]:
     """``Metadata`` of a config for one test view: frames, nominal GMACs, parameters in millions."""
     cfg = Config.fromfile(config)
     init_default_scope(cfg.get('default_scope', 'mmaction'))
-    cfg.pop('test_pipeline', None)  # the loader's pipeline is the one that runs
     pipeline = cfg.test_dataloader.dataset.pipeline
     size = find(pipeline, 'crop_size')
     if size is None and (scale := find(pipeline, 'scale')):  # the toy is not cropped

@@ -1,9 +1,11 @@
-"""Render the tables of ``configs/<method>/README.md`` and ``docs/model_zoo.md`` from the metafiles.
+"""Render the tables of ``configs/<method>/README.md`` and ``docs/model_zoo.md`` from the metafiles,
+and the pages of the papers from their data files (:mod:`.papers`).
 
 A metafile has the form of MMAction2's ``metafile.yml``, with three more fields for a model:
 
 * ``Metadata``: frames, multiply-adds and parameters, written by :mod:`.model_figures`.
-* ``Reported``: a list of papers' figures, ``{Source: 'STAN, Table 4', Figures: {top-1: 84.2}}``.
+* ``Reported``: a list of figures, ``{Source: "EVL's repository", Figures: {top-1: 82.8}}``. Figures
+  of a paper in ``docs/papers`` are in its data file, and shown as well.
 * ``Measured``: a list of our own figures in the same form; ``Source`` says how they were measured.
 
 Each line of :data:`COLUMNS` is a column of the tables.
@@ -19,10 +21,13 @@ from typing import Any
 
 import yaml
 
+from mmstan.benchmark.papers import collect_reported, read_papers, render_paper_pages
 from mmstan.benchmark.table import KINDS, Row, read_csv
 from mmstan.wording import markdown_table
 
 BEGIN, END = '<!-- of metafile.yml -->', '<!-- end -->'
+BEGIN_PAPER = '<!-- of the data file -->'
+"""Line in a page of :mod:`.papers` in front of its tables."""
 TOY = 'docs/benchmark/systems.csv'
 """File with each system's score on Moving Shapes."""
 LEGEND = f"""\
@@ -162,36 +167,48 @@ def render_tables(
 def render_zoo(root: Path, toy: Mapping[str, Row]) -> str:
     """Markdown: a section for each metafile."""
     parts = [LEGEND]
+    reported = collect_reported(read_papers(root))
     for path in list_metafiles(root):
         content = read_metafile(path)
         readme = path.with_name('README.md').relative_to(root).as_posix()
         head = [f'## {content["Collections"][0]["Name"]}', f'[What it is](../{readme})']
-        parts += [*head, render_tables(content['Models'], toy, ZOO_COLUMNS)]
+        parts += [*head, render_tables(_read_models(path, reported), toy, ZOO_COLUMNS)]
     return '\n\n'.join(parts)
 
 
 def render_pages(root: Path) -> dict[Path, str]:
     """Path of each page with tables -> its text with the current ones.
 
-    The pages are the README next to each metafile, and ``docs/model_zoo.md``.
+    The pages are the README next to each metafile, ``docs/model_zoo.md``, and those of the papers.
 
     Raises:
         ValueError: A page does not have exactly one place for its tables.
     """
     toy = {row.system: row for row in read_csv(root / TOY)}
+    reported = collect_reported(read_papers(root))
     pages = {
         path.with_name(
             'README.md'
-        ): f'{render_tables(read_metafile(path)["Models"], toy)}\n\n{LEGEND}'
+        ): f'{render_tables(_read_models(path, reported), toy)}\n\n{LEGEND}'
         for path in list_metafiles(root)
     }
     pages[root / ZOO] = render_zoo(root, toy)
-    return {path: _put_between(path, text) for path, text in pages.items()}
+    texts = {path: _put_between(path, text, BEGIN) for path, text in pages.items()}
+    papers = render_paper_pages(root)
+    return texts | {path: _put_between(path, text, BEGIN_PAPER) for path, text in papers.items()}
 
 
-def _put_between(page: Path, text: str) -> str:
-    before, begin, rest = page.read_text('utf-8').partition(f'{BEGIN}\n')
+def _read_models(path: Path, reported: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The models of a metafile, with the figures that the papers' data files have of them."""
+    return [
+        dict(model, Reported=[*reported.get(model['Config'], ()), *model.get('Reported', ())])
+        for model in read_metafile(path)['Models']
+    ]
+
+
+def _put_between(page: Path, text: str, mark: str) -> str:
+    before, begin, rest = page.read_text('utf-8').partition(f'{mark}\n')
     _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in after:
-        raise ValueError(f'{page}: write the lines {BEGIN} and {END} once, the tables go between')
+    if not begin or not end or mark in after:
+        raise ValueError(f'{page}: write the lines {mark} and {END} once, the tables go between')
     return f'{before}{begin}\n{text}\n\n{end}{after}'

@@ -23,8 +23,10 @@ from mmstan.registry import MODELS
 def find_view_size(
     cfg: Config, *, frames: int | None = None, size: int | None = None
 ) -> tuple[int, int]:
-    """Frames, and side in pixels, of one view; by default the test pipeline's numbers."""
-    pipeline = cfg.get('test_pipeline') or cfg.test_dataloader.dataset.pipeline
+    """Frames, and side in pixels, of one view; by default the numbers that the test loader has."""
+    # The loader's pipeline is the one that runs: a config may test on another than `test_pipeline`.
+    loader = cfg.get('test_dataloader')
+    pipeline = cfg.test_pipeline if loader is None else loader.dataset.pipeline
     # MMAction2's SampleFrames calls the number of frames clip_len.
     frames = frames or find(pipeline, 'num_frames') or find(pipeline, 'clip_len')
     # Detection is tested on whole frames; the toy's have the size of its tower.
@@ -77,13 +79,9 @@ def count_view(model: Any, clip: Tensor) -> tuple[MultiplyAdds, MultiplyAdds]:
     if not calls or not hasattr(backbone, 'tokens'):  # such a model skips no rows
         return executed, executed
 
-    def every_token(clip: Tensor) -> None:
-        tokens = backbone.tokens(clip)
-        if tokens.shape[-1] == backbone.tower.width:  # DiST's output has its own width
-            backbone.tower.project(tokens.flatten(0, 1))
-
     # nominal = executed - the backbone's own count + its count with all tokens
-    every, used = count_multiply_adds(every_token, clip), count_multiply_adds(backbone, clip)
+    every = count_multiply_adds(backbone.run_every_token, clip)
+    used = count_multiply_adds(backbone, clip)
     if every.total <= used.total:
         return executed, executed
     linear = executed.linear + every.linear - used.linear

@@ -57,9 +57,11 @@ def find_backbone(model: Mapping[str, Any]) -> type[VideoBackbone]:
 
 
 def list_joint_parts(model: ConfigDict) -> Iterator[ConfigDict]:
-    """Give the configs of neck, head and interaction, which work in the joint space."""
+    """Give the configs of neck, head, interaction and its parts, which work in the joint space."""
     heads = [model[key] for key in ('head', 'cls_head') if model.get(key)]
-    for part in (model.get('neck'), *heads, *(head.get('interaction') for head in heads)):
+    interactions = [head['interaction'] for head in heads if head.get('interaction')]
+    of_average = [part for interaction in interactions for part in interaction.get('parts', ())]
+    for part in (model.get('neck'), *heads, *interactions, *of_average):
         if part:
             yield part
 

@@ -128,6 +128,8 @@ class VideoTextModel(BaseModel):
             frames = self.backbone(clip)
         if self.neck is not None:
             frames, _ = self.neck(frames, data_samples)
+            if isinstance(frames, tuple):  # frames, and tokens for an interaction (CLIP2Video)
+                frames, tokens = frames
         if frames.ndim == 2:  # the neck made one feature of a video
             return VideoFeatures(frames[:, None], frame_mask(frames[:, None]))
         return VideoFeatures(frames, frame_mask(frames, data_samples), tokens)

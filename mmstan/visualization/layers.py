@@ -45,11 +45,11 @@ def collect_layer_tokens(
     """Group -> output tokens of each layer for a clip (N, 3, T, H, W).
 
     The group ``'output'`` is added; it has the backbone's own tokens. All tokens are patches
-    (N, T', L, C) without class tokens, where T' is the number of frames that the layer sees. Groups
-    whose layers are not called as modules are left out.
+    (N, T', L, C) without class tokens, where T' is the number of frames that the layer sees. Of the
+    backbone's own groups those are left out whose layers are not called as modules.
 
     Raises:
-        ValueError: A layer gives no tokens of the clip's patches.
+        ValueError: A layer gives no tokens of the clip's patches, or none of an extra group is run.
     """
     rows, columns = backbone.tower.grid(clip)
     found: dict[str, list[Tensor]] = {name: [] for name in groups}
@@ -66,10 +66,17 @@ def collect_layer_tokens(
         for layer in layers
     ]
     try:
-        output = backbone.tokens(clip)
+        output = backbone.run_every_token(clip)
     finally:
         for handle in handles:
             handle.remove()
+    if idle := [
+        x for x, layers in found.items() if not layers and x not in backbone.layer_groups()
+    ]:
+        raise ValueError(
+            f'--layers {idle[0]}: no such module of {type(backbone).__name__} is called where its '
+            'tokens are computed; choose others'
+        )
     found = {name: layers for name, layers in found.items() if layers}
     return {**found, 'output': [as_patches(output, len(clip), rows * columns)]}
 

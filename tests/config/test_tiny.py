@@ -1,5 +1,6 @@
 """The tiny form of the shipped configs: all are built, one of each kind takes a training step."""
 
+import re
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,13 @@ from mmstan.models.towers.architecture import find_architecture
 from mmstan.registry import known_classes
 
 CONFIGS = PROJECT / 'configs'
+# Without configs that have another recipe or data for the model of a config that is tried as well.
+SAME_MODEL = re.compile(r'(mug_)?stan/\w+_paper\.py|xclip/few_shot/hmdb51_b16_2shot_.*')
 NAMES = sorted(
-    str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts
+    name
+    for path in CONFIGS.rglob('*.py')
+    if '_base_' not in path.parts
+    if not SAME_MODEL.fullmatch(name := str(path.relative_to(CONFIGS)))
 )
 
 

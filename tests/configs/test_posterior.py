@@ -60,16 +60,20 @@ def test_recipes(name: str, lr: float, decay: float, new: set[str], tmp_path: Pa
 @pytest.mark.parametrize(
     'name',
     [
+        'actionclip/k400_b16_class_token',
+        'actionclip/k400_b16_contrastive',
         'actionclip/k400_b16_conv',
         'actionclip/k400_b16_shift',
         'hunyuan_like/msrvtt_b32',
         'seq_lstm/k400_b16',
         'seq_transformer/msrvtt_b32',
         'temporal_difference/k400_b16',
+        'temporal_difference/msrvtt_b32_alignment',
         'temporal_difference/msrvtt_b32_linear',
         'tight_transformer/k400_b16',
         'tight_transformer/msrvtt_b32',
         'wti/k400_b16',
+        'wti/msrvtt_b32_cdcr',
     ],
 )
 def test_gradients_reach_every_trainable_parameter(name: str, shapes: Path) -> None:

@@ -1,5 +1,6 @@
 """The recipes of the retrieval configs: the papers' and the released ones, in a table."""
 
+import re
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,12 @@ RECIPES = [
     ('mug_stan/didemo_b32', 64, 2e-6, 10, 0.01, 20, 4, 0.05, 77, 64, 256),
     ('mug_stan/lsmdc_b32', 128, 2e-6, 5, 0.1, 10, 1, 0.03, 32, 12, 224),
     ('mug_stan/lsmdc_b16', 128, 2e-6, 5, 0.1, 10, 1, 0.03, 32, 12, 224),
+    # As the papers print it: one recipe for all data.
+    ('stan/msrvtt_b32_paper', 128, 2e-6, 10, 0.02, 20, 2, 0.01, 32, 12, 224),
+    ('stan/msrvtt_b16_paper', 128, 2e-6, 10, 0.02, 20, 2, 0.01, 32, 12, 224),
+    ('stan/didemo_b16_conv_paper', 128, 2e-6, 10, 0.02, 20, 2, 0.01, 64, 64, 256),
+    ('mug_stan/didemo_b32_paper', 128, 2e-6, 10, 0.02, 20, 2, 0.01, 64, 64, 256),
+    ('mug_stan/lsmdc_l14_paper', 128, 2e-6, 10, 0.02, 20, 2, 0.01, 32, 12, 224),
     ('baselines/clip_mean/msrvtt_b32', 128, 1e-5, 1, 0.2, 5, 0.5, 0.01, 32, 12, 224),
 ]
 RETRIEVAL = [path for path in CONFIGS if 'VideoTextModel' in str(Config.fromfile(PROJECT / path))]
@@ -97,6 +104,20 @@ def test_retrieval_is_scored_by_the_model(path: str) -> None:
         assert {'captions', 'frame_mask'} <= set(pack.algorithm_keys)
         assert {'video_id', 'filename'} <= set(pack.meta_keys)
         assert dataset.get('test_mode', False) == (split != 'train')
+
+
+PRINTED = [path for path in CONFIGS if re.fullmatch(r'configs/(mug_)?stan/\w+_paper.py', path)]
+RECIPE = ('optim_wrapper', 'param_scheduler', 'train_cfg', 'auto_scale_lr')
+
+
+@pytest.mark.parametrize('path', [x for x in PRINTED if x.replace('_paper', '') in CONFIGS])
+def test_printed_and_released_recipes_are_of_the_same_model(path: str) -> None:
+    printed, other = (Config.fromfile(PROJECT / x) for x in (path, path.replace('_paper', '')))
+    assert any(printed[key] != other[key] for key in RECIPE)
+    assert printed.model.backbone == other.model.backbone
+    assert printed.test_dataloader == other.test_dataloader
+    header = (PROJECT / path).read_text().partition('_base_')[0]
+    assert 'print' in header  # says which recipe it is
 
 
 def test_clip4clip_trains_what_is_behind_the_embeddings(tmp_path: Path) -> None:

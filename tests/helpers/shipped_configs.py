@@ -19,13 +19,27 @@ CONFIGS = sorted(
     if '_base_' not in path.parts
 )
 
+_BUILT: dict[str, tuple[torch.nn.Module, list[torch.nn.Parameter]]] = {}
+
 
 def on_meta(cfg: dict[str, Any]) -> torch.nn.Module:
-    """The model of a config, without memory; Mixup draws numbers and cannot be built like that."""
+    """The model of a config, without memory; Mixup draws numbers and cannot be built like that.
+
+    Many configs differ in data and recipe alone. Configs with the same model get the same object,
+    whose parameters are frozen or not as if it were new.
+    """
     cfg = dict(cfg)
     MODELS.build(cfg.pop('data_preprocessor'))
-    with torch.device('meta'):
-        return MODELS.build(cfg)
+    key = repr(cfg)
+    if key not in _BUILT:
+        with torch.device('meta'):
+            model = MODELS.build(cfg)
+        _BUILT[key] = model, [p for p in model.parameters() if p.requires_grad]
+    model, trainable = _BUILT[key]
+    model.requires_grad_(False)
+    for parameter in trainable:
+        parameter.requires_grad_(True)
+    return model
 
 
 def parameter_groups(name: str, tmp_path: Path) -> dict[str, dict[str, Any]]:

@@ -109,6 +109,21 @@ def test_literal_frame_text() -> None:
     torch.testing.assert_close(Mug(sharpness=5, form='sentence')(text, video), expected)
 
 
+def test_literal_video_token() -> None:
+    """The frames choose the tokens; the video is their mean."""
+
+    def pair(tokens: Tensor, _: Tensor, frames: Tensor, __: Tensor) -> Tensor:
+        s = tokens @ frames.T
+        a = ((5 * s).softmax(1) * s).sum(1)
+        return ((5 * a).softmax(0) @ tokens) @ frames.mean(0)
+
+    text, video = features()
+    expected = by_pairs(text, video, pair)
+    found = Mug(sharpness=5, form='mean')(text, video)
+    torch.testing.assert_close(found, expected)
+    assert (found - Mug(sharpness=5, video='mean')(text, video)).abs().max() > 1e-3
+
+
 def test_weights_are_those_of_the_similarity() -> None:
     text, video = features()
     mug = Mug(sharpness=5)
@@ -126,7 +141,7 @@ def test_weights_are_those_of_the_similarity() -> None:
 @pytest.mark.parametrize(
     'arguments',
     [
-        dict(form='mean'),
+        dict(form='median'),
         dict(text='words'),
         dict(video='patches'),
         dict(top_k=0),
@@ -171,6 +186,7 @@ ALL = [
     dict(type='mmstan.Mug'),
     dict(type='mmstan.Mug', form='simple'),
     dict(type='mmstan.Mug', form='sentence'),
+    dict(type='mmstan.Mug', form='mean'),
     dict(type='mmstan.Mug', text='sentence'),
     dict(type='mmstan.Mug', video='mean'),
     dict(type='mmstan.Mug', video='tokens'),

@@ -5,11 +5,24 @@ import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers.tiny_models import CLIP, COCA, IMAGE, SIZES, TEXT, WORDS, reference, token_ids, towers
+from helpers.tiny_models import (
+    CLIP,
+    COCA,
+    IMAGE,
+    SIZES,
+    TEXT,
+    VIT_TOWER,
+    WORDS,
+    reference,
+    token_ids,
+    towers,
+)
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from mmstan.models import ImageTower, TextTower
+from mmstan.models.sizes import Sizes
+from mmstan.registry import MODELS
 
 
 def assert_equal(ours: Tensor, theirs: Tensor) -> None:
@@ -284,3 +297,36 @@ def test_activation_is_logged(tower: type, quick_gelu: bool, word: str, capsys: 
 def test_text_sizes_need_no_image_sizes() -> None:
     text = TextTower(dict(embed_dim=16, text_cfg=TEXT))
     assert (text.width, text.joint_dim, text.context_length, text.vocab_size) == (24, 16, 12, 64)
+
+
+# --- options of the projection ---
+
+
+@torch.no_grad()
+def test_the_mean_of_the_patches_as_an_images_feature() -> None:
+    tower, images = ImageTower(CLIP, feature='patches').eval(), torch.randn(2, 3, 32, 32)
+    assert tower.reads_patches
+    x = tower.embed(images)
+    for block in tower.blocks:
+        x = block(x)
+    expected = tower.visual.ln_post(x[:, 1:]).mean(1) @ tower.visual.proj
+    torch.testing.assert_close(tower(images), expected)
+    with pytest.raises(ValueError, match="feature='patches': the attention pooler"):
+        ImageTower(COCA, feature='patches')
+    with pytest.raises(ValueError, match="feature='mean' must be one of"):
+        ImageTower(CLIP, feature='mean')
+
+
+@torch.no_grad()
+def test_a_vision_transformer_reaches_a_joint_space_by_a_layer() -> None:
+    tower = MODELS.build(dict(VIT_TOWER, joint_dim=16)).eval()
+    plain, images = MODELS.build(VIT_TOWER).eval(), torch.randn(2, 3, 32, 32)
+    state = {k: v for k, v in tower.state_dict().items() if k != 'projection.weight'}
+    plain.load_state_dict(state)
+    assert (tower.joint_dim, plain.joint_dim, tower.width) == (16, 32, 32)
+    torch.testing.assert_close(tower(images), plain(images) @ tower.projection.weight.T)
+    sizes = Sizes(width=8, heads=1, joint=4, text_layers=1)
+    for cfg, dim in ((dict(VIT_TOWER, joint_dim=16), 4), (VIT_TOWER, 8)):
+        cls = MODELS.get(cfg['type'])
+        assert cls.narrow_joint_dim(cfg, sizes) == dim
+        assert cls.narrowed(cfg, sizes).get('joint_dim') == (4 if dim == 4 else None)

@@ -13,7 +13,9 @@ from helpers.tiny_runs import stock_config
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from mmstan.benchmark.cost import Settings
 from mmstan.benchmark.flops import format_flops
+from mmstan.benchmark.jobs import read_system
 from mmstan.benchmark.view import find_view_size
 
 PROJECT = Path(__file__).parents[2]
@@ -182,11 +184,20 @@ def test_class_names_that_are_not_here(
 
 @pytest.mark.parametrize(
     ('name', 'frames'),
-    [('stan/k400_b16', 8), ('stan/ssv2_b16_16f', 16), ('baselines/evl/k400_b16', 8)],
+    [
+        ('stan/k400_b16', 8),
+        ('stan/ssv2_b16_16f', 16),
+        ('baselines/evl/k400_b16', 8),
+        # These test on another pipeline than their `test_pipeline`.
+        ('mug_stan/zero_shot/k400_b16', 12),
+        ('xclip/ablations/k400_b16_clip_one', 1),
+    ],
 )
-def test_frames_and_size_are_the_test_pipelines(name: str, frames: int) -> None:
+def test_frames_and_size_are_the_test_loaders(name: str, frames: int) -> None:
     cfg = Config.fromfile(PROJECT / f'configs/{name}.py')
     assert find_view_size(cfg) == (frames, 224)
+    system = read_system(str(PROJECT / f'configs/{name}.py'))
+    assert system.view_of_tower(Settings(device='cpu', threads=1)) == (frames, 224)
 
 
 def test_detectors_are_counted_with_four_boxes_on_square_and_wide_frames() -> None:

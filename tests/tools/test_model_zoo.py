@@ -171,3 +171,69 @@ def test_a_readme_has_one_place_for_its_tables(checkout: Path, readme: str) -> N
     (checkout / 'configs/baselines/mine/README.md').write_text(readme)
     with pytest.raises(ValueError, match=r'README\.md: write the lines .* once'):
         render_pages(checkout)
+
+
+PAPER = """\
+Title: Mine
+URL: https://paper.test
+About: About it.
+Options:
+  one view: test_dataloader.a=1
+Tables:
+  - Table: Table 1
+    Title: classes
+    Data: K400
+    Tower: ViT-B-16
+    Frames: '8'
+    Views: 1 x 3
+    Rows:
+      - Row: mine
+        Config: baselines/mine/k400
+        Reported: {top-1: 84.2, top-5: 96.7}
+        Measured: {top-1: 84.0}
+      - Row: once
+        Config: baselines/mine/k400
+        Views: 1 x 1
+        With: [one view, 'b=(1,2)']
+        Reported: {top-1: 83.0}
+      - Row: other
+        Config: baselines/mine/ablations/k400_few
+        Other: baselines/mine/k400
+        Frames: '1'
+      - {Row: theirs, Reason: never released}
+"""
+K400 = '[`baselines/mine/k400`](../../configs/baselines/mine/k400.py)'
+FEW = '[`baselines/mine/ablations/k400_few`](../../configs/baselines/mine/ablations/k400_few.py)'
+PAPER_ROWS = f"""\
+| row | config | settings | on the command line | reported | measured here |
+|---|---|---|---|---|---|
+| mine | {K400} | K400, ViT-B-16, 8 frames, 1 × 3 |  | top-1 84.2, top-5 96.7 | top-1 84.0 |
+| once | {K400} | K400, ViT-B-16, 8 frames, 1 × 1 | \
+`--cfg-options test_dataloader.a=1 'b=(1,2)'` | top-1 83.0 | - |
+| other | {FEW}; other recipe: {K400} | K400, ViT-B-16, 1 frame, 1 × 3 |  | - | - |
+| theirs | none: never released |  |  | - | - |
+"""
+
+
+def test_the_page_of_a_paper_and_its_figures_in_other_tables(
+    tool: ModuleType, checkout: Path
+) -> None:
+    folder = checkout / 'docs/papers'
+    folder.mkdir()
+    (folder / 'mine.yml').write_text(PAPER)
+    for name in ('mine', 'index'):
+        (folder / f'{name}.md').write_text('head\n\n<!-- of the data file -->\n<!-- end -->\n')
+    run(tool)
+    page = (folder / 'mine.md').read_text()
+    assert page.startswith('head\n\n<!-- of the data file -->\n\nAbout it.\n\n')
+    assert f'## Table 1: classes\n\n{PAPER_ROWS}' in page
+    overview = (folder / 'index.md').read_text()
+    assert '| [Mine](mine.md) | 1 | 4 | 3 | 1 | 2 |' in overview
+    assert '* Never released (1 row): Mine, Table 1: theirs.' in overview
+    # Rows without options are also in the README of the method.
+    readme = (checkout / 'configs/baselines/mine/README.md').read_text()
+    assert f'top-1 84.2, top-5 96.7 (Mine, Table 1); {REPORTED}' in readme
+    assert 'top-1 83.0, ' not in readme
+    (folder / 'index.md').write_text('head\n')
+    with pytest.raises(ValueError, match=r'index\.md: write the lines <!-- of the data file -->'):
+        render_pages(checkout)

@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +14,12 @@ from helpers.tiny_models import IMAGE, WORDS, reference
 from helpers.tiny_runs import stock_config
 from mmengine.config import Config
 
-from mmstan.apis.retrieval_pictures import report_misalignment, show_found, show_pair
+from mmstan.apis.retrieval_pictures import (
+    match_captions,
+    report_misalignment,
+    show_found,
+    show_pair,
+)
 from mmstan.apis.test_set import TestSet
 from mmstan.evaluation import MatrixBlocks, RetrievalMetric, text_to_video_ranks
 from mmstan.methods.mug import Mug
@@ -148,6 +153,74 @@ def test_misalignment(
     assert table[2].startswith('| 0.000 (literally) | ')
     assert '(mean of mismatched pairs)' in table[3]
     assert (tmp_path / 'misalignment.png').stat().st_size > 1000
+
+
+def test_levels_of_another_model(
+    data: Any, run: Callable[..., None], config_file: Path, tmp_path: Path, capsys: Any
+) -> None:
+    """The levels are the other model's, R@1 is the model's own; captions may have another order."""
+    cfg = Config.fromfile(config_file)
+    listed = Path(cfg.test_dataloader.dataset.ann_file)
+    shuffled = dict(reversed(json.loads(listed.read_text()).items()))
+    (tmp_path / 'test.json').write_text(json.dumps(shuffled))
+    cfg.test_dataloader.dataset.ann_file = str(tmp_path / 'test.json')
+    cfg.experiment_name = cfg.work_dir = str(tmp_path / 'judge')
+    cfg.dump(tmp_path / 'judge.py')
+    state = {key: torch.randn_like(value) for key, value in data.model.state_dict().items()}
+    torch.save(dict(state_dict=state), tmp_path / 'judge.pth')
+    judge = [tmp_path / 'judge.py', tmp_path / 'judge.pth']
+    tables = {}
+    for name, options in (
+        ('own', [config_file]),
+        ('judged', [config_file, '--levels-from', *judge]),
+        ('judge', judge),
+    ):
+        run(*options, '--misalignment', '--out', tmp_path / 'picture.png')
+        printed = capsys.readouterr().out.splitlines()
+        tables[name] = [line for line in printed if line.startswith(('16 captions', '| '))]
+    assert tables['judged'][0] == tables['own'][0]  # R@1
+    cells = {name: table[-1].split('|')[2:] for name, table in tables.items()}
+    shares = {name: [cell.split(',')[0] for cell in row] for name, row in cells.items()}
+    assert shares['judged'] == shares['judge'] != shares['own']
+    other = data.gallery.owners.flip(0)  # the captions of the reversed list
+    assert match_captions(data, TestSet(read_judge_config(tmp_path))).equal(other)
+
+
+def read_judge_config(folder: Path) -> Config:
+    cfg = Config.fromfile(folder / 'judge.py')
+    cfg.load_from, cfg.experiment_name = None, str(folder / 'again')
+    return cfg
+
+
+def test_misalignment_of_the_training_data(
+    run: Callable[..., None], config_file: Path, tmp_path: Path, capsys: Any
+) -> None:
+    cfg = Config.fromfile(config_file)
+    train = dict(cfg.test_dataloader.dataset, test_mode=False, pairs='random', pipeline=[])
+    train['ann_file'] = train['ann_file'].replace('test.json', 'train.json')
+    cfg.train_dataloader.dataset = train
+    cfg.experiment_name = cfg.work_dir = str(tmp_path / 'trained')
+    cfg.dump(tmp_path / 'train_set.py')
+    run(tmp_path / 'train_set.py', '--misalignment', '--train-set')
+    captions = json.loads(Path(train['ann_file']).read_text()).values()
+    assert f'{sum(map(len, captions))} captions, {len(captions)} videos' in capsys.readouterr().out
+    assert (tmp_path / 'trained/train_set/misalignment.png').is_file()
+
+
+def test_levels_of_another_test_set(data: Any) -> None:
+    other = SimpleNamespace(**vars(data))
+    other.captions = [*data.captions[:-1], 'something else']
+    with pytest.raises(ValueError, match='--levels-from: 16 captions in place of 16, and 2 are in'):
+        match_captions(data, other)
+
+
+@pytest.mark.parametrize('options', [['--levels-from', 'a.py'], ['--train-set']])
+def test_options_of_misalignment_alone(
+    options: list[str], run: Callable[..., None], config_file: Path, capsys: Any
+) -> None:
+    with pytest.raises(SystemExit):
+        run(config_file, '--index', '1', *options)
+    assert 'go with --misalignment' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('index', [-1, 16])

@@ -12,6 +12,7 @@ FROZEN = dict(TOWER, frozen=True)
 SIZES = dict(gamma=2, num_frames=4, width=32, temporal_width=16)
 DIST = dict(type='mmstan.DiST', tower=FROZEN, **SIZES)
 STAN = dict(type='mmstan.STAN', tower=TOWER, levels=(3, 4))
+EVL = dict(type='mmstan.EVL', tower=FROZEN, layers=2, num_frames=8, image_size=32)
 FRAMES = dict(type='mmstan.FrameEncoder', tower=TOWER)
 DEPTH = CLIP['vision_cfg']['layers']
 VIDEO = torch.randn(2, 3, 8, 32, 48)  # 4 x 6 patches
@@ -70,6 +71,27 @@ def test_temporal_encoder() -> None:
     torch.testing.assert_close(first[1, 5, 2 * 6 + 3], z[1, :, 5, 2, 3])
     kept = keep_same_frames({'a': [first], 'b': [first[:, ::2]]})
     torch.testing.assert_close(kept['a'][0], kept['b'][0])
+
+
+@torch.no_grad()
+def test_the_decoder_of_evl_shows_the_tokens_that_it_attends_to() -> None:
+    backbone, clip = build(EVL), VIDEO[..., :32]
+    tokens = collect_layer_tokens(backbone, clip, group_layers(backbone))
+    assert {name: len(x) for name, x in tokens.items()} == {
+        'tower': DEPTH,
+        'decoder': 2,
+        'output': 1,
+    }
+    torch.testing.assert_close(tokens['output'][0], backbone.tokens(clip)[:, :, 1:])
+    for own, read in zip(tokens['decoder'], tokens['tower'][-2:]):
+        assert own.shape == read.shape and not torch.equal(own, read)
+
+
+def test_layers_that_are_not_run_are_not_left_out_in_silence() -> None:
+    backbone = build(FRAMES)
+    groups = group_layers(backbone, {'norm': r'tower\.visual\.ln_post', 'idle': r'tower\.visual'})
+    with pytest.raises(ValueError, match='--layers idle: no such module of FrameEncoder is called'):
+        collect_layer_tokens(backbone, VIDEO, {'idle': groups['idle']})
 
 
 def test_switched_off_parts_are_left_out() -> None:

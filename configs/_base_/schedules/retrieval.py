@@ -1,5 +1,6 @@
-# STAN's recipe for retrieval: AdamW, the global batch is 128. The rate decays once (the released
-# schedules warm up all the time, or swing): 10 % warm-up, one cosine.
+# STAN's recipe for retrieval as released (retrieval_paper.py: as printed): AdamW, the global batch
+# is 128. The rate decays once (the released schedules warm up all the time, or swing): 10 %
+# warm-up, one cosine.
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmstan.ParamGroups',

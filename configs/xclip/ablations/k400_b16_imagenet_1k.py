@@ -1,4 +1,5 @@
-# X-CLIP, Table 10: an image tower that has learned from ImageNet-1k (DeiT's), and a linear layer.
+# X-CLIP, Table 10: an image tower that has learned from ImageNet-1k (DeiT's), as
+# k400_b16_imagenet_21k.py.
 _base_ = './k400_b16_imagenet_21k.py'
 
 model = dict(

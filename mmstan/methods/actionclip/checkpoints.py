@@ -16,6 +16,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
+from mmstan.converters.hf_clip import map_layer
 from mmstan.converters.key_map import Entry, add_prefixes, to_ours, to_theirs
 from mmstan.converters.openai_clip import BLOCK, TEXT, VISUAL
 from mmstan.converters.systems import register_converter
@@ -37,12 +38,35 @@ SEQUENCE_TRANSFORMER = [
 SEQUENCE_CONV = [Entry('shift.weight', 'neck.conv.weight')]
 """``mmstan.SequenceConv``."""
 
-# Beginnings of their names and of ours; the last two necks do not read the positions.
+_ENCODER = 'transformer.transformer_enc.'
+SEQUENCE_CLASS_TOKEN = [
+    Entry('transformer.cls_token', 'neck.class_token'),
+    Entry('transformer.pos_embed', 'neck.positions'),
+    *map_layer(f'{_ENCODER}norm', 'neck.encoder.norm'),
+    *add_prefixes(
+        [
+            Entry('self_attn.in_proj_weight', 'self_attn.in_proj_weight'),
+            Entry('self_attn.in_proj_bias', 'self_attn.in_proj_bias'),
+            *(
+                entry
+                for name in ('self_attn.out_proj', 'linear1', 'linear2', 'norm1', 'norm2')
+                for entry in map_layer(name, name)
+            ),
+        ],
+        theirs=_ENCODER + 'layers.{i}.',
+        ours='neck.encoder.layers.{i}.',
+    ),
+]
+"""``mmstan.SequenceClassToken``."""
+
+# Beginnings of their names and of ours; the last three necks do not read the positions.
 _NECKS = [
     ('transformer.resblocks.', 'neck.blocks.', SEQUENCE_TRANSFORMER),
     ('lstm_visual.', 'neck.lstm.', SEQUENCE_LSTM),
     ('shift.', 'neck.conv.', SEQUENCE_CONV),
+    (_ENCODER, 'neck.encoder.', SEQUENCE_CLASS_TOKEN),
 ]
+_WITHOUT_POSITIONS = (SEQUENCE_LSTM, SEQUENCE_CONV, SEQUENCE_CLASS_TOKEN)
 
 
 def from_released(
@@ -52,8 +76,8 @@ def from_released(
 
     Blocks with a shift (``tsm``) become blocks of ``mmstan.TemporalShift``. The table of positions
     is dropped if no transformer reads it. In recognition (below ``cls_head.``) CLIP's learned scale
-    is dropped: the released test takes 100, ``TextHead``'s default. ``Transf_cls`` and ``joint``
-    are not built, so their tensors are left over.
+    is dropped: the released test takes 100, ``TextHead``'s default. ``joint`` is not built,
+    so its tensors are left over.
 
     Args:
         state: The file; or names such as ``'model_state_dict.visual.proj'`` and their tensors.
@@ -67,7 +91,7 @@ def from_released(
     } or state
     theirs = {_VISUAL_BLOCK.sub(r'\1', name): tensor for name, tensor in flat.items()}
     neck = _find_neck(theirs)
-    if neck in (SEQUENCE_LSTM, SEQUENCE_CONV):
+    if neck in _WITHOUT_POSITIONS:
         theirs.pop(_FUSION + _POSITIONS, None)
     if neck is SEQUENCE_CONV:
         print_log(
@@ -102,7 +126,7 @@ def to_released(
     """
     theirs = to_theirs(state, _list_entries(state, text_tower))
     theirs.setdefault(_SCALE, torch.tensor(math.log(100)))
-    if _find_neck(theirs) in (SEQUENCE_LSTM, SEQUENCE_CONV):
+    if _find_neck(theirs) in _WITHOUT_POSITIONS:
         length, width = (theirs[_CLIP + x] for x in ('positional_embedding', 'text_projection'))
         theirs[_FUSION + _POSITIONS] = torch.zeros(len(length), width.shape[1])
     if not shift:

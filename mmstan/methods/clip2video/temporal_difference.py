@@ -40,6 +40,8 @@ class TemporalDifference(BaseModule):
             in place of position and block; ``'raw'`` without any. Released as ``sigmoid_selfA``,
             ``sigmoid_mlp`` and ``default``.
         max_frames: Number of positions, the most frames of a clip.
+        alignment: Also give the tokens that :class:`TemporalAlignment` reads: the frames, and every
+            second one after the block of differences and one block of their own (``actionClip``).
         init_from: ``dict(model=, pretrained=)`` of a text tower of width ``width``, whose first
             blocks and positions :meth:`init_weights` copies. None leaves random weights.
 
@@ -59,6 +61,7 @@ class TemporalDifference(BaseModule):
         layers: int = 4,
         difference: Difference = 'attention',
         max_frames: int = 77,
+        alignment: bool = False,
         init_from: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -68,6 +71,9 @@ class TemporalDifference(BaseModule):
         self.positions = nn.Parameter(torch.empty(max_frames, width))
         self.type_embeddings = nn.Parameter(torch.empty(2, width))  # of differences, of frames
         self.blocks = FrameBlocks(width, heads=heads, layers=layers, quick_gelu=quick_gelu)
+        self.alignment_blocks = None
+        if alignment:
+            self.alignment_blocks = FrameBlocks(width, heads=heads, layers=1, quick_gelu=quick_gelu)
         if difference == 'attention':
             self.difference_blocks = FrameBlocks(
                 width, heads=heads, layers=1, quick_gelu=quick_gelu
@@ -83,25 +89,37 @@ class TemporalDifference(BaseModule):
         """Copy the first blocks and positions of the text tower that ``init_from`` names."""
         if self.init_from is None:
             return
-        blocks = ['blocks', 'difference_blocks'] if self.difference == 'attention' else ['blocks']
+        blocks = [
+            x for x in ('blocks', 'difference_blocks', 'alignment_blocks') if getattr(self, x, 0)
+        ]
         tables = ['positions', 'type_embeddings']
         init_from_text(self, self.init_from, tables=tables, blocks=blocks)
 
     def forward(
         self, x: Tensor, data_samples: list[Any] | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> tuple[Tensor | tuple[Tensor, Tensor], dict[str, Tensor]]:
         """Frame features (N, T, D) -> same, 0 at padded frames, and no auxiliary loss.
+
+        With ``alignment`` the frames are followed by tokens (N, T + ceil(T / 2), D).
 
         Raises:
             ValueError: T is more than ``max_frames``.
         """
         mask = frame_mask(x, data_samples)
+        frames = self._mix(x, mask, self.blocks)
+        if self.alignment_blocks is None:
+            return frames, {}
+        second = self._mix(x[:, ::2], mask[:, ::2], self.alignment_blocks)
+        return (frames, torch.cat([x, second], dim=1)), {}
+
+    def _mix(self, x: Tensor, mask: Tensor, blocks: nn.Module) -> Tensor:
+        """Frames (N, T, D), mask (N, T) -> with the differences between them, through blocks."""
         # A difference is real if both of its frames are.
         both = mask[:, 1:] & mask[:, :-1]  # (N, T - 1)
         tokens = self.interleave(x, self.differences(x, both))
-        h = self.blocks(tokens, _alternate(mask[..., None], both[..., None])[..., 0])
+        h = blocks(tokens, _alternate(mask[..., None], both[..., None])[..., 0])
         # Rows 0, 2, 4, ... are the frames.
-        return (x + h[:, ::2]).masked_fill(~mask[:, :, None], 0), {}
+        return (x + h[:, ::2]).masked_fill(~mask[:, :, None], 0)
 
     def differences(self, x: Tensor, mask: Tensor) -> Tensor:
         """Frames (N, T, D) -> differences (N, T - 1, D), real where ``mask`` (N, T - 1) is True."""

@@ -39,7 +39,8 @@ class DiST(VideoBackbone):
     The tower sees every gamma-th frame, the temporal encoder all frames. The tower runs without a
     graph: a training step computes no gradients of it and keeps, of its activations, only the
     outputs of the blocks, which the branch reads. The result is one feature a clip, (N, D), so no
-    neck follows.
+    neck follows. As released, and other than in DiST Eq. 7, the tower's mean class token is a part
+    of it (:meth:`DiSTBranch.summarise`).
 
     Args:
         tower: Config of an image tower with ``frozen=True``.

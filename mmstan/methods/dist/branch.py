@@ -198,7 +198,10 @@ class DiSTBranch(nn.Module):
         return self.stem(clip).contiguous(memory_format=torch.channels_last_3d)
 
     def summarise(self, x: Tensor, z: Tensor | None, tokens: Tensor | None) -> Tensor:
-        """The clip's feature in the joint space, (N, E) (DiST Eq. 7).
+        """The clip's feature in the joint space, (N, E) (DiST Eq. 7, and one term more).
+
+        Departure from Eq. 7, as released: the paper normalises and projects the pooled tokens
+        alone; here the tower's mean class token is added to them through a linear layer.
 
         Args:
             x: Tokens (N, T, 1 + L, C) of the tower's last block; the class tokens are read.

@@ -33,11 +33,11 @@ class TokenWise(Interaction):
 
     def text_weights(self, text: TextFeatures) -> Tensor:
         """Weight of each token, (A, J): the same for all real ones."""
-        return _weigh_evenly(text.mask)
+        return weigh_evenly(text.mask)
 
     def video_weights(self, video: VideoFeatures) -> Tensor:
         """Weight of each frame, (B, T): the same for all real ones."""
-        return _weigh_evenly(video.mask)
+        return weigh_evenly(video.mask)
 
 
 @MODELS.register_module()
@@ -86,7 +86,7 @@ def build_weight_net(dim: int, layers: int) -> nn.Sequential:
     return net
 
 
-def _weigh_evenly(mask: Tensor) -> Tensor:
+def weigh_evenly(mask: Tensor) -> Tensor:
     """Mask (M, K) -> weights (M, K): 1 / n for each of a row's n real ones."""
     return mask / mask.sum(dim=1, keepdim=True).clamp(min=1)
 

@@ -102,6 +102,14 @@ class EVL(VideoBackbone):
             ValueError: ``image_size`` gives another grid of patches than the frames, or T is not
                 ``num_frames``.
         """
+        return self._decode(clip)[0]
+
+    def run_every_token(self, clip: Tensor) -> Tensor:
+        """See :meth:`VideoBackbone.run_every_token`: the decoder projects all keys and values."""
+        return self._decode(clip, every_token=True)[1]
+
+    def _decode(self, clip: Tensor, *, every_token: bool = False) -> tuple[Tensor, Tensor]:
+        """Clip -> the query token (N, 1, C), and the tower's tokens (N, T, 1 + L, C)."""
         images, n = clip_to_images(clip), clip.shape[0]
         if self.tower.grid(images) != self.grid:
             raise ValueError(
@@ -123,8 +131,13 @@ class EVL(VideoBackbone):
             # Without the class token, frame by frame: (N, T, heads, L, C/heads).
             queries, keys = (y[:, :, 1:].unflatten(0, (n, -1)) for y in of_tokens)
             layer = cast(DecoderLayer, self.layers[k - first])
-            query = layer(query, x.unflatten(0, (n, -1)), queries, keys)
-        return self.norm(query)
+            query = layer(query, x.unflatten(0, (n, -1)), queries, keys, every_token)
+        return self.norm(query), x.unflatten(0, (n, -1))
+
+    def layer_groups(self) -> dict[str, list[nn.Module]]:
+        """See :meth:`VideoBackbone.layer_groups`: adds the tokens that the decoder attends to."""
+        mixed: list[nn.Module] = [cast(DecoderLayer, layer).mixed for layer in self.layers]
+        return {**super().layer_groups(), 'decoder': mixed}
 
     def tokens(self, clip: Tensor) -> Tensor:
         """See :meth:`VideoBackbone.tokens`: the tower's tokens, which the decoder only reads."""

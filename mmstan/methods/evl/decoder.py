@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 
+from mmstan.models.layers.attention import is_plain
 from mmstan.models.layers.depthwise_conv import DepthwiseTemporalConv
 
 
@@ -39,6 +40,7 @@ class DecoderLayer(nn.Module):
         self.conv = DepthwiseTemporalConv(width)
         self.time_embedding = nn.Parameter(torch.zeros(num_frames, width))
         self.neighbours = NeighbourAttention(width, grid=grid)
+        self.mixed = nn.Identity()  # its output is the layer's, in pictures of features
         self.norm_query, self.norm_frames = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = CrossAttention(width, heads=heads, attention_width=attention_width)
         self.norm_mlp = nn.LayerNorm(width)
@@ -49,7 +51,14 @@ class DecoderLayer(nn.Module):
             nn.Linear(4 * width, width),
         )
 
-    def forward(self, query: Tensor, x: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
+    def forward(
+        self,
+        query: Tensor,
+        x: Tensor,
+        queries: Tensor,
+        keys: Tensor,
+        every_token: bool = False,
+    ) -> Tensor:
         """Query token (N, 1, C) -> same.
 
         Args:
@@ -57,10 +66,11 @@ class DecoderLayer(nn.Module):
             x: Output of a tower block (N, T, 1 + L, C).
             queries: That block's queries of the patches (N, T, heads, L, C/heads).
             keys: That block's keys, same shape.
+            every_token: See :meth:`CrossAttention.forward`.
         """
         # Pre-norm cross-attention on all T * (1 + L) tokens of the clip, then an MLP.
         frames = self.norm_frames(self.mix_frames(x, queries, keys))
-        query = query + self.attention(self.norm_query(query), frames.flatten(1, 2))
+        query = query + self.attention(self.norm_query(query), frames.flatten(1, 2), every_token)
         return query + self.mlp(self.norm_mlp(query))
 
     def mix_frames(self, x: Tensor, queries: Tensor, keys: Tensor) -> Tensor:
@@ -80,7 +90,7 @@ class DecoderLayer(nn.Module):
         # (T, 1, C): one vector a frame for all its tokens.
         x = x + self.time_embedding[:, None].to(x.dtype)
         # Patches alone have neighbours; the class token gets 0.
-        return x + F.pad(self.neighbours(queries, keys), (0, 0, 1, 0))
+        return self.mixed(x + F.pad(self.neighbours(queries, keys), (0, 0, 1, 0)))
 
 
 class NeighbourAttention(nn.Module):
@@ -143,13 +153,37 @@ class CrossAttention(nn.Module):
         self.key_value = nn.Linear(width, 2 * attention_width)
         self.out = nn.Linear(attention_width, width)
 
-    def forward(self, query: Tensor, x: Tensor) -> Tensor:
-        """Query (N, Q, C) on tokens (N, S, C) -> (N, Q, C)."""
+    def forward(self, query: Tensor, x: Tensor, every_token: bool = False) -> Tensor:
+        """Query (N, Q, C) on tokens (N, S, C) -> (N, Q, C).
+
+        One query reads the tokens without their keys and values (:meth:`_read_out`), unless
+        ``every_token`` asks for them.
+        """
         q = self.query(query).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        if query.shape[1] == 1 and is_plain(self.key_value) and not every_token:
+            return self.out(self._read_out(q, x))
         kv = self.key_value(x).unflatten(-1, (2, self.heads, -1))  # (N, S, 2, heads, width)
         k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)
         out = F.scaled_dot_product_attention(q, k, v)  # (N, heads, Q, width)
         return self.out(out.transpose(1, 2).flatten(2))
+
+    def _read_out(self, q: Tensor, x: Tensor) -> Tensor:
+        """One query a head (N, heads, 1, width) on tokens (N, S, C) -> (N, 1, heads * width).
+
+        Neither keys nor values are computed. With k_s = W x_s + b the score of a token is
+        ``q . k_s = (W^T q) . x_s + q . b``, whose last term is the same for all tokens and leaves
+        the softmax. Values are averaged before they are projected: ``sum_s a_s (V x_s + c) =
+        V (sum_s a_s x_s) + c``. Equal but for rounding.
+        """
+        # (2, heads, width, C): a matrix a head for its key, and one for its value.
+        key, value = self.key_value.weight.unflatten(0, (2, self.heads, -1)).unbind(0)
+        folded = torch.einsum('nhqd,hdc->nhqc', q, key).transpose(1, 2)  # (N, 1, heads, C)
+        tokens = x[:, None]
+        scale = q.shape[-1] ** -0.5
+        mean = F.scaled_dot_product_attention(folded, tokens, tokens, scale=scale)
+        out = torch.einsum('nqhc,hdc->nqhd', mean, value).flatten(2)
+        bias = self.key_value.bias
+        return out if bias is None else out + bias.chunk(2)[1]
 
 
 def average_offsets(weights: Tensor, table: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Mug, mutual-guided alignment (Mug-STAN Section 3.3): frames and words weigh one another.
+"""Mug, mutual-guided alignment (Mug-STAN, III-C): frames and words weigh one another.
 
 Letters: A texts of J tokens, B videos of T frames, D joint space.
 """
@@ -19,7 +19,7 @@ from mmstan.models.sizes import Sizes
 from mmstan.registry import MODELS
 from mmstan.wording import check_choice
 
-Form = Literal['exact', 'simple', 'sentence']
+Form = Literal['exact', 'simple', 'sentence', 'mean']
 TextSide = Literal['tokens', 'sentence']
 VideoSide = Literal['frames', 'mean', 'tokens']
 _MASKED = -1e30  # gives weight 0; where all is masked, even weights and not NaN as from -inf
@@ -43,10 +43,13 @@ class Mug(Interaction):
         sharpness: tau.
         form: ``'exact'`` as above; ``'simple'`` is (w.a + u.b) / 2, with which the released models
             were trained; ``'sentence'`` is the similarity of the sentence and the frames as the
-            tokens weigh them, as the paper describes "Frame-Text".
+            tokens weigh them, as the paper describes "Frame-Text"; ``'mean'`` is the similarity of
+            the tokens as the frames weigh them and the mean of the frames, ``w^T S 1 / T``, as it
+            describes "Video-Token".
         text: All ``'tokens'``, or the ``'sentence'`` alone ("Frame-Text" of the released code).
-        video: ``'frames'``; the ``'mean'`` of the frames, not normalised again ("Video-Token"); or
-            all ``'tokens'``, patches too ("Token-Token").
+        video: ``'frames'``; the ``'mean'`` of the frames, not normalised again, which also chooses
+            the tokens (another reading of "Video-Token"); or all ``'tokens'``, patches too
+            ("Token-Token").
         top_k: The mean of the k best in place of each softmax (Mug-STAN Table VIII).
         compiled: Fuse the tiles with ``torch.compile``. Off by default: not checked on GPUs.
     """
@@ -210,5 +213,7 @@ def _score_tile(
         last = token_mask.shape[1] - 1 - token_mask.flip(1).int().argmax(1)  # (A)
         rows = torch.arange(last.shape[0], device=last.device)
         return (found.similarity[rows, last] * u).sum(2)
+    if form == 'mean':  # each real frame counts the same
+        u = (frame_mask / frame_mask.sum(1, keepdim=True).clamp(min=1)).expand_as(u)
     # The weighted tokens times the weighted frames is w^T S u (Eq. 14, 18, 19).
     return (w * (found.similarity * u[:, None]).sum(3)).sum(1)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from mmstan.methods.stan.branch import IntraFrame, Levels, STANBranch, call
+from mmstan.methods.stan.branch import FirstClass, IntraFrame, Levels, STANBranch, call
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
 from mmstan.models.layers.time_table import TimeInterpolation
 from mmstan.models.sizes import Sizes
@@ -44,6 +44,14 @@ class STAN(VideoBackbone):
         dropout: Dropout after the positions (STAN Eq. 4; not in the released code).
         level_projection: A linear layer on the tower's tokens before they are added (STAN Eq. 5-6;
             not in the released code). It starts as the identity.
+        first_class: The branch's first class token: ``'mean'`` of the frames' (STAN Eq. 3), or
+            ``'embedded'``, which is half of that and of the tower's class embedding and its
+            position (release).
+        own_positions: The branch has space positions of its own (STAN Eq. 4), which start as the
+            tower's; otherwise it reads the tower's (release).
+        intra_first: The intra-frame module of a layer comes before the cross-frame one, as in STAN
+            Section 3.2; otherwise behind it (release). The class token then does not read the last
+            cross-frame module, which gets a gradient through patches alone.
         checkpointing: Recompute blocks and layers in the backward pass, for long clips.
 
     Raises:
@@ -63,11 +71,15 @@ class STAN(VideoBackbone):
         drop_path: float = 0.1,
         dropout: float = 0.0,
         level_projection: bool = False,
+        first_class: FirstClass = 'embedded',
+        own_positions: bool = False,
+        intra_first: bool = False,
         checkpointing: bool = False,
     ) -> None:
         super().__init__(tower)
         _check_levels(levels, len(self.tower.blocks))
         _check_modules(cross_frame, intra_frame)
+        check_choice('first_class', first_class, FirstClass)
         if networks < 1:
             raise ValueError(f'networks={networks}: at least 1')
         if level_projection and not any(levels[1:]):
@@ -84,6 +96,9 @@ class STAN(VideoBackbone):
                 drop_path=drop_path,
                 dropout=dropout,
                 level_projection=level_projection,
+                first_class=first_class,
+                own_positions=own_positions,
+                intra_first=intra_first,
             )
             for _ in range(networks)
         )

@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import torch
+from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from mmstan.methods.stan.layer import BranchTokens, STANLayer
@@ -19,6 +20,7 @@ from mmstan.models.towers import BaseImageTower
 from mmstan.registry import MODELS
 
 Levels = Sequence[int | None]
+FirstClass = Literal['embedded', 'mean']
 IntraFrame = Literal['frame', 'joint', 'none']
 
 
@@ -40,6 +42,9 @@ class STANBranch(nn.Module):
         drop_path: Rate of the last layer; the rates rise linearly from 0.
         dropout: Dropout after the positions (STAN Eq. 4).
         level_projection: Project the tower's tokens before they are added (STAN Eq. 5-6).
+        first_class: See :class:`STAN`.
+        own_positions: See :class:`STAN`.
+        intra_first: See :class:`STAN`.
     """
 
     def __init__(
@@ -54,6 +59,9 @@ class STANBranch(nn.Module):
         drop_path: float,
         dropout: float,
         level_projection: bool,
+        first_class: FirstClass,
+        own_positions: bool,
+        intra_first: bool,
     ) -> None:
         super().__init__()
         c = tower.width
@@ -62,6 +70,10 @@ class STANBranch(nn.Module):
         self.time_interpolation = time_interpolation
         self.time_embedding = nn.Parameter(torch.empty(max_frames, c))
         nn.init.normal_(self.time_embedding)  # as released, by the default of torch.nn.Embedding
+        self.first_class, self.grid = first_class, tower.own_grid
+        self.positions = None
+        if own_positions:
+            self.positions = nn.Parameter(tower.positions(self.grid)[1:].detach().clone())
         self.dropout = nn.Dropout(dropout)
         projected = self.levels[1:] if level_projection else ()
         self.projections = nn.ModuleDict(
@@ -77,12 +89,19 @@ class STANBranch(nn.Module):
             module = MODELS.build({**cross_frame, **arguments}) if cross_frame else None
             block = None if intra_frame == 'none' else deepcopy(tower.blocks[number - 1])
             layer = STANLayer(
-                module, block, joint=intra_frame == 'joint', drop_path=arguments['drop_path']
+                module,
+                block,
+                joint=intra_frame == 'joint',
+                intra_first=intra_first,
+                drop_path=arguments['drop_path'],
             )
             self.layers.append(layer.requires_grad_(True))
 
     def copy_blocks(self, tower: BaseImageTower) -> None:
-        """Load the weights of blocks of ``tower`` into the intra-frame modules that copy them."""
+        """Load ``tower``'s weights into their copies: intra-frame modules, own positions."""
+        if self.positions is not None:
+            with torch.no_grad():
+                self.positions.copy_(tower.positions(self.grid)[1:])
         for layer, number in zip(self.layers, self.copied):
             if layer.block is not None:
                 cast(nn.Module, layer.block).load_state_dict(tower.blocks[number - 1].state_dict())
@@ -105,7 +124,7 @@ class STANBranch(nn.Module):
             only_cls: Do not compute the last layer's patches.
             run: Function that calls a layer; activation checkpointing is one.
         """
-        cls, patches = self._start(outputs[cast(int, self.levels[0])], *embedding)
+        cls, patches = self._start(outputs[cast(int, self.levels[0])], *embedding, grid)
         for k, (layer, level) in enumerate(zip(self.layers, self.levels)):
             if k > 0 and level is not None:  # STAN Eq. 5-6: add the tokens of the next level
                 x = outputs[level]
@@ -117,13 +136,28 @@ class STANBranch(nn.Module):
             cls, patches = run(layer, cls, patches, grid, only_cls and is_last)
         return BranchTokens(cls, patches)
 
-    def _start(self, x: Tensor, cls_embedding: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Tower tokens (N, T, 1 + L, C) -> the first layer's input (STAN Eq. 3-4, as released)."""
-        # Eq. 3: half of (the frames' mean class token + the class token of the tower's input).
-        cls = (x[:, :, 0].mean(dim=1, keepdim=True) + cls_embedding + positions[0]) / 2
+    def _start(
+        self, x: Tensor, cls_embedding: Tensor, positions: Tensor, grid: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        """Tower tokens (N, T, 1 + L, C) -> the first layer's input (STAN Eq. 3-4)."""
+        # Eq. 3: the frames' mean class token. As released, half of it and of the class token of the
+        # tower's input.
+        cls = x[:, :, 0].mean(dim=1, keepdim=True)
+        if self.first_class == 'embedded':
+            cls = (cls + cls_embedding + positions[0]) / 2
         # Eq. 4: space positions (L, C) in every frame, time positions (T, 1, C) on all its patches.
-        patches = x[:, :, 1:] + positions[1:] + self.times(x.shape[1])[:, None]
+        space = positions[1:] if self.positions is None else self._fit_positions(grid)
+        patches = x[:, :, 1:] + space + self.times(x.shape[1])[:, None]
         return self.dropout(cls), self.dropout(patches)
+
+    def _fit_positions(self, grid: tuple[int, int]) -> Tensor:
+        """The branch's own positions of patches for ``grid``, (L, C)."""
+        table = cast(Tensor, self.positions)
+        if grid == self.grid:
+            return table
+        return resample_abs_pos_embed(
+            table[None], list(grid), list(self.grid), num_prefix_tokens=0
+        )[0]
 
     def times(self, t: int) -> Tensor:
         """Time embeddings of ``t`` frames, (T, C).

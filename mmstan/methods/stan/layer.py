@@ -31,6 +31,8 @@ class STANLayer(nn.Module):
         cross_frame: The cross-frame module (STAN Eq. 8 or 9), or None.
         block: The intra-frame module (STAN Eq. 7), a copy of a tower's block, or None.
         joint: Run ``block`` on all frames at once (Mug-STAN Table V) instead of frame by frame.
+        intra_first: The intra-frame module comes first (STAN, Section 3.2), not the cross-frame one
+            (release).
         drop_path: Probability with which a frame's attention update in ``block`` is dropped in
             training.
     """
@@ -41,10 +43,12 @@ class STANLayer(nn.Module):
         block: Block | None,
         *,
         joint: bool = False,
+        intra_first: bool = False,
         drop_path: float = 0.0,
     ) -> None:
         super().__init__()
         self.cross_frame, self.block, self.joint = cross_frame, block, joint
+        self.intra_first = intra_first
         self.drop_path = DropPath(drop_path)
 
     def forward(
@@ -58,8 +62,17 @@ class STANLayer(nn.Module):
             grid: Rows and columns of patches.
             only_cls: Compute only the class token.
         """
-        if self.cross_frame is not None:
-            patches = patches + self.cross_frame(patches, grid)  # STAN Eq. 8 or 9
+        if not self.intra_first:
+            return self._see_in_frames(cls, self._see_across(patches, grid), only_cls)
+        cls, within = self._see_in_frames(cls, patches, only_cls)
+        return BranchTokens(cls, None if within is None else self._see_across(within, grid))
+
+    def _see_across(self, patches: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Patches (N, T, L, C) behind the cross-frame module (STAN Eq. 8 or 9)."""
+        return patches if self.cross_frame is None else patches + self.cross_frame(patches, grid)
+
+    def _see_in_frames(self, cls: Tensor, patches: Tensor, only_cls: bool) -> BranchTokens:
+        """Class token and patches behind the intra-frame module (STAN Eq. 7)."""
         if self.block is None:
             return BranchTokens(cls, None if only_cls else patches)
         # Keys and values are all tokens; with `only_cls` the class token is the only query.

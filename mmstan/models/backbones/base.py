@@ -79,6 +79,16 @@ class VideoBackbone(BaseModule, ABC):
         # Patches lie row by row: (N, T', L, C) -> (N, T', h, w, C) -> (N, C, T', h, w).
         return patches.unflatten(2, self.tower.grid(clip)).permute(0, 4, 1, 2, 3)
 
+    def run_every_token(self, clip: Tensor) -> Tensor:
+        """The tokens of :meth:`tokens`, by every layer on every token: for counts and pictures.
+
+        Override it where :meth:`tokens` leaves layers out.
+        """
+        tokens = self.tokens(clip)
+        if tokens.shape[-1] == self.tower.width:  # DiST's output has its own width
+            self.tower.project(tokens.flatten(0, 1))
+        return tokens
+
     def layer_groups(self) -> dict[str, list[nn.Module]]:
         """Name of a group of layers -> its layers, from the first to the last."""
         return {'tower': list(self.tower.blocks)}
@@ -100,7 +110,7 @@ class VideoBackbone(BaseModule, ABC):
     def narrow_width(cls, cfg: Mapping[str, Any], sizes: Sizes) -> int:
         """Width D' of the features in the narrow form of ``cfg``."""
         tower: type[BaseImageTower] = MODELS.get(cfg['tower']['type'])
-        return tower.narrow_joint_dim(sizes)
+        return tower.narrow_joint_dim(cfg['tower'], sizes)
 
 
 def clip_to_images(clip: Tensor) -> Tensor:

@@ -148,6 +148,12 @@ class ClassTexts(BaseModule):
             self._kept[drawn] = kept
         return kept
 
+    def draw(self, classes: Tensor) -> TextFeatures:
+        """The names of ``classes`` (n,), each in a template at random; nothing is kept."""
+        count = len(self.templates)
+        drawn = torch.randint(count, classes.shape)
+        return self._encode(self._ids[classes.cpu() * count + drawn], 1)
+
     def _encode(self, ids: Tensor, templates: int) -> TextFeatures:
         """Features of texts (M, J); the ``templates`` texts of a class follow one another."""
         text = self._read(ids.to(self.tower.text.positional_embedding.device))

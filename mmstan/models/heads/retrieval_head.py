@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, Literal
 
 import torch
+from mmengine.dist import get_world_size
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmstan.models.features import TextFeatures, VideoFeatures
 from mmstan.models.interactions import Interaction
-from mmstan.models.losses.contrastive import contrastive_loss
+from mmstan.models.losses.contrastive import contrastive_loss, gather
 from mmstan.registry import MODELS
 from mmstan.wording import check_choice
 
@@ -27,6 +29,8 @@ class RetrievalHead(BaseModule):
         max_scale: Bound of a trainable scale, 100 in CLIP.
         reduction: ``'sum'`` adds the losses of the two directions (STAN), ``'mean'`` halves each of
             them first (CLIP, CLIP4Clip).
+        regulariser: Config of an extra loss of matching pairs (DRL's CDCR): a module that takes the
+            interaction, texts and videos.
 
     Raises:
         ValueError: ``max_scale`` without ``trainable_scale``, or a scale that is out of range.
@@ -40,6 +44,7 @@ class RetrievalHead(BaseModule):
         trainable_scale: bool = False,
         max_scale: float | None = None,
         reduction: Literal['sum', 'mean'] = 'sum',
+        regulariser: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if not 0 < scale <= (max_scale or math.inf):
@@ -48,6 +53,7 @@ class RetrievalHead(BaseModule):
             raise ValueError(f'max_scale={max_scale} bounds a scale that trainable_scale=True sets')
         check_choice('reduction', reduction, ('sum', 'mean'))
         self.interaction: Interaction = MODELS.build(interaction)
+        self.regulariser = None if regulariser is None else MODELS.build(regulariser)
         self.reduction = reduction
         self.max_scale = max_scale
         self._fixed = scale
@@ -82,9 +88,22 @@ class RetrievalHead(BaseModule):
             with torch.no_grad():
                 self.logit_scale.clamp_(max=math.log(self.max_scale))
         # Text i is right for video i: cross entropy over the rows, and over the columns.
-        t2v, v2t = contrastive_loss(self.logits, text, video, reduction=self.reduction)
-        return dict(loss_t2v=t2v, loss_v2t=v2t)
+        terms = self.interaction.terms
+        pairs = [
+            contrastive_loss(partial(self._score, term), text, video, reduction=self.reduction)
+            for term in terms
+        ]
+        t2v, v2t = (torch.stack(losses).sum() / len(terms) for losses in zip(*pairs))
+        losses = dict(loss_t2v=t2v, loss_v2t=v2t)
+        if self.regulariser is not None:
+            if get_world_size() > 1:  # its statistics are of the joined batch
+                text, video = gather(text), gather(video)
+            losses['loss_regulariser'] = self.regulariser(self.interaction, text, video)
+        return losses
 
     def logits(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
         """Scaled similarities (A, B)."""
-        return self._compute_scale() * self.interaction(text, video)
+        return self._score(self.interaction, text, video)
+
+    def _score(self, interaction: Interaction, text: TextFeatures, video: VideoFeatures) -> Tensor:
+        return self._compute_scale() * interaction(text, video)

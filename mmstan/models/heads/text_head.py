@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import Unpack
 
-from mmstan.models.features import VideoFeatures
+from mmstan.models.features import TextFeatures, VideoFeatures
 from mmstan.models.heads.class_texts import ClassTexts
 from mmstan.models.heads.named_classes_head import HeadOptions, NamedClassesHead
 from mmstan.models.interactions import Interaction
@@ -99,7 +99,10 @@ class TextHead(NamedClassesHead):
                 "frame features (N, T, D) need neck=dict(type='mmstan.MeanPool') or an "
                 'interaction, and both towers the same joint space'
             )
-        texts = self.texts()  # K class names
+        return self.compare(x, self.texts())  # K class names
+
+    def compare(self, x: Tensor, texts: TextFeatures) -> Tensor:
+        """Videos (N, D) or (N, T, D), K texts -> scaled similarities (N, K), float32."""
         # An interaction compares frames with names, (K, N); the recognizer wants (N, K).
         if self.interaction is not None:
             mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)

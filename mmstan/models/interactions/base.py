@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from mmengine.model import BaseModule
 from torch import Tensor
@@ -26,7 +27,12 @@ class Interaction(BaseModule, ABC):
     reads_text_tokens: bool = True
     """Whether ``text.tokens`` is read; where not, it may be the sentences (A, 1, D)."""
     reads_video_tokens: bool = False
-    """Whether ``video.tokens`` is read."""
+    """Whether the backbone's tokens are read, as ``video.tokens``."""
+
+    @property
+    def terms(self) -> Sequence[Interaction]:
+        """Interactions whose mean this one is; each has its own contrastive loss."""
+        return [self]
 
     @abstractmethod
     def forward(self, text: TextFeatures, video: VideoFeatures) -> Tensor:

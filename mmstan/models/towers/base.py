@@ -80,8 +80,8 @@ class BaseImageTower(Tower, ABC):
         """Number of blocks of the tower that ``cfg`` configures, found without building it."""
 
     @classmethod
-    def narrow_joint_dim(cls, sizes: Sizes) -> int:
-        """D in the narrow form of ``sizes``."""
+    def narrow_joint_dim(cls, cfg: Mapping[str, Any], sizes: Sizes) -> int:
+        """D in the narrow form of ``sizes`` of the tower that ``cfg`` configures."""
         return sizes.joint
 
     @property
@@ -98,6 +98,11 @@ class BaseImageTower(Tower, ABC):
     @abstractmethod
     def patch_size(self) -> tuple[int, int]:
         """Height and width of a patch in pixels."""
+
+    @property
+    @abstractmethod
+    def own_grid(self) -> tuple[int, int]:
+        """Rows and columns of patches of the tower's table of positions."""
 
     @abstractmethod
     def patchify(self, images: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch.nn.functional as F
 from mmengine.logging import print_log
@@ -18,6 +18,7 @@ from mmstan.models.towers.base import BaseImageTower
 from mmstan.models.towers.block import Block, OpenClipBlock
 from mmstan.models.towers.weights import find_weights, load_part, read_weights, resize_table
 from mmstan.registry import MODELS
+from mmstan.wording import check_choice
 
 
 @MODELS.register_module()
@@ -38,9 +39,12 @@ class ImageTower(BaseImageTower):
             to it when the weights are loaded, and at run time for frames of other sizes.
         frozen: The parameters get no gradients, and the tower stays in evaluation mode under
             ``model.train()``.
+        feature: Of an image in the joint space: its ``'class'`` token, or the mean of its
+            ``'patches'``, for towers without a class token's feature (Mug-STAN, III-A: Florence).
 
     Raises:
-        ValueError: The model is unknown, or has no class token.
+        ValueError: The model is unknown, or has no class token; or it has an attention pooler and
+            ``feature='patches'``.
 
     Example:
         >>> import torch
@@ -58,8 +62,10 @@ class ImageTower(BaseImageTower):
         pretrained: str | None = None,
         image_size: int | None = None,
         frozen: bool = False,
+        feature: Literal['class', 'patches'] = 'class',
     ) -> None:
         super().__init__(frozen=frozen)
+        check_choice('feature', feature, ('class', 'patches'))
         arch = find_architecture(model, pretrained)
         vision_cfg = dict(arch.vision_cfg)
         if image_size is not None:
@@ -77,7 +83,13 @@ class ImageTower(BaseImageTower):
         self.width = self.visual.transformer.width
         self.heads = blocks[0].attn.num_heads
         self.joint_dim = arch.embed_dim
-        self.reads_patches = self.visual.attn_pool is not None
+        if feature == 'patches' and self.visual.attn_pool is not None:
+            raise ValueError(
+                f"feature='patches': the attention pooler of model='{arch.name}' reads all tokens; "
+                'leave feature out'
+            )
+        self.feature = feature
+        self.reads_patches = self.visual.attn_pool is not None or feature == 'patches'
         activation = 'QuickGELU' if arch.quick_gelu else 'GELU'
         print_log(f'image tower {arch.name}: {activation}, weights {pretrained}', logger='current')
         self.freeze()
@@ -122,6 +134,12 @@ class ImageTower(BaseImageTower):
         """See :attr:`BaseImageTower.patch_size`."""
         return self.visual.patch_size
 
+    @property
+    def own_grid(self) -> tuple[int, int]:
+        """See :attr:`BaseImageTower.own_grid`."""
+        rows, columns = self.visual.grid_size
+        return rows, columns
+
     def patchify(self, images: Tensor) -> Tensor:
         """See :meth:`BaseImageTower.patchify`."""
         return self.visual.conv1(images).flatten(2).transpose(1, 2)  # (B, C, h, w) -> (B, L, C)
@@ -154,6 +172,8 @@ class ImageTower(BaseImageTower):
 
     def project(self, tokens: Tensor) -> Tensor:
         """See :meth:`BaseImageTower.project`."""
+        if self.feature == 'patches':
+            return self.pool(tokens[:, 1:]).mean(dim=1) @ self.visual.proj
         # CLIP projects the class token alone: its norm need not see the patches.
         pooled = self.pool(tokens if self.reads_patches else tokens[:, :1])
         return pooled[:, 0] @ self.visual.proj

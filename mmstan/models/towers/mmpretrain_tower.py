@@ -54,8 +54,8 @@ class MMPretrainBlock(Block):
 class MMPretrainImageTower(BaseImageTower):
     """MMPretrain's ``VisionTransformer`` behind the contract of an image tower.
 
-    There is no joint space: D is the width, and :meth:`project` is the last norm on the class
-    token. Weights are configured as in MMPretrain, ``vit=dict(..., init_cfg=dict(
+    Without ``joint_dim`` there is no joint space: D is the width, and :meth:`project` is the last
+    norm on the class token. Weights are configured as in MMPretrain, ``vit=dict(..., init_cfg=dict(
     type='Pretrained', ...))``.
 
     Args:
@@ -63,11 +63,15 @@ class MMPretrainImageTower(BaseImageTower):
             ``patch_size``, ``init_cfg``, ...).
         frozen: The parameters get no gradients, and the tower stays in evaluation mode under
             ``model.train()``.
+        joint_dim: D, for a linear layer without bias into the joint space of a text tower, which
+            learns from random weights (X-CLIP, Table 10).
     """
 
     reads_patches = False
 
-    def __init__(self, vit: Mapping[str, Any], *, frozen: bool = False) -> None:
+    def __init__(
+        self, vit: Mapping[str, Any], *, frozen: bool = False, joint_dim: int | None = None
+    ) -> None:
         super().__init__(frozen=frozen)
         # MMPretrain is imported here: it takes seconds, and few models need it.
         from mmpretrain.models.backbones import VisionTransformer
@@ -77,7 +81,12 @@ class MMPretrainImageTower(BaseImageTower):
             raise ValueError(f'vit={dict(vit)!r} is refused: it has no class token')
         heads = self.visual.layers[0].attn.num_heads
         self.visual.layers = nn.ModuleList(map(MMPretrainBlock, self.visual.layers))
-        self.width = self.joint_dim = self.visual.embed_dims
+        self.width = self.visual.embed_dims
+        self.joint_dim = self.width if joint_dim is None else joint_dim
+        self.projection = None
+        if joint_dim is not None:
+            self.projection = nn.Linear(self.width, joint_dim, bias=False)
+            nn.init.normal_(self.projection.weight, std=self.width**-0.5)  # as CLIP's
         self.heads = heads
         self.freeze()
 
@@ -87,12 +96,13 @@ class MMPretrainImageTower(BaseImageTower):
         width = sizes.width
         narrow = dict(embed_dims=width, num_heads=sizes.heads, feedforward_channels=4 * width)
         arch = {**_find_sizes(cfg['vit']['arch']), **narrow}
-        return dict(vit=dict(cfg['vit'], arch=arch, init_cfg=None))
+        joint = dict(joint_dim=sizes.joint) if cfg.get('joint_dim') else {}
+        return dict(vit=dict(cfg['vit'], arch=arch, init_cfg=None), **joint)
 
     @classmethod
-    def narrow_joint_dim(cls, sizes: Sizes) -> int:
-        """There is no joint space: D is the width."""
-        return sizes.width
+    def narrow_joint_dim(cls, cfg: Mapping[str, Any], sizes: Sizes) -> int:
+        """See :meth:`BaseImageTower.narrow_joint_dim`: the width without a joint space."""
+        return sizes.joint if cfg.get('joint_dim') else sizes.width
 
     @classmethod
     def depth(cls, cfg: Mapping[str, Any]) -> int:
@@ -113,6 +123,12 @@ class MMPretrainImageTower(BaseImageTower):
     def patch_size(self) -> tuple[int, int]:
         """See :attr:`BaseImageTower.patch_size`."""
         return self.visual.patch_embed.projection.kernel_size
+
+    @property
+    def own_grid(self) -> tuple[int, int]:
+        """See :attr:`BaseImageTower.own_grid`."""
+        rows, columns = self.visual.patch_resolution
+        return rows, columns
 
     def patchify(self, images: Tensor) -> Tensor:
         """See :meth:`BaseImageTower.patchify`."""
@@ -140,7 +156,8 @@ class MMPretrainImageTower(BaseImageTower):
 
     def project_tokens(self, tokens: Tensor) -> Tensor:
         """See :meth:`BaseImageTower.project_tokens`."""
-        return self.normalise(tokens)
+        tokens = self.normalise(tokens)
+        return tokens if self.projection is None else self.projection(tokens)
 
 
 def _find_sizes(arch: str | dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from mmstan.converters import CONVERTERS
-from mmstan.methods.actionclip import SequenceConv, TemporalShift
+from mmstan.methods.actionclip import SequenceClassToken, SequenceConv, TemporalShift
 from mmstan.methods.actionclip import checkpoints as actionclip
 from mmstan.methods.clip4clip import SequenceLSTM, SequenceTransformer
 from mmstan.models import FrameEncoder, TextTower
@@ -27,6 +27,7 @@ NECKS = {
     'Transf': lambda: SequenceTransformer(WIDTH, heads=2, layers=2),
     'LSTM': lambda: SequenceLSTM(WIDTH),
     'Conv_1D': lambda: SequenceConv(WIDTH),
+    'Transf_cls': lambda: SequenceClassToken(WIDTH, heads=2, num_frames=3, layers=2),
 }
 TABLE = 'fusion_model_state_dict.module.frame_position_embeddings.weight'
 SCALE = 'model_state_dict.logit_scale'

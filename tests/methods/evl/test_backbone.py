@@ -10,7 +10,7 @@ from torch import Tensor
 from mmstan.benchmark.measure import count_multiply_adds, count_parameters
 from mmstan.methods.evl import EVL
 from mmstan.methods.evl import checkpoints as evl
-from mmstan.methods.evl.decoder import NeighbourAttention
+from mmstan.methods.evl.decoder import CrossAttention, NeighbourAttention
 from mmstan.models.layers.depthwise_conv import DepthwiseTemporalConv
 
 TOWERS = pytest.mark.parametrize(
@@ -88,6 +88,28 @@ def test_the_decoder_by_its_definition() -> None:
         query = query + attention.out(torch.cat(heads, dim=-1))
         query = query + layer.mlp(layer.norm_mlp(query))
     assert_equal(backbone(video)[0], backbone.norm(query))
+
+
+def test_one_query_reads_out_as_with_keys_and_values() -> None:
+    """The same sum and the same gradients, without the products of all tokens."""
+    attention = shaken(CrossAttention(32, heads=2, attention_width=24)).double()
+    query = torch.randn(2, 1, 32, dtype=torch.double)
+    x = torch.randn(2, 50, 32, dtype=torch.double, requires_grad=True)
+    outputs, gradients = [], []
+    for every_token in (False, True):
+        out = attention(query, x, every_token)
+        wanted = [x, attention.query.weight, attention.key_value.weight, attention.key_value.bias]
+        outputs.append(out)
+        gradients.append(torch.autograd.grad(out.square().sum(), wanted))
+    torch.testing.assert_close(*outputs, rtol=0, atol=1e-12)
+    for short, long in zip(*gradients):
+        torch.testing.assert_close(short, long, rtol=0, atol=1e-10)
+    less, more = (count_multiply_adds(attention, query, x, every) for every in (False, True))
+    assert less.total < 0.5 * more.total
+    two = query.repeat(1, 2, 1)  # two queries take the ordinary way
+    torch.testing.assert_close(attention(two, x)[:, :1], outputs[0])
+    attention.key_value.register_forward_hook(lambda *_: None)  # so does a layer with a hook
+    assert torch.equal(attention(query, x), attention(query, x, True))
 
 
 @TOWERS
@@ -245,5 +267,9 @@ def test_cost(model: str, frames: int, macs: float | None, parameters: float | N
         head = 400 * (backbone.out_dim + 1)
         assert (count_parameters(backbone)[1] + head) / 1e6 == pytest.approx(parameters, abs=0.05)
     if macs is not None:
-        counted = count_multiply_adds(backbone, video).total
+        counted = count_multiply_adds(backbone.run_every_token, video).total
         assert counted / 1e9 == pytest.approx(macs, rel=0.001)
+        # Executed: keys and values of all tokens in four layers are not computed.
+        saved = 4 * frames * 197 * 2 * 768 * 768 / 1e9
+        less = count_multiply_adds(backbone, video).total
+        assert less / 1e9 == pytest.approx(macs - saved, rel=0.002)

@@ -28,6 +28,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     'one layer': dict(levels=(4,)),
     'networks': dict(networks=2),
     'projection': dict(level_projection=True),
+    'as written': dict(first_class='mean', own_positions=True, intra_first=True),
     'dropout': dict(dropout=0.1),
     'checkpointing': dict(checkpointing=True),
 }
@@ -52,7 +53,7 @@ def is_of_patches(name: str) -> bool:
 
 
 def by_definition(stan: STAN, video: Tensor) -> Tensor:
-    """The released computation, step by step as the specification tells it, N = 1."""
+    """The computation step by step, as released and as the paper writes it, N = 1."""
     tower, branch = stan.tower, stan.branches[0]
     t = video.shape[2]
     x = tower.embed(video[0].transpose(0, 1))  # (T, 1+L, C)
@@ -64,28 +65,48 @@ def by_definition(stan: STAN, video: Tensor) -> Tensor:
             continue
         k = branch.levels.index(number)
         if k == 0:
-            cls = (x[:, 0].mean(0) + tower.class_embedding + positions[0]) / 2  # (C)
-            patches = x[:, 1:] + positions[1:] + branch.time_embedding[:t, None]
+            cls = x[:, 0].mean(0)  # (C)
+            if branch.first_class == 'embedded':
+                cls = (cls + tower.class_embedding + positions[0]) / 2
+            space = positions[1:] if branch.positions is None else branch.positions
+            patches = x[:, 1:] + space + branch.time_embedding[:t, None]
         else:
             cls, patches = cls + x[:, 0].mean(0), patches + x[:, 1:]
         layer = branch.layers[k]
-        temporal = layer.cross_frame
-        sequences = temporal.norm(patches).transpose(0, 1)  # (L, T, C)
-        update, _ = temporal.attn(sequences, sequences, sequences, need_weights=False)
-        patches = patches + temporal.temporal_fc(update).transpose(0, 1)
+        if not layer.intra_first:
+            patches = see_across(layer.cross_frame, patches)
         frames = torch.cat([cls.expand(t, 1, -1), patches], dim=1)
         normed = layer.block.ln_1(frames)
         update, _ = layer.block.attn(normed, normed, normed, need_weights=False)
         cls, patches = cls + update[:, 0].mean(0), patches + update[:, 1:]
         cls = cls + layer.block.mlp(layer.block.ln_2(cls))
         patches = patches + layer.block.mlp(layer.block.ln_2(patches))
+        if layer.intra_first:
+            patches = see_across(layer.cross_frame, patches)
     out = torch.cat([(x[:, 0] + cls)[:, None], x[:, 1:] + patches], dim=1)
     return out[None]
 
 
-@pytest.mark.parametrize('t', [1, 3, 7])
-def test_equals_the_definition(t: int) -> None:
-    stan, video = make(), clip(1, t)
+def see_across(temporal: Any, patches: Tensor) -> Tensor:
+    sequences = temporal.norm(patches).transpose(0, 1)  # (L, T, C)
+    update, _ = temporal.attn(sequences, sequences, sequences, need_weights=False)
+    return patches + temporal.temporal_fc(update).transpose(0, 1)
+
+
+@pytest.mark.parametrize(
+    ('t', 'options'),
+    [
+        (1, {}),
+        (3, {}),
+        (7, {}),
+        (3, dict(first_class='mean')),
+        (3, dict(own_positions=True)),
+        (3, dict(intra_first=True)),
+        (3, dict(first_class='mean', own_positions=True, intra_first=True)),
+    ],
+)
+def test_equals_the_definition(t: int, options: dict[str, Any]) -> None:
+    stan, video = make(**options), clip(1, t)
     with torch.no_grad():
         tokens = by_definition(stan, video)
         torch.testing.assert_close(stan.tokens(video), tokens, atol=1e-5, rtol=1e-5)
@@ -104,9 +125,14 @@ def test_variants(options: dict[str, Any], tower: dict[str, Any]) -> None:
     without = {name for name, p in stan.named_parameters() if p.grad is None or not p.grad.any()}
     # With no intra-frame module the class token never sees the patches, which are all that times
     # and cross-frame modules change; CoCa's pooler reads those.
-    unread = options == dict(intra_frame='none') and not stan.tower.reads_patches
+    unread = options == dict(intra_frame='none')
+    # The last cross-frame module behind the last intra-frame one changes patches alone, too.
+    unread_last = 'intra_first' in options
     assert without == {
-        name for name, _ in stan.named_parameters() if unread and is_of_patches(name)
+        name
+        for name, _ in stan.named_parameters()
+        if (unread and is_of_patches(name)) or (unread_last and 'layers.2.cross_frame' in name)
+        if not stan.tower.reads_patches
     }
     stan.eval()
     with torch.no_grad():  # the rows that nobody reads are left out in one, computed in the other
@@ -210,6 +236,7 @@ def test_copied_blocks(levels: tuple, depth: int, copies: tuple) -> None:
         (dict(intra_frame='both'), "must be one of 'frame', 'joint', 'none'"),
         (dict(levels=(4, None), level_projection=True), 'adds no second level'),
         (dict(networks=0), 'networks=0'),
+        (dict(first_class='sum'), "first_class='sum' must be one of 'embedded', 'mean'"),
     ],
 )
 def test_options_that_do_not_fit(options: dict[str, Any], message: str) -> None:
@@ -229,8 +256,16 @@ def test_more_frames_than_the_time_table_holds() -> None:
 
 
 @pytest.mark.parametrize('size', [(32, 32), (48, 32), (64, 64)])
-def test_other_image_sizes(size: tuple[int, int]) -> None:
-    assert make()(torch.randn(1, 3, 2, *size)).shape == (1, 2, 16)
+@pytest.mark.parametrize('own_positions', [False, True])
+def test_other_image_sizes(size: tuple[int, int], own_positions: bool) -> None:
+    stan, video = make(own_positions=own_positions), torch.randn(1, 3, 2, *size)
+    assert stan(video).shape == (1, 2, 16)
+    with torch.no_grad():  # the branch's own table is the tower's, at every size
+        shared = make()
+        shared.load_state_dict(stan.state_dict(), strict=False)
+        if own_positions:
+            stan.branches[0].positions.copy_(stan.tower.positions((4, 4))[1:])
+        torch.testing.assert_close(stan(video), shared(video), atol=1e-4, rtol=1e-4)
 
 
 def test_4d_input_is_refused() -> None:

@@ -2,14 +2,21 @@
 
 from typing import Any
 
+from parity.systems import clip4clip_seqlstm, clip4clip_seqtransf
 from parity.systems.clip4clip_meanp import head, samples, towers
-from parity.systems.clip4clip_seqtransf import neck
 from torch import Tensor
 
+from mmstan.methods.drl import ChannelDecorrelation
 from mmstan.methods.drl import checkpoints as drl
 from mmstan.models import VideoTextModel
 
-NO_COUNTERPART = {'loss.cdcr_*': 'the regulariser CDCR is not built'}
+# DRL's agg_module -> the neck; the first two leave the frames as they are.
+NECKS: dict[str, Any] = {
+    'None': None,
+    'meanP': None,
+    'seqTransf': clip4clip_seqtransf.neck,
+    'seqLSTM': clip4clip_seqlstm.neck,
+}
 
 
 def build(meta: dict[str, Any], state: dict[str, Tensor]) -> VideoTextModel:
@@ -20,7 +27,9 @@ def build(meta: dict[str, Any], state: dict[str, Tensor]) -> VideoTextModel:
         interaction = dict(
             type='mmstan.WeightedTokenWise', dim=meta['projection_dim'], layers=layers
         )
-    of_frames = neck(meta) if meta['agg_module'] == 'seqTransf' else None
+    of_frames = NECKS[meta['agg_module']]
+    if of_frames is not None:
+        of_frames = of_frames(meta)
     model = VideoTextModel(**towers(meta), head=head(interaction), neck=of_frames).eval()
     model.load_state_dict(drl.from_released(state))
     return model
@@ -46,4 +55,8 @@ def outputs(
     if meta['texts'] == meta['videos']:
         out['logits.train'] = model.head.logits(text, video)
         out['loss.contrastive'] = sum(model.head.loss(text, video).values())
+        for mode, pairs in ((2, 'partners'), (3, 'weighted')):
+            if pairs == 'partners' or meta['interaction'] == 'wti':
+                cdcr = ChannelDecorrelation(pairs=pairs, weight=1.0, **meta['cdcr'])
+                out[f'loss.cdcr_mode{mode}'] = cdcr(model.head.interaction, text, video)
     return out

@@ -1,0 +1,6 @@
+_base_ = './k400_b16_32f.py'
+
+model = dict(
+    backbone=dict(tower=dict(model='ViT-L-14')),
+    cls_head=dict(in_channels=1024),
+)

@@ -1,0 +1,4 @@
+# Trained as Mug-STAN prints it, which is as STAN does; didemo_b16.py has the released recipe.
+_base_ = '../stan/didemo_b16_paper.py'
+
+model = dict(head=dict(interaction=dict(_delete_=True, type='mmstan.Mug')))
