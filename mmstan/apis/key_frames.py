@@ -67,7 +67,7 @@ def read_persons(
     persons = {video: _take_video(found, Path(video).stem) for video in paths}
     empty = [video for video, of_video in persons.items() if not of_video]
     if empty:
-        named = name_a_few(dict.fromkeys(name for name, _ in found))
+        named = name_a_few(dict.fromkeys(name for name, _ in found)) or 'other videos'
         raise ValueError(
             f'--boxes {path} has no box of {empty[0]}: its first column names {named}; it must be '
             "the video's name without folder and extension"

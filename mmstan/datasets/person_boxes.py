@@ -120,6 +120,8 @@ def _read_csv(
                 continue
             rows.boxes[index] /= [*sizes[frame[0]], *sizes[frame[0]]]
         members.setdefault(frame, {}).setdefault((*box, scores[index]), index)
+    if not members:  # the file has other videos only
+        return {}, 0
     boxes, kept = np.column_stack([rows.boxes, scores]), {}
     for frame, indices in members.items():
         chosen = np.array([*indices.values()])

@@ -71,7 +71,7 @@ def test_pixels(tmp_path: Path, video: str) -> None:
         ({'one': []}, r"line 2: the key 'one' is no time in seconds"),
         ({'1': [[0, 0, 1]]}, r"line 2: the boxes of '1' must be lists \[x1, y1, x2, y2\]"),
         ({'1': [[0, 0, 1, 1, 1, 1]]}, r"the boxes of '1' must be lists"),
-        ({'1': [[0.5, 0, 0.5, 1]]}, r'line 2: the box .* has no area'),
+        ({'1': [[0.5, 0, 0.4, 1]]}, r'line 2: the box .* has no area'),
         ([], r'expected {"SECOND": \[\[x1, y1, x2, y2\], ...\]}, not \[\]'),
     ],
 )
@@ -87,6 +87,8 @@ def test_a_video_that_the_file_does_not_name(tmp_path: Path, video: str) -> None
         ValueError, match=r'has no box of .*film\.mp4: its first column names other'
     ):
         read_persons(path, [video], score=0.9)
+    with pytest.raises(ValueError, match='its first column names other videos'):
+        read_persons(path, [video], score=0.9, pixels=True)
 
 
 def test_a_json_is_of_one_video(tmp_path: Path, video: str) -> None:
