@@ -1,4 +1,4 @@
-"""Opening every video, decoding its middle frame, and remembering what was found."""
+"""Opening every video, decoding its middle frame, and remembering the results."""
 
 from __future__ import annotations
 

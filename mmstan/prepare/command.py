@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
     """Prepare the data, and print a line a stage.
 
     Raises:
-        ValueError: The source or an option is not as it must be; says what to change.
+        ValueError: The source or an option is not as it must be; the message has the change.
         OSError: A file or folder is missing or cannot be written.
     """
     from mmstan.prepare.encode import Encoding

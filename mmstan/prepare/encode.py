@@ -240,7 +240,7 @@ class _Writer:
         self.frames += 1
 
     def close(self) -> None:
-        """Write what the encoder holds back, and the index."""
+        """Write the frames that the encoder holds back, and the index."""
         try:
             self._container.mux(self._stream.encode())
         finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 STATE = '.prepare'
-"""Folder in the output folder: checks that are done, and what was written."""
+"""Folder in the output folder: checks that are done, and files that were written."""
 
 
 def write_whole(path: Path, text: str) -> None:

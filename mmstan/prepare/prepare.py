@@ -36,7 +36,7 @@ def prepare(settings: Settings, say: Callable[[str], None] = print) -> None:
         say: Is given one line a stage.
 
     Raises:
-        ValueError: The source, an option or what is left of the classes is not as it must be.
+        ValueError: The source, an option or the remaining classes are not as they must be.
         OSError: A file or folder is missing or cannot be written.
     """
     shares = check_shares(_SHARES if settings.split is None else settings.split)

@@ -14,7 +14,7 @@ from mmstan.wording import count_things, name_a_few
 
 @dataclass
 class Work:
-    """Where the work stands: videos that are left, and what is to be said."""
+    """Where the work stands: videos that are left, and notes for the report."""
 
     source: Source
     entries: list[Entry]
