@@ -59,6 +59,7 @@ def find_backbone(model: Mapping[str, Any]) -> type[VideoBackbone]:
 def list_joint_parts(model: ConfigDict) -> Iterator[ConfigDict]:
     """Give the configs of neck, head, interaction and its parts, which work in the joint space."""
     heads = [model[key] for key in ('head', 'cls_head') if model.get(key)]
+    heads += [head[key] for head in heads for key in ('verb', 'noun') if head.get(key)]
     interactions = [head['interaction'] for head in heads if head.get('interaction')]
     of_average = [part for interaction in interactions for part in interaction.get('parts', ())]
     for part in (model.get('neck'), *heads, *interactions, *of_average):

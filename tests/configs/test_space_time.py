@@ -22,6 +22,7 @@ NAMES = [
 LEARNED = {
     'st_adapter/k400_b16': (11 * 592_512 + 400 * 769, 1e-3, 12, 256),
     'st_adapter/ssv2_b16': (23 * 592_512 + 174 * 769, 1e-3, 50, 256),
+    'st_adapter/ek100_b16': (23 * 592_512 + (97 + 300) * 769, 1e-3, 12, 256),
     'evl/k400_b16': (33_183_376, 4e-4, 53, 256),
     'evl/ssv2_b16': (3 * (32_875_776 - 2_304) + 2_304 + 174 * 769, 4e-4, 53, 256),  # 12 layers
 }
@@ -34,7 +35,7 @@ def load(name: str) -> Config:
 
 
 def test_all_are_here() -> None:
-    assert len(NAMES) == 13 and set(LEARNED) < set(NAMES)
+    assert len(NAMES) == 15 and set(LEARNED) < set(NAMES)
 
 
 @pytest.mark.parametrize('name', NAMES)
