@@ -175,6 +175,11 @@ class DiST(VideoBackbone):
         """See :attr:`VideoBackbone.map_width`: ``width``, which the integration branch has."""
         return self.width if self.integration else super().map_width
 
+    def refuse_without_map(self) -> None:
+        """See :meth:`VideoBackbone.refuse_without_map`: the integration branch has its own map."""
+        if not self.integration:
+            super().refuse_without_map()
+
     def normalise(self, tokens: Tensor) -> Tensor:
         """The integration branch has no last norm: a layer norm without parameters replaces it."""
         return F.layer_norm(tokens, tokens.shape[-1:]) if self.integration else super().normalise(tokens)

@@ -53,13 +53,12 @@ class VideoBackbone(BaseModule, ABC):
 
     @property
     def map_width(self) -> int:
-        """Width C of :meth:`feature_map`.
-
-        Raises:
-            ValueError: The tower pools its patches, so there is no map.
-        """
-        self.tower.refuse_pooled_patches()
+        """Width C of :meth:`feature_map`."""
         return self.tower.width
+
+    def refuse_without_map(self) -> None:
+        """Raise ValueError if the tower pools its patches, so that there is no map."""
+        self.tower.refuse_pooled_patches()
 
     def normalise(self, tokens: Tensor) -> Tensor:
         """Tokens of :meth:`tokens` (..., C) -> the same after the tower's last norm."""

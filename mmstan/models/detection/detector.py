@@ -9,6 +9,7 @@ from mmaction.structures import ActionDataSample
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from mmstan.models.backbones import VideoBackbone
 from mmstan.models.detection.feature_map import freeze_unused
 from mmstan.models.detection.roi_features import join_maps
 from mmstan.models.detection.roi_head import ActionRoIHead
@@ -61,6 +62,8 @@ class ActionDetector(BaseModel):
     ) -> None:
         super().__init__(None if data_preprocessor is None else MODELS.build(data_preprocessor))
         self.backbone = MODELS.build(backbone)
+        if isinstance(self.backbone, VideoBackbone):
+            self.backbone.refuse_without_map()
         roi_head = _set_in_channels(roi_head, getattr(self.backbone, 'map_width', None))
         self.roi_head: ActionRoIHead = MODELS.build(roi_head)
         freeze_unused(self.backbone)

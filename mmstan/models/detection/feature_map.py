@@ -63,6 +63,7 @@ class FeatureMap(BaseModule):
     def __init__(self, backbone: dict[str, Any], *, init_cfg: dict[str, Any] | None = None) -> None:
         super().__init__(init_cfg)
         self.backbone: VideoBackbone = MODELS.build(backbone)
+        self.backbone.refuse_without_map()
         self.map_width = self.backbone.map_width
         freeze_unused(self.backbone)
 
