@@ -47,8 +47,8 @@ def describe_config(
         name: Name of the config for messages; its file name by default.
 
     Raises:
-        ValueError: The config has no model or no test pipeline, or the number of names is not
-            that of the classes.
+        ValueError: The config has no model or no test pipeline, or is a detector's; or the number
+            of names is not that of the classes.
         FileNotFoundError: The file of the class names does not exist.
     """
     cfg = deepcopy(cfg)
@@ -57,6 +57,10 @@ def describe_config(
     if 'model' not in cfg or not cfg.get('test_dataloader'):
         raise ValueError(f'{name}: a config of a model has model and test_dataloader')
     model = cfg.model
+    if 'roi_head' in model:
+        raise ValueError(
+            f'{name}: a detector of actions needs the boxes of persons: use tools/detect.py'
+        )
     (model.get('data_preprocessor') or {}).pop('blending', None)  # of training
     names = _set_class_names(model, cfg.get('class_names'), class_names, name)
     task: Task = 'retrieval' if 'text_tower' in model else 'recognition'

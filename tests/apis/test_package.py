@@ -38,6 +38,12 @@ def test_every_config_survives_json(folder: str, moving_shapes: Path, tmp_path: 
     built = set()
     for name in (name for name in CONFIGS if name.startswith(f'{folder}/')):
         cfg = Config.fromfile(find_shipped('configs') / f'{name}.py')
+        if 'roi_head' in cfg.model:
+            with pytest.raises(
+                ValueError, match=r'needs the boxes of persons: use tools/detect\.py'
+            ):
+                describe_config(cfg, name=name)
+            continue
         make_tiny(cfg, data=moving_shapes.parent)
         before = describe_config(cfg, name=name)
         (tmp_path / 'config.json').write_text(to_json(before, mmstan=mmstan.__version__))
