@@ -175,7 +175,8 @@ def test_levels_of_another_model(
         ('judged', [config_file, '--levels-from', *judge]),
         ('judge', judge),
     ):
-        run(*options, '--misalignment', '--out', tmp_path / 'picture.png')
+        named = ['--cfg-options', f'experiment_name={name}']  # runs of one second differ
+        run(*options, '--misalignment', '--out', tmp_path / 'picture.png', *named)
         printed = capsys.readouterr().out.splitlines()
         tables[name] = [line for line in printed if line.startswith(('16 captions', '| '))]
     assert tables['judged'][0] == tables['own'][0]  # R@1
