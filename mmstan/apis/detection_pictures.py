@@ -104,8 +104,8 @@ def _draw_key_frames(
     if len(seconds) > _MOST_PICTURES:
         chosen = np.linspace(0, len(seconds) - 1, _MOST_PICTURES).astype(int)
         seconds = [seconds[i] for i in chosen]
-    last = reader.num_frames - 1
-    frames = reader.read([min(round(second * reader.avg_fps), last) for second in seconds])
+    place = dict(total_frames=reader.num_frames, avg_fps=reader.avg_fps)
+    frames = reader.read([find_key_frame(dict(place, timestamp=second)) for second in seconds])
     shown = [
         KeyFrame(frame, f'{second:g} s', drawn[second]) for frame, second in zip(frames, seconds)
     ]

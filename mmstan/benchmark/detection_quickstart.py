@@ -12,6 +12,7 @@ import torch
 from mmengine.config import Config
 from torchvision.ops import box_iou
 
+from mmstan.benchmark.quickstart import OUT
 from mmstan.benchmark.runs import read_detection_figures, train_and_test
 from mmstan.compat.closed import read_plain_pickle
 from mmstan.config.paths import find_shipped
@@ -23,7 +24,6 @@ from mmstan.visualization import KeyFrame, Person, draw_sheet
 from mmstan.visualization.detection import OTHER, TRUTH
 from mmstan.wording import markdown_table
 
-OUT = Path('work_dirs/quickstart')
 SYSTEMS = {'CLIP mean': 'detection_clip_mean', 'STAN': 'detection_stan'}
 COLUMNS = ('motion', 'colour', 'mAP')
 """Keys of the figures: eight motions, four colours, all."""

@@ -69,7 +69,7 @@ def collect_reported(papers: Mapping[Path, Mapping[str, Any]]) -> dict[str, list
     for source, row in list_rows(papers):
         if row['With'] or 'Config' not in row or not row.get('Reported'):
             continue
-        for name in (row['Config'], row.get('Other')):
+        for name in filter(None, (row['Config'], row.get('Other'))):
             entries = found.setdefault(f'configs/{name}.py', [])
             figures = row['Reported']
             if not any(figures.items() <= entry['Figures'].items() for entry in entries):
