@@ -38,7 +38,8 @@ class STAN(VideoBackbone):
             all frames at once, in place of both modules (Mug-STAN, Table V). ``'none'``: no copy
             (STAN, Table 6).
         networks: Number of parallel branches, whose results are added (Mug-STAN, Fig. 6).
-        max_frames: Length of the time table; T is at most this.
+        max_frames: Length of the time table; T is at most this. A checkpoint's table of another
+            length is stretched when it is loaded; the log says so.
         time_interpolation: ``'linear'`` stretches the time table for more frames.
         drop_path: Rate of the last layer; the rates rise linearly from 0.
         dropout: Dropout after the positions (STAN Eq. 4; not in the released code).
