@@ -80,6 +80,8 @@ class DiST(VideoBackbone):
         r'branch\.(pooling|norm|projection|cls_projection|temporal_projection)\..*',
     )
 
+    tower_has_graph = False
+
     def __init__(
         self,
         tower: dict[str, Any],
