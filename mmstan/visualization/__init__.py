@@ -8,6 +8,7 @@ from mmstan.visualization.cam import (
     gradcam,
     scaled,
 )
+from mmstan.visualization.cam_picture import draw_maps
 from mmstan.visualization.cka import compute_cka, compute_cka_matrix, draw_cka, pair_layers
 from mmstan.visualization.comparison import draw_comparison
 from mmstan.visualization.confusion import (
@@ -113,6 +114,7 @@ __all__ = [
     'draw_frame_weights',
     'draw_hit',
     'draw_levels',
+    'draw_maps',
     'draw_misalignment',
     'draw_mug_weights',
     'draw_over_time',

@@ -9,11 +9,16 @@ import torch
 from torch import Tensor
 
 from mmstan.models.heads.named_classes_head import NamedClassesHead
-from mmstan.wording import count_things, name_a_few
+from mmstan.wording import name_a_few
 
 
 def pair_score(
-    model: Any, clip: Tensor, text: str, *, data_samples: Sequence[Any] | None = None
+    model: Any,
+    clip: Tensor,
+    text: str,
+    *,
+    against: str | None = None,
+    data_samples: Sequence[Any] | None = None,
 ) -> Tensor:
     """Similarity of a text and a clip by a retrieval model's interaction, with a graph, ().
 
@@ -21,16 +26,22 @@ def pair_score(
         model: A :class:`~mmstan.models.VideoTextModel`.
         clip: Normalised frames (1, 3, T, H, W).
         text: The text.
+        against: Another text, whose similarity is subtracted.
         data_samples: One sample, for its ``frame_mask``.
     """
-    with torch.no_grad():  # the text does not depend on the clip
-        texts = model.encode_texts([text])
+    with torch.no_grad():  # texts do not depend on the clip
+        texts = model.encode_texts([text] if against is None else [text, against])
     # Not `model.similarity`, which keeps no graph.
-    return model.head(texts, model.encode_videos(clip, data_samples=data_samples))[0, 0]
+    return _subtract(model.head(texts, model.encode_videos(clip, data_samples=data_samples))[:, 0])
 
 
 def class_score(
-    model: Any, clip: Tensor, *, labels: Sequence[int] = (), text: str | None = None
+    model: Any,
+    clip: Tensor,
+    *,
+    labels: Sequence[int] = (),
+    text: str | None = None,
+    against: str | None = None,
 ) -> Tensor:
     """Logit of a class, or of a text as a class, by a recognition model, with a graph, ().
 
@@ -40,29 +51,43 @@ def class_score(
         labels: The class; of a head that answers several questions (a verb and a noun), a class
             for each of them, whose logits are added.
         text: In place of labels, a text for the head's text tower, in the head's templates.
+        against: Another text, whose logit is subtracted.
 
     Raises:
         ValueError: The head has no text tower, or no such class.
     """
-    features, _ = model.extract_feat(clip[:, None], stage='neck')
     head = model.cls_head
     if isinstance(head, NamedClassesHead):
-        # One class alone: logits do not depend on the other names, and there may be thousands.
+        # These classes alone: a logit does not depend on the other names, which may be thousands.
         name = text if text is not None else head.class_names[check_labels(model, labels)[0]]
-        with head.swap_names([name], head.texts.templates):
-            return head(features)[0, 0]
-    if text is not None:
-        raise ValueError(f'--text: {type(head).__name__} reads no text; {ask_for_labels(model)}')
-    logits = head(features)
-    logits = logits if isinstance(logits, tuple) else (logits,)
-    return sum(x[0, label] for x, label in zip(logits, check_labels(model, labels)))  # type: ignore[return-value]
+        features, _ = model.extract_feat(clip[:, None].contiguous(), stage='neck')
+        with head.swap_names([name] if against is None else [name, against], head.texts.templates):
+            return _subtract(head(features)[0])
+    for option, given in (('--text', text), ('--against', against)):
+        if given is not None:
+            name = type(head).__name__
+            raise ValueError(f'{option} {given!r}: {name} reads no text; {ask_for_labels(model)}')
+    labels = check_labels(model, labels)
+    logits = _compute_logits(model, clip)
+    return torch.stack([x[0, label] for x, label in zip(logits, labels)]).sum()
+
+
+def _subtract(scores: Tensor) -> Tensor:
+    """Scores (1,) or (2,) -> the first, less the second if there is one, ()."""
+    return scores[0] if len(scores) == 1 else scores[0] - scores[1]
+
+
+def _compute_logits(model: Any, clip: Tensor) -> tuple[Tensor, ...]:
+    """Logits (1, K) of each question of a recognition model's head."""
+    features, _ = model.extract_feat(clip[:, None].contiguous(), stage='neck')
+    logits = model.cls_head(features)
+    return logits if isinstance(logits, tuple) else (logits,)
 
 
 def class_rank(model: Any, clip: Tensor, labels: Sequence[int]) -> tuple[int, ...]:
     """Place of each label among its head's classes for a clip (1, 3, T, H, W), 1 for the best."""
     with torch.no_grad():
-        logits = model.cls_head(model.extract_feat(clip[:, None], stage='neck')[0])
-    logits = logits if isinstance(logits, tuple) else (logits,)
+        logits = _compute_logits(model, clip)
     return tuple(1 + int((x[0] > x[0, label]).sum()) for x, label in zip(logits, labels))
 
 

@@ -150,6 +150,12 @@ class DiST(VideoBackbone):
                 groups[name] = built
         return groups
 
+    def main_layers(self) -> list[str]:
+        """See :meth:`VideoBackbone.main_layers`: the last layers of the two other encoders."""
+        last = [f'{word}.{len(self.branch.layers)}' for word in ('integration', 'temporal')]
+        named = self.named_layers()
+        return [name for name in last if name in named]
+
     def forward(self, clip: Tensor) -> Any:
         """Clip (N, 3, g*T, H, W) -> feature (N, D); with ``frame_features`` also frames (N, T, D).
 

@@ -129,7 +129,13 @@ class STAN(VideoBackbone):
         """
         tower = {f'tower.{k}': block for k, block in enumerate(self.tower.blocks, start=1)}
         layers = self._name_branch_layers('branch')
-        return tower | {name: layer.block or layer for name, layer in layers.items()}
+        return tower | {name: x.block or x for name, x in layers.items()}
+
+    def main_layers(self) -> list[str]:
+        """See :meth:`VideoBackbone.main_layers`: every intra-frame module comes first."""
+        layers = self._name_branch_layers('branch')
+        intra_frame = [name for name, layer in layers.items() if layer.block is not None]
+        return intra_frame + super().main_layers()
 
     def time_layers(self) -> dict[str, nn.Module]:
         """See :meth:`VideoBackbone.time_layers`: the cross-frame modules with attention."""

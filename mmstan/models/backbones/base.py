@@ -116,6 +116,10 @@ class VideoBackbone(BaseModule, ABC):
         """
         return {}
 
+    def main_layers(self) -> list[str]:
+        """Names of the layers that a picture shows if none is asked for."""
+        return [f'tower.{len(self.tower.blocks)}']
+
     @classmethod
     def tower_frames(cls, cfg: Mapping[str, Any], frames: int) -> int:
         """Number of a clip's ``frames`` that the tower sees in the backbone of config ``cfg``."""

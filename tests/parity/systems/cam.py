@@ -47,6 +47,8 @@ def outputs(
         kind, _, layer = name.partition('.')
         if kind in METHODS:
             method = METHODS[kind]
-            found = compute_maps(model, io['clip'], find_layer(model.backbone, layer), [method], score)
+            found = compute_maps(
+                model, io['clip'], find_layer(model.backbone, layer), [method], score
+            )
             ours[name] = found.maps[method]
     return ours
