@@ -104,7 +104,10 @@ def at_least(least: int) -> Callable[[str], int]:
 def parse(
     parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None
 ) -> argparse.Namespace:
-    """Read the command line, or ``arguments``; sets ``LOCAL_RANK`` for launchers that pass it as an option."""
+    """Read the command line, or ``arguments``.
+
+    Sets ``LOCAL_RANK`` for launchers that pass it as an option.
+    """
     args = parser.parse_args(arguments)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args

@@ -73,6 +73,7 @@ from mmstan.visualization.watch import (
     record_norm,
     record_output,
 )
+from mmstan.visualization.wins import Win, draw_wins
 
 __all__ = [
     'LEVELS',
@@ -90,6 +91,7 @@ __all__ = [
     'Strip',
     'TradeOff',
     'VideoVisualizer',
+    'Win',
     'attention_map',
     'choose_scalars',
     'class_rank',
@@ -125,6 +127,7 @@ __all__ = [
     'draw_sheet',
     'draw_strip',
     'draw_trade_off',
+    'draw_wins',
     'draw_word_weights',
     'find_layer',
     'find_scalars',

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -40,7 +41,7 @@ def draw_maps(
     matrix = _MATRIX if matrices else 0
     figure = Figure(figsize=(width, 0.6 + film + matrix), layout='constrained')
     figure.suptitle(textwrap.fill(title, int(12 * width)), fontsize=10, parse_math=False)
-    parts = figure.subfigures(2, height_ratios=[film, matrix]) if matrices else [figure]
+    parts: Any = figure.subfigures(2, height_ratios=[film, matrix]) if matrices else [figure]
     rows = parts[0].subplots(1 + len(maps), squeeze=False)[:, 0]
     shown = {'frames': frames, **{name: covered(frames, of) for name, of in maps.items()}}
     for axes, (name, strip) in zip(rows, shown.items()):
@@ -56,7 +57,7 @@ def draw_maps(
 def _draw_matrix(axes: Axes, name: str, matrix: Tensor) -> None:
     """Draw which frames (columns) each frame (row) hears."""
     axes.imshow(matrix.cpu().numpy(), cmap='viridis', vmin=0)
-    numbers = range(1, len(matrix) + 1)
+    numbers = [str(number) for number in range(1, len(matrix) + 1)]
     axes.set_xticks(range(len(matrix)), numbers, fontsize=7)
     axes.set_yticks(range(len(matrix)), numbers, fontsize=7)
     axes.set_xlabel('heard frame', fontsize=8)

@@ -117,11 +117,12 @@ def _watch(
         return as_patches(x.detach(), clip, grid[0] * grid[1])[0].unflatten(1, grid)
 
     patches = place(watched)
+    number = float(value.detach())
     if not gradient:
-        return float(value), patches, None
+        return number, patches, None
     if slope is None or not (slope := place(slope)).any():
         raise ValueError(_explain_missing_gradient(model.backbone, layer))
-    return float(value), patches, slope
+    return number, patches, slope
 
 
 def _choose_record(layer: Layer, attention: bool) -> AbstractContextManager[Record]:
