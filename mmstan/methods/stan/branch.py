@@ -15,7 +15,11 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from mmstan.methods.stan.layer import BranchTokens, STANLayer
-from mmstan.models.layers.time_table import TimeInterpolation, take_first_positions
+from mmstan.models.layers.time_table import (
+    TimeInterpolation,
+    fit_loaded_positions,
+    take_first_positions,
+)
 from mmstan.models.towers import BaseImageTower
 from mmstan.registry import MODELS
 
@@ -37,7 +41,7 @@ class STANBranch(nn.Module):
         levels: For each layer the tower block (from 1) whose output it reads, or None.
         cross_frame: Config of the cross-frame modules, or None.
         intra_frame: ``'frame'``, ``'joint'`` or ``'none'``, see :class:`STAN`.
-        max_frames: Length of the time table.
+        max_frames: Length of the time table; a checkpoint's table of another length is fitted to it.
         time_interpolation: See :class:`STAN`.
         drop_path: Rate of the last layer; the rates rise linearly from 0.
         dropout: Dropout after the positions (STAN Eq. 4).
@@ -96,6 +100,7 @@ class STANBranch(nn.Module):
                 drop_path=arguments['drop_path'],
             )
             self.layers.append(layer.requires_grad_(True))
+        self.register_load_state_dict_pre_hook(_fit_loaded_times)
 
     def copy_blocks(self, tower: BaseImageTower) -> None:
         """Load ``tower``'s weights into their copies: intra-frame modules, own positions."""
@@ -166,6 +171,11 @@ class STANBranch(nn.Module):
             ValueError: The table is shorter, and ``time_interpolation`` is None.
         """
         return take_first_positions(self.time_embedding, t, interpolation=self.time_interpolation)
+
+
+def _fit_loaded_times(module: STANBranch, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Fit a checkpoint's time table to the module's, before it is loaded."""
+    fit_loaded_positions(state, f'{prefix}time_embedding', len(module.time_embedding))
 
 
 def choose_copied_blocks(levels: Levels, depth: int) -> tuple[int, ...]:

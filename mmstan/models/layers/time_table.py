@@ -144,3 +144,28 @@ def take_first_positions(
             "model has the option, stretch the time table with time_interpolation='linear'"
         )
     return stretch_time_table(positions, t)
+
+
+def fit_loaded_positions(state: dict[str, Tensor], name: str, t: int) -> None:
+    """Give the table ``name`` (max_frames, D) of a checkpoint ``t`` rows, before it is loaded.
+
+    A longer table loses its last rows, as clips of T frames read the first T. A shorter one is
+    stretched, which is right for clips of ``t`` frames.
+
+    Args:
+        state: The checkpoint's state dict; it is changed.
+        name: Key of the table, which may be missing.
+        t: ``max_frames`` of the model.
+    """
+    table = state.get(name)
+    if table is None or table.ndim != 2 or len(table) == t:
+        return
+    if len(table) > t:
+        state[name], change = table[:t].clone(), 'the first are taken'
+    else:
+        state[name] = stretch_time_table(table.float(), t).to(table.dtype).contiguous()
+        change = (
+            f'interpolated for clips of {t} frames; for shorter ones set max_frames={len(table)} '
+            "and time_interpolation='linear'"
+        )
+    print_log(f'{name}: {len(table)} frames -> {t}, {change}', 'current')

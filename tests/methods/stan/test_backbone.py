@@ -326,3 +326,20 @@ def test_sizes_come_from_the_model_name() -> None:
         stan = STAN(dict(type='mmstan.ImageTower', model='ViT-B-16'))
     assert sum(p.numel() for p in stan.parameters()) == pytest.approx(126.4e6, rel=5e-4)
     assert CLIP['embed_dim'] == make().out_dim
+
+
+@pytest.mark.parametrize('frames', [3, 8])
+def test_a_time_table_of_another_length_is_fitted(frames: int) -> None:
+    """A shorter table is stretched; of a longer one the rows that clips read are taken."""
+    theirs, ours = make(max_frames=frames), make(max_frames=5)
+    table = theirs.branches[0].time_embedding.detach()
+    ours.load_state_dict(theirs.state_dict())
+    fitted = ours.branches[0].time_embedding
+    if frames > 5:
+        assert torch.equal(fitted, table[:5])
+    else:
+        # Centres of five rows among three: (i + 0.5) * 3 / 5 - 0.5, not beyond the ends.
+        places = [0.0, 0.4, 1.0, 1.6, 2.0]
+        for row, place in zip(fitted, places):
+            low = min(int(place), frames - 2)
+            torch.testing.assert_close(row, table[low].lerp(table[low + 1], place - low))
