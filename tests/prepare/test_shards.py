@@ -65,7 +65,7 @@ def test_every_video_is_in_one_shard(source: Path, run: Run, tmp_path: Path) -> 
     ]
     about = json.loads(members['00001000.json'])
     assert about == dict(
-        caption='clip 2', captions=['clip 2', 'größer'], source='2.mp4', seconds=1.0, fps=8.0,
+        caption='clip 2', caption_1='größer', source='2.mp4', seconds=1.0, fps=8.0,
         size=[64, 48], source_fps=8.0, source_size=[64, 48],
         source_bytes=(source / '2.mp4').stat().st_size,
     )  # fmt: skip

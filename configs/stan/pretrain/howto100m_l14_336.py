@@ -7,11 +7,11 @@ _base_ = [
 ]
 
 size = 336
-_base_.train_pipeline[1].scale = (-1, 384)
-_base_.train_pipeline[3].scale = (size, size)
+_base_.narrated_pipeline[1].scale = (-1, 384)
+_base_.narrated_pipeline[3].scale = (size, size)
 _base_.test_pipeline[1].scale = (-1, size)
 _base_.test_pipeline[2].crop_size = size
 
-train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))
+train_dataloader = dict(dataset=dict(pipeline=_base_.narrated_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))

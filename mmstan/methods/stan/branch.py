@@ -41,7 +41,7 @@ class STANBranch(nn.Module):
         levels: For each layer the tower block (from 1) whose output it reads, or None.
         cross_frame: Config of the cross-frame modules, or None.
         intra_frame: ``'frame'``, ``'joint'`` or ``'none'``, see :class:`STAN`.
-        max_frames: Length of the time table; a checkpoint's table of another length is fitted to it.
+        max_frames: Length of the time table; a checkpoint's of another length is fitted to it.
         time_interpolation: See :class:`STAN`.
         drop_path: Rate of the last layer; the rates rise linearly from 0.
         dropout: Dropout after the positions (STAN Eq. 4).

@@ -14,6 +14,8 @@ from typing import Any
 
 from mmstan.datasets.readers import BrokenVideoError
 from mmstan.datasets.readers.pyav import PyAVReader
+from mmstan.datasets.shards import find_shards, open_index
+from mmstan.datasets.shards.index import INDEX_NAME
 from mmstan.prepare.files import STATE, claim_folder, write_whole
 from mmstan.prepare.jobs import run_jobs
 from mmstan.prepare.shards.encoding import ClipEncoding, EncodedClip, encode_clip
@@ -180,7 +182,9 @@ def _encode_video(
         with PyAVReader(video.path) as reader:
             if not video.windows:
                 clip = encode_clip(reader, encoding)
-                texts = dict(caption=video.captions[0], captions=list(video.captions))
+                # Shards(caption='json:caption=1,caption_1=1') draws one of them.
+                more = {f'caption_{i}': text for i, text in enumerate(video.captions) if i}
+                texts = dict(caption=video.captions[0], **more)
                 yield '', clip, {**texts, **_describe(video, reader, clip)}
             for number, window in enumerate(video.windows):
                 if stop.is_set():
@@ -217,7 +221,8 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def _finish(out: Path, videos: int, shards: int, written: int) -> Report:
-    """Add up the counts of all shards, and list the broken videos."""
+    """Index the shards, add up their counts, and list the broken videos."""
+    open_index(find_shards(str(out)), str(out / INDEX_NAME))
     counts = [json.loads(_name_state(out, i).read_text('utf-8')) for i in range(shards)]
     broken = {name: reason for count in counts for name, reason in count['broken'].items()}
     lines = [f'{name}: {reason}\n' for name, reason in broken.items()]
