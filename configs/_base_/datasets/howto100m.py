@@ -11,7 +11,11 @@ narrated_pipeline = [
             sampler=dict(type='mmstan.SampleSegments', num_frames={{_base_.num_frames}}),
         ),
     ),
-    *{{_base_.train_pipeline}}[1:],
+    dict(type='Resize', scale=(-1, 256)),
+    dict(type='RandomResizedCrop', area_range=(0.08, 1.0)),
+    dict(type='Resize', scale=(224, 224), keep_ratio=False),
+    dict(type='FormatShape', input_format='NCTHW'),
+    {{_base_.pack}},
 ]
 train_dataloader = dict(
     sampler=dict(samples_per_epoch=21_000_000),

@@ -30,11 +30,11 @@ class ShardFiles:
     """
 
     def __init__(self, cache_dir: str | None = None, cache_gb: float | None = None) -> None:
+        self._open: OrderedDict[str, int] = OrderedDict()  # path -> descriptor, oldest first
         if cache_gb is not None and cache_dir is None:
             raise ValueError(f'cache_gb={cache_gb} limits the copies in cache_dir: set cache_dir')
         self.cache_dir = cache_dir
         self.cache_gb = cache_gb
-        self._open: OrderedDict[str, int] = OrderedDict()
 
     def read(self, shard: Shard, begin: int, end: int, name: str) -> bytes:
         """Read the bytes ``[begin, end)`` of a shard for the sample ``name``.
