@@ -38,7 +38,9 @@ def run(count: int, seed: int, folder: Path) -> Iterator[Figures]:
         for number in (signal.SIGKILL, signal.SIGTERM):
             yield _kill_trainings(number, kills, draw, folder / number.name, _train)
         name = 'SIGKILL in training on shards'
-        yield _kill_trainings(signal.SIGKILL, kills, draw, folder / 'shards', _train_on_shards, name)
+        yield _kill_trainings(
+            signal.SIGKILL, kills, draw, folder / 'shards', _train_on_shards, name
+        )
     yield _kill_renderings(kills, draw, folder / 'shapes')
 
 

@@ -102,7 +102,9 @@ class WriteSamples(Hook):
             file.write(' '.join([str(runner.iter), *names]) + '\n')
 
 
-def use_shards(cfg: Config, folder: Path, *, broken: Sequence[str] = ('00001.tar#00001002',)) -> None:
+def use_shards(
+    cfg: Config, folder: Path, *, broken: Sequence[str] = ('00001.tar#00001002',)
+) -> None:
     """Put the training samples into three shards, one of them broken, and shuffle within two."""
     for number in range(3):
         keys = range(1000 * number, 1000 * number + SAMPLES // 3)

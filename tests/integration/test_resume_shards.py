@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from helpers.gloo_processes import run_ranks
 from helpers.resumed_run import BATCHES, EPOCHS, make_config, read_losses, use_shards
+from helpers.shard_files import write_shard
 from mmengine.runner import Runner
 
 from mmstan.datasets.shards.files import ShardFiles
@@ -107,3 +108,34 @@ def test_one_process_goes_on_with_the_samples_of_two(
     assert 5 < min(samples) <= STOP
     log = ''.join(file.read_text() for file in tmp_path.glob('*/*.log'))
     assert 'begins again' not in log
+
+
+@pytest.mark.parametrize('drop_last', [False, True])
+def test_a_batch_of_more_samples_than_there_are_is_refused(drop_last: bool, tmp_path: Path) -> None:
+    message = 'is 19 samples, and the data set has 18|has 18 samples; no batch of 19 is full'
+    with pytest.raises(ValueError, match=message):
+        changes = {'train_dataloader.batch_size': 19, 'train_dataloader.drop_last': drop_last}
+        train(tmp_path, **changes)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'difference'),
+    [
+        ({'train_dataloader.sampler.window': 1}, 'window 2 -> 1'),
+        ({'train_dataloader.sampler.seed': 5}, ''),  # the checkpoint's seed wins
+        ({}, 'the annotations have other samples'),  # the shards changed
+        ({'train_dataloader.batch_size': 6}, 'global_batch 4 -> 6'),
+    ],
+)
+def test_other_shards_or_batches_begin_the_epoch_again(
+    changes: dict[str, Any], difference: str, tmp_path: Path
+) -> None:
+    train(tmp_path, stop_at=STOP)
+    if not changes:
+        parts = (('mp4', b'x' * 9999), ('txt', b'1'))
+        members = [(f'{key:08d}.{ending}', data) for key in range(6) for ending, data in parts]
+        write_shard(tmp_path / 'shards/00000.tar', members)
+    train(tmp_path, resume=True, **changes)
+    log = ''.join(file.read_text() for file in tmp_path.glob('*/*.log'))
+    assert difference in log
+    assert ('epoch 2 begins again' in log) == bool(difference)
