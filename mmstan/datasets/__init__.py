@@ -3,7 +3,7 @@
 from mmstan.datasets.ava import AVADataset
 from mmstan.datasets.epic_kitchens import EpicKitchens
 from mmstan.datasets.reliable import ReliableSamples, set_epoch
-from mmstan.datasets.shards import Shards, ShardSampler
+from mmstan.datasets.shards import Shards, ShardSampler, ShardStream
 from mmstan.datasets.video_dataset import VideoDataset
 from mmstan.datasets.video_text import (
     LSMDC,
@@ -34,6 +34,7 @@ __all__ = [
     'ImageText',
     'ReliableSamples',
     'ShardSampler',
+    'ShardStream',
     'Shards',
     'VideoDataset',
     'VideoTextDataset',

@@ -1,5 +1,6 @@
 """A run on shards that was stopped in mid-epoch goes on with the samples and losses it had left."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,8 @@ def train_two(folder: Path) -> None:
     cfg.merge_from_dict({'train_dataloader.batch_size': 2, 'env_cfg.dist_cfg.backend': 'gloo'})
     cfg.launcher = 'pytorch'
     cfg.custom_hooks[-2]['file'] += '.two'
-    try:
+    with suppress(KeyboardInterrupt):
         Runner.from_cfg(cfg).train()
-    except KeyboardInterrupt:
-        pass
 
 
 def test_one_process_goes_on_with_the_samples_of_two(
