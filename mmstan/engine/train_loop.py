@@ -106,8 +106,7 @@ class EpochTrainLoop(EpochBasedTrainLoop):
     ) -> None:
         _refuse_sampler(dataloader)
         super().__init__(runner, dataloader, **kwargs)
-        if isinstance(self.dataloader.dataset, ShardStream):
-            self._divide_stream(self.dataloader.dataset)
+        self._tell_sizes()
         check_before_training(self)
         for hook in (FiniteTraining, FiniteScores, AlikeCaptions):
             if not any(isinstance(each, hook) for each in runner.hooks):
@@ -193,10 +192,12 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         self.runner.call_hook('after_run')
         raise SystemExit(128 + number)
 
-    def _divide_stream(self, stream: ShardStream) -> None:
-        """Tell a stream the loader's numbers, on which its length depends."""
-        stream.divide(self.dataloader.batch_size or 1, self.dataloader.num_workers)
-        self._max_iters = self._max_epochs * len(self.dataloader)
+    def _tell_sizes(self) -> None:
+        """Tell streams and samplers the loader's numbers, on which the length of epochs depends."""
+        for each in (self.dataloader.dataset, self._sampler):
+            if isinstance(each, (ShardStream, ShardSampler)):
+                each.divide(self.dataloader.batch_size or 1, self.dataloader.num_workers)
+                self._max_iters = self._max_epochs * len(self.dataloader)
 
     @property
     def _sampler(self) -> Any:
