@@ -79,9 +79,7 @@ def test_every_fault_is_counted_by_its_kind(tmp_path: Path, log: Callable[[], st
     assert list_samples(narrated) == [('00001000_0000', b'no text', 'take it up')]
 
 
-def test_a_cut_tar_gives_the_samples_before_the_cut(
-    tmp_path: Path, log: Callable[[], str]
-) -> None:
+def test_a_cut_tar_gives_the_samples_before_the_cut(tmp_path: Path, log: Callable[[], str]) -> None:
     path = write_shards(tmp_path / 'a', [3]) / '00000.tar'
     data = path.read_bytes()
     path.write_bytes(data[: data.index(b'video 00000002') + 5])
