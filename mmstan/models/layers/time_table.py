@@ -5,6 +5,7 @@ Letters: T frames, D width.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -88,6 +89,49 @@ def fit_time_table(
     return stretch_time_table(table, t)
 
 
+def stretch_when_loaded(
+    module: nn.Module,
+    name: str,
+    *,
+    mode: Literal['linear', 'nearest'] = 'linear',
+    first: int = 0,
+) -> None:
+    """Let ``module`` stretch a checkpoint's time table of another length, and log it.
+
+    Args:
+        module: Owner of the table.
+        name: Its parameter (..., T, D); all dimensions before T have size 1.
+        mode: ``'nearest'`` where the module stretches its table so for clips of another length.
+        first: Rows before the table that belong to no frame; they stay.
+    """
+    module.register_load_state_dict_pre_hook(
+        partial(_stretch_rows, name=name, mode=mode, first=first)
+    )
+
+
+def _stretch_rows(
+    module: nn.Module,
+    state: dict[str, Tensor],
+    prefix: str,
+    *_: Any,
+    name: str,
+    mode: Literal['linear', 'nearest'],
+    first: int,
+) -> None:
+    table, own = state.get(prefix + name), getattr(module, name)
+    # Anything else that does not fit is an error of the loading itself.
+    if not isinstance(table, Tensor) or table.ndim != own.ndim:
+        return
+    theirs, rows = table.shape[-2], own.shape[-2]
+    if theirs in (rows, first):
+        return
+    flat = table.reshape(theirs, -1)
+    stretched = stretch_time_table(flat[first:], rows - first, mode=mode)
+    state[prefix + name] = torch.cat([flat[:first], stretched]).reshape(*own.shape[:-1], -1)
+    frames = f'{theirs - first} frames -> {rows - first}'
+    print_log(f'{prefix}{name} of the checkpoint: {frames}, interpolated ({mode})', 'current')
+
+
 def stretch_loaded_table(
     state: dict[str, Tensor], name: str, t: int, *, interpolation: TimeInterpolation | None
 ) -> None:
@@ -144,28 +188,3 @@ def take_first_positions(
             "model has the option, stretch the time table with time_interpolation='linear'"
         )
     return stretch_time_table(positions, t)
-
-
-def fit_loaded_positions(state: dict[str, Tensor], name: str, t: int) -> None:
-    """Give the table ``name`` (max_frames, D) of a checkpoint ``t`` rows, before it is loaded.
-
-    A longer table loses its last rows, as clips of T frames read the first T. A shorter one is
-    stretched, which is right for clips of ``t`` frames.
-
-    Args:
-        state: The checkpoint's state dict; it is changed.
-        name: Key of the table, which may be missing.
-        t: ``max_frames`` of the model.
-    """
-    table = state.get(name)
-    if table is None or table.ndim != 2 or len(table) == t:
-        return
-    if len(table) > t:
-        state[name], change = table[:t].clone(), 'the first are taken'
-    else:
-        state[name] = stretch_time_table(table.float(), t).to(table.dtype).contiguous()
-        change = (
-            f'interpolated for clips of {t} frames; for shorter ones set max_frames={len(table)} '
-            "and time_interpolation='linear'"
-        )
-    print_log(f'{name}: {len(table)} frames -> {t}, {change}', 'current')
