@@ -157,12 +157,8 @@ class RowsDataset(VideoTextDataset):
             if len(examples) < _EXAMPLES:
                 examples.append(row.name)
         if repaired:
-            print_log(
-                f'{self.cache_path.removesuffix(".cache")}: {repaired} captions have bytes that are '
-                'not UTF-8, which became U+FFFD',
-                logger='current',
-                level=logging.WARNING,
-            )
+            source = self.cache_path.removesuffix('.cache')
+            _warn(f'{source}: {repaired} captions have bytes that are no UTF-8, replaced by U+FFFD')
         if not len(places):
             raise ValueError(
                 f'ann_file={self.ann_file!r}: none of its {captionless} rows has a caption'
@@ -228,7 +224,7 @@ class RowsDataset(VideoTextDataset):
         )
         if self.missing == 'error':
             raise FileNotFoundError(f"missing='error': {text}; add them, or set missing='report'")
-        print_log(f'{text}; they are left out', logger='current', level=logging.WARNING)
+        _warn(f'{text}; they are left out')
 
 
 def _list_files(folder: str) -> set[str]:
@@ -236,3 +232,7 @@ def _list_files(folder: str) -> set[str]:
         return set(os.listdir(folder or os.curdir))
     except (FileNotFoundError, NotADirectoryError):
         return set()
+
+
+def _warn(text: str) -> None:
+    print_log(text, logger='current', level=logging.WARNING)
