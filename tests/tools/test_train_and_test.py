@@ -354,6 +354,4 @@ def test_slurm_command_of_a_test(tmp_path: Path) -> None:
     result = run('bash', 'tools/slurm_test.sh', *arguments, **environment)
     assert result.returncode == 0, result.stderr
     assert '--ntasks=16|--ntasks-per-node=8|' in result.stdout
-    assert result.stdout.endswith(
-        'tools/test.py|c.py|--launcher|slurm|my epoch.pth|--dump|a.pkl|'
-    )
+    assert result.stdout.endswith('tools/test.py|c.py|--launcher|slurm|my epoch.pth|--dump|a.pkl|')
