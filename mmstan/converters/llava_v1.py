@@ -104,7 +104,7 @@ def convert_folder(source: Path, target: Path, *, vision: str = CLIP) -> int:
     tokenizer = transformers.AutoTokenizer.from_pretrained(source, local_files_only=True)
     ids = _find_ids(tokenizer, source)
     state = convert_state(_read_weights(source))
-    tower = transformers.CLIPVisionModel.from_pretrained(vision)
+    tower: Any = transformers.CLIPVisionModel.from_pretrained(vision)
     config = transformers.LlavaConfig(
         vision_config=tower.config,
         text_config=_choose_text_config(transformers, settings),
