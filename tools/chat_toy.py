@@ -47,7 +47,7 @@ def main() -> None:
     """Train, ask, print the tables."""
     args = parse_args()
     with one_line_errors():
-        data = generate(size='small', tasks=['recognition']) / 'small/recognition'
+        data = generate(size='small', tasks=['recognition']) / 'recognition'
         toy = ChatToy(args.checkpoint or find_checkpoint(), data, args.out, steps=args.steps)
         runs = {}
         for seed in args.seed:
