@@ -64,10 +64,11 @@ def describe_config(
     (model.get('data_preprocessor') or {}).pop('blending', None)  # of training
     names = _set_class_names(model, cfg.get('class_names'), class_names, name)
     task: Task = 'retrieval' if 'text_tower' in model else 'recognition'
-    return ModelDescription(model, _find_pipelines(cfg), names, task, name)
+    return ModelDescription(model, find_pipelines(cfg), names, task, name)
 
 
-def _find_pipelines(cfg: Config) -> dict[str, Pipeline]:
+def find_pipelines(cfg: Config) -> dict[str, Pipeline]:
+    """The test pipeline of a config under ``'test'``; under ``'val'``, with one view of a video."""
     pipelines = {}
     for split in ('test', 'val'):
         dataset = (cfg.get(f'{split}_dataloader') or cfg.test_dataloader).dataset

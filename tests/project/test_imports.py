@@ -14,6 +14,7 @@ ORDER = [
     'mmstan.registry',
     'mmstan.converters',
     'mmstan.models.features',
+    'mmstan.models.micro_batches',
     'mmstan.models.sizes',
     'mmstan.models.layers',
     'mmstan.models.towers',

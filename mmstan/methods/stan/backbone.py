@@ -19,7 +19,9 @@ from mmstan.methods.stan.branch import (
     call,
 )
 from mmstan.methods.stan.checks import check_bt_adapter, check_levels, check_modules
+from mmstan.methods.stan.layer import STANLayer
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
+from mmstan.models.cross_frame import TemporalAttention
 from mmstan.models.layers.time_table import TimeInterpolation
 from mmstan.models.sizes import Sizes
 from mmstan.registry import MODELS
@@ -46,7 +48,8 @@ class STAN(VideoBackbone):
             all frames at once, in place of both modules (Mug-STAN, Table V). ``'none'``: no copy
             (STAN, Table 6).
         networks: Number of parallel branches, whose results are added (Mug-STAN, Fig. 6).
-        max_frames: Length of the time table; T is at most this.
+        max_frames: Length of the time table; T is at most this. A checkpoint's table of another
+            length is stretched when it is loaded; the log says so.
         time_interpolation: ``'linear'`` stretches the time table for more frames.
         drop_path: Rate of the last layer; the rates rise linearly from 0.
         dropout: Dropout after the positions (STAN Eq. 4; not in the released code).
@@ -137,6 +140,37 @@ class STAN(VideoBackbone):
         """See :meth:`VideoBackbone.layer_groups`: adds the layers of the first branch."""
         branch = cast(STANBranch, self.branches[0])
         return {**super().layer_groups(), 'branch': list(branch.layers)}
+
+    def named_layers(self) -> dict[str, nn.Module]:
+        """See :meth:`VideoBackbone.named_layers`: the branches' intra-frame modules.
+
+        A layer without one is named itself. Layer 3 is ``'branch.3'``; of several branches, layer 3
+        of the second is ``'branch.2.3'``.
+        """
+        tower = {f'tower.{k}': block for k, block in enumerate(self.tower.blocks, start=1)}
+        layers = self._name_branch_layers('branch')
+        return tower | {name: x.block or x for name, x in layers.items()}
+
+    def main_layers(self) -> list[str]:
+        """See :meth:`VideoBackbone.main_layers`: every intra-frame module comes first."""
+        layers = self._name_branch_layers('branch')
+        intra_frame = [name for name, layer in layers.items() if layer.block is not None]
+        return intra_frame + super().main_layers()
+
+    def time_layers(self) -> dict[str, nn.Module]:
+        """See :meth:`VideoBackbone.time_layers`: the cross-frame modules with attention."""
+        layers = self._name_branch_layers('time')
+        modules = {name: layer.cross_frame for name, layer in layers.items()}
+        return {name: x for name, x in modules.items() if isinstance(x, TemporalAttention)}
+
+    def _name_branch_layers(self, word: str) -> dict[str, STANLayer]:
+        """Name of a layer, beginning with ``word`` -> the layer, of all branches."""
+        several = len(self.branches) > 1
+        return {
+            f'{word}.{n}.{k}' if several else f'{word}.{k}': cast(STANLayer, layer)
+            for n, branch in enumerate(self.branches, start=1)
+            for k, layer in enumerate(cast(STANBranch, branch).layers, start=1)
+        }
 
     def init_weights(self) -> None:
         """Load the tower's weights, then copy its blocks into the branches."""

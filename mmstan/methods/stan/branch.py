@@ -15,7 +15,11 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from mmstan.methods.stan.layer import BranchTokens, STANLayer
-from mmstan.models.layers.time_table import TimeInterpolation, take_first_positions
+from mmstan.models.layers.time_table import (
+    TimeInterpolation,
+    stretch_when_loaded,
+    take_first_positions,
+)
 from mmstan.models.towers import BaseImageTower
 from mmstan.registry import MODELS
 
@@ -40,7 +44,8 @@ class STANBranch(nn.Module):
         levels: For each layer the tower block (from 1) whose output it reads, or None.
         cross_frame: Config of the cross-frame modules, or None.
         intra_frame: ``'frame'``, ``'joint'`` or ``'none'``, see :class:`STAN`.
-        max_frames: Length of the time table.
+        max_frames: Length of the time table. A checkpoint's table of another length is stretched
+            when it is loaded.
         time_interpolation: See :class:`STAN`.
         drop_path: Rate of the last layer; the rates rise linearly from 0.
         dropout: Dropout after the positions (STAN Eq. 4).
@@ -77,6 +82,7 @@ class STANBranch(nn.Module):
         self.time_interpolation = time_interpolation
         self.time_embedding = nn.Parameter(torch.empty(max_frames, c))
         nn.init.normal_(self.time_embedding)  # as released, by the default of torch.nn.Embedding
+        stretch_when_loaded(self, 'time_embedding')
         self.first_class, self.grid = first_class, tower.own_grid
         self.positions = None
         if own_positions:
