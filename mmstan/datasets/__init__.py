@@ -3,6 +3,7 @@
 from mmstan.datasets.ava import AVADataset
 from mmstan.datasets.epic_kitchens import EpicKitchens
 from mmstan.datasets.reliable import ReliableSamples, set_epoch
+from mmstan.datasets.shards import Shards, ShardSampler
 from mmstan.datasets.video_dataset import VideoDataset
 from mmstan.datasets.video_text import (
     LSMDC,
@@ -27,6 +28,8 @@ __all__ = [
     'DiDeMo',
     'EpicKitchens',
     'ReliableSamples',
+    'ShardSampler',
+    'Shards',
     'VideoDataset',
     'VideoTextDataset',
     'count_missing',

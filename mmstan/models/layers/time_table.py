@@ -5,6 +5,7 @@ Letters: T frames, D width.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -86,6 +87,49 @@ def fit_time_table(
     if interpolation is None:
         raise ValueError(_describe_wrong_length(f'{t} {frames}', t, len(table)))
     return stretch_time_table(table, t)
+
+
+def stretch_when_loaded(
+    module: nn.Module,
+    name: str,
+    *,
+    mode: Literal['linear', 'nearest'] = 'linear',
+    first: int = 0,
+) -> None:
+    """Let ``module`` stretch a checkpoint's time table of another length, and log it.
+
+    Args:
+        module: Owner of the table.
+        name: Its parameter (..., T, D); all dimensions before T have size 1.
+        mode: ``'nearest'`` where the module stretches its table so for clips of another length.
+        first: Rows before the table that belong to no frame; they stay.
+    """
+    module.register_load_state_dict_pre_hook(
+        partial(_stretch_rows, name=name, mode=mode, first=first)
+    )
+
+
+def _stretch_rows(
+    module: nn.Module,
+    state: dict[str, Tensor],
+    prefix: str,
+    *_: Any,
+    name: str,
+    mode: Literal['linear', 'nearest'],
+    first: int,
+) -> None:
+    table, own = state.get(prefix + name), getattr(module, name)
+    # Anything else that does not fit is an error of the loading itself.
+    if not isinstance(table, Tensor) or table.ndim != own.ndim:
+        return
+    theirs, rows = table.shape[-2], own.shape[-2]
+    if theirs in (rows, first):
+        return
+    flat = table.reshape(theirs, -1)
+    stretched = stretch_time_table(flat[first:], rows - first, mode=mode)
+    state[prefix + name] = torch.cat([flat[:first], stretched]).reshape(*own.shape[:-1], -1)
+    frames = f'{theirs - first} frames -> {rows - first}'
+    print_log(f'{prefix}{name} of the checkpoint: {frames}, interpolated ({mode})', 'current')
 
 
 def stretch_loaded_table(

@@ -32,6 +32,7 @@ class TextTower(Tower):
         pretrained: As for :class:`ImageTower`.
         frozen: The parameters get no gradients, and the tower stays in evaluation mode under
             ``model.train()``.
+        checkpointing: Recompute blocks in the backward pass, for large batches.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class TextTower(Tower):
         *,
         pretrained: str | None = None,
         frozen: bool = False,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__(frozen=frozen)
         arch = find_architecture(model, pretrained)
         self.model, self.pretrained = arch.name, pretrained
         self.text = _build_text_tower(arch.embed_dim, arch.text_cfg, quick_gelu=arch.quick_gelu)
+        self.text.set_grad_checkpointing(checkpointing)  # open_clip's, which is not reentrant
         self.width, self.joint_dim = self.text.width, arch.embed_dim
         self.context_length, self.vocab_size = self.text.context_length, self.text.vocab_size
         named = isinstance(model, str)
