@@ -114,6 +114,10 @@ class STANBranch(nn.Module):
             )
             self.layers.append(layer.requires_grad_(True))
 
+    def shard_units(self) -> list[nn.Module]:
+        """List the layers, as :meth:`Tower.shard_units` lists blocks."""
+        return list(self.layers)
+
     def copy_blocks(self, tower: BaseImageTower) -> None:
         """Load ``tower``'s weights into their copies: intra-frame modules, own positions."""
         if self.positions is not None:
