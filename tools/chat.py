@@ -18,8 +18,8 @@ import numpy as np
 
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.chat import Conversation, VideoChat
-from mmstan.chat.options import add_engine_options, choose_generation, load_chat
 from mmstan.chat.web import launch
+from mmstan.chat_options import add_engine_options, choose_generation, load_chat
 from mmstan.cli import one_line_errors
 from mmstan.engine.console import keep_console_short
 from mmstan.visualization.dialogue import Turn, draw_dialogue

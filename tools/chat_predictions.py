@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
-from mmstan.chat.options import add_engine_options, choose_generation, load_chat
 from mmstan.chat.predictions import answer_items, compare_answers, parse_part
 from mmstan.chat.question_files import DATA, read_items
+from mmstan.chat_options import add_engine_options, choose_generation, load_chat
 from mmstan.cli import at_least, one_line_errors
 from mmstan.engine.console import keep_console_short
 

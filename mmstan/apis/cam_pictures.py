@@ -16,7 +16,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import Tensor
 
-from mmstan.apis.description import find_pipelines
+from mmstan.apis.description import find_pipeline
 from mmstan.apis.inputs import SampleReader, Video, prepare_video, to_frames
 from mmstan.apis.test_set import TestSet
 from mmstan.datasets.moving_shapes.masks import find_colored_pixels, is_of_moving_shapes
@@ -95,7 +95,7 @@ def read_videos(cfg: Config, videos: Sequence[Video], text: str | None) -> list[
         videos: Paths.
         text: The caption, for a pipeline that packs one.
     """
-    reader = SampleReader(find_pipelines(cfg)['test'], workers=0, ahead=0)
+    reader = SampleReader(find_pipeline(cfg, 'test'), workers=0, ahead=0)
     captions = {} if text is None else dict(captions=[text])
     return [reader.pipeline({**prepare_video(video), **captions}) for video in videos]
 
