@@ -17,15 +17,8 @@ from helpers.tiny_runs import stock_config
 from mmengine.config import Config
 
 from mmstan.apis import cam_pictures
-from mmstan.apis.cam_pictures import (
-    Question,
-    View,
-    build_twin,
-    check_question,
-    cut_padding,
-    prepare_clip,
-    show_maps,
-)
+from mmstan.apis.cam_clips import cut_padding, find_videos, prepare_clip, read_videos
+from mmstan.apis.cam_pictures import Question, View, build_twin, check_question, show_maps
 from mmstan.apis.layer_pictures import load_model_of_layers
 from mmstan.datasets.moving_shapes import CLASS_NAMES
 from mmstan.visualization import Maps, class_rank, class_score, compute_frame_shares
@@ -123,7 +116,7 @@ def test_videos_of_the_test_set_with_a_random_twin(
     rows = [*maps, ['time.2', 'who hears whom']]
     assert [row[:2] for row in table if row[0] != 'layer'] == [*rows, *rows]
     cfg, model = load(configs['recognition'], 'read')
-    dataset = cam_pictures.find_videos(cfg, [0, 3])
+    dataset = find_videos(cfg, [0, 3])
     for number, sample in enumerate(dataset, start=1):
         assert (tmp_path / f'cam_{number}.png').stat().st_size > 10000
         clip = prepare_clip(model, sample)
@@ -159,7 +152,7 @@ def test_a_file_a_text_and_another_text(
     assert (tmp_path / 'cam.png').stat().st_size > 10000
     assert [row[0] for row in read_table(found)] == ['branch.1', 'branch.2', 'tower.4']
     _, model = load(configs['retrieval'], 'again')
-    (sample,) = cam_pictures.read_videos(cfg, [str(video)], 'a red ball')
+    (sample,) = read_videos(cfg, [str(video)], 'a red ball')
     assert sample['data_samples'].captions == ['a red ball']
     clip = prepare_clip(model, sample)
     with torch.no_grad():
@@ -283,7 +276,7 @@ def test_a_map_of_zeros_is_reported(
     configs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cfg, model = load(configs['recognition'], 'zeros')
-    (sample,) = cam_pictures.find_videos(cfg, [0])
+    (sample,) = find_videos(cfg, [0])
     empty = Maps(1.0, {'gradcam': torch.zeros(FRAMES, 4, 4)})
     monkeypatch.setattr(cam_pictures, 'compute_maps', lambda *_: empty)
     said: list[str] = []
