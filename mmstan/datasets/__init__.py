@@ -13,7 +13,10 @@ from mmstan.datasets.video_text import (
     ActivityNetCaptions,
     CaptionsJson,
     DiDeMo,
+    HowTo100M,
+    ImageText,
     VideoTextDataset,
+    WebVid,
     count_missing,
 )
 
@@ -27,11 +30,14 @@ __all__ = [
     'CaptionsJson',
     'DiDeMo',
     'EpicKitchens',
+    'HowTo100M',
+    'ImageText',
     'ReliableSamples',
     'ShardSampler',
     'Shards',
     'VideoDataset',
     'VideoTextDataset',
+    'WebVid',
     'count_missing',
     'set_epoch',
 ]

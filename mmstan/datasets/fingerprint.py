@@ -28,8 +28,9 @@ def _add(digest: Any, dataset: Any) -> None:
     digest.update(f'{type(dataset).__name__} {len(dataset)}\n'.encode())
     for part in list_wrapped(dataset):
         _add(digest, part)
-    if hasattr(dataset, 'digest_samples'):
-        digest.update(dataset.digest_samples().encode())
+    described = dataset.digest_samples() if hasattr(dataset, 'digest_samples') else None
+    if described is not None:
+        digest.update(described.encode())
         return
     if not isinstance(dataset, BaseDataset):
         return

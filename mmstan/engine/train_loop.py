@@ -93,6 +93,7 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         self, runner: Runner, dataloader: DataLoader | dict[str, Any], **kwargs: Any
     ) -> None:
         super().__init__(runner, dataloader, **kwargs)
+        self._checked = isinstance(runner.model, nn.Module)  # FlexibleRunner builds it later
         check_before_training(self)
         for hook in (FiniteTraining, FiniteScores, AlikeCaptions):
             if not any(isinstance(each, hook) for each in runner.hooks):
@@ -100,6 +101,8 @@ class EpochTrainLoop(EpochBasedTrainLoop):
 
     def run(self) -> nn.Module:
         """Train, from the place of the checkpoint if the run is resumed."""
+        if not self._checked:
+            check_before_training(self)
         saved = self.runner.message_hub.runtime_info.get(_ORDER, {}) if self._iter else {}
         if 'seed' in saved and hasattr(self._sampler, 'seed'):
             self._sampler.seed = saved['seed']

@@ -162,7 +162,7 @@ class Shards(ReliableSamples, BaseDataset):
         if len(rows):
             raise ValueError(
                 f'caption={self.caption!r}: {self._name(int(row))} '
-                f'{self._choice.describe_lack(data)}; it is the same in ten samples: name one of these'
+                f'{self._choice.describe_lack(data)}, as in nine others: name one of these'
             )
 
     def _read_caption(self, data: bytes, name: str) -> str:

@@ -8,13 +8,13 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from filelock import FileLock
 from mmengine.logging import print_log
 
+from mmstan.datasets.mapped_arrays import map_npz, write_npz
 from mmstan.datasets.shards.names import Shard, is_remote
 from mmstan.datasets.shards.scan import MEMBERS, ShardContents, scan_shard
 from mmstan.wording import count_things, name_a_few
@@ -107,25 +107,6 @@ def read_index(path: str) -> ShardIndex | None:
             level=logging.WARNING,
         )
         return None
-
-
-def map_npz(path: str) -> dict[str, np.ndarray]:
-    """Map the arrays of an uncompressed ``.npz`` into memory, which ``numpy.load`` does not do."""
-    arrays = {}
-    with zipfile.ZipFile(path) as archive, open(path, 'rb') as file:
-        for entry in archive.infolist():
-            # A local header has 30 bytes, a name and an extra field, and the array follows.
-            file.seek(entry.header_offset + 26)
-            lengths = np.frombuffer(file.read(4), '<u2')
-            file.seek(entry.header_offset + 30 + int(lengths.sum()))
-            read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
-            shape, _, dtype = read[np.lib.format.read_magic(file)[0]](file)
-            name = entry.filename.removesuffix('.npy')
-            if 0 in shape:
-                arrays[name] = np.zeros(shape, dtype)
-            else:
-                arrays[name] = np.memmap(path, dtype, 'r', file.tell(), shape or (1,))
-    return arrays
 
 
 def resolve(name: str, path: str) -> str:
@@ -227,19 +208,16 @@ def write_index(path: str, contents: Iterable[tuple[Shard, ShardContents]]) -> N
     for row, member in enumerate(MEMBERS):
         fields[f'{member}_at'] = np.concatenate([each.at[row] for each in found])
         fields[f'{member}_length'] = np.concatenate([each.length[row] for each in found])
-    partial = Path(f'{path}.part')
-    with open(partial, 'wb') as file:
-        np.savez(
-            file,
-            version=np.array([_VERSION]),
-            names=np.array([name for name, *_ in pairs]),
-            sizes=np.array([shard.size for _, shard, _ in pairs]),
-            mtimes=np.array([shard.mtime for _, shard, _ in pairs]),
-            problems=np.array([each.problem for each in found]),
-            starts=_add_up(np.array([len(each.first) for each in found])),
-            **fields,
-        )
-    os.replace(partial, path)
+    write_npz(
+        path,
+        version=np.array([_VERSION]),
+        names=np.array([name for name, *_ in pairs]),
+        sizes=np.array([shard.size for _, shard, _ in pairs]),
+        mtimes=np.array([shard.mtime for _, shard, _ in pairs]),
+        problems=np.array([each.problem for each in found]),
+        starts=_add_up(np.array([len(each.first) for each in found])),
+        **fields,
+    )
 
 
 def _add_up(lengths: np.ndarray) -> np.ndarray:

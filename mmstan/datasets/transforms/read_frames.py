@@ -7,6 +7,7 @@ import os
 from functools import partial
 from typing import Any
 
+import cv2
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -125,7 +126,7 @@ class ReadFrames(BaseTransform):
 def _read_image(folder: str, name: str) -> np.ndarray:
     try:
         image = mmcv.imread(os.path.join(folder, name), channel_order='rgb')
-    except OSError:
+    except (OSError, cv2.error):  # cv2's of bytes that are no image
         image = None
     if image is None:
         raise BrokenVideoError(folder, f"frame '{name}' is missing or is no image")

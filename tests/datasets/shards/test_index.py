@@ -117,7 +117,7 @@ def test_an_index_of_other_shards_that_cannot_be_renewed_counts_both(
     write_shards(folder, [3, 20, 1, 1])
     request.getfixturevalue('read_only')
     with pytest.raises(
-        ValueError, match='has 2 shards, which are 1 of the 4 wanted, and .* cannot'
+        ValueError, match=r'has 2 shards, which are 1 of the 4 wanted, and .* cannot'
     ):
         Shards(str(folder))
 

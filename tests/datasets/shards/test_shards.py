@@ -206,13 +206,13 @@ def test_missing_shards_of_a_range_are_named(tmp_path: Path, log: Callable[[], s
     [
         (['0.mp4', '0.json'], {}, r"has KEY.txt; their members are KEY.mp4, KEY.json: set caption='"
                                   'json:caption'),
-        (['0.mp4', '0.txt'], dict(caption='json:a'), "KEY.json; .* KEY.mp4, KEY.txt: set caption='txt'"),
+        (['0.mp4', '0.txt'], dict(caption='json:a'), "KEY.mp4, KEY.txt: set caption='txt'"),
         (['0.mp4'], {}, 'their members are KEY.mp4: add the captions'),
-        (['0.mp4', '0.json'], dict(caption='json:a'), r"0.tar#0 has no caption in \['a'\] .*'b' have"),
-        (['0.avi', '0.txt'], dict(video=['mp4']), "has a video and a caption: wanted .* found .'avi'"),
+        (['0.mp4', '0.json'], dict(caption='json:a'), r"tar#0 has no caption in \['a'\] .*'b'"),
+        (['0.avi', '0.txt'], dict(video=['mp4']), "a video and a caption: .* found .'avi'"),
         (['0.mp4', '0.txt'], dict(video=['gif']), "video=.'gif'. must be a list, of mp4, webm"),
         (['0.mp4', '0.txt'], dict(cache_gb=1), 'cache_gb=1 limits the copies in cache_dir'),
-        (['a', 'b.flac'], {}, r"no sample in 1 shard .*first members are \['a', 'b.flac'\]; wanted"),
+        (['a', 'b.flac'], {}, r"no sample in 1 shard .*first members are \['a', 'b.flac'\];"),
     ],
 )  # fmt: skip
 def test_nothing_usable_says_what_there_is(
