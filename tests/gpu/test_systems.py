@@ -4,20 +4,23 @@ On the CPU the comparison is of a model with its copy, or with its halves: it sh
 works. ``make gpu`` runs the tests of the GPU.
 """
 
+from copy import deepcopy
+
 import pytest
 import torch
 from helpers.device_systems import (
     SYSTEMS,
+    check_gradients,
     compute_gradients,
     compute_loss,
     compute_outputs,
     make_batch,
     make_model,
     measure_error,
+    share_model,
 )
 from helpers.devices import on_devices
 from mmengine.optim import build_optim_wrapper
-from torch import Tensor, nn
 
 from mmstan.engine.compiling import compile_model
 from mmstan.models.backbones import VideoBackbone
@@ -29,7 +32,7 @@ TRACED_ON_CPU = 'tubes'
 
 
 def test_every_backbone_and_head_is_tried() -> None:
-    models = [make_model(name, 'cpu') for name in SYSTEMS]
+    models = [share_model(name) for name in SYSTEMS]
     tried = {type(part) for model in models for part in model.modules()}
     kinds = [kind for kind in MODELS.module_dict.values() if kind.__module__.startswith('mmstan.')]
     heads = {kind for kind in kinds if kind.__name__.endswith('Head')}
@@ -44,7 +47,7 @@ def test_every_backbone_and_head_is_tried() -> None:
 def test_outputs(system: str, device: str) -> None:
     batch, right = (
         make_batch(system),
-        compute_outputs(make_model(system, 'cpu'), make_batch(system)),
+        compute_outputs(share_model(system), make_batch(system)),
     )
     model = make_model(system, device)
     found = compute_outputs(model, batch)
@@ -55,20 +58,10 @@ def test_outputs(system: str, device: str) -> None:
     assert max(map(measure_error, lower, right)) <= 2e-2
 
 
-def check_gradients(found: dict[str, Tensor], right: dict[str, Tensor]) -> None:
-    """Within a thousandth of each parameter's largest gradient, or of a hundredth of the largest."""
-    assert found.keys() == right.keys()
-    floor = max(x.abs().max() for x in right.values()) / 100
-    assert floor > 0
-    for name, x in found.items():
-        error = (x - right[name]).abs().max() / right[name].abs().max().clamp(min=floor)
-        assert error <= 1e-3, name
-
-
 @on_devices
 @every_system
 def test_gradients(system: str, device: str) -> None:
-    right = compute_gradients(make_model(system, 'cpu'), make_batch(system))
+    right = compute_gradients(share_model(system), make_batch(system))
     check_gradients(compute_gradients(make_model(system, device), make_batch(system)), right)
 
 
@@ -122,7 +115,7 @@ def test_training_step_of_mmengine(system: str, dtype: str, device: str) -> None
 def test_compiled(system: str, device: str) -> None:
     if device == 'cpu' and system != TRACED_ON_CPU:
         pytest.skip('on the CPU one system shows that the test works')
-    right = compute_gradients(make_model(system, 'cpu'), make_batch(system))
-    model: nn.Module = make_model(system, device)
+    right = compute_gradients(share_model(system), make_batch(system))
+    model = deepcopy(share_model(system)).to(device)  # others are to stay as they are
     compile_model(model, backend='inductor' if device == 'cuda' else 'eager')
     check_gradients(compute_gradients(model, make_batch(system)), right)
