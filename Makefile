@@ -1,9 +1,11 @@
 # Every target can start from nothing: it makes a virtual environment, installs what is needed and runs.
 # A step that is done is not done again.
 #   make quickstart      render Moving Shapes, train, test, leave a table and a picture
+#   make pretraining     shards of Moving Shapes, post-pretraining with four systems, zero-shot tests, a table
 #   make test            linters, type checker, tests
 #   make test-fast       the part of the tests that depends most on versions of Python and packages
 #   make moving-shapes   the tables of the README (an hour or two on two cores; a later call goes on)
+#   make chat-toy        ask videos of Moving Shapes: a tiny dialogue model behind the quickstart's STAN
 #   make docs         the site, in build/docs; a warning is an error
 #   make lint, make install, make clean
 # VENV=folder uses another environment; PYTHON3=python3.12 makes it with another interpreter.
@@ -28,13 +30,19 @@ export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 PYTEST := OMP_NUM_THREADS=1 $(PYTHON) -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 FAST := $(addprefix tests/,models methods parity datasets compat)
 
-.PHONY: quickstart moving-shapes test test-fast lint docs install clean requirements-key
+.PHONY: quickstart pretraining moving-shapes chat-toy test test-fast lint docs install clean requirements-key
 
 quickstart: install
 	$(PYTHON) tools/quickstart.py
 
+pretraining: install
+	$(PYTHON) tools/quickstart.py pretraining
+
 moving-shapes: install
 	$(PYTHON) tools/benchmarks/moving_shapes.py
+
+chat-toy: install
+	$(PYTHON) tools/chat_toy.py
 
 test: lint
 	$(PYTEST)

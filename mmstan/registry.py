@@ -7,6 +7,7 @@ stock MMAction2 config. Modules are imported when the first of them is asked for
 from collections.abc import Mapping
 from typing import Any
 
+from mmaction.registry import DATA_SAMPLERS as _DATA_SAMPLERS
 from mmaction.registry import DATASETS as _DATASETS
 from mmaction.registry import HOOKS as _HOOKS
 from mmaction.registry import LOOPS as _LOOPS
@@ -15,6 +16,7 @@ from mmaction.registry import MODELS as _MODELS
 from mmaction.registry import OPTIM_WRAPPER_CONSTRUCTORS as _OPTIM_WRAPPER_CONSTRUCTORS
 from mmaction.registry import TRANSFORMS as _TRANSFORMS
 from mmaction.registry import VISUALIZERS as _VISUALIZERS
+from mmengine.registry import STRATEGIES as _STRATEGIES
 from mmengine.registry import Registry
 from mmengine.utils import get_object_from_string
 
@@ -25,22 +27,27 @@ def _child(parent: Registry, *locations: str) -> Registry:
 
 MODELS = _child(_MODELS, 'mmstan.models', 'mmstan.methods')
 DATASETS = _child(_DATASETS, 'mmstan.datasets')
+DATA_SAMPLERS = _child(_DATA_SAMPLERS, 'mmstan.datasets')
 TRANSFORMS = _child(_TRANSFORMS, 'mmstan.datasets.transforms')
 METRICS = _child(_METRICS, 'mmstan.evaluation')
 LOOPS = _child(_LOOPS, 'mmstan.engine')
 HOOKS = _child(_HOOKS, 'mmstan.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(_OPTIM_WRAPPER_CONSTRUCTORS, 'mmstan.engine')
 VISUALIZERS = _child(_VISUALIZERS, 'mmstan.visualization')
+# MMAction2 has none of its own.
+STRATEGIES = _child(_STRATEGIES, 'mmstan.engine.fully_shard')
 
 _REGISTRIES = (
     MODELS,
     DATASETS,
+    DATA_SAMPLERS,
     TRANSFORMS,
     METRICS,
     LOOPS,
     HOOKS,
     OPTIM_WRAPPER_CONSTRUCTORS,
     VISUALIZERS,
+    STRATEGIES,
 )
 
 

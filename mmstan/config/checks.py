@@ -40,6 +40,7 @@ def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:
     check_top_level(cfg)
     check_inherited(cfg)
     check_arguments(cfg)
+    _check_recomputation(cfg)
     _check_skip_broken(cfg)
     missing = list(find_missing_data(cfg, splits))
     if missing:
@@ -52,6 +53,23 @@ def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:
         )
     check_labels(cfg, splits)
     check_work_dir(cfg.work_dir)
+
+
+def _check_recomputation(cfg: Config) -> None:
+    """Refuse settings that save memory elsewhere, and have a counterpart here."""
+    model = cfg.get('model') or {}
+    kind = type_name(model.get('type', ''))
+    if 'micro_batch' in model and kind.rpartition('.')[2] in ('Recognizer3D', 'ActionDetector'):
+        raise ValueError(
+            f'model.micro_batch: a {kind} has none, since its loss compares no samples; '
+            'optim_wrapper.accumulative_counts does the same with less arithmetic'
+        )
+    if cfg.get('activation_checkpointing') is not None:
+        raise ValueError(
+            'activation_checkpointing: MMEngine checkpoints reentrantly, and parts lose their '
+            'gradients where their inputs need none (mmengine#1539); set '
+            'model.backbone.checkpointing=True and model.text_tower.checkpointing=True'
+        )
 
 
 def _check_skip_broken(cfg: Config) -> None:

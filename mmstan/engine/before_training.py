@@ -9,6 +9,7 @@ from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.optim.scheduler.param_scheduler import INF
 from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch import nn
 
 from mmstan.compat.state_dicts import unwrap_model
 from mmstan.engine.detection_data import check_detection_data
@@ -25,7 +26,13 @@ def check_before_training(loop: EpochBasedTrainLoop) -> None:
             detection do not fit videos and model.
     """
     model = loop.runner.model
-    _check_batches(loop, contrastive=isinstance(unwrap_model(model), VideoTextModel))
+    # FlexibleRunner builds its model behind the loop, which checks it when it begins.
+    if not isinstance(model, nn.Module):
+        return
+    contrastive = isinstance(unwrap_model(model), VideoTextModel)
+    _check_batches(loop, contrastive=contrastive)
+    if contrastive:
+        _warn_of_accumulation(loop)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError(
             f'{type(unwrap_model(model)).__name__} has no parameter to train: all are frozen; set '
@@ -78,6 +85,18 @@ def _check_batches(loop: EpochBasedTrainLoop, *, contrastive: bool) -> None:
         raise ValueError(
             'train_dataloader.batch_size=1 on one process gives a contrastive loss a single pair, '
             'of which it is 0 whatever the model does; use batches of 2 or more, as many as fit'
+        )
+
+
+def _warn_of_accumulation(loop: EpochBasedTrainLoop) -> None:
+    wrapper: Any = loop.runner.optim_wrapper
+    configured = wrapper.get('accumulative_counts', 1) if isinstance(wrapper, Mapping) else 1
+    counts = getattr(wrapper, '_accumulative_counts', configured)
+    if counts > 1:
+        loop.runner.logger.warning(
+            f'optim_wrapper.accumulative_counts={counts} adds no negatives to a contrastive loss: '
+            'each of these batches is compared within itself. For a larger batch in the same '
+            'memory raise train_dataloader.batch_size and set model.micro_batch'
         )
 
 

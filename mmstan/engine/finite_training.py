@@ -49,7 +49,10 @@ class FiniteTraining(Hook):
                 continue
 
             def note(optimizer: Any, args: Any, kwargs: Any, name: str = name) -> None:
-                self._norms[name] = _compute_gradient_norm(optimizer)
+                norm = _compute_gradient_norm(optimizer)
+                # A loss scaler leaves the unscaling to fused optimisers.
+                scale = getattr(optimizer, 'grad_scale', None)
+                self._norms[name] = norm if scale is None else norm / scale
 
             self._handles.append(wrapper.optimizer.register_step_pre_hook(note))
 

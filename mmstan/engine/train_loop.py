@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NoReturn
 
+from mmengine.dataset import DefaultSampler
 from mmengine.dist import all_gather_object, barrier, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
@@ -17,6 +18,7 @@ from torch.utils.data import BatchSampler, DataLoader
 from mmstan.datasets.fingerprint import fingerprint
 from mmstan.datasets.randomness import keep_rng
 from mmstan.datasets.reliable import set_epoch
+from mmstan.datasets.shards import ShardSampler
 from mmstan.engine.before_training import AlikeCaptions, check_before_training
 from mmstan.engine.epoch_order import Order, find_place
 from mmstan.engine.finite_scores import FiniteScores
@@ -71,9 +73,10 @@ class EpochTrainLoop(EpochBasedTrainLoop):
     """MMEngine's ``EpochBasedTrainLoop`` with four more promises.
 
     * Resumed in the middle of an epoch, it goes on after the batches that were seen, without
-      decoding these. (MMEngine begins the epoch again.) If the number of processes, the batch size
-      or the samples changed, it begins the epoch again, in iterations of the new epoch length, and
-      warns; :class:`PrepareResume` then adapts the schedule.
+      decoding these. (MMEngine begins the epoch again.) The number of processes may change if the
+      global batch stays. If the global batch, the samples or their order changed, it begins the
+      epoch again, in iterations of the new epoch length, and warns; :class:`PrepareResume` then
+      adapts the schedule.
     * Data sets with :class:`~mmstan.datasets.ReliableSamples` get seed and epoch. Starting the data
       loader draws nothing from the random streams of the model.
     * It refuses to begin where nothing could be learned (:func:`check_before_training`), and ends
@@ -90,6 +93,7 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         self, runner: Runner, dataloader: DataLoader | dict[str, Any], **kwargs: Any
     ) -> None:
         super().__init__(runner, dataloader, **kwargs)
+        self._checked = isinstance(runner.model, nn.Module)  # FlexibleRunner builds it later
         check_before_training(self)
         for hook in (FiniteTraining, FiniteScores, AlikeCaptions):
             if not any(isinstance(each, hook) for each in runner.hooks):
@@ -97,6 +101,8 @@ class EpochTrainLoop(EpochBasedTrainLoop):
 
     def run(self) -> nn.Module:
         """Train, from the place of the checkpoint if the run is resumed."""
+        if not self._checked:
+            check_before_training(self)
         saved = self.runner.message_hub.runtime_info.get(_ORDER, {}) if self._iter else {}
         if 'seed' in saved and hasattr(self._sampler, 'seed'):
             self._sampler.seed = saved['seed']
@@ -185,12 +191,18 @@ class EpochTrainLoop(EpochBasedTrainLoop):
 
     def _describe_order(self) -> Order:
         """Note the settings that determine the order of samples and their batches."""
+        batch_size = getattr(self.dataloader.batch_sampler, 'batch_size', None)
+        sizes = dict(batch_size=batch_size, world_size=get_world_size())
+        # Rank r of W takes every W-th sample from the r-th on: a step's samples are the same for
+        # any W, if the global batch is.
+        if batch_size and isinstance(self._sampler, (DefaultSampler, ShardSampler)):
+            sizes = dict(global_batch=batch_size * get_world_size())
         return dict(
             seed=self._seed,
             samples=len(self.dataloader.dataset),
             fingerprint=fingerprint(self.dataloader.dataset),
-            batch_size=getattr(self.dataloader.batch_sampler, 'batch_size', None),
-            world_size=get_world_size(),
+            **sizes,
+            **getattr(self._sampler, 'settings', {}),
             batches=len(self.dataloader),
         )
 

@@ -6,7 +6,7 @@ Letters: N clips, T frames, D joint space; M texts of J tokens; B videos of S to
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +34,15 @@ class VideoFeatures(NamedTuple):
     tokens: Tensor | None = None
     """Every token of the real and padded frames, frame by frame, (B, T * (1 + L), D), where an
     interaction reads them."""
+
+
+Features = TypeVar('Features', bound=tuple[Any, ...])
+
+
+def join_features(parts: Sequence[Features]) -> Features:
+    """Features of several batches, one after the other; a field that is None stays None."""
+    fields: Any = (None if x[0] is None else torch.cat(x) for x in zip(*parts))
+    return type(parts[0])(*fields)
 
 
 def l2_normalise(x: Tensor) -> Tensor:

@@ -15,6 +15,11 @@ from mmstan.models.backbones import VideoBackbone
 from mmstan.models.features import TextFeatures, VideoFeatures, frame_mask
 from mmstan.models.heads import RetrievalHead
 from mmstan.models.interactions import Cosine
+from mmstan.models.micro_batches import (
+    check_micro_batch,
+    encode_in_parts,
+    refuse_batch_statistics,
+)
 from mmstan.models.towers import TextTower
 from mmstan.registry import MODELS
 
@@ -34,11 +39,14 @@ class VideoTextModel(BaseModel):
         neck: Config of a neck over the frames; None where the interaction reads frames.
         text_length: Longest caption in tokens, start and end of text included; longer ones are cut.
             The text tower's context length by default.
+        micro_batch: Pairs that are encoded at a time in training, for batches that memory does not
+            hold (:func:`~mmstan.models.micro_batches.encode_in_parts`). Loss and gradients are the
+            whole batch's; it costs a third more arithmetic. None encodes the batch at once.
         data_preprocessor: Config of MMAction2's ``ActionDataPreprocessor``.
 
     Raises:
-        ValueError: The joint spaces of the towers differ, or there is a neck although the
-            interaction reads the videos' tokens.
+        ValueError: The joint spaces of the towers differ, there is a neck although the interaction
+            reads the videos' tokens, or ``micro_batch`` is below 1.
     """
 
     def __init__(
@@ -49,6 +57,7 @@ class VideoTextModel(BaseModel):
         *,
         neck: dict[str, Any] | None = None,
         text_length: int | None = None,
+        micro_batch: int | None = None,
         data_preprocessor: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(None if data_preprocessor is None else MODELS.build(data_preprocessor))
@@ -57,6 +66,8 @@ class VideoTextModel(BaseModel):
         self.text_tower: TextTower = MODELS.build(text_tower)
         self.head: RetrievalHead = MODELS.build(head)
         self.text_length = text_length
+        check_micro_batch(micro_batch)
+        self.micro_batch = micro_batch
         if self.backbone.out_dim != self.text_tower.joint_dim:
             raise ValueError(
                 f'backbone.out_dim={self.backbone.out_dim}, but the joint space of text_tower has '
@@ -86,7 +97,8 @@ class VideoTextModel(BaseModel):
                 its video (``video_features``, no batch axis) in float32 on the CPU.
 
         Raises:
-            ValueError: The inputs are of another form, or a sample has no caption.
+            ValueError: The inputs are of another form, a sample has no caption, or a batch norm is
+            trained with ``micro_batch``.
         """
         imgs, ids = (inputs['imgs'], inputs['text']) if isinstance(inputs, dict) else (inputs, None)
         samples = list(data_samples or ())
@@ -94,8 +106,8 @@ class VideoTextModel(BaseModel):
             ids, counts = self._tokenize(samples, len(imgs))
         else:
             counts = [1] * len(samples)
-        text = self._encode_ids(ids)
-        video = self.encode_videos(make_clips(imgs), data_samples=samples)
+        encode = self._encode_in_parts if mode == 'loss' else self._encode_pairs
+        text, video = encode(ids, make_clips(imgs), samples)
         if mode == 'tensor':
             return text, video
         if mode == 'loss':
@@ -103,6 +115,26 @@ class VideoTextModel(BaseModel):
         if mode == 'predict':
             return self._attach_features(samples, text, video, counts)
         raise ValueError(f"mode={mode!r} must be 'tensor', 'loss' or 'predict'")
+
+    def _encode_pairs(
+        self, ids: Tensor, clips: Tensor, samples: Sequence[ActionDataSample]
+    ) -> tuple[TextFeatures, VideoFeatures]:
+        return self._encode_ids(ids), self.encode_videos(clips, data_samples=samples)
+
+    def _encode_in_parts(
+        self, ids: Tensor, clips: Tensor, samples: Sequence[ActionDataSample]
+    ) -> tuple[TextFeatures, VideoFeatures]:
+        """Encode the pairs of a training batch, ``micro_batch`` at a time."""
+        # The head refuses a batch with another number of captions.
+        pairs = ids.shape[0] == clips.shape[0]
+        if self.micro_batch is None or self.micro_batch >= clips.shape[0] or not pairs:
+            return self._encode_pairs(ids, clips, samples)
+        for part in (self.backbone, self.neck, self.text_tower):
+            if part is not None:
+                refuse_batch_statistics(part)
+        return encode_in_parts(
+            self._encode_pairs, ids, clips, samples, micro_batch=self.micro_batch
+        )
 
     def encode_texts(self, captions: Sequence[str]) -> TextFeatures:
         """Captions -> the :class:`TextFeatures` that the interaction reads."""

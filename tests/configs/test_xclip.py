@@ -62,7 +62,7 @@ def test_recipes(recipe: tuple[Any, ...]) -> None:
     steps = cfg.optim_wrapper.accumulative_counts
     assert cfg.auto_scale_lr.base_batch_size == 8 * cfg.train_dataloader.batch_size * steps == clips
     assert cfg.optim_wrapper.optimizer == dict(
-        type='AdamW', lr=lr, betas=(0.9, 0.98), eps=1e-8, weight_decay=1e-3
+        type='AdamW', lr=lr, betas=(0.9, 0.98), eps=1e-8, weight_decay=1e-3, fused=True
     )
     assert cfg.train_cfg.max_epochs == cfg.param_scheduler[1].end == epochs
     assert cfg.param_scheduler[1].eta_min == pytest.approx(lr / 100)

@@ -14,6 +14,7 @@ ORDER = [
     'mmstan.registry',
     'mmstan.converters',
     'mmstan.models.features',
+    'mmstan.models.micro_batches',
     'mmstan.models.sizes',
     'mmstan.models.layers',
     'mmstan.models.towers',
@@ -34,6 +35,7 @@ ORDER = [
     'mmstan.benchmark',
     'mmstan.prepare',
     'mmstan.apis',
+    'mmstan.chat',
 ]
 FILES = [str(path.relative_to(PACKAGE.parent)) for path in sorted(PACKAGE.rglob('*.py'))]
 FILES = [name for name in FILES if '.mim' not in name]

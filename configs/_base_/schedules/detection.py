@@ -3,7 +3,9 @@
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmstan.ParamGroups',
-    optimizer=dict(type='AdamW', lr=8e-6, betas=(0.9, 0.98), eps=1e-8, weight_decay=0.02),
+    optimizer=dict(
+        type='AdamW', lr=8e-6, betas=(0.9, 0.98), eps=1e-8, weight_decay=0.02, fused=True
+    ),
     # What is not CLIP's learns ten times faster. The model freezes what a feature map leaves out.
     paramwise_cfg=dict(
         rules=[

@@ -4,7 +4,9 @@
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmstan.ParamGroups',
-    optimizer=dict(type='AdamW', lr=3.2e-4, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-4),
+    optimizer=dict(
+        type='AdamW', lr=3.2e-4, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-4, fused=True
+    ),
     paramwise_cfg=dict(rules=[dict(match=r'backbone\.branch\.')]),
 )
 train_cfg = dict(type='mmstan.EpochTrainLoop', max_epochs=36, val_interval=4)

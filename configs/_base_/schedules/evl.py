@@ -3,7 +3,7 @@
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmstan.ParamGroups',
-    optimizer=dict(type='AdamW', lr=4e-4, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=4e-4, weight_decay=0.05, fused=True),
     paramwise_cfg=dict(rules=[dict(match=r'backbone\.(?!tower\.)|cls_head\.')]),
 )
 train_cfg = dict(type='mmstan.EpochTrainLoop', max_epochs=53, val_interval=5)

@@ -4,7 +4,9 @@
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmstan.ParamGroups',
-    optimizer=dict(type='AdamW', lr=2e-6, betas=(0.9, 0.98), eps=1e-8, weight_decay=0.05),
+    optimizer=dict(
+        type='AdamW', lr=2e-6, betas=(0.9, 0.98), eps=1e-8, weight_decay=0.05, fused=True
+    ),
     # What is new learns ten times faster; norms, biases and embeddings do not decay.
     paramwise_cfg=dict(
         rules=[

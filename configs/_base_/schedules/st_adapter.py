@@ -4,7 +4,7 @@ find_unused_parameters = True  # distributed training waits for frozen parameter
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmstan.ParamGroups',
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=1e-2),
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=1e-2, fused=True),
     paramwise_cfg=dict(
         rules=[
             dict(match=r'backbone\.adapters\.mlp\.(?!11\.)|cls_head\.'),

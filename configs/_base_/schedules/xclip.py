@@ -4,7 +4,9 @@
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmstan.ParamGroups',
-    optimizer=dict(type='AdamW', lr=8e-6, betas=(0.9, 0.98), eps=1e-8, weight_decay=1e-3),
+    optimizer=dict(
+        type='AdamW', lr=8e-6, betas=(0.9, 0.98), eps=1e-8, weight_decay=1e-3, fused=True
+    ),
     # What is new learns ten times faster; the text tower and the logit scale stay as they are.
     paramwise_cfg=dict(
         rules=[

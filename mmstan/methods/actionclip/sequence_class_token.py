@@ -9,6 +9,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmstan.models.features import frame_mask
+from mmstan.models.layers.time_table import stretch_when_loaded
 from mmstan.registry import MODELS
 
 
@@ -37,6 +38,7 @@ class SequenceClassToken(BaseModule):
         super().__init__()
         self.class_token = nn.Parameter(torch.empty(1, 1, width))
         self.positions = nn.Parameter(torch.empty(1, 1 + num_frames, width))
+        stretch_when_loaded(self, 'positions', first=1)
         self.encoder = nn.TransformerEncoder(
             nn.TransformerEncoderLayer(width, heads, batch_first=True),
             num_layers=layers,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmstan.models.features import frame_mask
 from mmstan.models.layers.sequence_blocks import FrameBlocks
-from mmstan.models.layers.time_table import take_first_positions
+from mmstan.models.layers.time_table import stretch_when_loaded, take_first_positions
 from mmstan.models.towers.first_blocks import init_from_text, uses_quick_gelu
 from mmstan.registry import MODELS
 from mmstan.wording import check_choice
@@ -69,6 +69,7 @@ class TemporalDifference(BaseModule):
         self.difference, self.init_from = difference, init_from
         quick_gelu = uses_quick_gelu(init_from)
         self.positions = nn.Parameter(torch.empty(max_frames, width))
+        stretch_when_loaded(self, 'positions')
         self.type_embeddings = nn.Parameter(torch.empty(2, width))  # of differences, of frames
         self.blocks = FrameBlocks(width, heads=heads, layers=layers, quick_gelu=quick_gelu)
         self.alignment_blocks = None

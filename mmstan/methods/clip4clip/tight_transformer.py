@@ -12,7 +12,7 @@ from mmstan.models.features import TextFeatures, VideoFeatures
 from mmstan.models.interactions.base import Interaction
 from mmstan.models.layers.sequence_blocks import FrameBlocks
 from mmstan.models.layers.tiles import score_in_tiles
-from mmstan.models.layers.time_table import take_first_positions
+from mmstan.models.layers.time_table import stretch_when_loaded, take_first_positions
 from mmstan.models.towers.first_blocks import init_from_text, uses_quick_gelu
 from mmstan.registry import MODELS
 
@@ -53,6 +53,7 @@ class TightTransformer(Interaction):
         super().__init__()
         self.init_from = init_from
         self.positions = nn.Parameter(torch.empty(1 + max_frames, width))
+        stretch_when_loaded(self, 'positions', first=1)
         quick_gelu = uses_quick_gelu(init_from)
         self.blocks = FrameBlocks(width, heads=heads, layers=layers, quick_gelu=quick_gelu)
         self.dropout = nn.Dropout(dropout)

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 
-from mmstan.models.layers.attention import is_plain
+from mmstan.models.layers.attention import compute_attention_weights, is_plain
 from mmstan.models.layers.depthwise_conv import DepthwiseTemporalConv
+from mmstan.models.layers.time_table import stretch_when_loaded
 
 
 class DecoderLayer(nn.Module):
@@ -21,7 +22,7 @@ class DecoderLayer(nn.Module):
         width: C, the tower's width.
         heads: Heads of the decoder's attention.
         attention_width: Width of the decoder's queries, keys and values.
-        num_frames: T, length of the time table.
+        num_frames: T, length of the time table; a checkpoint's of another length is stretched.
         grid: Rows and columns of patches.
         dropout: Dropout in the MLP.
     """
@@ -39,6 +40,7 @@ class DecoderLayer(nn.Module):
         super().__init__()
         self.conv = DepthwiseTemporalConv(width)
         self.time_embedding = nn.Parameter(torch.zeros(num_frames, width))
+        stretch_when_loaded(self, 'time_embedding')
         self.neighbours = NeighbourAttention(width, grid=grid)
         self.mixed = nn.Identity()  # its output is the layer's, in pictures of features
         self.norm_query, self.norm_frames = nn.LayerNorm(width), nn.LayerNorm(width)
@@ -128,8 +130,7 @@ class NeighbourAttention(nn.Module):
     def _gather(self, q: Tensor, k: Tensor, table: Tensor) -> Tensor:
         """Queries and keys (N, T', heads, L, C/heads) -> mean offset vectors (N, T', L, C)."""
         # The plain softmax attention of the block, but its weights are needed themselves.
-        weights = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
-        weights = weights.softmax(dim=-1).mean(dim=2).to(table.dtype)  # (N, T', L, L)
+        weights = compute_attention_weights(q, k).mean(dim=2).to(table.dtype)  # (N, T', L, L)
         return average_offsets(weights.flatten(0, 1), table, self.grid).unflatten(
             0, weights.shape[:2]
         )

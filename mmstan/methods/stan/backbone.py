@@ -10,8 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from mmstan.methods.stan.branch import FirstClass, IntraFrame, Levels, STANBranch, call
+from mmstan.methods.stan.branch import (
+    ClassToken,
+    FirstClass,
+    IntraFrame,
+    Levels,
+    STANBranch,
+    call,
+)
+from mmstan.methods.stan.checks import check_bt_adapter, check_levels, check_modules
+from mmstan.methods.stan.layer import STANLayer
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
+from mmstan.models.cross_frame import TemporalAttention
 from mmstan.models.layers.time_table import TimeInterpolation
 from mmstan.models.sizes import Sizes
 from mmstan.registry import MODELS
@@ -38,7 +48,8 @@ class STAN(VideoBackbone):
             all frames at once, in place of both modules (Mug-STAN, Table V). ``'none'``: no copy
             (STAN, Table 6).
         networks: Number of parallel branches, whose results are added (Mug-STAN, Fig. 6).
-        max_frames: Length of the time table; T is at most this.
+        max_frames: Length of the time table; T is at most this. A checkpoint's table of another
+            length is stretched when it is loaded; the log says so.
         time_interpolation: ``'linear'`` stretches the time table for more frames.
         drop_path: Rate of the last layer; the rates rise linearly from 0.
         dropout: Dropout after the positions (STAN Eq. 4; not in the released code).
@@ -52,6 +63,12 @@ class STAN(VideoBackbone):
         intra_first: The intra-frame module of a layer comes before the cross-frame one, as in STAN
             Section 3.2; otherwise behind it (release). The class token then does not read the last
             cross-frame module, which gets a gradient through patches alone.
+        class_token: The class token in ``first_class='embedded'``: the ``'tower'``'s class
+            embedding, or a parameter of the branch, its ``'own'``, which starts at zero
+            (BT-Adapter). The position is the tower's in both.
+        gates: A learned gate for each channel mixes the branch and a level, and in the end the
+            branch and the tower, in the place of the sums; it starts as their average
+            (BT-Adapter).
         checkpointing: Recompute blocks and layers in the backward pass, for long clips.
 
     Raises:
@@ -74,12 +91,15 @@ class STAN(VideoBackbone):
         first_class: FirstClass = 'embedded',
         own_positions: bool = False,
         intra_first: bool = False,
+        class_token: ClassToken = 'tower',
+        gates: bool = False,
         checkpointing: bool = False,
     ) -> None:
         super().__init__(tower)
-        _check_levels(levels, len(self.tower.blocks))
-        _check_modules(cross_frame, intra_frame)
+        check_levels(levels, len(self.tower.blocks))
+        check_modules(cross_frame, intra_frame)
         check_choice('first_class', first_class, FirstClass)
+        check_bt_adapter(class_token, gates, first_class, networks)
         if networks < 1:
             raise ValueError(f'networks={networks}: at least 1')
         if level_projection and not any(levels[1:]):
@@ -99,6 +119,8 @@ class STAN(VideoBackbone):
                 first_class=first_class,
                 own_positions=own_positions,
                 intra_first=intra_first,
+                class_token=class_token,
+                gates=gates,
             )
             for _ in range(networks)
         )
@@ -119,6 +141,37 @@ class STAN(VideoBackbone):
         branch = cast(STANBranch, self.branches[0])
         return {**super().layer_groups(), 'branch': list(branch.layers)}
 
+    def named_layers(self) -> dict[str, nn.Module]:
+        """See :meth:`VideoBackbone.named_layers`: the branches' intra-frame modules.
+
+        A layer without one is named itself. Layer 3 is ``'branch.3'``; of several branches, layer 3
+        of the second is ``'branch.2.3'``.
+        """
+        tower = {f'tower.{k}': block for k, block in enumerate(self.tower.blocks, start=1)}
+        layers = self._name_branch_layers('branch')
+        return tower | {name: x.block or x for name, x in layers.items()}
+
+    def main_layers(self) -> list[str]:
+        """See :meth:`VideoBackbone.main_layers`: every intra-frame module comes first."""
+        layers = self._name_branch_layers('branch')
+        intra_frame = [name for name, layer in layers.items() if layer.block is not None]
+        return intra_frame + super().main_layers()
+
+    def time_layers(self) -> dict[str, nn.Module]:
+        """See :meth:`VideoBackbone.time_layers`: the cross-frame modules with attention."""
+        layers = self._name_branch_layers('time')
+        modules = {name: layer.cross_frame for name, layer in layers.items()}
+        return {name: x for name, x in modules.items() if isinstance(x, TemporalAttention)}
+
+    def _name_branch_layers(self, word: str) -> dict[str, STANLayer]:
+        """Name of a layer, beginning with ``word`` -> the layer, of all branches."""
+        several = len(self.branches) > 1
+        return {
+            f'{word}.{n}.{k}' if several else f'{word}.{k}': cast(STANLayer, layer)
+            for n, branch in enumerate(self.branches, start=1)
+            for k, layer in enumerate(cast(STANBranch, branch).layers, start=1)
+        }
+
     def init_weights(self) -> None:
         """Load the tower's weights, then copy its blocks into the branches."""
         super().init_weights()
@@ -127,15 +180,27 @@ class STAN(VideoBackbone):
 
     def forward(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> frame features (N, T, D)."""
-        x = self._fuse(clip, only_cls=not self.tower.reads_patches)
+        x = self._fuse(*self._run_both(clip, only_cls=not self.tower.reads_patches))
         return self.tower.project(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
     def tokens(self, clip: Tensor) -> Tensor:
-        """See :meth:`VideoBackbone.tokens`: tower plus branch (Mug-STAN Eq. 10)."""
-        return self._fuse(clip, only_cls=False)
+        """See :meth:`VideoBackbone.tokens`: the sum of :meth:`parts` (Mug-STAN Eq. 10)."""
+        return self._fuse(*self.parts(clip))
 
-    def _fuse(self, clip: Tensor, *, only_cls: bool) -> Tensor:
-        """Clip -> tower plus branch: tokens (N, T, 1 + L, C), or class tokens (N, T, 1, C)."""
+    def parts(self, clip: Tensor) -> tuple[Tensor, Tensor]:
+        """Clip (N, 3, T, H, W) -> tokens of the tower and of the branch, (N, T, 1 + L, C) each.
+
+        A frame's class token is first. The branch has one class token a clip, which is repeated
+        for its frames; several networks are added.
+        """
+        return self._run_both(clip, only_cls=False)
+
+    def _fuse(self, tower: Tensor, branch: Tensor) -> Tensor:
+        """Tokens (N, T, S, C) of the tower and of the branch -> their sum, or gated mixture."""
+        return cast(STANBranch, self.branches[0]).add_to_tower(tower, branch)
+
+    def _run_both(self, clip: Tensor, *, only_cls: bool) -> tuple[Tensor, Tensor]:
+        """:meth:`parts`; with ``only_cls`` the class tokens alone, (N, T, 1, C) each."""
         images = clip_to_images(clip)
         tower, grid = self.tower, self.tower.grid(images)
         # Tower block -> tokens (N, T, 1 + L, C), for the last block and the levels.
@@ -148,12 +213,12 @@ class STAN(VideoBackbone):
             for branch in self.branches
         ]
         x = outputs[len(tower.blocks)]
-        # A branch has one class token a clip, (N, 1, C): it is added to every frame's.
-        cls = x[:, :, :1] + sum(result.cls for result in results)[:, None]  # (N, T, 1, C)
+        # A branch has one class token a clip, (N, 1, C): every frame gets it, (N, T, 1, C).
+        cls = sum(result.cls for result in results)[:, None].expand(-1, x.shape[1], -1, -1)
         if only_cls:
-            return cls
-        patches = x[:, :, 1:] + sum(result.patches for result in results)
-        return torch.cat([cls, patches], dim=2)
+            return x[:, :, :1], cls
+        patches = sum(result.patches for result in results)
+        return x, torch.cat([cls, patches], dim=2)
 
     def _run_tower(self, images: Tensor, only_cls: bool) -> dict[int, Tensor]:
         """Images (N*T, 3, H, W) -> block number -> tokens, for the last block and the levels.
@@ -177,31 +242,6 @@ class STAN(VideoBackbone):
         recompute = self.checkpointing and torch.is_grad_enabled()
         # Reentrant checkpointing would lose the gradients of a block whose input needs none.
         return partial(checkpoint, use_reentrant=False) if recompute else call
-
-
-def _check_levels(levels: Levels, depth: int) -> None:
-    if not isinstance(levels, Sequence):
-        raise ValueError(f'levels={levels!r}: a sequence of tower blocks, e.g. (9, 10, 11, 12)')
-    read = [level for level in levels if level is not None]
-    if not levels or levels[0] is None or read != sorted(set(read)):
-        raise ValueError(
-            f'levels={tuple(levels)}: the first layer reads a tower block, and the blocks rise, '
-            f'e.g. {tuple(range(max(1, depth - 3), depth + 1))}'
-        )
-    if not 1 <= read[0] <= read[-1] <= depth:
-        raise ValueError(f'levels={tuple(levels)}: the tower has the blocks 1 to {depth}')
-    if len(levels) > depth:
-        raise ValueError(f'levels={tuple(levels)}: more layers than the tower has blocks to copy')
-
-
-def _check_modules(cross_frame: Mapping[str, Any] | None, intra_frame: str) -> None:
-    check_choice('intra_frame', intra_frame, IntraFrame)
-    if intra_frame == 'joint' and cross_frame is not None:
-        raise ValueError(
-            "intra_frame='joint' already sees all frames; it goes with cross_frame=None"
-        )
-    if intra_frame == 'none' and cross_frame is None:
-        raise ValueError("intra_frame='none' and cross_frame=None leave the branch empty")
 
 
 def _shift_levels(levels: Sequence[int | None], depth: int, layers: int) -> tuple[int | None, ...]:

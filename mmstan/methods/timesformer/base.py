@@ -14,7 +14,7 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
-from mmstan.models.layers.time_table import stretch_time_table
+from mmstan.models.layers.time_table import stretch_time_table, stretch_when_loaded
 
 
 class SpaceTimeBackbone(VideoBackbone):
@@ -25,7 +25,7 @@ class SpaceTimeBackbone(VideoBackbone):
     Args:
         tower: Config of an image tower.
         num_frames: Length T of the time table. It is stretched for clips of other lengths: frame i
-            of T' takes the embedding ``i * T // T'``.
+            of T' takes the embedding ``i * T // T'``. So is a checkpoint's table of another length.
         drop_path: Rate of the last block; the rates rise linearly from 0. The updates of whole
             clips are dropped.
     """
@@ -37,6 +37,7 @@ class SpaceTimeBackbone(VideoBackbone):
         rates = np.linspace(0, drop_path, len(self.tower.blocks))
         self.drop_paths = nn.ModuleList(DropPath(float(rate)) for rate in rates)
         self.time_embedding = nn.Parameter(torch.zeros(num_frames, self.tower.width))
+        stretch_when_loaded(self, 'time_embedding', mode='nearest')
 
     def forward(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> the clip in the joint space (N, 1, D)."""

@@ -31,6 +31,7 @@ class RetrievalHead(BaseModule):
             them first (CLIP, CLIP4Clip).
         regulariser: Config of an extra loss of matching pairs (DRL's CDCR): a module that takes the
             interaction, texts and videos.
+        gather_gb: Most GB of features that a process gathers from all processes.
 
     Raises:
         ValueError: ``max_scale`` without ``trainable_scale``, or a scale that is out of range.
@@ -45,6 +46,7 @@ class RetrievalHead(BaseModule):
         max_scale: float | None = None,
         reduction: Literal['sum', 'mean'] = 'sum',
         regulariser: dict[str, Any] | None = None,
+        gather_gb: float = 8.0,
     ) -> None:
         super().__init__()
         if not 0 < scale <= (max_scale or math.inf):
@@ -56,6 +58,7 @@ class RetrievalHead(BaseModule):
         self.regulariser = None if regulariser is None else MODELS.build(regulariser)
         self.reduction = reduction
         self.max_scale = max_scale
+        self.gather_gb = gather_gb
         self._fixed = scale
         if trainable_scale:
             self.logit_scale = nn.Parameter(torch.tensor(math.log(scale)))
@@ -77,16 +80,16 @@ class RetrievalHead(BaseModule):
         """Losses of a process's n matching pairs; text i belongs to video i.
 
         Raises:
-            ValueError: The numbers of texts and videos differ.
+            ValueError: The numbers of texts and videos differ, or the features of all processes
+                are larger than ``gather_gb``.
         """
         if len(text.sentence) != len(video.frames):
             raise ValueError(
                 f'{len(text.sentence)} texts and {len(video.frames)} videos: in training each '
                 "sample has one caption; set pairs='expand' or 'random' in the data set"
             )
-        if self.max_scale is not None:  # here, since a loss follows every optimiser step
-            with torch.no_grad():
-                self.logit_scale.clamp_(max=math.log(self.max_scale))
+        self._refuse_large_gathering(text, video)
+        self.bound_scale()  # here, since a loss follows every optimiser step
         # Text i is right for video i: cross entropy over the rows, and over the columns.
         terms = self.interaction.terms
         pairs = [
@@ -100,6 +103,23 @@ class RetrievalHead(BaseModule):
                 text, video = gather(text), gather(video)
             losses['loss_regulariser'] = self.regulariser(self.interaction, text, video)
         return losses
+
+    def bound_scale(self) -> None:
+        """Bring a learned scale above ``max_scale`` back to it."""
+        if self.max_scale is not None:
+            with torch.no_grad():
+                self.logit_scale.clamp_(max=math.log(self.max_scale))
+
+    def _refuse_large_gathering(self, text: TextFeatures, video: VideoFeatures) -> None:
+        processes = get_world_size()
+        own = sum(x.nbytes for x in (*text, *video) if x is not None)
+        if processes > 1 and own * processes > self.gather_gb * 1e9:
+            raise ValueError(
+                f'{len(text.sentence)} pairs on each of {processes} processes have '
+                f'{own * processes / 1e9:.1f} GB of features, and every process gathers all of '
+                f'them; gather_gb={self.gather_gb:g} is the most: lower the batch size, let the '
+                "interaction read frames (video='frames'), or raise head.gather_gb"
+            )
 
     def logits(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
         """Scaled similarities (A, B)."""

@@ -5,6 +5,7 @@ Letters: T frames, D width.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -86,6 +87,57 @@ def fit_time_table(
     if interpolation is None:
         raise ValueError(_describe_wrong_length(f'{t} {frames}', t, len(table)))
     return stretch_time_table(table, t)
+
+
+def stretch_when_loaded(
+    module: nn.Module,
+    name: str,
+    *,
+    mode: Literal['linear', 'nearest'] = 'linear',
+    first: int = 0,
+    cut: bool = False,
+) -> None:
+    """Let ``module`` stretch a checkpoint's time table of another length, and log it.
+
+    Args:
+        module: Owner of the table.
+        name: Its parameter (..., T, D); all dimensions before T have size 1.
+        mode: ``'nearest'`` where the module stretches its table so for clips of another length.
+        first: Rows before the table that belong to no frame; they stay.
+        cut: Take the first rows of a longer table, where clips of T frames read the first T: the
+            others may never have been trained.
+    """
+    module.register_load_state_dict_pre_hook(
+        partial(_stretch_rows, name=name, mode=mode, first=first, cut=cut)
+    )
+
+
+def _stretch_rows(
+    module: nn.Module,
+    state: dict[str, Tensor],
+    prefix: str,
+    *_: Any,
+    name: str,
+    mode: Literal['linear', 'nearest'],
+    first: int,
+    cut: bool,
+) -> None:
+    table, own = state.get(prefix + name), getattr(module, name)
+    # Anything else that does not fit is an error of the loading itself.
+    if not isinstance(table, Tensor) or table.ndim != own.ndim:
+        return
+    theirs, rows = table.shape[-2], own.shape[-2]
+    if theirs in (rows, first):
+        return
+    flat = table.reshape(theirs, -1)
+    if cut and theirs > rows:
+        fitted, change = flat[first:rows], 'the first are taken'
+    else:
+        fitted = stretch_time_table(flat[first:], rows - first, mode=mode)
+        change = f'interpolated ({mode})'
+    state[prefix + name] = torch.cat([flat[:first], fitted]).reshape(*own.shape[:-1], -1)
+    frames = f'{theirs - first} frames -> {rows - first}'
+    print_log(f'{prefix}{name} of the checkpoint: {frames}, {change}', 'current')
 
 
 def stretch_loaded_table(

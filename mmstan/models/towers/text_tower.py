@@ -10,7 +10,7 @@ import torch
 from mmengine.logging import print_log
 from open_clip.model import _build_text_tower, resize_text_pos_embed
 from open_clip.tokenizer import SimpleTokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmstan.models.features import TextFeatures
 from mmstan.models.sizes import Sizes
@@ -32,6 +32,7 @@ class TextTower(Tower):
         pretrained: As for :class:`ImageTower`.
         frozen: The parameters get no gradients, and the tower stays in evaluation mode under
             ``model.train()``.
+        checkpointing: Recompute blocks in the backward pass, for large batches.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class TextTower(Tower):
         *,
         pretrained: str | None = None,
         frozen: bool = False,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__(frozen=frozen)
         arch = find_architecture(model, pretrained)
         self.model, self.pretrained = arch.name, pretrained
         self.text = _build_text_tower(arch.embed_dim, arch.text_cfg, quick_gelu=arch.quick_gelu)
+        self.text.set_grad_checkpointing(checkpointing)  # open_clip's, which is not reentrant
         self.width, self.joint_dim = self.text.width, arch.embed_dim
         self.context_length, self.vocab_size = self.text.context_length, self.text.vocab_size
         named = isinstance(model, str)
@@ -71,6 +74,10 @@ class TextTower(Tower):
             resize_table(resize_text_pos_embed, state, self, path)
             print_log(f'{path}: {len(table)} text positions -> {self.text.num_pos}', 'current')
         load_part(self.text, state, prefix='text.', source=str(path))
+
+    def shard_units(self) -> list[nn.Module]:
+        """See :meth:`Tower.shard_units`."""
+        return list(self.text.transformer.resblocks)
 
     @property
     def has_class_token(self) -> bool:
