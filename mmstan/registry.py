@@ -16,6 +16,7 @@ from mmaction.registry import MODELS as _MODELS
 from mmaction.registry import OPTIM_WRAPPER_CONSTRUCTORS as _OPTIM_WRAPPER_CONSTRUCTORS
 from mmaction.registry import TRANSFORMS as _TRANSFORMS
 from mmaction.registry import VISUALIZERS as _VISUALIZERS
+from mmengine.registry import STRATEGIES as _STRATEGIES
 from mmengine.registry import Registry
 from mmengine.utils import get_object_from_string
 
@@ -33,6 +34,8 @@ LOOPS = _child(_LOOPS, 'mmstan.engine')
 HOOKS = _child(_HOOKS, 'mmstan.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(_OPTIM_WRAPPER_CONSTRUCTORS, 'mmstan.engine')
 VISUALIZERS = _child(_VISUALIZERS, 'mmstan.visualization')
+# MMAction2 has none of its own.
+STRATEGIES = _child(_STRATEGIES, 'mmstan.engine.fully_shard')
 
 _REGISTRIES = (
     MODELS,
@@ -44,6 +47,7 @@ _REGISTRIES = (
     HOOKS,
     OPTIM_WRAPPER_CONSTRUCTORS,
     VISUALIZERS,
+    STRATEGIES,
 )
 
 

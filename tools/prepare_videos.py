@@ -30,6 +30,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('source', type=Path, help='config, json, csv, or folder')
     parser.add_argument('out', type=Path, help='folder of the shards')
     parser.add_argument('--videos', type=Path, help="folder of the videos; default: the list's own")
+    parser.add_argument(
+        '--windows', type=Path, help="HowTo100M's captions: a json, or a folder of csv"
+    )
     parser.add_argument('--short-side', type=int, default=256, help='in pixels; default: 256')
     parser.add_argument('--fps', type=float, default=8.0, help='frames a second; default: 8')
     parser.add_argument(
@@ -48,7 +51,7 @@ def main() -> None:
     """Prepare the shards and print the counts."""
     args = parse_args()
     encoding = ClipEncoding(args.short_side, args.fps, args.gop)
-    videos = read_source(args.source, args.videos)
+    videos = read_source(args.source, args.videos, args.windows)
     report = prepare_shards(
         videos, args.out, encoding, shard_size=args.shard_size, workers=args.workers
     )

@@ -33,7 +33,7 @@ def _run_on_gloo(launch: Callable[..., None]) -> Callable[..., None]:
     def launch_on_gloo(backend: str, **kwargs: Any) -> None:
         from mmengine.logging import print_log
 
-        if backend == 'nccl':
+        if 'nccl' in backend:
             print_log('No GPU: the processes talk through gloo instead of NCCL', 'current')
             backend = 'gloo'
         with mock.patch.object(torch.cuda, 'set_device'):

@@ -9,6 +9,7 @@ from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.optim.scheduler.param_scheduler import INF
 from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch import nn
 
 from mmstan.compat.state_dicts import unwrap_model
 from mmstan.datasets.shards import ShardSampler
@@ -26,6 +27,9 @@ def check_before_training(loop: EpochBasedTrainLoop) -> None:
             detection do not fit videos and model.
     """
     model = loop.runner.model
+    # FlexibleRunner builds its model behind the loop, which checks it when it begins.
+    if not isinstance(model, nn.Module):
+        return
     contrastive = isinstance(unwrap_model(model), VideoTextModel)
     _check_batches(loop, contrastive=contrastive)
     if contrastive:

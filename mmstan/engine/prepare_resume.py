@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,33 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import FlexibleRunner, Runner, find_latest_checkpoint
 
 from mmstan.compat.state_dicts import unwrap_model
 from mmstan.engine.schedule import FreshSchedule, is_at_other_step, list_saved_states
 from mmstan.registry import HOOKS
 from mmstan.wording import name_a_few
 
+# Files in the folder of a sharded checkpoint: the one that is written last, and all but tensors.
+LAST, REST = '.metadata', 'rest.pth'
 _ADDRESS = re.compile(r'(\S+:)?\w+://\S+')
 
 
+def has_named_state(optimizer: Mapping[str, Any]) -> bool:
+    """Whether an optimiser's state goes by parameter names, as of sharded training."""
+    groups = optimizer.get('param_groups') or ()
+    return any(isinstance(name, str) for group in groups for name in group.get('params', ()))
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether a checkpoint is a folder with each process's part, written to its end."""
+    return Path(path, LAST).is_file() and Path(path, REST).is_file()
+
+
 def is_truncated(path: str | Path) -> bool:
-    """Whether a checkpoint file is missing, empty, or a zip archive without its end."""
+    """Whether a checkpoint is missing, empty, or a zip archive or a folder without its end."""
+    if is_folder(path):
+        return False
     if not os.path.isfile(path):
         return True
     with open(path, 'rb') as file:
@@ -95,7 +111,6 @@ class PrepareResume(Hook):
         for module in unwrap_model(runner.model).modules():
             if isinstance(module, BaseModule):
                 module.is_init = True
-        self._fresh = FreshSchedule(runner)
         runner.logger.info('resuming: the initial weights of the model are not read')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
@@ -108,6 +123,13 @@ class PrepareResume(Hook):
                 '(best_*.pth do not). Resume from another one, or start anew from its weights with '
                 '--cfg-options load_from=FILE'
             )
+        if not isinstance(runner, FlexibleRunner) and has_named_state(checkpoint['optimizer']):
+            raise ValueError(
+                "the checkpoint's optimiser goes by parameter names: mmstan.FullyShard wrote it; "
+                "resume it with runner_type='FlexibleRunner' and strategy=dict(type="
+                "'mmstan.FullyShard'), or start from its weights with --cfg-options load_from=FILE"
+            )
+        self._fresh = FreshSchedule(runner)  # optimiser and schedule are loaded behind the hooks
         self._saved = list_saved_states(checkpoint)
 
     def set_schedule(self, runner: Runner) -> None:

@@ -20,6 +20,7 @@ from mmstan.datasets.randomness import keep_rng
 from mmstan.datasets.reliable import set_epoch
 from mmstan.datasets.shards import ShardSampler, ShardStream
 from mmstan.engine.before_training import AlikeCaptions, check_before_training
+from mmstan.engine.clip_rate import ClipRate
 from mmstan.engine.epoch_order import Order, find_place
 from mmstan.engine.finite_scores import FiniteScores
 from mmstan.engine.finite_training import FiniteTraining
@@ -107,13 +108,16 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         _refuse_sampler(dataloader)
         super().__init__(runner, dataloader, **kwargs)
         self._tell_sizes()
+        self._checked = isinstance(runner.model, nn.Module)  # FlexibleRunner builds it later
         check_before_training(self)
-        for hook in (FiniteTraining, FiniteScores, AlikeCaptions):
+        for hook in (FiniteTraining, FiniteScores, AlikeCaptions, ClipRate):
             if not any(isinstance(each, hook) for each in runner.hooks):
                 runner.register_hook(hook())
 
     def run(self) -> nn.Module:
         """Train, from the place of the checkpoint if the run is resumed."""
+        if not self._checked:
+            check_before_training(self)
         saved = self.runner.message_hub.runtime_info.get(_ORDER, {}) if self._iter else {}
         if 'seed' in saved and hasattr(self._sampler, 'seed'):
             self._sampler.seed = saved['seed']

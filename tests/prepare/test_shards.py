@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from helpers.scripts import script
 
+from mmstan.datasets import Shards
 from mmstan.prepare.shards import write
 from mmstan.prepare.shards.write import plan_shards
 
@@ -134,6 +135,37 @@ def test_videos_of_a_config(source: Path, run: Run, tmp_path: Path) -> None:
     config = tmp_path / 'config.py'
     config.write_text(f'train_dataloader = dict(dataset=dict(type="A", dataset={dataset!r}))')
     assert run(config, tmp_path / 'out', size=9).startswith('4 clips of 5 videos in 1 shard, ')
+
+
+def test_narrated_videos_become_a_clip_a_caption(clips: Path, run: Run, tmp_path: Path) -> None:
+    """Windows of a video are in one shard; one that begins behind the end is left out."""
+    narrations = {
+        '10': dict(start=[0.0, 0.5, 9.0], end=[1.0, 0.7, 9.5], text=['one', 'two', 'late']),
+        '11': dict(start=[0.25], end=[0.5], text=['three']),
+    }
+    (tmp_path / 'captions.json').write_text(json.dumps(narrations))
+    out = tmp_path / 'out'
+    assert run(clips, out, '--windows', tmp_path / 'captions.json', size=3).startswith(
+        '3 clips of 2 videos in 2 shards, '
+    )
+    members = dict(all_members(out, 'json'))
+    assert [*members] == ['00000000_0000.json', '00000000_0001.json', '00001000_0000.json']
+    about = [json.loads(data) for data in members.values()]
+    assert [x['caption'] for x in about] == ['one', 'two', 'three']
+    # Widened to four seconds around their middle, and cut where the video of 2 s ends.
+    assert [(x['start'], x['end'], x['seconds']) for x in about] == [
+        (0.0, 4.0, 2.0), (0.0, 4.0, 2.0), (0.0, 4.0, 2.125)
+    ]  # fmt: skip
+    assert (out / 'broken.txt').read_text() == '10.mp4 from 7.25 s: ends before second 7.25\n'
+
+
+def test_prepared_shards_are_read_as_any_others(source: Path, run: Run, tmp_path: Path) -> None:
+    run(source, tmp_path / 'out')
+    assert (tmp_path / 'out/index.npz').exists()
+    shards = Shards(str(tmp_path / 'out'), pipeline=[])
+    assert [x['captions'] for x in shards] == [[f'clip {i}'] for i in (0, 1, 2, 4)]
+    other = Shards(str(tmp_path / 'out'), caption='json:caption_1', pipeline=[])
+    assert other[2]['captions'] == ['größer'] and other[2]['video_id'] == '00001000'
 
 
 def test_sources_that_are_none(source: Path, run: Run, tmp_path: Path) -> None:

@@ -44,8 +44,8 @@ class STANBranch(nn.Module):
         levels: For each layer the tower block (from 1) whose output it reads, or None.
         cross_frame: Config of the cross-frame modules, or None.
         intra_frame: ``'frame'``, ``'joint'`` or ``'none'``, see :class:`STAN`.
-        max_frames: Length of the time table. A checkpoint's table of another length is stretched
-            when it is loaded.
+        max_frames: Length of the time table. When a checkpoint is loaded, a shorter table is
+            stretched, and of a longer one the first rows are taken, which clips read.
         time_interpolation: See :class:`STAN`.
         drop_path: Rate of the last layer; the rates rise linearly from 0.
         dropout: Dropout after the positions (STAN Eq. 4).
@@ -82,7 +82,7 @@ class STANBranch(nn.Module):
         self.time_interpolation = time_interpolation
         self.time_embedding = nn.Parameter(torch.empty(max_frames, c))
         nn.init.normal_(self.time_embedding)  # as released, by the default of torch.nn.Embedding
-        stretch_when_loaded(self, 'time_embedding')
+        stretch_when_loaded(self, 'time_embedding', cut=True)
         self.first_class, self.grid = first_class, tower.own_grid
         self.positions = None
         if own_positions:
@@ -113,6 +113,10 @@ class STANBranch(nn.Module):
                 drop_path=arguments['drop_path'],
             )
             self.layers.append(layer.requires_grad_(True))
+
+    def shard_units(self) -> list[nn.Module]:
+        """List the layers, as :meth:`Tower.shard_units` lists blocks."""
+        return list(self.layers)
 
     def copy_blocks(self, tower: BaseImageTower) -> None:
         """Load ``tower``'s weights into their copies: intra-frame modules, own positions."""

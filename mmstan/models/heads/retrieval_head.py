@@ -89,9 +89,7 @@ class RetrievalHead(BaseModule):
                 "sample has one caption; set pairs='expand' or 'random' in the data set"
             )
         self._refuse_large_gathering(text, video)
-        if self.max_scale is not None:  # here, since a loss follows every optimiser step
-            with torch.no_grad():
-                self.logit_scale.clamp_(max=math.log(self.max_scale))
+        self.bound_scale()  # here, since a loss follows every optimiser step
         # Text i is right for video i: cross entropy over the rows, and over the columns.
         terms = self.interaction.terms
         pairs = [
@@ -105,6 +103,12 @@ class RetrievalHead(BaseModule):
                 text, video = gather(text), gather(video)
             losses['loss_regulariser'] = self.regulariser(self.interaction, text, video)
         return losses
+
+    def bound_scale(self) -> None:
+        """Bring a learned scale above ``max_scale`` back to it."""
+        if self.max_scale is not None:
+            with torch.no_grad():
+                self.logit_scale.clamp_(max=math.log(self.max_scale))
 
     def _refuse_large_gathering(self, text: TextFeatures, video: VideoFeatures) -> None:
         processes = get_world_size()

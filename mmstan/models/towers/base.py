@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import Self
 
 from mmstan.models.sizes import Sizes
@@ -30,6 +30,10 @@ class Tower(BaseModule):
         self.frozen = frozen
         self.has_weights = False  # set by `init_weights`, and by any checkpoint that is loaded
         self.register_load_state_dict_pre_hook(_note_weights)
+
+    def shard_units(self) -> list[nn.Module]:
+        """List the blocks: parts that sharded training gathers and frees one by one."""
+        return []
 
     def freeze(self) -> None:
         """Stop the gradients of all parameters if the tower is frozen."""
@@ -138,6 +142,10 @@ class BaseImageTower(Tower, ABC):
             ValueError: The tower has no such norm, or pools its patches.
         """
         raise ValueError(f'detection takes CLIP towers; {type(self).__name__} has no last norm')
+
+    def shard_units(self) -> list[nn.Module]:
+        """See :meth:`Tower.shard_units`."""
+        return list(self.blocks)
 
     def refuse_pooled_patches(self) -> None:
         """Raise ValueError if the tower pools its patches: then none has a last norm of its own."""

@@ -10,7 +10,7 @@ import torch
 from mmengine.logging import print_log
 from open_clip.model import _build_text_tower, resize_text_pos_embed
 from open_clip.tokenizer import SimpleTokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmstan.models.features import TextFeatures
 from mmstan.models.sizes import Sizes
@@ -74,6 +74,10 @@ class TextTower(Tower):
             resize_table(resize_text_pos_embed, state, self, path)
             print_log(f'{path}: {len(table)} text positions -> {self.text.num_pos}', 'current')
         load_part(self.text, state, prefix='text.', source=str(path))
+
+    def shard_units(self) -> list[nn.Module]:
+        """See :meth:`Tower.shard_units`."""
+        return list(self.text.transformer.resblocks)
 
     @property
     def has_class_token(self) -> bool:

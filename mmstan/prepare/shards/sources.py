@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
@@ -12,16 +13,9 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS
 
 from mmstan.datasets import VideoTextDataset
+from mmstan.datasets.video_text.howto100m import HowTo100M
+from mmstan.datasets.video_text.narration import Caption
 from mmstan.text_files import TextFile
-
-
-@dataclass(frozen=True)
-class Window:
-    """A part of a video in seconds, and the words that are said in it."""
-
-    caption: str
-    start: float
-    end: float
 
 
 @dataclass(frozen=True)
@@ -32,13 +26,13 @@ class CaptionedVideo:
         path: The file.
         name: Its name below the folder of the videos.
         captions: Captions of the whole video, empty where there are windows.
-        windows: Parts to cut out.
+        windows: Parts to cut out: seconds, and the words that are said in them.
     """
 
     path: str
     name: str
     captions: Sequence[str] = ()
-    windows: Sequence[Window] = field(default=())
+    windows: Sequence[Caption] = ()
 
 
 class VideosOfDataset(Sequence[CaptionedVideo]):
@@ -70,16 +64,24 @@ class VideosOfDataset(Sequence[CaptionedVideo]):
         path = info['filename']
         inside = self._folder and path.startswith(os.path.join(self._folder, ''))
         name = os.path.relpath(path, self._folder) if inside else path
-        return CaptionedVideo(path, name, tuple(info['captions']))
+        if not isinstance(self._dataset, HowTo100M):
+            return CaptionedVideo(path, name, tuple(info['captions']))
+        captions = [Caption(*each) for each in json.loads(info['captions'][0])]
+        chosen = (self._dataset.choose_window(captions, i) for i in range(len(captions)))
+        return CaptionedVideo(path, name, windows=tuple(chosen))
 
 
-def read_source(source: Path, videos: Path | None = None) -> VideosOfDataset:
+def read_source(
+    source: Path, videos: Path | None = None, windows: Path | None = None
+) -> VideosOfDataset:
     """Read the list of videos.
 
     Args:
         source: A config, whose training data are read; a json of ``{file name: caption}``; a csv
             of WebVid; or a folder of videos with one such json or csv in it.
         videos: The folder of the videos, by default the folder of the list, or the config's.
+        windows: HowTo100M's captions, a json or a folder of csv: each becomes a clip of at least
+            four seconds. ``source`` is then a list of ids, or the folder of the videos.
 
     Raises:
         ValueError: ``source`` is none of these, or its content has another form.
@@ -89,6 +91,8 @@ def read_source(source: Path, videos: Path | None = None) -> VideosOfDataset:
         raise FileNotFoundError(
             f'{source} does not exist: give a config, a json or csv of captions, or a folder'
         )
+    if windows is not None:
+        return VideosOfDataset(_build(_narrated(source, windows), videos))
     if source.is_dir():
         source = _find_list(source)
     if source.suffix == '.py':
@@ -96,6 +100,15 @@ def read_source(source: Path, videos: Path | None = None) -> VideosOfDataset:
     kind = _name_kind(source)
     cfg = ConfigDict(type=kind, ann_file=str(source), data_prefix=dict(video=str(source.parent)))
     return VideosOfDataset(_build(cfg, videos))
+
+
+def _narrated(source: Path, windows: Path) -> ConfigDict:
+    """The config of HowTo100M's data set, on all videos of a folder or of a list."""
+    folder, ann_file = (source, '') if source.is_dir() else (source.parent, str(source))
+    prefix = dict(video=str(folder))
+    return ConfigDict(
+        type='mmstan.HowTo100M', ann_file=ann_file, captions=str(windows), data_prefix=prefix
+    )
 
 
 def _find_list(folder: Path) -> Path:

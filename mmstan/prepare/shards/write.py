@@ -119,8 +119,8 @@ def _claim_content(
     first, last = videos[0], videos[len(videos) - 1]
     made_from = dict(
         videos=len(videos),
-        first=[first.name, *first.captions],
-        last=[last.name, *last.captions],
+        first=_name_content(first),
+        last=_name_content(last),
         **asdict(encoding),
         codec=encoding.codec,
         shard_size=size,
@@ -137,6 +137,10 @@ def _claim_content(
     elif any(out.glob('*.tar')):
         raise ValueError(f'{out} holds shards that were not made here: name another folder')
     write_whole(path, json.dumps(made_from, ensure_ascii=False, indent=1) + '\n')
+
+
+def _name_content(video: CaptionedVideo) -> list[Any]:
+    return [video.name, *video.captions, *map(list, video.windows)]
 
 
 def _name_state(out: Path, number: int) -> Path:
@@ -194,7 +198,7 @@ def _encode_video(
                 except BrokenVideoError as error:
                     broken[f'{video.name} from {window.start:g} s'] = error.reason
                     continue
-                about = dict(caption=window.caption, start=window.start, end=window.end)
+                about = dict(caption=window.text, start=window.start, end=window.end)
                 yield f'_{number:04}', clip, {**about, **_describe(video, reader, clip)}
     except BrokenVideoError as error:
         broken[video.name] = error.reason
