@@ -6,6 +6,7 @@
 #   make test-fast       the part of the tests that depends most on versions of Python and packages
 #   make moving-shapes   the tables of the README (an hour or two on two cores; a later call goes on)
 #   make chat-toy        ask videos of Moving Shapes: a tiny dialogue model behind the quickstart's STAN
+#   make gpu          the tests and the table that need a GPU; one line where there is none
 #   make docs         the site, in build/docs; a warning is an error
 #   make lint, make install, make clean
 # VENV=folder uses another environment; PYTHON3=python3.12 makes it with another interpreter.
@@ -49,6 +50,10 @@ test: lint
 
 test-fast: install
 	$(PYTEST) $(FAST)
+
+# Nothing is installed: a GPU machine may have no network (tools/gpu_wheels.sh). Without .venv, PYTHON=python names one.
+gpu:
+	@bash tools/gpu_kit.sh $(PYTHON) all $(CONFIGS)
 
 lint: install docs
 	$(PYTHON) -m ruff check $(SOURCES)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.benchmark_systems import FIGURES, MEAN, SETTINGS, STAN
+from helpers.devices import on_devices
 from helpers.scripts import script
 from helpers.tiny_models import TOWER
 from helpers.videos import numbered_frames, write_video
@@ -78,20 +79,32 @@ def test_a_detector_is_measured(tmp_path: Path) -> None:
     assert set(found) == set(FIGURES) and all(value > 0 for value in found.values())
 
 
-@pytest.mark.parametrize('changed', [dict(precision='bf16'), dict(frames=4, size=32)])
-def test_settings_reach_the_measurement(small_config: str, changed: dict[str, int]) -> None:
-    found = measure(small_config, replace(SETTINGS, **changed))
-    assert (found['gmacs'] < 0.045) == ('frames' in changed)  # the config's own view has more
-    assert ('agreement' in found) == ('precision' in changed)
-    assert 0.99 < found.get('agreement', 0.999) < 1
+def test_settings_reach_the_measurement(small_config: str) -> None:
+    found = measure(small_config, replace(SETTINGS, frames=4, size=32, precision='bf16'))
+    assert found['gmacs'] < 0.045  # the config's own view has more
+    assert 0.99 < found['agreement'] < 1
+
+
+@on_devices
+@pytest.mark.parametrize('precision', ['fp32', 'bf16', 'fp16'])
+def test_on_a_device(small_config: str, precision: str, device: str) -> None:
+    if device == 'cpu':
+        pytest.skip('test_measure and test_settings_reach_the_measurement are its twins')
+    found = measure(small_config, Settings(device, 1, precision=precision, repeats=1))
+    more = {'peak'} if device == 'cuda' else set()
+    more |= {'agreement'} if precision != 'fp32' else set()
+    assert set(found) == set(FIGURES) | more and all(value > 0 for value in found.values())
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
-@pytest.mark.parametrize('precision', ['fp32', 'bf16', 'fp16'])
-def test_on_a_gpu(small_config: str, precision: str) -> None:
-    found = measure(small_config, Settings('cuda', 1, precision=precision, repeats=1))
-    assert set(found) == set(FIGURES) and all(value > 0 for value in found.values())
+def test_the_largest_batch_of_a_gpu(small_config: str) -> None:
+    """Its twin is in test_iteration.py. Most of the memory is taken, so that it ends soon."""
+    free, _ = torch.cuda.mem_get_info()
+    taken = torch.empty(max(0, free - 2 * 2**30), dtype=torch.uint8, device='cuda')
+    settings = Settings('cuda', 1, precision='bf16', repeats=1, compiled=True, largest_batch=True)
+    assert measure(small_config, settings)['largest_batch'] > 1
+    del taken
 
 
 def test_a_process_of_its_own(small_config: str) -> None:
