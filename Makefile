@@ -5,6 +5,8 @@
 #   make test            linters, type checker, tests
 #   make test-fast       the part of the tests that depends most on versions of Python and packages
 #   make moving-shapes   the tables of the README (an hour or two on two cores; a later call goes on)
+#   make chat-toy        ask videos of Moving Shapes: a tiny dialogue model behind the quickstart's STAN
+#   make gpu          the tests and the table that need a GPU; one line where there is none
 #   make docs         the site, in build/docs; a warning is an error
 #   make lint, make install, make clean
 # VENV=folder uses another environment; PYTHON3=python3.12 makes it with another interpreter.
@@ -29,7 +31,7 @@ export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 PYTEST := OMP_NUM_THREADS=1 $(PYTHON) -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 FAST := $(addprefix tests/,models methods parity datasets compat)
 
-.PHONY: quickstart pretraining moving-shapes test test-fast lint docs install clean requirements-key
+.PHONY: quickstart pretraining moving-shapes chat-toy test test-fast lint docs install clean requirements-key
 
 quickstart: install
 	$(PYTHON) tools/quickstart.py
@@ -40,11 +42,18 @@ pretraining: install
 moving-shapes: install
 	$(PYTHON) tools/benchmarks/moving_shapes.py
 
+chat-toy: install
+	$(PYTHON) tools/chat_toy.py
+
 test: lint
 	$(PYTEST)
 
 test-fast: install
 	$(PYTEST) $(FAST)
+
+# Nothing is installed: a GPU machine may have no network (tools/gpu_wheels.sh). Without .venv, PYTHON=python names one.
+gpu:
+	@bash tools/gpu_kit.sh $(PYTHON) all $(CONFIGS)
 
 lint: install docs
 	$(PYTHON) -m ruff check $(SOURCES)

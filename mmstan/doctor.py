@@ -21,8 +21,9 @@ from mmstan.wording import write_on_one_line
 Versions = Mapping[str, str]
 SHOWN = (
     'mmstan', 'torch', 'torchvision', 'mmengine', 'mmcv', 'mmcv-lite', 'mmaction2', 'mmpretrain',
-    'mmdet', 'open_clip_torch', 'numpy', 'transformers', 'accelerate', 'bitsandbytes', 'setuptools', 'importlib-metadata',
-    'opencv-python', 'opencv-contrib-python', 'av', 'decord', 'torchcodec', 'imgaug',
+    'mmdet', 'open_clip_torch', 'numpy', 'transformers', 'setuptools', 'importlib-metadata',
+    'opencv-python', 'opencv-contrib-python', 'av', 'decord', 'torchcodec', 'imgaug', 'accelerate',
+    'sentencepiece', 'bitsandbytes', 'gradio',
 )  # fmt: skip
 
 

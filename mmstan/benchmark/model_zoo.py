@@ -22,7 +22,8 @@ from typing import Any
 import yaml
 
 from mmstan.benchmark.papers import collect_reported, read_papers, render_paper_pages
-from mmstan.benchmark.table import KINDS, Row, read_csv
+from mmstan.benchmark.rows import Row, read_csv
+from mmstan.benchmark.table import KINDS
 from mmstan.wording import markdown_table
 
 BEGIN, END = '<!-- of metafile.yml -->', '<!-- end -->'

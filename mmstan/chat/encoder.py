@@ -25,7 +25,7 @@ from mmstan.chat.video_tokens import (
 from mmstan.datasets.transforms import ReadFrames
 from mmstan.methods.stan import STAN
 from mmstan.methods.stan.branch import STANBranch
-from mmstan.models import FrameEncoder
+from mmstan.models.backbones import FrameEncoder
 from mmstan.wording import check_choice
 
 

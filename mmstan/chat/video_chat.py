@@ -22,7 +22,7 @@ from mmstan.chat.prompts import Message, list_messages
 from mmstan.chat.video_tokens import ClassPlace, Pool, Scale, check_weight
 from mmstan.chat.video_tower import frame_tower, video_tower
 from mmstan.methods.stan import STAN
-from mmstan.models import FrameEncoder
+from mmstan.models.backbones import FrameEncoder
 
 
 class VideoChat:

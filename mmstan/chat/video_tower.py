@@ -24,7 +24,7 @@ from mmstan.chat.video_tokens import feature_block
 from mmstan.compat.misfits import find_problems, list_problems
 from mmstan.converters.hf_vision import from_hf_vision
 from mmstan.methods.stan import STAN
-from mmstan.models import FrameEncoder
+from mmstan.models.backbones import FrameEncoder
 
 # Above this share of the largest weight, two towers are of different training.
 _SAMETOWER = 1e-3

@@ -7,6 +7,7 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import NamedTuple
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea, VPacker
@@ -43,15 +44,16 @@ def draw_wins(path: str | Path, wins: Sequence[Win], *, title: str) -> None:
         draw_caption(caption, win)
         for axes, hit in zip(films, win.hits):
             draw_hit(axes, hit)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, bbox_inches='tight')
 
 
 def draw_caption(axes: Axes, win: Win) -> None:
     """Draw a caption in lines, the marked words in red, and below it the note."""
     axes.axis('off')
-    lines, place = [], 0
+    lines: list[Artist] = []
+    place = 0
     for line in textwrap.wrap(' '.join(win.words), _LINE, break_long_words=False):
-        words = []
+        words: list[Artist] = []
         for word in line.split(' '):
             color = _MARK if place in win.marked else _WORD
             words.append(TextArea(word, textprops=dict(color=color, size=10, parse_math=False)))

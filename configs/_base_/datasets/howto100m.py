@@ -1,5 +1,5 @@
 # HowTo100M's narrated videos; validated on MSR-VTT 1k-A. 1,024 pairs on 8 GPUs.
-# An epoch of 21 million clips is our reading of the paper's costs: it does not say how many it drew.
+# An epoch of 21 million clips is our reading of its costs: the paper does not say how many it drew.
 _base_ = './shards.py'
 
 data_root = 'data/howto100m'

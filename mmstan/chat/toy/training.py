@@ -36,20 +36,20 @@ def train(
         chat: The dialogue model.
         tokens: Tokens of the videos (N, S, C).
         videos: The videos, with their answers.
-        questions: Names of the questions; each step draws one a video.
+        questions: Names of the questions; each step draws one for every video.
         steps: Number of steps.
         seed: Of the order of videos and questions.
     """
     model = chat.engine.model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share(step, steps))
-    rows = {name: _make_rows(chat, name, videos, tokens.shape[1]) for name in questions}
+    ids_of, labels_of = _make_rows(chat, questions, videos, tokens.shape[1])  # (Q, N, J)
     order = torch.Generator().manual_seed(seed)
     losses = []
     for _ in range(steps):
         chosen = torch.randint(len(videos), (BATCH,), generator=order)
-        which = torch.randint(len(questions), (1,), generator=order)
-        ids, labels = (part[chosen] for part in rows[questions[int(which)]])
+        asked = torch.randint(len(questions), (BATCH,), generator=order)
+        ids, labels = ids_of[asked, chosen], labels_of[asked, chosen]
         embeddings = chat.embed(ids, tokens[chosen])
         mask = find_real(ids, find_pad(chat.engine.processor.tokenizer))
         loss = model(inputs_embeds=embeddings, attention_mask=mask, labels=labels).loss
@@ -97,14 +97,21 @@ def _share(step: int, steps: int) -> float:
 
 
 def _make_rows(
-    chat: VideoChat, question: str, videos: Sequence[ToyVideo], count: int
+    chat: VideoChat, questions: Sequence[str], videos: Sequence[ToyVideo], count: int
 ) -> tuple[Tensor, Tensor]:
-    """Ids and labels (N, J) of a question's prompt and the videos' answers; prompts are ignored."""
+    """Ids and labels (Q, N, J) of each question's prompt and each video's answer to it.
+
+    Prompts are padded on the left, and ignored in the labels.
+    """
     processor = chat.engine.processor
-    prompt = tokenize(processor, [list_messages([QUESTIONS[question]], [])], count)[0]
-    words = [f'{word} {processor.tokenizer.eos_token}' for word in find_answers(videos, question)]
-    said = torch.tensor(processor.tokenizer(words, add_special_tokens=False)['input_ids'])
-    ids = torch.cat([prompt.expand(len(videos), -1), said], dim=1)
+    asked = [list_messages([QUESTIONS[name]], []) for name in questions]
+    prompts = tokenize(processor, asked, count)  # (Q, J)
+    rows = []
+    for name, prompt in zip(questions, prompts):
+        words = [f'{word} {processor.tokenizer.eos_token}' for word in find_answers(videos, name)]
+        said = torch.tensor(processor.tokenizer(words, add_special_tokens=False)['input_ids'])
+        rows.append(torch.cat([prompt.expand(len(videos), -1), said], dim=1))
+    ids = torch.stack(rows)
     labels = ids.clone()
-    labels[:, : len(prompt)] = _IGNORED
+    labels[..., : prompts.shape[1]] = _IGNORED
     return ids, labels
