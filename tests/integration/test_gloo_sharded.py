@@ -97,7 +97,7 @@ def train(name: str, model: Any, wrapper: Any, *, rank: int = 0, world: int = 1)
         ids = token_ids([3 + i for i in range(PAIRS)], context_length=length)
         inputs = dict(imgs=imgs[rank::world], text=ids[rank::world])
         model.train().train_step(dict(inputs=inputs), wrapper)
-        norms.append(wrapper.message_hub.get_scalar('train/grad_norm').current())
+        norms.append(float(wrapper.message_hub.get_scalar('train/grad_norm').current()))
     return norms
 
 
@@ -210,7 +210,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     build_runner(run_cfg(folder / 'plain')).train()
-    run_ranks(f'{__file__}:work', folder)
+    run_ranks(f'{__file__}:work', folder, timeout=600)
     torch.set_num_threads(threads)
     return folder
 
