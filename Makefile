@@ -16,7 +16,7 @@ PYTHON3 ?= python3
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check
 
-REQUIREMENTS := requirements.txt $(addprefix requirements/,lite.txt test.txt search.txt docs.txt)
+REQUIREMENTS := requirements.txt $(addprefix requirements/,lite.txt test.txt search.txt stream.txt docs.txt)
 # Of the contents and not of the dates: a fresh checkout finds the environment of an older one up to date.
 REQUIREMENTS_KEY := $(shell cat $(REQUIREMENTS) constraints.txt | cksum | cut -d ' ' -f 1)
 INSTALLED := $(VENV)/.installed-$(REQUIREMENTS_KEY)

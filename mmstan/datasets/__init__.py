@@ -3,7 +3,7 @@
 from mmstan.datasets.ava import AVADataset
 from mmstan.datasets.epic_kitchens import EpicKitchens
 from mmstan.datasets.reliable import ReliableSamples, set_epoch
-from mmstan.datasets.shards import Shards, ShardSampler
+from mmstan.datasets.shards import MixedClips, Shards, ShardSampler, ShardStream
 from mmstan.datasets.video_dataset import VideoDataset
 from mmstan.datasets.video_text import (
     LSMDC,
@@ -32,8 +32,10 @@ __all__ = [
     'EpicKitchens',
     'HowTo100M',
     'ImageText',
+    'MixedClips',
     'ReliableSamples',
     'ShardSampler',
+    'ShardStream',
     'Shards',
     'VideoDataset',
     'VideoTextDataset',

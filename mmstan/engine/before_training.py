@@ -83,11 +83,12 @@ def _check_batches(loop: EpochBasedTrainLoop, *, contrastive: bool) -> None:
             f'{remedy if samples else ""}'
         )
     sampler = getattr(loader.batch_sampler, 'sampler', loader.sampler)
-    if isinstance(sampler, ShardSampler) and batch_size * processes > len(loader.dataset):
+    total = batch_size * processes
+    if isinstance(sampler, ShardSampler) and total > len(loader.dataset):
         raise ValueError(
-            f'a batch of {batch_size} on each of {processes} process(es) is {batch_size * processes} '
-            f'samples, and the data set has {len(loader.dataset)}: a sample would be its own '
-            'negative; lower train_dataloader.batch_size'
+            f'a batch of {batch_size} on each of {processes} process(es) is {total} samples, and '
+            f'the data set has {len(loader.dataset)}: a sample would be its own negative; lower '
+            'train_dataloader.batch_size'
         )
     if contrastive and batch_size == 1 and processes == 1:
         raise ValueError(

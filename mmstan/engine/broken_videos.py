@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.dist import all_gather_object, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch.utils.data import IterableDataset
 
 from mmstan.registry import HOOKS
 
@@ -120,5 +121,7 @@ class BrokenVideos(Hook):
 def _count_samples(runner: Runner) -> int:
     """Count the samples of an epoch over all ranks, at most those of the data set."""
     loader = runner.train_dataloader
+    if isinstance(loader.dataset, IterableDataset):
+        return len(loader.dataset) * get_world_size()  # type: ignore[arg-type]
     sampler = getattr(loader.batch_sampler, 'sampler', loader.sampler)
     return min(len(sampler) * get_world_size(), len(loader.dataset))

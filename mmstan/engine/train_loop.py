@@ -18,7 +18,7 @@ from torch.utils.data import BatchSampler, DataLoader
 from mmstan.datasets.fingerprint import fingerprint
 from mmstan.datasets.randomness import keep_rng
 from mmstan.datasets.reliable import set_epoch
-from mmstan.datasets.shards import ShardSampler
+from mmstan.datasets.shards import ShardSampler, ShardStream
 from mmstan.engine.before_training import AlikeCaptions, check_before_training
 from mmstan.engine.clip_rate import ClipRate
 from mmstan.engine.epoch_order import Order, find_place
@@ -28,7 +28,7 @@ from mmstan.engine.prepare_resume import PrepareResume
 from mmstan.engine.save_rng import SaveRNG
 from mmstan.engine.stop_checkpoint import leave_validation, save_stop_checkpoint
 from mmstan.engine.stop_signals import StopSignals
-from mmstan.registry import LOOPS
+from mmstan.registry import LOOPS, type_name
 
 # Keys in the message hub, which checkpoints carry.
 _ORDER = 'data_order'
@@ -47,6 +47,18 @@ class _Rest:
 
     def __len__(self) -> int:
         return len(self.sampler)
+
+
+def _refuse_sampler(dataloader: DataLoader | dict[str, Any]) -> None:
+    """Raise ValueError for a sampler of a stream, which draws by itself."""
+    if not isinstance(dataloader, dict) or not isinstance(dataloader.get('dataset'), dict):
+        return
+    kind = dataloader['dataset'].get('type')
+    if type_name(kind) == 'mmstan.ShardStream' and dataloader.get('sampler') is not None:
+        raise ValueError(
+            f'train_dataloader.sampler={dict(dataloader["sampler"])}: mmstan.ShardStream draws its '
+            'samples by itself; set train_dataloader.sampler=None'
+        )
 
 
 class _ValidationStopped(Exception):
@@ -93,7 +105,9 @@ class EpochTrainLoop(EpochBasedTrainLoop):
     def __init__(
         self, runner: Runner, dataloader: DataLoader | dict[str, Any], **kwargs: Any
     ) -> None:
+        _refuse_sampler(dataloader)
         super().__init__(runner, dataloader, **kwargs)
+        self._tell_sizes()
         self._checked = isinstance(runner.model, nn.Module)  # FlexibleRunner builds it later
         check_before_training(self)
         for hook in (FiniteTraining, FiniteScores, AlikeCaptions, ClipRate):
@@ -182,6 +196,13 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         self.runner.call_hook('after_run')
         raise SystemExit(128 + number)
 
+    def _tell_sizes(self) -> None:
+        """Tell streams and samplers the loader's numbers, on which the length of epochs depends."""
+        for each in (self.dataloader.dataset, self._sampler):
+            if isinstance(each, (ShardStream, ShardSampler)):
+                each.divide(self.dataloader.batch_size or 1, self.dataloader.num_workers)
+                self._max_iters = self._max_epochs * len(self.dataloader)
+
     @property
     def _sampler(self) -> Any:
         return getattr(self.dataloader.batch_sampler, 'sampler', self.dataloader.sampler)
@@ -236,6 +257,10 @@ class EpochTrainLoop(EpochBasedTrainLoop):
     def _skip_batches(self, seen: int) -> Iterator[None]:
         """Skip the first ``seen`` batches in the sampler, so that nothing of them is decoded."""
         batch_sampler = self.dataloader.batch_sampler
+        if isinstance(self.dataloader.dataset, ShardStream):
+            self.dataloader.dataset.skip(seen)
+            yield
+            return
         if not seen:
             yield
             return

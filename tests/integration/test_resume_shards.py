@@ -1,5 +1,6 @@
 """A run on shards that was stopped in mid-epoch goes on with the samples and losses it had left."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,8 @@ def train_two(folder: Path) -> None:
     cfg.merge_from_dict({'train_dataloader.batch_size': 2, 'env_cfg.dist_cfg.backend': 'gloo'})
     cfg.launcher = 'pytorch'
     cfg.custom_hooks[-2]['file'] += '.two'
-    try:
+    with suppress(KeyboardInterrupt):
         Runner.from_cfg(cfg).train()
-    except KeyboardInterrupt:
-        pass
 
 
 def test_one_process_goes_on_with_the_samples_of_two(
@@ -139,3 +138,28 @@ def test_other_shards_or_batches_begin_the_epoch_again(
     log = ''.join(file.read_text() for file in tmp_path.glob('*/*.log'))
     assert difference in log
     assert ('epoch 2 begins again' in log) == bool(difference)
+
+
+def test_pure_batches_of_a_mixture_are_resumed(tmp_path: Path) -> None:
+    runs = []
+    for name, stop_at in (('whole', None), ('parts', 4), ('parts', None)):
+        folder, resume = tmp_path / name, name == 'parts' and stop_at is None
+        cfg = make_config(folder, stop_at=stop_at)
+        use_shards(cfg, folder, broken=())
+        # Shards 0 and 1 are one source, shard 2 is the other.
+        parts = [dict(cfg.train_dataloader.dataset, urls=f'{folder}/shards/{{{part}}}.tar')
+                 for part in ('00000..00001', '00002,00002')]  # fmt: skip
+        cfg.train_dataloader.dataset = dict(type='mmstan.MixedClips', datasets=parts)
+        cfg.train_dataloader.sampler.update(pure_batches=True)
+        cfg.custom_hooks[-1]['file'] = f'{folder}/samples-{resume}.txt'
+        cfg.merge_from_dict(dict(resume=resume, experiment_name=f'mixture-{name}-{resume}'))
+        runner = Runner.from_cfg(cfg)
+        if stop_at:
+            with pytest.raises(KeyboardInterrupt):
+                runner.train()
+            continue
+        runner.train()
+        runs.append(read_samples(folder / f'samples-{resume}.txt.0'))
+    whole, rest = runs
+    assert all(len({name[:5] == '00002' for name in names}) == 1 for names in whole.values())
+    assert rest == {i: names for i, names in whole.items() if i >= 3}

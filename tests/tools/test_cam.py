@@ -328,9 +328,7 @@ def test_gains_over_videos(
     assert f'| tower.3 | {own:.2f} ({twin:.2f}) |' in format_gains(gains)
     monkeypatch.setattr('mmstan.apis.cam_clips.is_of_moving_shapes', lambda name: False)
     cfg.experiment_name = 'no gains'
-    with pytest.raises(
-        ValueError, match=r': none of 1 videos is one of Moving Shapes with'
-    ):
+    with pytest.raises(ValueError, match=r': none of 1 videos is one of Moving Shapes with'):
         measure_gains(cfg, videos=1, methods=['attention'])
 
 

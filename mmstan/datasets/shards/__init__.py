@@ -2,7 +2,17 @@
 
 from mmstan.datasets.shards.dataset import Shards
 from mmstan.datasets.shards.index import ShardIndex, open_index
+from mmstan.datasets.shards.mixture import MixedClips
 from mmstan.datasets.shards.names import find_shards
 from mmstan.datasets.shards.sampler import ShardSampler
+from mmstan.datasets.shards.stream import ShardStream
 
-__all__ = ['ShardIndex', 'ShardSampler', 'Shards', 'find_shards', 'open_index']
+__all__ = [
+    'MixedClips',
+    'ShardIndex',
+    'ShardSampler',
+    'ShardStream',
+    'Shards',
+    'find_shards',
+    'open_index',
+]

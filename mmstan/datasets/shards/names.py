@@ -100,11 +100,18 @@ def find_shards(urls: Urls) -> list[Shard]:
     return shards
 
 
-def expand_urls(urls: Urls) -> list[str]:
-    """List the names in ``urls``, whether the shards exist or not; as for :func:`find_shards`."""
+def expand_urls(urls: Urls, *, pipes: bool = False) -> list[str]:
+    """List the names in ``urls``, whether the shards exist or not; as for :func:`find_shards`.
+
+    Args:
+        urls: The names.
+        pipes: Whether a name may be a command, ``pipe:...``.
+    """
     if not isinstance(urls, str):
-        return [name for each in urls for name in expand_urls(each)]
+        return [name for each in urls for name in expand_urls(each, pipes=pipes)]
     if urls.startswith('pipe:'):
+        if pipes:
+            return expand_braces(urls)
         raise ValueError(
             f'urls={urls!r} has no random access; use mmstan.ShardStream, which reads it in order'
         )

@@ -9,7 +9,7 @@ from helpers.shard_files import write_shards
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
-from mmstan.datasets import Shards, ShardSampler
+from mmstan.datasets import MixedClips, Shards, ShardSampler, set_epoch
 
 
 class Numbers:
@@ -138,3 +138,92 @@ def test_ranks_and_workers_read_each_sample_once(
             assert [f'video {key}'.encode() for key in batch['video_id']] == batch['video']
             met += batch['video_id']
     assert sorted(met) == sorted(dataset.get_data_info(i)['video_id'] for i in range(12))
+
+
+def make_mixture(folder: Path, weights: list[float] | None = None) -> MixedClips:
+    """Twelve samples in two shards, and five in one."""
+    sources = [Shards(str(write_shards(folder / name, counts))) for name, counts in SOURCES]
+    return MixedClips(sources, weights)
+
+
+SOURCES = (('a', [4, 8]), ('b', [5]))
+
+
+@pytest.mark.parametrize('world_size', [1, 2])
+def test_a_mixture_has_every_sample_once_in_random_turns(world_size: int, tmp_path: Path) -> None:
+    dataset = make_mixture(tmp_path)
+    order = weave(deal(dataset, world_size, window=1))[:17]
+    assert sorted(order) == [*range(17)]
+    sources = [index >= 12 for index in order]
+    assert sources != sorted(sources)
+    assert order == deal(dataset, 1, window=1)[0]
+    assert deal(dataset, 1, epoch=1)[0] != deal(dataset, 1)[0]
+
+
+def deal_pure(dataset: Any, world_size: int, batch: int, epoch: int = 0, **arguments: Any):
+    ranks = []
+    for rank in range(world_size):
+        with pytest.MonkeyPatch.context() as patch:
+            dist = 'mmstan.datasets.shards.sampler.get_dist_info'
+            patch.setattr(dist, lambda rank=rank: (rank, world_size))
+            sampler = ShardSampler(dataset, seed=3, pure_batches=True, **arguments)
+        sampler.divide(batch, 0)
+        sampler.set_epoch(epoch)
+        ranks.append([*sampler])
+        assert len(ranks[-1]) == len(sampler)
+    return weave(ranks)
+
+
+@pytest.mark.parametrize(
+    ('drop_last', 'steps'), [(True, {False: 3, True: 1}), (False, {False: 3, True: 2})]
+)
+def test_all_samples_of_a_step_are_of_one_source(
+    drop_last: bool, steps: dict[bool, int], tmp_path: Path
+) -> None:
+    dataset = make_mixture(tmp_path)
+    schedules = set()
+    for epoch in range(6):
+        order = deal_pure(dataset, 2, 2, epoch, drop_last=drop_last)
+        assert order == deal_pure(dataset, 1, 4, epoch, drop_last=drop_last)
+        blocks = [order[begin : begin + 4] for begin in range(0, len(order), 4)]
+        of_b = [{index >= 12 for index in block} for block in blocks]
+        assert all(len(source) == 1 for source in of_b)
+        assert {source: of_b.count({source}) for source in (False, True)} == steps
+        schedules.add(str(of_b))
+    assert len(schedules) > 1
+
+
+def test_weights_are_the_shares_of_a_pass(tmp_path: Path) -> None:
+    dataset = make_mixture(tmp_path, weights=[1, 3])
+    epochs = [deal(dataset, 1, epoch, drop_last=True)[0] for epoch in range(12)]
+    assert {len(order) for order in epochs} == {16}
+    shares = [sum(index >= 12 for index in order) for order in epochs]
+    assert set(shares) == {12}
+    # Over the passes every sample of a source comes equally often.
+    counts = np.bincount([index for order in epochs for index in order], minlength=17)
+    assert counts[:12].tolist() == [4] * 12
+    assert set(counts[12:].tolist()) <= {28, 29}
+
+
+@pytest.mark.parametrize('weights', [[1], [1, 0], [1, -1, 2]])
+def test_weights_of_other_sources_are_refused(weights: list[float], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='must be 2 numbers above 0, one a data set'):
+        make_mixture(tmp_path, weights)
+
+
+def test_pure_batches_need_a_mixture_and_the_loop(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r'pure_batches=True is for a mmstan.MixedClips, without'):
+        ShardSampler(Numbers(3), pure_batches=True)
+    sampler = ShardSampler(make_mixture(tmp_path), pure_batches=True, seed=1)
+    with pytest.raises(ValueError, match=r'pure_batches=True needs train_cfg=.*EpochTrainLoop'):
+        next(iter(sampler))
+
+
+def test_samples_of_a_mixture_are_those_of_their_sources(tmp_path: Path) -> None:
+    dataset = make_mixture(tmp_path)
+    for source in dataset.datasets:
+        source.pipeline = lambda results: results
+    assert dataset[12]['filename'].endswith('b/00000.tar#00000000')
+    assert dataset[11]['filename'].endswith('a/00001.tar#00001007')
+    set_epoch(dataset, 3, seed=5)
+    assert {tuple(source._clock.tolist()) for source in dataset.datasets} == {(5, 3)}
