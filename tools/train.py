@@ -80,6 +80,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.compile and cfg.get('strategy') and cfg.launcher != 'none':
+        raise ValueError(f'--compile: strategy {cfg.strategy.type} does not compile; leave it out')
     if args.auto_scale_lr:
         if 'auto_scale_lr' not in cfg:
             raise ValueError(f'--auto-scale-lr: {args.config} has no auto_scale_lr.base_batch_size')
@@ -100,7 +102,7 @@ def main() -> None:
         cfg = merge_args(Config.fromfile(args.config), args)
         check_config(cfg, splits=('train', 'val') if cfg.get('val_cfg') else ('train',))
         with claim_work_dir(cfg.work_dir, launcher=cfg.launcher):
-            runner = build_runner(cfg)
+            runner = build_runner(cfg, sharded=True)
             if args.compile:
                 compile_model(runner.model)
             runner.train()

@@ -21,16 +21,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmstan.apis.cam_pictures import (
-    Question,
-    View,
-    build_twin,
-    check_question,
-    find_best_videos,
-    find_videos,
-    read_videos,
-    show_maps,
-)
+from mmstan.apis.cam_clips import find_best_videos, find_videos, read_videos
+from mmstan.apis.cam_pictures import Question, View, build_twin, check_question, show_maps
 from mmstan.apis.layer_pictures import Layers, load_model_of_layers, show_activations, show_cka
 from mmstan.apis.test_set import TestSet
 from mmstan.cli import at_least, command, merge_test_options, one_line_errors, parse

@@ -8,20 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from mmaction.registry import MODELS
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
 from mmengine.logging import print_log
-from mmengine.runner import Runner
 from torch import Tensor
 
-from mmstan.apis.description import find_pipeline
-from mmstan.apis.inputs import SampleReader, Video, prepare_video, to_frames
-from mmstan.apis.test_set import TestSet
-from mmstan.datasets.moving_shapes.masks import find_colored_pixels, is_of_moving_shapes
+from mmstan.apis.cam_clips import Clip, cut_padding, prepare_clip
 from mmstan.models.heads.named_classes_head import NamedClassesHead
-from mmstan.models.video_text import make_clips
 from mmstan.visualization import (
     METHODS,
     Layer,
@@ -59,56 +52,8 @@ class View(NamedTuple):
     scale: Scale = 'video'
 
 
-class Clip(NamedTuple):
-    """The first view of a video."""
-
-    name: str
-    inputs: Tensor
-    """Normalised frames (1, 3, T, H, W)."""
-    samples: Sequence[Any]
-    frames: Any
-    """The real frames as pictures, (T, H, W, 3), uint8 RGB."""
-    real: Tensor | None
-    """Which of the T frames are real, (T,), or None for all."""
-    shape: Tensor | None
-    """Share of each patch that the moving shape covers, (T, h, w), where it is known."""
-
-
-def find_videos(cfg: Config, indices: Sequence[int]) -> list[dict[str, Any]]:
-    """Samples of the config's test set.
-
-    Raises:
-        ValueError: There is no such video.
-    """
-    dataset: Any = Runner.build_dataloader(cfg.test_dataloader).dataset
-    for index in indices:
-        if not 0 <= index < len(dataset):
-            raise ValueError(f'video {index} must be 0 to {len(dataset) - 1}')
-    return [dataset[index] for index in indices]
-
-
-def read_videos(cfg: Config, videos: Sequence[Video], text: str | None) -> list[dict[str, Any]]:
-    """Samples of video files by the config's test pipeline.
-
-    Args:
-        cfg: The config.
-        videos: Paths.
-        text: The caption, for a pipeline that packs one.
-    """
-    reader = SampleReader(find_pipeline(cfg, 'test'), workers=0, ahead=0)
-    captions = {} if text is None else dict(captions=[text])
-    return [reader.pipeline({**prepare_video(video), **captions}) for video in videos]
-
-
-def find_best_videos(data: TestSet, text: str, top: int) -> list[dict[str, Any]]:
-    """Samples of the ``top`` videos of a test set that fit a text best; prints their names."""
-    with torch.no_grad():
-        query = data.model.encode_texts([text])
-    scores = torch.cat([block for _, block in data.scores(query)])[0].cpu()  # (B,)
-    order = scores.argsort(descending=True, stable=True).tolist()[:top]
-    for rank, video in enumerate(order, start=1):
-        print(f'{rank:>5}. {data.names[video]}  {scores[video]:.4f}')
-    return [data.dataset[data.numbers[video]] for video in order]
+Looked = dict[tuple[str, ...], tuple[float, Tensor]]
+"""(layer, method), or (layer,) of attention over time -> score, and map or matrix."""
 
 
 def check_question(model: Any, question: Question, name: str) -> None:
@@ -180,11 +125,12 @@ def show_maps(
     every = [
         find_layer(model.backbone, name) for name in view.layers or model.backbone.main_layers()
     ]
-    found = {'': _look(model, clip, question, every, view.methods)}
+    found = {'': find_maps(model, clip, question, every, view.methods)}
     if twin is not None:
         twin = twin.to(clip.inputs.device)
         twins = [find_layer(twin.backbone, layer.name) for layer in every]
-        found[', random twin'] = _look(twin, clip, question, twins, view.methods)
+        found[', random twin'] = find_maps(twin, clip, question, twins, view.methods)
+    report_empty_maps(found[''])
     rows, matrices = {}, {}
     for key in found['']:
         for whose, looked in found.items():
@@ -199,14 +145,10 @@ def show_maps(
     print(format_maps(found, clip.shape))
 
 
-_Looked = dict[tuple[str, ...], tuple[float, Tensor]]
-"""(layer, method), or (layer,) of attention over time -> score, and map or matrix."""
-
-
-def _look(
+def find_maps(
     model: Any, clip: Clip, question: Question, layers: Sequence[Layer], methods: Sequence[Method]
-) -> _Looked:
-    """The maps and matrices of all layers; a map of zeros is reported."""
+) -> Looked:
+    """The maps and matrices of all layers for one clip, not scaled."""
 
     def score() -> Tensor:
         text, against, labels = question
@@ -217,7 +159,7 @@ def _look(
         text = None if labels else text
         return class_score(model, clip.inputs, labels=labels, text=text, against=against)
 
-    found: _Looked = {}
+    found: Looked = {}
     for layer in layers:
         if layer.over_time:
             value, matrix = compute_time_matrix(model, layer, score)
@@ -226,52 +168,23 @@ def _look(
             continue
         value, maps = compute_maps(model, clip.inputs, layer, methods, score)
         for method, of in maps.items():
-            of = cut_padding(of, clip.real).cpu()
-            found[layer.name, method] = value, of
-            if not of.any():
-                print_log(
-                    f'layer {layer.name}, {method}: the map is zero everywhere, since all its '
-                    'values are negative and cut off; --method attention cuts nothing off',
-                    'current',
-                    logging.WARNING,
-                )
+            found[layer.name, method] = value, cut_padding(of, clip.real).cpu()
     return found
 
 
-def prepare_clip(model: Any, sample: dict[str, Any]) -> Clip:
-    """The first view of a sample for a model; prints if there are more."""
-    views = len(sample['inputs'])
-    if views > 1:
-        print(f'{views} views of the video: the first is shown')
-    first = dict(sample, inputs=sample['inputs'][:1])
-    batch = model.data_preprocessor(pseudo_collate([first]), False)
-    inputs = make_clips(batch['inputs'])
-    packed, frames = sample['data_samples'], to_frames(sample)
-    name, mask = packed.get('filename'), packed.get('frame_mask')
-    shape = None
-    if isinstance(name, str) and is_of_moving_shapes(name):
-        shape = share_patches(find_colored_pixels(frames), model.backbone.tower.grid(inputs))
-    return Clip(
-        str(name if name is not None else 'video'),
-        inputs,
-        batch['data_samples'],
-        frames,
-        None if mask is None else torch.as_tensor(mask, device=inputs.device),
-        shape if shape is not None and shape.any() else None,
-    )
+def report_empty_maps(found: Looked) -> None:
+    """Warn of maps that are zero everywhere."""
+    for key, (_, of) in found.items():
+        if not of.any():
+            print_log(
+                f'layer {key[0]}, {key[1]}: the map is zero everywhere, since all its values are '
+                'negative and cut off; --method attention cuts nothing off',
+                'current',
+                logging.WARNING,
+            )
 
 
-def share_patches(pixels: Any, grid: tuple[int, int]) -> Tensor:
-    """Pixels (T, H, W), bool -> share of each patch that they cover, (T, h, w)."""
-    return F.adaptive_avg_pool2d(torch.as_tensor(pixels).float()[:, None], grid)[:, 0]
-
-
-def cut_padding(maps: Tensor, real: Tensor | None) -> Tensor:
-    """The maps (T', h, w) of real frames; T' divides the number of frames."""
-    return maps if real is None else maps[real[:: len(real) // len(maps)]]
-
-
-def describe_score(model: Any, clip: Clip, question: Question, looked: _Looked) -> str:
+def describe_score(model: Any, clip: Clip, question: Question, looked: Looked) -> str:
     """Write the text or class, its score and, of a class, its rank."""
     text, against, labels = question
     score = next(iter(looked.values()))[0]
@@ -284,7 +197,7 @@ def describe_score(model: Any, clip: Clip, question: Question, looked: _Looked) 
     return f'{words}, score {score:.4f}{rank}'
 
 
-def format_maps(found: dict[str, _Looked], shape: Tensor | None) -> str:
+def format_maps(found: dict[str, Looked], shape: Tensor | None) -> str:
     """Markdown: a row a map with its score, each frame's share and, with a shape, the gains.
 
     Args:

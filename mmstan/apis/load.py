@@ -11,14 +11,23 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, load_checkpoint
 from torch import nn
 
+from mmstan.config.engines import drop_sharding
 from mmstan.config.walk import walk
 from mmstan.engine.console import short_console_of_runners
 from mmstan.engine.finite_scores import FiniteScores
 from mmstan.wording import name_a_few
 
 
-def build_runner(cfg: Config) -> Runner:
-    """Build the runner of a config; it refuses checkpoints that do not fit the model."""
+def build_runner(cfg: Config, *, sharded: bool = False) -> Runner:
+    """Build the runner of a config; it refuses checkpoints that do not fit the model.
+
+    Args:
+        cfg: The config of a run.
+        sharded: Keep a config's ``mmstan.FullyShard``, for training in several processes. Without
+            it, and in one process, MMEngine's plain runner takes the config.
+    """
+    if not sharded or cfg.get('launcher', 'none') == 'none':
+        drop_sharding(cfg)
     with short_console_of_runners():
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.whole_checkpoints = True  # see mmstan.compat.checkpoints.load_strictly

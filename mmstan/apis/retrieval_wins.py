@@ -116,7 +116,7 @@ def show_wins(duel: Duel, captions: Sequence[int], marks: Sequence[str], path: P
             raise ValueError(f'--mark {mark}: no such word in {"; ".join(texts[:3])!r}')
     wins = [_make_win(duel, caption, marks) for caption in captions]
     first, second = duel.names
-    draw_wins(path, wins, title=f'above {first}, below {second}; pictures are chosen, no measure')
+    draw_wins(path, wins, title=f'above {first}, below {second}; chosen examples')
 
 
 def _make_win(duel: Duel, caption: int, marks: Sequence[str]) -> Win:

@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmstan.compat.mmdet import find_mmdet_problem
+from mmstan.config.engines import check_engine
 from mmstan.config.inherited import check_inherited
 from mmstan.config.labels import check_labels
 from mmstan.config.paths import is_checkpoint
@@ -40,6 +41,7 @@ def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:
     check_top_level(cfg)
     check_inherited(cfg)
     check_arguments(cfg)
+    check_engine(cfg)
     _check_recomputation(cfg)
     _check_skip_broken(cfg)
     missing = list(find_missing_data(cfg, splits))

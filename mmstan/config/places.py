@@ -27,7 +27,7 @@ RUNNER_KEYS = _list_parameters(
     Runner.__init__,
     # Keys that the runner and its builder read from the config.
     'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'activation_checkpointing',
-    'efficient_conv_bn_eval', 'compile', 'runner_type',
+    'efficient_conv_bn_eval', 'compile', 'runner_type', 'strategy',
     # Config.fromfile
     'custom_imports',
     # tools/test.py, and the loader of checkpoints

@@ -8,20 +8,29 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from mmstan.config.narrow import narrow_model
-from mmstan.config.types import name_types
+from mmstan.config.types import find_classes, name_types
 from mmstan.config.walk import walk
 from mmstan.datasets.moving_shapes import CLASS_NAMES, Task, generate
 from mmstan.datasets.moving_shapes.crowd_files import CROWD_CLASSES
 from mmstan.datasets.moving_shapes.tars import write_narrations, write_shards
+from mmstan.models.detection import ActionDetector
 from mmstan.models.sizes import Sizes
+from mmstan.models.video_text import VideoTextModel
 
 _SIZES = Sizes(width=32, heads=2, joint=16, text_layers=1)
 
 
-_TASKS: dict[str, Task] = {
-    'mmstan.VideoTextModel': 'retrieval',
-    'mmstan.ActionDetector': 'detection',
-}
+_TASKS: tuple[tuple[type, Task], ...] = (
+    (VideoTextModel, 'retrieval'),
+    (ActionDetector, 'detection'),
+)
+
+
+def _find_task(kind: str) -> Task:
+    """The task of a model's class, or of the class that it derives from."""
+    classes = [found for found in find_classes(kind) if isinstance(found, type)]
+    found = (task for base, task in _TASKS for cls in classes if issubclass(cls, base))
+    return next(found, 'recognition')
 
 
 def make_tiny(cfg: Config, *, data: str | Path = 'data/moving_shapes') -> Config:
@@ -35,7 +44,7 @@ def make_tiny(cfg: Config, *, data: str | Path = 'data/moving_shapes') -> Config
         data: Folder of Moving Shapes, rendered if it is missing.
     """
     name_types(cfg)
-    task = _TASKS.get(cfg.model.type, 'recognition')
+    task = _find_task(cfg.model.type)
     folder = generate(data, size='tiny', tasks=[task]) / task
     narrow_model(cfg.model, _SIZES)
     if cfg.model.get('micro_batch'):

@@ -2,6 +2,7 @@
 
 from mmstan.engine.before_training import AlikeCaptions, check_before_training
 from mmstan.engine.broken_videos import BrokenVideos
+from mmstan.engine.clip_rate import ClipRate
 from mmstan.engine.finite_scores import FiniteScores
 from mmstan.engine.finite_training import FiniteTraining
 from mmstan.engine.param_groups import ParamGroups
@@ -14,6 +15,7 @@ from mmstan.engine.train_loop import EpochTrainLoop
 __all__ = [
     'AlikeCaptions',
     'BrokenVideos',
+    'ClipRate',
     'EpochTrainLoop',
     'FiniteScores',
     'FiniteTraining',

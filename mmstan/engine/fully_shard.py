@@ -94,6 +94,7 @@ class FullyShard(DDPStrategy):
             fix_last_checkpoint(self.work_dir)
         barrier()
         prepared = super().prepare(model, compile=False, **kwargs)
+        self._bound_scales()
         if hasattr(self, 'optim_wrapper'):
             self.optim_wrapper.optimizer.register_step_post_hook(self._bound_scales)
         return prepared
@@ -202,6 +203,7 @@ class FullyShard(DDPStrategy):
         if callback is not None:
             callback(checkpoint)
         spread_model(self.model, checkpoint.pop('state_dict'))
+        self._bound_scales()
         return checkpoint
 
     def load_optim_state_dict(self, state_dict: Any) -> None:

@@ -20,6 +20,7 @@ from mmstan.datasets.randomness import keep_rng
 from mmstan.datasets.reliable import set_epoch
 from mmstan.datasets.shards import ShardSampler
 from mmstan.engine.before_training import AlikeCaptions, check_before_training
+from mmstan.engine.clip_rate import ClipRate
 from mmstan.engine.epoch_order import Order, find_place
 from mmstan.engine.finite_scores import FiniteScores
 from mmstan.engine.finite_training import FiniteTraining
@@ -95,7 +96,7 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         super().__init__(runner, dataloader, **kwargs)
         self._checked = isinstance(runner.model, nn.Module)  # FlexibleRunner builds it later
         check_before_training(self)
-        for hook in (FiniteTraining, FiniteScores, AlikeCaptions):
+        for hook in (FiniteTraining, FiniteScores, AlikeCaptions, ClipRate):
             if not any(isinstance(each, hook) for each in runner.hooks):
                 runner.register_hook(hook())
 

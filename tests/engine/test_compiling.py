@@ -51,7 +51,7 @@ def test_other_models_are_refused() -> None:
 def test_the_option(monkeypatch: pytest.MonkeyPatch) -> None:
     train, done = script('train'), []
     runner = SimpleNamespace(model='a model', train=lambda: done.append('train'))
-    monkeypatch.setattr(train, 'build_runner', lambda _: runner)
+    monkeypatch.setattr(train, 'build_runner', lambda _, **__: runner)
     monkeypatch.setattr(train, 'compile_model', done.append)
     monkeypatch.setattr(train, 'check_config', lambda *_, **__: None)
     config = 'configs/baselines/clip_mean/k400_b16.py'

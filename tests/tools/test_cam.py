@@ -17,18 +17,25 @@ from helpers.tiny_runs import stock_config
 from mmengine.config import Config
 
 from mmstan.apis import cam_pictures
+from mmstan.apis.cam_clips import cut_padding, find_videos, prepare_clip, read_videos
+from mmstan.apis.cam_gains import format_gains, measure_gains
 from mmstan.apis.cam_pictures import (
     Question,
     View,
     build_twin,
     check_question,
-    cut_padding,
-    prepare_clip,
+    find_maps,
     show_maps,
 )
 from mmstan.apis.layer_pictures import load_model_of_layers
 from mmstan.datasets.moving_shapes import CLASS_NAMES
-from mmstan.visualization import Maps, class_rank, class_score, compute_frame_shares
+from mmstan.visualization import (
+    Maps,
+    class_rank,
+    class_score,
+    compute_frame_shares,
+    find_layer,
+)
 
 FRAMES = 4
 _run = itertools.count()
@@ -123,7 +130,7 @@ def test_videos_of_the_test_set_with_a_random_twin(
     rows = [*maps, ['time.2', 'who hears whom']]
     assert [row[:2] for row in table if row[0] != 'layer'] == [*rows, *rows]
     cfg, model = load(configs['recognition'], 'read')
-    dataset = cam_pictures.find_videos(cfg, [0, 3])
+    dataset = find_videos(cfg, [0, 3])
     for number, sample in enumerate(dataset, start=1):
         assert (tmp_path / f'cam_{number}.png').stat().st_size > 10000
         clip = prepare_clip(model, sample)
@@ -159,7 +166,7 @@ def test_a_file_a_text_and_another_text(
     assert (tmp_path / 'cam.png').stat().st_size > 10000
     assert [row[0] for row in read_table(found)] == ['branch.1', 'branch.2', 'tower.4']
     _, model = load(configs['retrieval'], 'again')
-    (sample,) = cam_pictures.read_videos(cfg, [str(video)], 'a red ball')
+    (sample,) = read_videos(cfg, [str(video)], 'a red ball')
     assert sample['data_samples'].captions == ['a red ball']
     clip = prepare_clip(model, sample)
     with torch.no_grad():
@@ -283,7 +290,7 @@ def test_a_map_of_zeros_is_reported(
     configs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cfg, model = load(configs['recognition'], 'zeros')
-    (sample,) = cam_pictures.find_videos(cfg, [0])
+    (sample,) = find_videos(cfg, [0])
     empty = Maps(1.0, {'gradcam': torch.zeros(FRAMES, 4, 4)})
     monkeypatch.setattr(cam_pictures, 'compute_maps', lambda *_: empty)
     said: list[str] = []
@@ -295,6 +302,34 @@ def test_a_map_of_zeros_is_reported(
         'and cut off; --method attention cuts nothing off'
     ]
     assert compute_frame_shares(empty.maps['gradcam']).sum() == 0
+
+
+def test_gains_over_videos(
+    configs: dict[str, Path], moving_shapes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mean share on the shapes over the mean share of the shapes; white ones have no mask."""
+    cfg, model = load(configs['recognition'], 'gains')
+    cfg.experiment_name = 'gains again'
+    gains = measure_gains(cfg, videos=3, methods=['attention'])
+    assert {layer for layer, _ in gains} == set(model.backbone.named_layers())
+    shares, covered = [], []
+    for sample in find_videos(cfg, range(3)):
+        clip, label = prepare_clip(model, sample), int(sample['data_samples'].gt_label)
+        if clip.shape is None:
+            continue
+        layer = find_layer(model.backbone, 'tower.3')
+        found = find_maps(model, clip, Question(labels=[label]), [layer], ['attention'])
+        of = found['tower.3', 'attention'][1]
+        shares.append(float((of * clip.shape).sum() / of.sum()))
+        covered.append(float(clip.shape.mean()))
+    assert shares
+    own, twin = gains['tower.3', 'attention']
+    assert own == pytest.approx(sum(shares) / sum(covered)) and own == pytest.approx(twin)
+    assert f'| tower.3 | {own:.2f} ({twin:.2f}) |' in format_gains(gains)
+    monkeypatch.setattr('mmstan.apis.cam_clips.is_of_moving_shapes', lambda name: False)
+    cfg.experiment_name = 'no gains'
+    with pytest.raises(ValueError, match=r': none of 1 videos is one of Moving Shapes with'):
+        measure_gains(cfg, videos=1, methods=['attention'])
 
 
 def test_padding_is_cut_away() -> None:

