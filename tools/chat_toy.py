@@ -6,16 +6,18 @@ behind the frozen STAN of the quickstart: with the frames' mean alone (w = 0) an
 a model that cannot see their order has at most half of those right.
 
 Second half: a language model that learned without the branch gets one, and nothing is tuned. Tables
-and a picture go to ``work_dirs/chat_toy``. Finished runs are not repeated; two to eight minutes on
+and a picture go to ``work_dirs/chat_toy``. Finished runs are not repeated; about six minutes on
 two cores behind ``make quickstart``, whose STAN is trained if it is not there.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
+from mmstan.benchmark.measure import describe_machine
 from mmstan.benchmark.quickstart import OUT, SYSTEMS
 from mmstan.benchmark.runs import find_last_checkpoint, train_and_test
 from mmstan.chat.toy.run import STEPS, WEIGHTS, ChatToy, format_learning, format_replacement
@@ -56,12 +58,20 @@ def main() -> None:
                 right = runs[weight, seed]['right']
                 shares = ', '.join(f'{name} {share:.1f} %' for name, share in right.items())
                 print(f'w = {weight:g}, seed {seed}: {shares}', flush=True)
+        replaced = toy.replace(args.seed[0])
         tables = [
             f'Right answers in per cent, {toy.steps} steps\n\n{format_learning(runs)}',
             'A branch plugged into a model that learned without one\n\n'
-            + format_replacement(toy.replace(args.seed[0])),
+            + format_replacement(replaced),
         ]
         (args.out / 'table.md').write_text('\n\n'.join(tables) + '\n')
+        figures = dict(
+            machine=describe_machine(),
+            steps=toy.steps,
+            runs=[dict(w=w, seed=seed, right=run['right']) for (w, seed), run in runs.items()],
+            replacement=replaced,
+        )
+        (args.out / 'results.json').write_text(json.dumps(figures, indent=1) + '\n')
         toy.draw(args.out / 'chat.png', args.seed[0])
     print('', *tables, sep='\n\n')
     print(f'\nPicture: {args.out / "chat.png"}')

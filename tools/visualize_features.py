@@ -89,7 +89,10 @@ def parse_cam(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument('--out', type=Path, help='the picture, .png; default: cam.png in work dir')
     parser.add_argument('--control', action='store_true', help='also the model before training')
-    return parse(parser, arguments)
+    args = parse(parser, arguments)
+    if args.top and args.text is None:
+        parser.error('--top finds the videos of --text')
+    return args
 
 
 def draw_layers(args: argparse.Namespace) -> None:

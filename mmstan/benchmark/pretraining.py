@@ -69,7 +69,7 @@ def write_shards() -> None:
 def train_start() -> Path:
     """Train the stand-in for CLIP on the aligned data; returns the file of its towers."""
     work_dir = OUT / 'start'
-    train_once(find_config('start'), work_dir)
+    train_once(find_config('start'), work_dir, '--no-validate')
     path = work_dir / 'towers.pt'
     if not path.exists():
         state = load_file(find_last_checkpoint(work_dir))['state_dict']
@@ -83,14 +83,15 @@ def find_config(stem: str) -> Path:
     return Path(os.path.relpath(find_shipped('configs'))) / f'quickstart/pretraining_{stem}.py'
 
 
-def _give_towers(towers: Path) -> list[str]:
+def _make_options(towers: Path) -> list[str]:
+    """Start from these towers; scores come at the end, of all systems in one process."""
     keys = ('model.backbone.tower.pretrained', 'model.text_tower.pretrained')
-    return ['--cfg-options', *(f'{key}={towers}' for key in keys)]
+    return ['--no-validate', '--cfg-options', *(f'{key}={towers}' for key in keys)]
 
 
 def train_system(stem: str, towers: Path) -> float:
     """Post-pretrain a system on the shards; returns the seconds."""
-    return train_once(find_config(stem), OUT / stem, *_give_towers(towers))
+    return train_once(find_config(stem), OUT / stem, *_make_options(towers))
 
 
 def train_with_a_stop(towers: Path) -> None:
@@ -100,7 +101,7 @@ def train_with_a_stop(towers: Path) -> None:
         if (work_dir / 'finished').exists():
             return
         shutil.rmtree(work_dir, ignore_errors=True)
-        config, options = find_config('mug_stan'), _give_towers(towers)
+        config, options = find_config('mug_stan'), _make_options(towers)
         tool = str(find_shipped('tools') / 'train.py')
         command = [sys.executable, tool, str(config), '--work-dir', str(work_dir), *options]
         with subprocess.Popen(

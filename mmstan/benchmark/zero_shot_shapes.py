@@ -57,7 +57,7 @@ def score_zero_shot(config: Path, checkpoint: str) -> dict[str, float]:
             ]
         if name == 'aligned':
             scores['motions'] = _score_motions(model, results, folder)
-    return scores
+    return {column: scores[column] for column in COLUMNS}
 
 
 def _encode(model: Any, loader: dict[str, Any], folder: Path) -> list[dict[str, Any]]:

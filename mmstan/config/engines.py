@@ -73,5 +73,5 @@ def drop_sharding(cfg: Config) -> None:
     For one process, which has nothing to share, and for tests.
     """
     if _name(cfg.get('strategy')) == _SHARD:
-        del cfg['strategy']
+        cfg.pop('strategy')
         cfg.pop('runner_type', None)

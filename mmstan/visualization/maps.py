@@ -53,7 +53,7 @@ def compute_maps(
     Args:
         model: A model with a ``backbone``.
         clip: Normalised frames (1, 3, T, H, W).
-        layer: See :func:`~mmstan.visualization.watch.find_layer`.
+        layer: See :func:`find_layer`.
         methods: At least one.
         score: Computes the score, a scalar with a graph, from ``clip``.
 

@@ -48,9 +48,9 @@ class Record:
             ValueError: The layer did not run in the pass, or several times.
         """
         if len(self.tensors) != 1:
-            times = f'{len(self.tensors)} times' if self.tensors else 'never'
+            times = f'runs {len(self.tensors)} times' if self.tensors else 'does not run'
             raise ValueError(
-                f'layer {layer} runs {times} in this pass, and a map needs it once; choose another'
+                f'layer {layer} {times} in this pass, and a map needs it once; choose another'
             )
         return self.tensors[0]
 

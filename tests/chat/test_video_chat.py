@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.devices import on_devices
 from helpers.tiny_chat import (
     GREEDY,
     QUESTION,
@@ -257,3 +258,19 @@ def test_the_engine_s_own_tower_is_gone(chat: VideoChat) -> None:
     assert chat.engine.model.model.vision_tower is None
     assert isinstance(chat.encoder, VideoEncoder)
     assert all(not p.requires_grad for p in chat.encoder.backbone.parameters())
+
+
+@on_devices
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
+def test_on_a_device(chat: VideoChat, engine: Path, branch: Path, dtype: str, device: str) -> None:
+    """The tokens of a video, and the answer; in bfloat16 the tokens are near."""
+    options: Any = dict(num_frames=4, local_files_only=True, device_map={'': device})
+    moved = VideoChat.from_pretrained(engine, branch, dtype=getattr(torch, dtype), **options)
+    frames, right = make_frames(), chat.encode(make_frames())
+    tokens = moved.encode(frames)
+    assert tokens.device.type == device
+    error = (tokens.float().cpu() - right).abs().max() / right.abs().max()
+    assert error <= (1e-4 if dtype == 'float32' else 2e-2)
+    answer = moved.ask(frames, QUESTION, **GREEDY)
+    if dtype == 'float32':
+        assert answer == chat.ask(frames, QUESTION, **GREEDY)

@@ -304,3 +304,15 @@ def test_a_detector_of_mmdetection(
         check_arguments(cfg)
     monkeypatch.setattr(config, 'find_mmdet_problem', lambda: None)
     check_arguments(cfg)
+
+
+@pytest.mark.parametrize(
+    ('cfg', 'said'),
+    [
+        (dict(model=dict(type='Recognizer3D', micro_batch=4)), 'accumulative_counts does the same'),
+        (dict(activation_checkpointing=['backbone']), r'model\.backbone\.checkpointing=True'),
+    ],
+)
+def test_other_ways_to_save_memory_are_named(cfg: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        check_config(Config(dict(dict(model=dict(type='Recognizer3D')), **cfg)), splits=())

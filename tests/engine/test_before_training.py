@@ -84,6 +84,21 @@ def test_a_contrastive_batch_of_one_pair(
         assert 'train_dataloader.batch_size=1 on one process' in refused(cfg)
 
 
+@pytest.mark.parametrize('contrastive', [True, False])
+def test_accumulated_steps_add_no_negatives(
+    contrastive: bool, work_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if contrastive:
+        monkeypatch.setattr(before_training, 'VideoTextModel', object)  # any model is one
+    cfg = make_config(work_dir)
+    cfg.optim_wrapper.accumulative_counts = 4
+    cfg.experiment_name = f'accumulated-{contrastive}'
+    begin(cfg)
+    log = ''.join(file.read_text() for file in work_dir.glob('*/*.log'))
+    said = 'accumulative_counts=4 adds no negatives' in log and 'set model.micro_batch' in log
+    assert said == contrastive
+
+
 @pytest.mark.parametrize(
     ('scheduler', 'reason'),
     [

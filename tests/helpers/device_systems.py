@@ -129,7 +129,11 @@ def make_batch(name: str) -> Batch:
 
 def compute_outputs(model: Any, batch: Batch) -> list[Tensor]:
     """Scores, or features and similarities, or a map: every tensor, float32, on the CPU."""
-    data = model.data_preprocessor(batch, False)
+    return run_model(model, model.data_preprocessor(batch, False))
+
+
+def run_model(model: Any, data: Batch) -> list[Tensor]:
+    """The same of normalised clips on the model's device."""
     if hasattr(model, 'encode_videos'):
         text, video = model(**data, mode='tensor')
         found: Any = (text, video, model.similarity(text, video))

@@ -19,7 +19,9 @@ _forks = multiprocessing.get_context('forkserver')
 _TIMEOUT = 120  # seconds
 
 
-def run_ranks(function: str, folder: Path, *arguments: str, processes: int = 2) -> None:
+def run_ranks(
+    function: str, folder: Path, *arguments: str, processes: int = 2, timeout: float = _TIMEOUT
+) -> None:
     """Call ``FILE:NAME`` with ``folder`` and ``arguments`` in each of ``processes``.
 
     They find in their environment what a launcher gives them. What one says is in
@@ -37,7 +39,7 @@ def run_ranks(function: str, folder: Path, *arguments: str, processes: int = 2) 
             running.append(_forks.Process(target=_run_rank, args=call))
             running[-1].start()
     for process in running:
-        process.join(_TIMEOUT)
+        process.join(timeout)
     failed = [process.exitcode != 0 for process in running]  # None: it has not ended
     for process in running:
         process.kill()

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from helpers.every_backbone import BACKBONES, DIST, EVL, T
 from helpers.retrieval_models import PREPROCESSOR, head
-from helpers.tiny_models import COCA, IMAGE, TEXT, WORDS, shaken
+from helpers.tiny_models import COCA, IMAGE, TEXT, VIT_TOWER, WORDS, shaken
 from mmaction.registry import MODELS
 
 NAMES = ['moving left', 'moving right', 'growing']
@@ -88,6 +88,9 @@ MODELS_OF_BOTH_TASKS: dict[str, dict[str, Any]] = {
     ),
     'xclip, prompted names': recognition(BACKBONES['xclip'], **XCLIP_PARTS),
     'evl, linear head': recognition(dict(EVL, tower=FROZEN), cls_head=LINEAR),
+    'clip, MMPretrain tower': recognition(
+        dict(BACKBONES['clip'], tower=VIT_TOWER), cls_head=LINEAR
+    ),
     'dist, recognition': recognition(dict(DIST, tower=FROZEN), neck=None),
     'dist, retrieval': retrieval(dict(DIST, tower=FROZEN), COSINE),
 }

@@ -30,9 +30,11 @@ def save_tiny_engine(folder: Path, **settings: Any) -> Path:
     """A LLaVA with C=64, M=4, H=48 and random weights."""
     settings = {'vision': VISION, 'words': WORDS, 'width': 48, **settings}
     model, processor = build_engine(**settings)
-    shaken(model)
-    with torch.no_grad():  # or every question has the same answer
-        model.get_input_embeddings().weight.normal_()
+    # The same weights whichever test asks first.
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(11)
+        shaken(model)
+        model.get_input_embeddings().weight.normal_()  # or every question has the same answer
     return save_engine(folder, model, processor)
 
 
@@ -42,10 +44,11 @@ def make_branch(layers: int = 3, **options: Any) -> STAN:
     tower = dict(
         type='mmstan.ImageTower', model=dict(embed_dim=16, vision_cfg=sizes, quick_gelu=True)
     )
-    backbone = STAN(tower, levels=tuple(range(5 - layers, 5)), **options)
-    for branch in backbone.branches:
-        branch.copy_blocks(backbone.tower)
-    with torch.no_grad():
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(4)
+        backbone = STAN(tower, levels=tuple(range(5 - layers, 5)), **options)
+        for branch in backbone.branches:
+            branch.copy_blocks(backbone.tower)
         for name, parameter in backbone.branches.named_parameters():
             if 'temporal_fc' in name or 'class_token' in name:
                 parameter.normal_(std=0.1)

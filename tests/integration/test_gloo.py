@@ -1,6 +1,7 @@
 """Two processes on the CPU learn what one learns from the joined batch."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,10 @@ def mug() -> Case:
 def weighted_token_wise() -> Case:
     weighted = dict(type='mmstan.WeightedTokenWise', dim=16, layers=1)
     cdcr = dict(type='mmstan.ChannelDecorrelation', alpha1=0.11, weight=0.01)
-    return retrieval(weighted, scale=10.0, trainable_scale=True, reduction='mean', regulariser=cdcr)
+    case = retrieval(weighted, scale=10.0, trainable_scale=True, reduction='mean', regulariser=cdcr)
+    # Two processes encode their pairs in parts, one process all of them at once.
+    case.model['micro_batch'] = 2 if 'WORLD_SIZE' in os.environ else None
+    return case
 
 
 @pytest.mark.parametrize('case', [mug, weighted_token_wise])

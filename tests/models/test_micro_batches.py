@@ -12,10 +12,12 @@ from helpers.retrieval_models import build, head
 from helpers.tiny_models import CLIP, COCA, TOWER, token_ids
 from mmaction.structures import ActionDataSample
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 import mmstan.methods  # noqa: F401  (all interactions)
 from mmstan.benchmark.live_storage import measure_live_peak
 from mmstan.models import VideoTextModel, micro_batches
+from mmstan.models.heads import retrieval_head
 from mmstan.models.interactions import Interaction
 
 COSINE, MUG = dict(type='mmstan.Cosine'), dict(type='mmstan.Mug', sharpness=5.0)
@@ -227,3 +229,22 @@ def test_other_numbers_of_captions_are_refused_as_without() -> None:
     inputs = make_inputs()
     with pytest.raises(ValueError, match='6 texts and 5 videos'):
         make_model(m=2)(dict(inputs, imgs=inputs['imgs'][1:]), mode='loss')
+
+
+# --- next to it ---
+
+
+def test_the_text_tower_recomputes_its_blocks() -> None:
+    text = dict(type='mmstan.TextTower', model=CLIP)
+    plain = train(make_model(text_tower=text), make_inputs())
+    with mock.patch('open_clip.transformer.checkpoint', wraps=checkpoint) as recompute:
+        found = train(make_model(text_tower=dict(text, checkpointing=True)), make_inputs())
+    assert recompute.call_count == CLIP['text_cfg']['layers']
+    assert all(map(torch.equal, found, plain))
+
+
+def test_too_large_a_gathering_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retrieval_head, 'get_world_size', lambda: 1000)
+    small = head(MUG, gather_gb=1e-3)
+    with pytest.raises(ValueError, match=r'6 pairs on each of 1000 processes have 0\.0 GB'):
+        make_model(head=small)(make_inputs(), mode='loss')

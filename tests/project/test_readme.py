@@ -84,7 +84,9 @@ def test_options(command: str) -> None:
     source = (PROJECT / name).read_text('utf-8')
     for shared in re.findall(r'from mmstan\.(cli|chat_options) import', source):
         source += (PROJECT / f'mmstan/{shared}.py').read_text('utf-8')
-    unknown = [option for option in re.findall(r'--[\w-]+', command) if f"'{option}'" not in source]
+    quote = '' if name.endswith('.sh') else "'"
+    options = re.findall(r'--[\w-]+', command)
+    unknown = [option for option in options if f'{quote}{option}{quote}' not in source]
     assert not unknown
 
 

@@ -199,9 +199,15 @@ def test_the_first_word(
     options = [configs['recognition'], '--work-dir', tmp_path, '--videos', 1]
     run('layers', *options, '--patches', 8, '--index')
     assert (tmp_path / 'cka.png').stat().st_size > 5000
-    with pytest.raises(SystemExit):
-        run('cam', *options)
-    assert 'visualize_features.py cam: error' in capsys.readouterr().err
+    for wrong, problem in (
+        ([], 'visualize_features.py cam: error'),
+        (['--top', 2], 'error: --top finds the videos of --text'),
+        (['--index', 0, '--video', 'a.mp4'], 'not allowed with argument --index'),
+        (['--index', 0, '--method', 'rollout'], "argument --method: invalid choice: 'rollout'"),
+    ):
+        with pytest.raises(SystemExit):
+            run('cam', *options[:3], *wrong)
+        assert problem in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -217,6 +223,16 @@ def test_the_first_word(
             'recognition',
             ['--index', 0, '--label', 8],
             r'^error: --label: 8 given; give --label 0 to 7 \(moving left, ',
+        ),
+        (
+            'recognition',
+            ['--top', 2, '--text', 'x'],
+            r'^error: .*Recognizer3D has no similarity of texts and videos; take a config whose',
+        ),
+        (
+            'recognition',
+            ['--video', 'nowhere.mp4', '--label', 0],
+            r'^error: .*nowhere\.mp4.*',
         ),
         (
             'retrieval',

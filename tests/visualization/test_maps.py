@@ -311,7 +311,7 @@ def test_unknown_layers() -> None:
             'clip, retrieval',
             'tower.visual.transformer',
             'gradcam',
-            r'^layer tower\.visual\.transformer runs never in this pass, and a map needs it once',
+            r'^layer tower\.visual\.transformer does not run in this pass, and a map needs it once',
         ),
         (
             'stan, retrieval',

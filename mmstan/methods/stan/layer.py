@@ -83,10 +83,10 @@ class STANLayer(nn.Module):
         cls = cls + self.block.feed_forward(cls)
         if only_cls:
             return BranchTokens(cls, None)
-        # All patches of the clip pass the MLP as one sequence, which is one large product.
-        patches = (patches + patch_update).flatten(1, 2)  # (N, T*L, C)
-        patches = patches + self.block.feed_forward(patches)
-        return BranchTokens(cls, patches.view_as(patch_update))
+        # All patches of the clip pass the MLP as one sequence (N, T*L, C), one large product.
+        patches = patches + patch_update
+        update = self.block.feed_forward(patches.flatten(1, 2))
+        return BranchTokens(cls, patches + update.view_as(patches))
 
     def _attend_frame_by_frame(
         self, block: Block, cls: Tensor, patches: Tensor, queries: int | None
