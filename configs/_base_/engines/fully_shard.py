@@ -4,5 +4,3 @@
 # the weights three times: strategy.reshard=False keeps them, or take few, large parts.
 runner_type = 'FlexibleRunner'
 strategy = dict(type='mmstan.FullyShard', reshard=True, cpu_offload=False)
-# Objects travel through gloo, tensors of a GPU through NCCL; a checkpoint is gathered meanwhile.
-env_cfg = dict(dist_cfg=dict(backend='cpu:gloo,cuda:nccl', timeout=7200))
