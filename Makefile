@@ -1,9 +1,12 @@
 # Every target can start from nothing: it makes a virtual environment, installs what is needed and runs.
 # A step that is done is not done again.
 #   make quickstart      render Moving Shapes, train, test, leave a table and a picture
+#   make pretraining     shards of Moving Shapes, post-pretraining with four systems, zero-shot tests, a table
 #   make test            linters, type checker, tests
 #   make test-fast       the part of the tests that depends most on versions of Python and packages
 #   make moving-shapes   the tables of the README (an hour or two on two cores; a later call goes on)
+#   make chat-toy        ask videos of Moving Shapes: a tiny dialogue model behind the quickstart's STAN
+#   make gpu          the tests and the table that need a GPU; one line where there is none
 #   make docs         the site, in build/docs; a warning is an error
 #   make lint, make install, make clean
 # VENV=folder uses another environment; PYTHON3=python3.12 makes it with another interpreter.
@@ -13,7 +16,7 @@ PYTHON3 ?= python3
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check
 
-REQUIREMENTS := requirements.txt $(addprefix requirements/,lite.txt test.txt search.txt docs.txt)
+REQUIREMENTS := requirements.txt $(addprefix requirements/,lite.txt test.txt search.txt stream.txt docs.txt)
 # Of the contents and not of the dates: a fresh checkout finds the environment of an older one up to date.
 REQUIREMENTS_KEY := $(shell cat $(REQUIREMENTS) constraints.txt | cksum | cut -d ' ' -f 1)
 INSTALLED := $(VENV)/.installed-$(REQUIREMENTS_KEY)
@@ -28,19 +31,29 @@ export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 PYTEST := OMP_NUM_THREADS=1 $(PYTHON) -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 FAST := $(addprefix tests/,models methods parity datasets compat)
 
-.PHONY: quickstart moving-shapes test test-fast lint docs install clean requirements-key
+.PHONY: quickstart pretraining moving-shapes chat-toy test test-fast lint docs install clean requirements-key
 
 quickstart: install
 	$(PYTHON) tools/quickstart.py
 
+pretraining: install
+	$(PYTHON) tools/quickstart.py pretraining
+
 moving-shapes: install
 	$(PYTHON) tools/benchmarks/moving_shapes.py
+
+chat-toy: install
+	$(PYTHON) tools/chat_toy.py
 
 test: lint
 	$(PYTEST)
 
 test-fast: install
 	$(PYTEST) $(FAST)
+
+# Nothing is installed: a GPU machine may have no network (tools/gpu_wheels.sh). Without .venv, PYTHON=python names one.
+gpu:
+	@bash tools/gpu_kit.sh $(PYTHON) all $(CONFIGS)
 
 lint: install docs
 	$(PYTHON) -m ruff check $(SOURCES)

@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
@@ -101,9 +101,14 @@ def at_least(least: int) -> Callable[[str], int]:
     return number
 
 
-def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Read the command line; sets ``LOCAL_RANK`` for launchers that pass it as an option."""
-    args = parser.parse_args()
+def parse(
+    parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None
+) -> argparse.Namespace:
+    """Read the command line, or ``arguments``.
+
+    Sets ``LOCAL_RANK`` for launchers that pass it as an option.
+    """
+    args = parser.parse_args(arguments)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 

@@ -4,6 +4,7 @@ The exit status is 1 if something that mmstan needs is broken, else 0.
 """
 
 import platform
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,8 +22,12 @@ Versions = Mapping[str, str]
 SHOWN = (
     'mmstan', 'torch', 'torchvision', 'mmengine', 'mmcv', 'mmcv-lite', 'mmaction2', 'mmpretrain',
     'mmdet', 'open_clip_torch', 'numpy', 'transformers', 'setuptools', 'importlib-metadata',
-    'opencv-python', 'opencv-contrib-python', 'av', 'decord', 'torchcodec', 'imgaug',
+    'opencv-python', 'opencv-contrib-python', 'av', 'decord', 'torchcodec', 'imgaug', 'accelerate',
+    'sentencepiece', 'bitsandbytes', 'gradio',
 )  # fmt: skip
+
+
+_SHARED_MEMORY = 1 << 30  # bytes; docker gives 64 MB, a batch of 128 clips takes 230
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,26 @@ def decoders() -> tuple[dict[str, str], list[Finding]]:
     return {name: problem or 'works' for name, problem in problems.items()}, findings
 
 
+def measure_shared_memory(path: str = '/dev/shm') -> tuple[dict[str, str], list[Finding]]:
+    """Size of the memory in which data loaders hand over batches, and the findings.
+
+    Args:
+        path: Where it is mounted; other systems than Linux have none.
+    """
+    try:
+        size = shutil.disk_usage(path)
+    except OSError:
+        return {path: 'not there'}, []
+    findings = []
+    if size.total < _SHARED_MEMORY:
+        text = (
+            f'{path} has {size.total / 1e6:.0f} MB, workers of a data loader die with "bus error" '
+            'when it is full: docker run --shm-size=16g, or fewer num_workers, or prefetch_factor=1'
+        )
+        findings.append(Finding('note', text))
+    return {path: f'{size.total / 1e9:.1f} GB, {size.free / 1e9:.1f} GB free'}, findings
+
+
 def describe_mmdet() -> str:
     """Say whether MMDetection is installed and usable; found out by importing its models."""
     problem = find_mmdet_problem()
@@ -175,12 +200,15 @@ def main() -> int:
 
     versions = installed()
     readers, findings = decoders()
+    memory, notes = measure_shared_memory()
+    findings += notes
     findings += [*unmet('mmstan'), *unmet('torchvision'), *operators(), *known_bad(versions)]
     cuda = f'CUDA {torch.version.cuda}' if torch.cuda.is_available() else 'no GPU'
     system = f'{platform.python_version()}, {platform.platform()}, {cuda}'
     _section('Installed', {'python': system, **versions})
     _section('Mended (mmstan.compat)', compat.list_active())
     _section('Video readers', readers)
+    _section('Shared memory', memory)
     _section('Detection', dict(mmdet=describe_mmdet()))
     order = sorted(findings, key=lambda finding: finding.level)
     _section('Findings', {f'{i}. {f.level}': f.text for i, f in enumerate(order, start=1)})

@@ -7,6 +7,7 @@ stock MMAction2 config. Modules are imported when the first of them is asked for
 from collections.abc import Mapping
 from typing import Any
 
+from mmaction.registry import DATA_SAMPLERS as _DATA_SAMPLERS
 from mmaction.registry import DATASETS as _DATASETS
 from mmaction.registry import HOOKS as _HOOKS
 from mmaction.registry import LOOPS as _LOOPS
@@ -26,6 +27,7 @@ def _child(parent: Registry, *locations: str) -> Registry:
 
 MODELS = _child(_MODELS, 'mmstan.models', 'mmstan.methods')
 DATASETS = _child(_DATASETS, 'mmstan.datasets')
+DATA_SAMPLERS = _child(_DATA_SAMPLERS, 'mmstan.datasets')
 TRANSFORMS = _child(_TRANSFORMS, 'mmstan.datasets.transforms')
 METRICS = _child(_METRICS, 'mmstan.evaluation')
 LOOPS = _child(_LOOPS, 'mmstan.engine')
@@ -38,6 +40,7 @@ STRATEGIES = _child(_STRATEGIES, 'mmstan.engine.fully_shard')
 _REGISTRIES = (
     MODELS,
     DATASETS,
+    DATA_SAMPLERS,
     TRANSFORMS,
     METRICS,
     LOOPS,

@@ -25,8 +25,13 @@ def pytest_configure(config: pytest.Config) -> None:
     install(patch)
 
 
-def pytest_collection_finish() -> None:
-    """Every data set of MMEngine collects garbage: let it pass over a million imported objects."""
+@pytest.fixture(scope='module', autouse=True)
+def small_heap() -> None:
+    """Every data set of MMEngine collects garbage: let it pass over what lasts.
+
+    That is a million objects of imported modules, and later what the session's fixtures hold:
+    exported graphs made a collection take more than a second.
+    """
     gc.collect()
     gc.freeze()
 

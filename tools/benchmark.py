@@ -4,7 +4,9 @@ The cost of each config on this machine: parameters, multiply-adds, throughput, 
 of the machine's matrix-product rate. Forward and training step are given as ratios to CLIP mean
 pooling with the same tower and as many frames; where ``configs/baselines/clip_mean`` has such a
 config, it is measured too, once. Each config runs in its own process, one after the other,
-``--rounds`` times in turn; the table shows medians.
+``--rounds`` times in turn; the table shows medians. ``iteration`` is training as users run it: a
+step, clipping, the config's optimiser, zero_grad. ``--beside bf16 compiled bf16-compiled`` also
+measures each config in these variants: how many times as fast is its iteration there?
 ``--train moving_shapes`` adds accuracies: top-1 of eight motions, or R@1 on misaligned videos,
 with the same small towers, data and budget for all.
 ``--data`` measures the pipelines of the named configs: is the model fed fast enough?
@@ -21,15 +23,16 @@ import re
 import statistics
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
 
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
-from mmstan.benchmark.cost import PRECISIONS, Settings
-from mmstan.benchmark.jobs import Job, add_references
+from mmstan.benchmark.cost import VARIANTS, Settings
+from mmstan.benchmark.iteration import PRECISIONS
+from mmstan.benchmark.jobs import Job, add_references, add_variants
 from mmstan.benchmark.measure import describe_machine
 from mmstan.benchmark.measuring import forget, run_costs, run_training
 from mmstan.benchmark.pipeline import judge_rates, measure_pipeline, report
@@ -59,6 +62,18 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--size', type=at_least(1), help="side in pixels; default: the config's")
     parser.add_argument('--precision', choices=PRECISIONS, default='fp32', help='of autocast')
     parser.add_argument('--compile', action='store_true', help='torch.compile the backbones')
+    parser.add_argument(
+        '--beside',
+        nargs='+',
+        choices=VARIANTS,
+        default=[],
+        help='measure each config in these variants of the settings as well',
+    )
+    parser.add_argument(
+        '--largest-batch',
+        action='store_true',
+        help='look for the largest batch that fits on the GPU',
+    )
     parser.add_argument('--train', choices=['moving_shapes'], help='train and test as well')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='seeds of --train')
     parser.add_argument('--data', action='store_true', help='measure the pipelines as well')
@@ -83,7 +98,20 @@ def parse_args() -> argparse.Namespace:
         parser.error('--videos and --workers are options of --data')
     if args.device.startswith('cuda') and not torch.cuda.is_available():
         parser.error(f'--device {args.device}: PyTorch sees no GPU')
+    _check_variants(parser, args)
     return args
+
+
+def _check_variants(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """End the program where precision, variants and device do not go together."""
+    own = dict(precision=args.precision, compiled=args.compile)
+    for name in args.beside:
+        if own | VARIANTS[name] == own:
+            parser.error(f'--beside {name} is what the other options measure already: leave it out')
+    if args.device == 'cpu' and args.precision == 'fp16':
+        parser.error('--precision fp16 is for a GPU: on a CPU take bf16')
+    if args.device == 'cpu' and args.largest_batch:
+        parser.error('--largest-batch is for a GPU: it fills the memory')
 
 
 def settings_of(args: argparse.Namespace) -> Settings:
@@ -97,6 +125,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         frames=args.frames,
         size=args.size,
         repeats=args.repeats,
+        largest_batch=args.largest_batch,
     )
 
 
@@ -111,9 +140,16 @@ def run_data(configs: Sequence[str], costs: Costs, args: argparse.Namespace) -> 
             repeats=args.repeats,
         )
         rounds = costs.rounds(Job(config, settings_of(args))).values()
-        appetite = args.clips / statistics.median(x['step'] for x in rounds) if rounds else None
+        appetite = _find_appetite(rounds, args.clips)
         print(report(config, found))
         print(f'  {judge_rates(found["loader"], appetite, one_process=found["one_process"])}')
+
+
+def _find_appetite(rounds: Collection[Mapping[str, float]], clips: int) -> float | None:
+    """Clips a second that a model takes in training."""
+    if not rounds:
+        return None
+    return clips / statistics.median(x.get('iteration', x['step']) for x in rounds)
 
 
 def main() -> None:
@@ -127,14 +163,15 @@ def main() -> None:
     costs, runs = Costs(folder / 'cost.jsonl'), folder / 'moving_shapes'
     trained = list(dict.fromkeys(job.config for job in jobs)) if args.train else []
     failed: list[str] = []
+    measured = add_variants(jobs, args.beside)
     if args.again:
-        forget(costs, jobs if args.rounds else [], trained, args.seeds, runs)
+        forget(costs, measured if args.rounds else [], trained, args.seeds, runs)
     if not args.report:
-        failed += run_costs(costs, jobs, args.rounds)
+        failed += run_costs(costs, measured, args.rounds)
         failed += run_training(trained, args.seeds, runs)
     if args.data:
         run_data(args.configs, costs, args)
-    rows = make_rows(jobs, costs, args.seeds, runs, f'{name}, {settings}')
+    rows = make_rows(jobs, costs, args.seeds, runs, f'{name}, {settings}', beside=args.beside)
     print(f'\n{write(rows, args.out or folder)}')
     if failed:
         sys.exit('\n'.join(['failed:', *failed]))

@@ -1,4 +1,7 @@
-"""Convert released checkpoints, or back: ``python tools/convert_checkpoint.py stan IN OUT``."""
+"""Convert released checkpoints, or back: ``python tools/convert_checkpoint.py stan IN OUT``.
+
+``llava_v1 FOLDER OUT_FOLDER`` converts a dialogue model in LLaVA v1's own format.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +22,25 @@ from mmstan.cli import one_line_errors
 from mmstan.compat.closed import read_file
 from mmstan.compat.state_dicts import find_state_dict
 from mmstan.converters import CONVERTERS
+from mmstan.converters.llava_v1 import CLIP, convert_folder
 from mmstan.converters.systems import Convert
+
+LLAVA = 'llava_v1'
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Convert released checkpoints')
-    parser.add_argument('system', choices=sorted(CONVERTERS))
-    parser.add_argument('source', type=Path, help='.pth, .pt, .bin, .bin.N or .safetensors')
-    parser.add_argument('target', type=Path, help='.pth or .safetensors, or a folder (--package)')
+    parser.add_argument('system', choices=sorted([*CONVERTERS, LLAVA]))
+    parser.add_argument(
+        'source', type=Path, help='.pth, .pt, .bin, .bin.N or .safetensors; a folder (llava_v1)'
+    )
+    parser.add_argument(
+        'target', type=Path, help='.pth or .safetensors, or a folder (--package, llava_v1)'
+    )
+    parser.add_argument(
+        '--vision', default=CLIP, help=f'CLIP of llava_v1: a name or a folder; default: {CLIP}'
+    )
     parser.add_argument(
         '--reverse', action='store_true', help="from mmstan's names to the released ones"
     )
@@ -76,6 +89,11 @@ def write(state: dict[str, Tensor], path: Path) -> None:
 def main() -> None:
     """Convert."""
     args = parse_args()
+    if args.system == LLAVA:
+        with one_line_errors():
+            count = convert_folder(args.source, args.target, vision=args.vision)
+        print(f'{count} tensors of the language model -> {args.target}')
+        return
     converter = CONVERTERS[args.system]
     convert = converter.to_released if args.reverse else converter.from_released
     options = dict(text_tower=args.text_tower, parts=args.parts)

@@ -5,15 +5,26 @@ mean pooling and STAN on recognition (same tower, data and epochs), and STAN on 
 retrieval. Writes tables and pictures to ``work_dirs/quickstart``. Finished steps are not repeated.
 
 ``python tools/quickstart.py detection --seed 0 1 2`` does so with action detection, with each seed.
+
+``python tools/quickstart.py pretraining`` prepares shards, post-pretrains four systems on them and
+tests zero-shot; ``--docs`` puts the table into docs/pretraining.md.
 """
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.detection_quickstart import run_detection
+from mmstan.benchmark.figures import format_figures, write_figures
+from mmstan.benchmark.measure import describe_machine
+from mmstan.benchmark.model_zoo import put_between
+from mmstan.benchmark.pretraining import OUT as PRETRAINING
+from mmstan.benchmark.pretraining import run_pretraining
 from mmstan.benchmark.quickstart import OUT, run_recognition, run_retrieval
+
+DOCS = Path(__file__).parents[1] / 'docs'
 
 
 def main() -> None:
@@ -21,11 +32,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('task', nargs='?', choices=['detection'], help='action detection alone')
+    parser.add_argument(
+        'task', nargs='?', choices=['detection', 'pretraining'], help='one of these alone'
+    )
     parser.add_argument(
         '--seed', type=int, nargs='+', default=[0], help='of detection, one or several; default: 0'
     )
+    parser.add_argument(
+        '--docs', action='store_true', help='of pretraining: write the table into the docs too'
+    )
     args = parser.parse_args()
+    if args.task == 'pretraining':
+        show_pretraining(docs=args.docs)
+        return
     if args.task == 'detection':
         show_detection(args.seed)
         return
@@ -37,6 +56,21 @@ def main() -> None:
     (OUT / 'table.txt').write_text('\n\n'.join(tables) + '\n')
     print('', *tables, sep='\n\n')
     print(f'\nPictures: {OUT / "recognition.png"}, {OUT / "retrieval.png"}')
+
+
+def show_pretraining(*, docs: bool) -> None:
+    """Prepare, train, test post-pretraining; print the table."""
+    figures = run_pretraining()
+    files = [PRETRAINING / 'figures.csv', *([DOCS / 'benchmark/pretraining.csv'] if docs else [])]
+    for path in files:
+        write_figures(
+            path, 'pretraining', figures, machine=describe_machine(), command='make pretraining'
+        )
+    table = format_figures(files[-1], 'pretraining')
+    if docs:
+        page = DOCS / 'pretraining.md'
+        page.write_text(put_between(page, table, '<!-- of the csv -->'), 'utf-8')
+    print('', 'Moving Shapes: zero-shot before and after post-pretraining', table, sep='\n\n')
 
 
 def show_detection(seeds: list[int]) -> None:

@@ -14,6 +14,7 @@ custom_hooks = [
     dict(type='mmstan.BrokenVideos'),
     dict(type='mmstan.SaveRNG'),
     dict(type='mmstan.PrepareResume'),
+    dict(type='mmstan.SlowData'),
 ]
 
 env_cfg = dict(

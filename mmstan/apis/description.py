@@ -68,16 +68,20 @@ def describe_config(
 
 
 def _find_pipelines(cfg: Config) -> dict[str, Pipeline]:
-    pipelines = {}
-    for split in ('test', 'val'):
-        dataset = (cfg.get(f'{split}_dataloader') or cfg.test_dataloader).dataset
-        while 'dataset' in dataset:  # a wrapper, such as RepeatDataset
-            dataset = dataset.dataset
-        pipelines[split] = [dict(step) for step in ConfigDict(dataset).to_dict()['pipeline']]
+    """The test pipeline of a config under ``'test'``; under ``'val'``, with one view of a video."""
+    pipelines = {'test': find_pipeline(cfg, 'test'), 'val': find_pipeline(cfg, 'val')}
     for step in pipelines['val']:
         if step['type'].rpartition('.')[2] in _CROPS:
             step['type'] = 'CenterCrop'
     return pipelines
+
+
+def find_pipeline(cfg: Config, split: Literal['test', 'val']) -> Pipeline:
+    """The pipeline of a split's data set, which may be in a wrapper; of the test set by default."""
+    dataset = (cfg.get(f'{split}_dataloader') or cfg.test_dataloader).dataset
+    while 'dataset' in dataset:  # a wrapper, such as RepeatDataset
+        dataset = dataset.dataset
+    return [dict(step) for step in ConfigDict(dataset).to_dict()['pipeline']]
 
 
 def _set_class_names(

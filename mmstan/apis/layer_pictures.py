@@ -33,15 +33,8 @@ class Layers:
     """The model of a config, its groups of layers, and the videos of its test set."""
 
     def __init__(self, cfg: Config, extra: dict[str, str]) -> None:
-        check_config(cfg, splits=('test',))
-        self.model: Any = build_runner(cfg).model.eval()
-        self.backbone: Any = getattr(self.model, 'backbone', None)
-        if not isinstance(self.backbone, VideoBackbone):
-            raise ValueError(
-                f'{cfg.filename}: backbone {type(self.backbone).__name__} is none of mmstan, whose '
-                'tokens are known'
-            )
-        load_weights(self.model, cfg)
+        self.model = load_model_of_layers(cfg, splits=('test',))
+        self.backbone: Any = self.model.backbone
         self.dataset: Any = Runner.build_dataloader(cfg.test_dataloader).dataset
         self.groups = group_layers(self.backbone, extra)
 
@@ -60,6 +53,28 @@ class Layers:
         first = dict(sample, inputs=sample['inputs'][:1])
         batch = self.model.data_preprocessor(pseudo_collate([first]), False)
         return collect_layer_tokens(self.backbone, batch['inputs'][0], self.groups)
+
+
+def load_model_of_layers(cfg: Config, *, splits: tuple[str, ...]) -> Any:
+    """The model of a config with its weights, in evaluation mode.
+
+    Args:
+        cfg: The config of a run.
+        splits: Which data are needed, see :func:`~mmstan.config.checks.check_config`.
+
+    Raises:
+        ValueError: The backbone is none of mmstan.
+    """
+    check_config(cfg, splits=splits)
+    model: Any = build_runner(cfg).model.eval()
+    backbone = getattr(model, 'backbone', None)
+    if not isinstance(backbone, VideoBackbone):
+        raise ValueError(
+            f'{cfg.filename}: backbone {type(backbone).__name__} is none of mmstan, whose tokens '
+            'are known'
+        )
+    load_weights(model, cfg)
+    return model
 
 
 def show_cka(layers: Layers, *, videos: int, patches: int, path: Path) -> None:

@@ -143,10 +143,15 @@ def report_misalignment(data: TestSet, path: Path, *, levels_from: TestSet | Non
     print(format_misalignment(alignments, ranks))
 
 
-def match_captions(data: TestSet, other: TestSet) -> torch.Tensor:
+def match_captions(data: TestSet, other: TestSet, *, option: str = '--levels-from') -> torch.Tensor:
     """Place in ``data`` of each caption of ``other``, int64 (A,).
 
     Captions are the same if their texts and their videos' names are.
+
+    Args:
+        data: A test set.
+        other: Another one.
+        option: The option that names the model of one of them, for the message.
 
     Raises:
         ValueError: A test set has captions that the other one has not.
@@ -158,7 +163,7 @@ def match_captions(data: TestSet, other: TestSet) -> torch.Tensor:
     if sorted(known) != sorted(wanted):
         alone = len(set(known) ^ set(wanted))
         raise ValueError(
-            f'--levels-from: {len(wanted)} captions in place of {len(known)}, and {alone} are in '
+            f'{option}: {len(wanted)} captions in place of {len(known)}, and {alone} are in '
             'one of the two test sets alone; take a config with the same test set'
         )
     places: dict[tuple[str, str], list[int]] = {}

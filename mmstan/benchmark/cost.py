@@ -6,6 +6,7 @@ SETTINGS is a JSON object with the fields of :class:`Settings`.
 
 from __future__ import annotations
 
+import functools
 import json
 import statistics
 import sys
@@ -13,24 +14,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from mmaction.structures import ActionDataSample
+import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.structures import InstanceData
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
+from mmstan.benchmark.iteration import (
+    PRECISIONS,
+    Iteration,
+    find_largest_batch,
+    use_precision,
+)
 from mmstan.benchmark.measure import (
     count_parameters,
     measure_matrix_products,
-    measure_peak_memory,
     measure_seconds,
 )
 from mmstan.benchmark.view import (
     build,
     count_view,
     find_view_size,
-    freeze,
-    make_boxes,
     make_view,
     use_stand_ins,
     without_computing,
@@ -39,7 +43,12 @@ from mmstan.engine.compiling import compile_model
 from mmstan.registry import MODELS
 from mmstan.wording import count_things
 
-PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+VARIANTS: dict[str, dict[str, Any]] = {
+    'bf16': dict(precision='bf16'),
+    'compiled': dict(compiled=True),
+    'bf16-compiled': dict(precision='bf16', compiled=True),
+}
+"""Settings that a table can compare with its own: name -> the fields that differ."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,7 @@ class Settings:
         frames: Frames of a clip; None: each config's own number.
         size: Side of a frame in pixels; None: each config's own size.
         repeats: Measurements per process.
+        largest_batch: Whether to look for the largest batch that fits on the GPU.
     """
 
     device: str
@@ -65,6 +75,7 @@ class Settings:
     frames: int | None = None
     size: int | None = None
     repeats: int = 3
+    largest_batch: bool = False
 
     def __str__(self) -> str:
         """The settings as a table's heading names them, in one line."""
@@ -86,13 +97,16 @@ def measure(config: str, settings: Settings) -> dict[str, float]:
     """Measure one config with random weights.
 
     A forward pass goes from frames to class scores, or in retrieval to video features. A training
-    step computes the model's own loss, texts included, and its gradients.
+    step computes the model's own loss, texts included, and its gradients; an iteration also clips
+    them, updates the weights by the config's optimiser and deletes the gradients.
 
     Returns:
         ``gmacs`` of a view (nominal: every token through every layer), numbers of ``parameters``
-        and of ``trained`` ones, seconds of ``forward`` and ``step`` for a batch, ``memory`` (bytes
-        that a step needs in addition to weights and inputs), ``share`` (the forward pass's
-        multiply-adds a second over a plain matrix product's, in the same precision).
+        and of ``trained`` ones, seconds of ``forward`` for a batch, ``share`` (the forward pass's
+        multiply-adds a second over a plain matrix product's, in the same precision), and the
+        figures of :meth:`Iteration.measure`. In a lower precision also ``agreement``, the least
+        cosine between a clip's output and its output in fp32; with ``largest_batch`` that number of
+        clips.
     """
     torch.set_num_threads(settings.threads)
     torch.manual_seed(0)
@@ -107,42 +121,50 @@ def measure(config: str, settings: Settings) -> dict[str, float]:
     # Times and memory: of a real model, frozen as in training. The clips are preprocessed already.
     model_cfg = {key: x for key, x in cfg.model.items() if key != 'data_preprocessor'}
     model = MODELS.build(model_cfg).to(settings.device)
-    freeze(model, cfg.get('optim_wrapper') or {})
-    if settings.compiled:
-        compile_model(model)
+    iteration = Iteration(
+        model,
+        cfg.get('optim_wrapper') or {},
+        device=settings.device,
+        precision=settings.precision,
+    )
     clip = torch.randn(settings.clips, 3, frames, size, size, device=settings.device)
     every, trained = count_parameters(model)
     return dict(
         gmacs=macs / 1e9,
         parameters=every,
         trained=trained,
-        **_times(model, clip, settings, macs * settings.clips),
+        **_measure_training(iteration, clip, settings),
+        **_measure_view(model, clip, settings, macs * settings.clips),
     )
 
 
-def _times(model: Any, clip: Tensor, settings: Settings, macs: int) -> dict[str, float]:
-    """Measure ``forward``, ``step``, ``memory`` and ``share``; ``macs`` are a batch's."""
-    device, dtype = settings.device, PRECISIONS[settings.precision]
-    autocast = torch.autocast(device, dtype, enabled=settings.precision != 'fp32')
-    view, samples = make_view(model), _samples(model, clip)
+def _measure_training(iteration: Iteration, clip: Tensor, settings: Settings) -> dict[str, float]:
+    """The figures of training."""
+    model = iteration.model.train()
+    # A first step: computes the text features of the classes, which the model keeps.
+    macs = iteration.count(clip)
+    found = {}
+    if settings.largest_batch:  # before compiling, which would be done again for each batch
+        fits = functools.partial(iteration.fits, clip)
+        found['largest_batch'] = find_largest_batch(fits)
+    if settings.compiled:
+        compile_model(model)
+        iteration.run(clip)
+    return found | iteration.measure(clip, macs=macs, repeats=settings.repeats)
 
-    def forward() -> None:
-        with torch.no_grad(), autocast:
-            view(clip)
 
-    def step() -> None:
-        model.zero_grad(set_to_none=True)
-        with autocast:
-            losses = model(clip[:, None], samples, mode='loss')
-        sum(x for key, x in losses.items() if 'loss' in key).backward()
+def _measure_view(model: Any, clip: Tensor, settings: Settings, macs: int) -> dict[str, float]:
+    """Measure ``forward``, ``share`` and ``agreement``; ``macs`` are a batch's."""
+    device, dtype, view = settings.device, PRECISIONS[settings.precision], make_view(model.eval())
 
-    model.train()
-    step()  # warm-up: computes the text features of the classes, which the model keeps
-    model.zero_grad(set_to_none=True)
-    memory = measure_peak_memory(step, device=device)
-    steps = [measure_seconds(step, device=device) for _ in range(settings.repeats)]
-    model.eval().zero_grad(set_to_none=True)
-    forward()
+    def forward() -> Any:
+        with torch.no_grad(), use_precision(device, settings.precision):
+            return view(clip)
+
+    output, found = forward(), {}
+    if settings.precision != 'fp32':
+        with torch.no_grad():
+            found['agreement'] = _compare(output, view(clip))
     # Product and forward pass follow each other, so that a slow moment of the machine hits both.
     pairs = [
         (
@@ -153,30 +175,19 @@ def _times(model: Any, clip: Tensor, settings: Settings, macs: int) -> dict[str,
     ]
     return dict(
         forward=statistics.median(time for _, time in pairs),
-        step=statistics.median(steps),
-        memory=memory,
         share=statistics.median(macs / time / rate for rate, time in pairs),
+        **found,
     )
 
 
-def _samples(model: Any, clip: Tensor) -> list[ActionDataSample]:
-    """Data samples of N clips with a class label each, a caption each, or four persons each."""
-    samples = [ActionDataSample() for _ in clip]
-    boxes = make_boxes(clip)
-    for i, sample in enumerate(samples):
-        if hasattr(model, 'roi_head'):
-            _set_persons(sample, boxes[i], model.roi_head.bbox_head.num_classes)
-        elif hasattr(model, 'cls_head'):
-            sample.set_gt_label(i % model.cls_head.num_classes)
-        else:
-            sample.set_field(['a video of something that moves'], 'captions')
-    return samples
-
-
-def _set_persons(sample: ActionDataSample, boxes: Tensor, num_classes: int) -> None:
-    """Give a sample persons with an action each."""
-    labels = torch.eye(num_classes)[1 + torch.arange(len(boxes)) % (num_classes - 1)]
-    sample.gt_instances = InstanceData(bboxes=boxes, labels=labels)
+def _compare(output: Any, exact: Any) -> float:
+    """Least cosine between two outputs of a clip: scores, or features."""
+    rows = [
+        next(x for x in tree_leaves(y) if torch.is_tensor(x) and x.is_floating_point())
+        for y in (output, exact)
+    ]
+    a, b = (x.double().flatten(1) for x in rows)
+    return F.cosine_similarity(a, b).min().item()
 
 
 if __name__ == '__main__':

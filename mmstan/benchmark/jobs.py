@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmstan.benchmark.cost import Settings
+from mmstan.benchmark.cost import VARIANTS, Settings
 from mmstan.benchmark.learning import CONFIGS
 from mmstan.benchmark.view import find_view_size
 from mmstan.config.narrow import find_backbone
@@ -94,6 +94,11 @@ class Job:
         """Number of a view's frames that pass through the tower, and their side in pixels."""
         return self.system.view_of_tower(self.settings)
 
+    def vary(self, variant: str) -> Job:
+        """The same config in a variant of the settings, a key of ``VARIANTS``."""
+        settings = replace(self.settings, **VARIANTS[variant], largest_batch=False)
+        return Job(self.config, settings, self.system)
+
 
 @cache
 def mean_pooling() -> dict[tuple[str, str], System]:
@@ -133,3 +138,8 @@ def add_references(configs: Sequence[str], settings: Settings) -> list[Job]:
                 'or put it in a folder below configs'
             )
     return list(found.values())
+
+
+def add_variants(jobs: Sequence[Job], beside: Sequence[str]) -> list[Job]:
+    """Each job, followed by itself in the variants of its settings."""
+    return [each for job in jobs for each in (job, *(job.vary(name) for name in beside))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import itertools
 import platform
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-_LINEAR_AND_CONV = ('mm', 'addmm', 'convolution')
+_LINEAR_AND_CONV = ('mm', 'addmm', 'convolution', 'convolution_backward')
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,13 @@ class MultiplyAdds:
         return MultiplyAdds(self.linear + other.linear, self.attention + other.attention)
 
 
-def count_multiply_adds(function: Callable[..., Any], *args: Any) -> MultiplyAdds:
-    """Count the multiply-adds of ``function(*args)``; with fake tensors nothing is computed."""
+def count_multiply_adds(
+    function: Callable[..., Any], *args: Any, gradients: bool = False
+) -> MultiplyAdds:
+    """Count the multiply-adds of ``function(*args)``; with fake tensors nothing is computed.
+
+    ``gradients`` allows a backward pass in ``function``, which is counted too.
+    """
     # The counter misses fused operators, so they are switched off: attention's fast path, oneDNN's
     # LSTM.
     fast_path = torch.backends.mha.get_fastpath_enabled()
@@ -48,7 +54,7 @@ def count_multiply_adds(function: Callable[..., Any], *args: Any) -> MultiplyAdd
     torch.backends.mha.set_fastpath_enabled(False)
     torch.backends.mkldnn.enabled = cast(Any, False)
     try:
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
+        with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(gradients):
             function(*args)
     finally:
         torch.backends.mha.set_fastpath_enabled(fast_path)
@@ -92,16 +98,24 @@ def measure_matrix_products(
 
 def measure_seconds(function: Callable[[], Any], *, device: str = 'cpu') -> float:
     """Seconds of one call, by the wall clock, or on a GPU between two CUDA events."""
+    return measure_laps(function, device=device)[0]
+
+
+def measure_laps(*functions: Callable[[], Any], device: str = 'cpu') -> list[float]:
+    """Seconds of one call of each function, in turn; clocks as in :func:`measure_seconds`."""
     if device == 'cpu':
-        start = time.perf_counter()
-        function()
-        return time.perf_counter() - start
-    events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
+        times = [time.perf_counter()]
+        for function in functions:
+            function()
+            times.append(time.perf_counter())
+        return [after - before for before, after in itertools.pairwise(times)]
+    events = [torch.cuda.Event(enable_timing=True) for _ in range(len(functions) + 1)]
     events[0].record()
-    function()
-    events[1].record()
+    for function, event in zip(functions, events[1:]):
+        function()
+        event.record()
     torch.cuda.synchronize()
-    return events[0].elapsed_time(events[1]) / 1000
+    return [before.elapsed_time(after) / 1000 for before, after in itertools.pairwise(events)]
 
 
 def measure_peak_memory(function: Callable[[], Any], *, device: str = 'cpu') -> int:

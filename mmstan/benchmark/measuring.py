@@ -38,7 +38,11 @@ def run_costs(costs: Costs, jobs: Sequence[Job], rounds: int) -> Iterator[str]:
         for number, job in enumerate(jobs, 1):
             if index in costs.rounds(job):
                 continue
-            print(f'round {index + 1}, {number} of {len(jobs)}: {job.name}', flush=True)
+            print(
+                f'round {index + 1}, {number} of {len(jobs)}: {job.name}, {job.settings.precision}'
+                f'{", compiled" if job.settings.compiled else ""}',
+                flush=True,
+            )
             try:
                 costs.add(job, index, measure_unchanged(job))
             except ValueError as error:

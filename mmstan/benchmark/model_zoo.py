@@ -22,7 +22,8 @@ from typing import Any
 import yaml
 
 from mmstan.benchmark.papers import collect_reported, read_papers, render_paper_pages
-from mmstan.benchmark.table import KINDS, Row, read_csv
+from mmstan.benchmark.rows import Row, read_csv
+from mmstan.benchmark.table import KINDS
 from mmstan.wording import markdown_table
 
 BEGIN, END = '<!-- of metafile.yml -->', '<!-- end -->'
@@ -193,9 +194,9 @@ def render_pages(root: Path) -> dict[Path, str]:
         for path in list_metafiles(root)
     }
     pages[root / ZOO] = render_zoo(root, toy)
-    texts = {path: _put_between(path, text, BEGIN) for path, text in pages.items()}
+    texts = {path: put_between(path, text, BEGIN) for path, text in pages.items()}
     papers = render_paper_pages(root)
-    return texts | {path: _put_between(path, text, BEGIN_PAPER) for path, text in papers.items()}
+    return texts | {path: put_between(path, text, BEGIN_PAPER) for path, text in papers.items()}
 
 
 def _read_models(path: Path, reported: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -206,7 +207,12 @@ def _read_models(path: Path, reported: Mapping[str, list[dict[str, Any]]]) -> li
     ]
 
 
-def _put_between(page: Path, text: str, mark: str) -> str:
+def put_between(page: Path, text: str, mark: str) -> str:
+    """The text of a page with ``text`` between the line ``mark`` and the line :data:`END`.
+
+    Raises:
+        ValueError: The page does not have exactly one place for it.
+    """
     before, begin, rest = page.read_text('utf-8').partition(f'{mark}\n')
     _, end, after = rest.partition(END)
     if not begin or not end or mark in after:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from itertools import cycle, islice
@@ -24,6 +25,9 @@ from mmstan.benchmark.measure import measure_seconds
 from mmstan.benchmark.videos import SPREAD, describe_videos, list_parts, replace_videos
 from mmstan.config.checks import find_missing_data
 from mmstan.datasets import set_epoch
+
+# Transforms that open or decode a video; MMAction2's SampleFrames only draws numbers.
+_READS = re.compile(r'^ReadFrames|Decode|^DecordInit|^PyAVInit|^OpenCVInit')
 
 
 def measure_pipeline(
@@ -211,8 +215,24 @@ def report(config: str, figures: dict[str, Any]) -> str:
         f'  {loader:44}{figures["loader"]:9.1f} clips/s',
         f'  {"one process":44}{figures["one_process"]:9.1f} clips/s',
         *(f'    {name:42}{100 * share:9.1f} %' for name, share in figures['shares'].items()),
+        f'    {split_shares(figures["shares"])}',
     ]
     return '\n'.join(rows)
+
+
+def split_shares(shares: Mapping[str, float]) -> str:
+    """One line: the shares of reading, of the other transforms, and of what is outside of both.
+
+    >>> split_shares({'ReadFrames': 0.7, 'Resize': 0.1, 'FormatShape': 0.05, 'rest': 0.15})
+    'reading and decoding 70.0 %, transforms 15.0 %, rest 15.0 %'
+    """
+    reading = sum(share for name, share in shares.items() if _READS.search(name))
+    rest = shares.get('rest', 0.0)
+    others = sum(shares.values()) - reading - rest
+    return (
+        f'reading and decoding {100 * reading:.1f} %, transforms {100 * others:.1f} %, '
+        f'rest {100 * rest:.1f} %'
+    )
 
 
 def _range(least: float, median: float, most: float) -> str:

@@ -88,8 +88,14 @@ def train_and_test(
         return _train_and_test(config, work_dir, *options, figures=figures)
 
 
+def train_once(config: Path, work_dir: Path, *options: str) -> float:
+    """Train a config as :func:`train_and_test` does, without a test; returns the seconds."""
+    with lock_run(work_dir):
+        return _train_and_test(config, work_dir, *options, figures=None, test=False)['seconds']
+
+
 def _train_and_test(
-    config: Path, work_dir: Path, *options: str, figures: Figures | None
+    config: Path, work_dir: Path, *options: str, figures: Figures | None, test: bool = True
 ) -> dict[str, float]:
     result = work_dir / 'result.json'
     # Figures of another config, other options or other data are deleted with their checkpoints.
@@ -104,11 +110,12 @@ def _train_and_test(
         # A run that starts from another run's checkpoint cannot resume its own as well.
         resume = [] if any('load_from=' in option for option in options) else ['--resume']
         run('train.py', str(config), '--work-dir', str(work_dir), *resume, *options)
-        seconds = time.time() - start
-        dump = work_dir / 'predictions.pkl'
-        where = ['--work-dir', str(work_dir), '--dump', str(dump)]
-        run('test.py', str(config), find_last_checkpoint(work_dir), *where)
-        known = {**(figures or compute_recognition_figures)(work_dir), 'seconds': seconds}
+        known = dict(seconds=time.time() - start)
+        if test:
+            dump = work_dir / 'predictions.pkl'
+            where = ['--work-dir', str(work_dir), '--dump', str(dump)]
+            run('test.py', str(config), find_last_checkpoint(work_dir), *where)
+            known = {**(figures or compute_recognition_figures)(work_dir), **known}
         written = result.with_suffix('.tmp')  # renamed at the end: never half a result.json
         written.write_text(json.dumps(known, indent=1) + '\n')
         written.replace(result)

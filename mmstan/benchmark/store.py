@@ -10,7 +10,7 @@ from typing import Any
 
 from mmstan.benchmark.jobs import Job, find_reference
 from mmstan.benchmark.learning import read_scores
-from mmstan.benchmark.table import Row, summarise_costs, summarise_scores
+from mmstan.benchmark.rows import Row, summarise_costs, summarise_scores, summarise_variants
 
 
 class Costs:
@@ -66,7 +66,13 @@ def _identity(job: Job) -> dict[str, Any]:
 
 
 def make_rows(
-    jobs: Sequence[Job], costs: Costs, seeds: list[int], folder: Path, machine: str
+    jobs: Sequence[Job],
+    costs: Costs,
+    seeds: list[int],
+    folder: Path,
+    machine: str,
+    *,
+    beside: Sequence[str] = (),
 ) -> list[Row]:
     """Table rows of the jobs, from the saved measurements.
 
@@ -76,6 +82,7 @@ def make_rows(
         seeds: Seeds of the training runs that count.
         folder: Folder of the training runs.
         machine: Name of the machine, with the settings.
+        beside: Variants of the settings that the table compares with its own.
     """
     rows = []
     for job in jobs:
@@ -83,6 +90,8 @@ def make_rows(
         fields: dict[str, Any] = summarise_costs(
             costs.rounds(job), costs.rounds(mean) if mean else {}, job.settings.clips
         )
+        variants = {name: costs.rounds(job.vary(name)) for name in beside}
+        fields |= summarise_variants(costs.rounds(job), variants)
         fields |= summarise_scores(_scores(job.config, seeds, folder))
         frames, system = job.view_of_tower[0], job.system
         rows.append(Row(job.name, system.kind, system.tower, machine, frames=frames, **fields))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mmengine.config import Config
+
 from mmstan.benchmark.learning import CONFIGS
 
 SYSTEMS = (
@@ -28,3 +30,12 @@ def list_systems() -> list[str]:
     found = {path for pattern in SYSTEMS for path in CONFIGS.glob(pattern)}
     found = {path for path in found if path.parts[-2] != 'quickstart'}
     return [str(path) for path in sorted(found)]
+
+
+def list_backbones() -> list[str]:
+    """A config of every backbone: recognition with ViT-B/16 where there is one, else the first."""
+    found: dict[str, str] = {}
+    for path in sorted(list_systems(), key=lambda path: ('k400_b16' not in path, len(path), path)):
+        backbone = Config.fromfile(path).model.get('backbone') or {}
+        found.setdefault(str(backbone.get('type')), path)
+    return sorted(found.values())

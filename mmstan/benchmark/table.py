@@ -1,153 +1,54 @@
-"""The table of ``tools/benchmark.py``: its rows, and their csv, markdown and picture."""
+"""The table of ``tools/benchmark.py``: its columns, its markdown and its picture."""
 
 from __future__ import annotations
 
-import csv
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+from mmstan.benchmark.rows import Row, write_csv
 from mmstan.visualization import TradeOff, draw_trade_off
 from mmstan.wording import count_things, markdown_table
 
 KINDS = {'recognition': 'top-1', 'retrieval': 'R@1', 'detection': 'mAP'}
 """Kind of a model -> name of its score on Moving Shapes."""
-_HEAD = [
-    'system',
-    'frames',
-    'GMACs',
-    'parameters',
-    'trained',
-    'forward',
-    'step',
-    'clips/s',
-    'memory',
-    'rate',
-]
 
 
-@dataclass(frozen=True)
-class Row:
-    """One system of the table; a figure that has not been measured is None.
+class Column(NamedTuple):
+    """A column of figures of the table, from a field of :class:`Row`."""
 
-    Attributes:
-        system: The config below ``configs``, without its suffix.
-        kind: A key of ``KINDS``.
-        tower: open_clip's name of the image tower.
-        machine: Name of the machine, with the settings.
-        frames: Number of a view's frames that pass through the tower.
-        gmacs: Nominal multiply-adds of a view, in 1e9.
-        parameters: Parameters of the model, in millions.
-        trained: Trained parameters, in millions.
-        rounds: Number of processes behind each median.
-        forward: Time of a view, divided by CLIP mean pooling's.
-        step: Time of a training step, divided by CLIP mean pooling's.
-        throughput: Views a second.
-        trained_clips: Clips a second in training.
-        memory: Additional memory of a training step, in GB.
-        share: Multiply-adds a second, divided by a plain matrix product's.
-        score: Per cent on Moving Shapes, mean over seeds.
-        deviation: Sample deviation of the score over seeds.
-        seeds: Number of seeds.
-    """
-
-    system: str
-    kind: str
-    tower: str
-    machine: str
-    frames: int = 0
-    gmacs: float | None = None
-    parameters: float | None = None
-    trained: float | None = None
-    rounds: int = 0
-    forward: float | None = None
-    step: float | None = None
-    throughput: float | None = None
-    trained_clips: float | None = None
-    memory: float | None = None
-    share: float | None = None
-    score: float | None = None
-    deviation: float | None = None
-    seeds: int = 0
+    head: str
+    field: str
+    form: str = '.2f'
+    unit: str = ''
+    factor: float = 1
+    optional: bool = False  # shown only where a row has the figure
 
 
-Rounds = Mapping[int, Mapping[str, float]]
-"""Round -> name of a figure -> its value."""
-
-
-def summarise_costs(rounds: Rounds, mean: Rounds, clips: int) -> dict[str, float | int | None]:
-    """Cost fields of a :class:`Row`: medians over rounds.
-
-    Args:
-        rounds: Figures of the system.
-        mean: Figures of CLIP mean pooling; ratios are taken within a round.
-        clips: Clips in a batch.
-    """
-    if not rounds:
-        return {}
-    middle = {
-        key: statistics.median(figures[key] for figures in rounds.values())
-        for key in next(iter(rounds.values()))
-    }
-    shared = sorted(rounds.keys() & mean.keys())
-    ratios = {
-        key: statistics.median(rounds[i][key] / mean[i][key] for i in shared) if shared else None
-        for key in ('forward', 'step')
-    }
-    return dict(
-        gmacs=middle['gmacs'],
-        parameters=middle['parameters'] / 1e6,
-        trained=middle['trained'] / 1e6,
-        rounds=len(rounds),
-        **ratios,
-        throughput=clips / middle['forward'],
-        trained_clips=clips / middle['step'],
-        memory=middle['memory'] / 1e9,
-        share=middle['share'],
-    )
-
-
-def summarise_scores(scores: Sequence[float]) -> dict[str, float | int | None]:
-    """Score fields of a :class:`Row`: mean and deviation over seeds."""
-    if not scores:
-        return {}
-    deviation = statistics.stdev(scores) if len(scores) > 1 else None
-    return dict(score=statistics.mean(scores), deviation=deviation, seeds=len(scores))
-
-
-def write_csv(rows: Iterable[Row], path: Path) -> None:
-    """Write a csv with one line per row."""
-    with path.open('w', newline='') as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator='\n')
-        writer.writeheader()
-        for row in rows:
-            cells = asdict(row).items()
-            writer.writerow({k: f'{v:.6g}' if isinstance(v, float) else v for k, v in cells})
-
-
-def read_csv(path: Path) -> list[Row]:
-    """Read the rows that :func:`write_csv` wrote."""
-    kinds = {field.name: str(field.type) for field in fields(Row)}
-    with path.open(newline='') as file:
-        return [
-            Row(**{key: _read(text, kinds[key]) for key, text in line.items()})
-            for line in csv.DictReader(file)
-        ]
-
-
-def _read(text: str, kind: str) -> Any:
-    if kind == 'str':
-        return text
-    if kind == 'int':
-        return int(text)
-    return float(text) if text else None
+_COLUMNS = (
+    Column('frames', 'frames', 'd'),
+    Column('GMACs', 'gmacs', '.1f'),
+    Column('parameters', 'parameters', '.1f', ' M'),
+    Column('trained', 'trained', '.1f', ' M'),
+    Column('forward', 'forward', unit=' x'),
+    Column('step', 'step', unit=' x'),
+    Column('iteration', 'iteration', unit=' x', optional=True),
+    Column('bf16', 'bf16', unit=' x', optional=True),
+    Column('compiled', 'compiled', unit=' x', optional=True),
+    Column('bf16, compiled', 'bf16_compiled', unit=' x', optional=True),
+    Column('clips/s', 'throughput'),
+    Column('memory', 'memory', unit=' GB'),
+    Column('rate', 'share', '.0f', ' %', factor=100),
+    Column('rate, iteration', 'utilisation', '.0f', ' %', factor=100, optional=True),
+    Column('peak', 'peak', '.1f', ' GB', optional=True),
+    Column('largest batch', 'largest_batch', '.0f', optional=True),
+)
 
 
 def format_rows(rows: Sequence[Row]) -> str:
     """Markdown: a table for each kind of model and tower, the most multiply-adds last."""
-    return '\n\n'.join(f'{_title(group)}\n\n{_table(group)}' for group in group_rows(rows))
+    columns = _choose_columns(rows)
+    return '\n\n'.join(f'{_title(group)}\n\n{_table(group, columns)}' for group in group_rows(rows))
 
 
 def group_rows(rows: Sequence[Row]) -> list[list[Row]]:
@@ -169,35 +70,35 @@ def _title(rows: Sequence[Row]) -> str:
     return ', '.join(parts)
 
 
-def _table(rows: Sequence[Row]) -> str:
-    head = [*_HEAD, KINDS[rows[0].kind]]
-    lines = []
-    for row in rows:
-        cells = [
-            f'`{row.system}`',
-            str(row.frames),
-            _cell(row.gmacs, '.1f'),
-            _cell(row.parameters, '.1f', ' M'),
-            _cell(row.trained, '.1f', ' M'),
-            _cell(row.forward, '.2f', ' x'),
-            _cell(row.step, '.2f', ' x'),
-            _cell(row.throughput, '.2f'),
-            _cell(row.memory, '.2f', ' GB'),
-            _cell(row.share and 100 * row.share, '.0f', ' %'),
-            _score(row, most=max(other.seeds for other in rows)),
-        ]
-        lines.append(cells)
+def _table(rows: Sequence[Row], columns: Sequence[Column]) -> str:
+    head = ['system', *(column.head for column in columns), KINDS[rows[0].kind]]
+    most = max(row.seeds for row in rows)
+    lines = [
+        [f'`{row.system}`', *(_cell(row, column) for column in columns), _score(row, most=most)]
+        for row in rows
+    ]
     return markdown_table(head, lines, align='l' + 'r' * (len(head) - 1))
+
+
+def _choose_columns(rows: Sequence[Row]) -> list[Column]:
+    return [
+        column
+        for column in _COLUMNS
+        if not column.optional or any(getattr(row, column.field) is not None for row in rows)
+    ]
 
 
 def _score(row: Row, *, most: int) -> str:
     """Score and deviation; also the number of seeds if other rows have more."""
+    if row.score is None:
+        return '-'
     deviation = '' if row.deviation is None else f' ± {row.deviation:.1f}'
-    return _cell(row.score, '.1f') + deviation + (f' ({row.seeds})' if 0 < row.seeds < most else '')
+    return f'{row.score:.1f}{deviation}' + (f' ({row.seeds})' if 0 < row.seeds < most else '')
 
 
-def _cell(figure: float | None, form: str, unit: str = '') -> str:
-    return '-' if figure is None else f'{figure:{form}}{unit}'
+def _cell(row: Row, column: Column) -> str:
+    figure = getattr(row, column.field)
+    return '-' if figure is None else f'{column.factor * figure:{column.form}}{column.unit}'
 
 
 def write(rows: Sequence[Row], folder: Path) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mmaction.datasets import VideoDataset
 from mmengine.config import ConfigDict
@@ -16,10 +17,12 @@ from mmengine.registry import DATASETS
 from mmstan.datasets import EpicKitchens, VideoTextDataset
 from mmstan.datasets.readers import READERS, BrokenVideoError, open_video
 from mmstan.datasets.reliable import list_wrapped
+from mmstan.datasets.shards import Shards
 from mmstan.datasets.transforms import ReadFrames
 from mmstan.datasets.video_files import VIDEO_EXTENSIONS, split_extension
 
 SPREAD = ('width', 'height', 'fps', 'seconds')
+_LISTED = 100_000  # samples of which every one is asked for its file
 _PROBED = 50  # number of videos to open for their sizes; all of Kinetics would take an hour
 
 
@@ -54,7 +57,7 @@ def _is_video(path: Path) -> bool:
 
 def _annotations(kind: type, names: Sequence[str]) -> tuple[str, str]:
     """Type of a data set of mmstan with samples like ``kind``'s, and its annotation text."""
-    if issubclass(kind, VideoTextDataset):
+    if issubclass(kind, (VideoTextDataset, Shards)):
         return 'mmstan.CaptionsJson', json.dumps(dict.fromkeys(names, 'a video'))
     if issubclass(kind, EpicKitchens):
         header = 'video_id,start_timestamp,stop_timestamp,verb_class,noun_class'
@@ -77,12 +80,10 @@ def list_parts(dataset: Any) -> list[Any]:
 
 def describe_videos(dataset: Any) -> tuple[str, dict[str, Any]]:
     """Names of the readers of a data set, and the ``videos`` entry of :func:`measure_pipeline`."""
-    owners = [(part, index) for part in list_parts(dataset) for index in range(len(part))]
-    files = list(dict.fromkeys(part.get_data_info(index)['filename'] for part, index in owners))
+    number, probed = _choose_videos(list_parts(dataset))
     transforms = [x for part in list_parts(dataset) for x in part.pipeline.transforms]
     backend = next((x.backend for x in transforms if isinstance(x, ReadFrames)), None)
-    # Every k-th file, so that the probe covers the whole list.
-    probed, problem = files[:: len(files) // _PROBED + 1], ''
+    problem = ''
     sizes: list[tuple[float, ...]] = []
     readers: set[str] = set()
     for file in probed:
@@ -96,7 +97,36 @@ def describe_videos(dataset: Any) -> tuple[str, dict[str, Any]]:
     if not sizes:
         raise ValueError(f'none of {len(probed)} videos can be read, among them {problem}')
     spread = [(min(column), statistics.median(column), max(column)) for column in zip(*sizes)]
-    numbers = dict(number=len(files), probed=len(probed), unreadable=len(probed) - len(sizes))
+    numbers = dict(number=number, probed=len(probed), unreadable=len(probed) - len(sizes))
     videos = {**numbers, **dict(zip(SPREAD, spread))}
     # Without ReadFrames, the first transform opens the videos, DecordInit for one.
     return ', '.join(sorted(readers)) if backend else type(transforms[0]).__name__, videos
+
+
+def _choose_videos(parts: Sequence[Any]) -> tuple[int, list[str | BinaryIO]]:
+    """The number of videos, and some that are spread over all of them: paths, or bytes in memory.
+
+    In shards, and where there are very many, each sample counts as a video: nothing is listed.
+    """
+    owners = [(part, len(part)) for part in parts]
+    total = sum(count for _, count in owners)
+    if total > _LISTED or any(isinstance(part, Shards) for part in parts):
+        every = total // _PROBED + 1
+        infos = [part.get_data_info(i) for part, count in owners for i in range(0, count, every)]
+        return total, [_open_source(info) for info in infos]
+    files = list(
+        dict.fromkeys(
+            part.get_data_info(i)['filename'] for part, count in owners for i in range(count)
+        )
+    )
+    # Every k-th file, so that the probe covers the whole list.
+    return len(files), files[:: len(files) // _PROBED + 1]
+
+
+def _open_source(info: Mapping[str, Any]) -> str | BinaryIO:
+    """The path of a sample's video, or its bytes as a file with a name."""
+    if 'video' not in info:
+        return str(info['filename'])
+    file = io.BytesIO(info['video'])
+    file.name = info['filename']
+    return file

@@ -14,7 +14,7 @@ from mmstan.compat.imports import leave_transformers_for_later
 _late = leave_transformers_for_later()  # before anything here imports mmengine.optim
 
 # ruff: noqa: E402
-from mmstan.compat.amp import allow_amp_without_gpu
+from mmstan.compat.amp import allow_amp_without_gpu, count_bfloat16_scores
 from mmstan.compat.checkpoints import load_checkpoints_of_runner, load_strictly
 from mmstan.compat.distributed import allow_ddp_on_cpu, allow_launchers_without_gpu
 from mmstan.compat.flexible_runner import keep_place_in_checkpoints
@@ -45,6 +45,7 @@ _FIXES = (
     allow_ddp_on_cpu,
     allow_amp_without_gpu,
     keep_place_in_checkpoints,
+    count_bfloat16_scores,
     keep_read_frames_in_inferencers,
     accept_recognizer_inputs,
 )

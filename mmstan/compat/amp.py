@@ -1,4 +1,4 @@
-"""Mixed precision on machines without a GPU."""
+"""Mixed precision: on machines without a GPU, and in bfloat16 in MMAction2's heads."""
 
 import functools
 from typing import Any
@@ -36,4 +36,26 @@ def allow_amp_without_gpu() -> bool:
             init(self, dict(enabled=False), torch.bfloat16, use_fsdp, **kwargs)
 
     upstream.AmpOptimWrapper.__init__ = init_on_cpu
+    return True
+
+
+def count_bfloat16_scores() -> bool:
+    """MMAction2 1.2's heads compute training's accuracy in NumPy, which has no bfloat16.
+
+    So ``--amp bfloat16`` with a linear head ends in ``TypeError: Got unsupported ScalarType
+    BFloat16``. No thread was found. Here the scores become float32; the loss does so anyway.
+    """
+    from mmaction.models.heads.base import BaseHead
+
+    original = BaseHead.loss_by_feat
+    if hasattr(original, '__wrapped__'):
+        return False
+
+    @functools.wraps(original)
+    def loss_by_feat(self: BaseHead, cls_scores: Any, *args: Any, **kwargs: Any) -> Any:
+        if getattr(cls_scores, 'dtype', None) is torch.bfloat16:
+            cls_scores = cls_scores.float()
+        return original(self, cls_scores, *args, **kwargs)
+
+    BaseHead.loss_by_feat = loss_by_feat
     return True

@@ -8,19 +8,29 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from mmstan.config.narrow import narrow_model
-from mmstan.config.types import name_types
+from mmstan.config.types import find_classes, name_types
 from mmstan.config.walk import walk
 from mmstan.datasets.moving_shapes import CLASS_NAMES, Task, generate
 from mmstan.datasets.moving_shapes.crowd_files import CROWD_CLASSES
+from mmstan.datasets.moving_shapes.tars import write_narrations, write_shards
+from mmstan.models.detection import ActionDetector
 from mmstan.models.sizes import Sizes
+from mmstan.models.video_text import VideoTextModel
 
 _SIZES = Sizes(width=32, heads=2, joint=16, text_layers=1)
 
 
-_TASKS: dict[str, Task] = {
-    'mmstan.VideoTextModel': 'retrieval',
-    'mmstan.ActionDetector': 'detection',
-}
+_TASKS: tuple[tuple[type, Task], ...] = (
+    (VideoTextModel, 'retrieval'),
+    (ActionDetector, 'detection'),
+)
+
+
+def _find_task(kind: str) -> Task:
+    """The task of a model's class, or of the class that it derives from."""
+    classes = [found for found in find_classes(kind) if isinstance(found, type)]
+    found = (task for base, task in _TASKS for cls in classes if issubclass(cls, base))
+    return next(found, 'recognition')
 
 
 def make_tiny(cfg: Config, *, data: str | Path = 'data/moving_shapes') -> Config:
@@ -34,9 +44,11 @@ def make_tiny(cfg: Config, *, data: str | Path = 'data/moving_shapes') -> Config
         data: Folder of Moving Shapes, rendered if it is missing.
     """
     name_types(cfg)
-    task = _TASKS.get(cfg.model.type, 'recognition')
+    task = _find_task(cfg.model.type)
     folder = generate(data, size='tiny', tasks=[task]) / task
     narrow_model(cfg.model, _SIZES)
+    if cfg.model.get('micro_batch'):
+        cfg.model.micro_batch = 2
     if task == 'detection':
         set_actions(cfg, folder)
     else:
@@ -45,6 +57,8 @@ def make_tiny(cfg: Config, *, data: str | Path = 'data/moving_shapes') -> Config
         loader = cfg.get(f'{split}_dataloader')
         if loader:
             loader.update(batch_size=4, num_workers=0, persistent_workers=False)
+            loader.pop('pin_memory', None)  # PyTorch warns of it where there is no GPU
+            loader.get('sampler', {}).pop('samples_per_epoch', None)
             loader.dataset = _make_tiny_dataset(loader.dataset, task, folder, name)
     if cfg.get('train_cfg'):
         cfg.train_cfg.update(max_epochs=1, val_interval=1)
@@ -56,8 +70,16 @@ def _make_tiny_dataset(dataset: ConfigDict, task: Task, folder: Path, name: str)
     """Point the data set of a split to Moving Shapes.
 
     Retrieval data sets differ in their files, so they become CaptionsJson with the same pipeline
-    and mode.
+    and mode, except for shards and for narrated videos.
     """
+    if dataset.type == 'mmstan.Shards':
+        dataset.update(urls=str(write_shards(folder, name)), index=None, caption='txt')
+        return dataset
+    if dataset.type == 'mmstan.HowTo100M':
+        captions = str(write_narrations(folder, name))
+        prefix = dict(video=str(folder / name))
+        dataset.update(ann_file='', captions=captions, data_prefix=prefix, cache=False)
+        return dataset
     if task == 'detection':
         dataset.update(find_crowds(folder, name))
         return dataset

@@ -62,13 +62,14 @@ def _match(
     arguments: tuple[str, ...],
 ) -> Match:
     """Compare the names of ``theirs`` with one direction of a converter."""
-    place = inspect.signature(convert).parameters['text_tower'].default
+    parameter = inspect.signature(convert).parameters.get('text_tower')
+    place = None if parameter is None else parameter.default
     if place in _TEXT_TOWERS and arguments[0] != 'recognition':  # there it is the source's prefix
         here = next((x for x in _TEXT_TOWERS if any(n.startswith(x) for n in own)), place)
         arguments += () if here == place else ('--text-tower', here)
         place = here
     try:
-        converted = convert(theirs, text_tower=place)
+        converted = convert(theirs, **({} if parameter is None else dict(text_tower=place)))
     except KeysDiffer as error:
         # An incomplete file of this system; in reverse, an incomplete file of ours is no evidence.
         return Match(0 if '--reverse' in arguments else error.alike, arguments)

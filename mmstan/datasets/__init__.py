@@ -3,6 +3,7 @@
 from mmstan.datasets.ava import AVADataset
 from mmstan.datasets.epic_kitchens import EpicKitchens
 from mmstan.datasets.reliable import ReliableSamples, set_epoch
+from mmstan.datasets.shards import MixedClips, Shards, ShardSampler, ShardStream
 from mmstan.datasets.video_dataset import VideoDataset
 from mmstan.datasets.video_text import (
     LSMDC,
@@ -12,7 +13,10 @@ from mmstan.datasets.video_text import (
     ActivityNetCaptions,
     CaptionsJson,
     DiDeMo,
+    HowTo100M,
+    ImageText,
     VideoTextDataset,
+    WebVid,
     count_missing,
 )
 
@@ -26,9 +30,16 @@ __all__ = [
     'CaptionsJson',
     'DiDeMo',
     'EpicKitchens',
+    'HowTo100M',
+    'ImageText',
+    'MixedClips',
     'ReliableSamples',
+    'ShardSampler',
+    'ShardStream',
+    'Shards',
     'VideoDataset',
     'VideoTextDataset',
+    'WebVid',
     'count_missing',
     'set_epoch',
 ]

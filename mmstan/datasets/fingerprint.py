@@ -16,7 +16,8 @@ def fingerprint(dataset: Any) -> str:
     """Compute 32 hexadecimal digits from all samples in order: files, labels, captions, ...
 
     File names count without the folder in ``data_prefix``, so that data may move. Wrappers of
-    MMEngine and PyTorch are looked through; of other data sets only the length counts.
+    MMEngine and PyTorch are looked through; of other data sets only the length counts. A data set
+    of millions of samples describes them itself, by a method ``digest_samples``.
     """
     digest = hashlib.sha256()
     _add(digest, dataset)
@@ -27,6 +28,10 @@ def _add(digest: Any, dataset: Any) -> None:
     digest.update(f'{type(dataset).__name__} {len(dataset)}\n'.encode())
     for part in list_wrapped(dataset):
         _add(digest, part)
+    described = dataset.digest_samples() if hasattr(dataset, 'digest_samples') else None
+    if described is not None:
+        digest.update(described.encode())
+        return
     if not isinstance(dataset, BaseDataset):
         return
     folders = tuple(f for f in dict(dataset.data_prefix or {}).values() if isinstance(f, str) and f)

@@ -98,7 +98,7 @@ def _flag_broken(sample: dict[str, Any], broken: list[tuple[str, str]]) -> dict[
 
 def set_epoch(dataset: Any, epoch: int, *, seed: int) -> None:
     """Tell every :class:`ReliableSamples` in ``dataset``, through wrappers, seed and epoch."""
-    if isinstance(dataset, ReliableSamples):
+    if isinstance(dataset, ReliableSamples) or getattr(dataset, 'takes_seed', False):
         dataset.set_epoch(epoch, seed=seed)
         return
     if isinstance(dataset, (RepeatDataset, ClassBalancedDataset)) and epoch == 0:

@@ -9,6 +9,7 @@ from mmstan.engine.param_groups import ParamGroups
 from mmstan.engine.prepare_resume import PrepareResume
 from mmstan.engine.retrieval_loops import RetrievalTestLoop, RetrievalValLoop
 from mmstan.engine.save_rng import SaveRNG, get_rng_state, set_rng_state
+from mmstan.engine.slow_data import SlowData
 from mmstan.engine.train_loop import EpochTrainLoop
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     'RetrievalTestLoop',
     'RetrievalValLoop',
     'SaveRNG',
+    'SlowData',
     'check_before_training',
     'get_rng_state',
     'set_rng_state',

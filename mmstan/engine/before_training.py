@@ -12,6 +12,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
 from mmstan.compat.state_dicts import unwrap_model
+from mmstan.datasets.shards import ShardSampler
 from mmstan.engine.detection_data import check_detection_data
 from mmstan.models.video_text import VideoTextModel
 from mmstan.registry import HOOKS, type_name
@@ -80,6 +81,14 @@ def _check_batches(loop: EpochBasedTrainLoop, *, contrastive: bool) -> None:
         raise ValueError(
             f'an epoch has no iteration: train_dataloader has {samples} samples'
             f'{remedy if samples else ""}'
+        )
+    sampler = getattr(loader.batch_sampler, 'sampler', loader.sampler)
+    total = batch_size * processes
+    if isinstance(sampler, ShardSampler) and total > len(loader.dataset):
+        raise ValueError(
+            f'a batch of {batch_size} on each of {processes} process(es) is {total} samples, and '
+            f'the data set has {len(loader.dataset)}: a sample would be its own negative; lower '
+            'train_dataloader.batch_size'
         )
     if contrastive and batch_size == 1 and processes == 1:
         raise ValueError(

@@ -7,7 +7,9 @@ from typing import Any
 
 Order = dict[str, Any]
 """``batches`` an epoch, and the settings that determine them: seed, samples (count), fingerprint,
-batch_size, world_size. Older checkpoints lack some."""
+global_batch, and the settings of a ``ShardSampler``. Where the samples of a step depend on the
+number of processes, batch_size and world_size stand in the place of global_batch, their product, as
+they do in older checkpoints. These also lack some of the others."""
 
 
 @dataclass
@@ -37,6 +39,8 @@ def find_place(saved: Order, now: Order, *, epoch: int, iteration: int) -> Place
         epoch: Finished epochs.
         iteration: Iterations so far, in epochs of the checkpoint's length.
     """
+    if 'global_batch' in now and saved.get('batch_size') and 'global_batch' not in saved:
+        saved = {**saved, 'global_batch': saved['batch_size'] * saved['world_size']}
     batches, length = now['batches'], saved.get('batches')
     changes = _name_changes(saved, now)
     if length is None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NoReturn
 
+from mmengine.dataset import DefaultSampler
 from mmengine.dist import all_gather_object, barrier, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
@@ -17,6 +18,7 @@ from torch.utils.data import BatchSampler, DataLoader
 from mmstan.datasets.fingerprint import fingerprint
 from mmstan.datasets.randomness import keep_rng
 from mmstan.datasets.reliable import set_epoch
+from mmstan.datasets.shards import ShardSampler, ShardStream
 from mmstan.engine.before_training import AlikeCaptions, check_before_training
 from mmstan.engine.clip_rate import ClipRate
 from mmstan.engine.epoch_order import Order, find_place
@@ -26,7 +28,7 @@ from mmstan.engine.prepare_resume import PrepareResume
 from mmstan.engine.save_rng import SaveRNG
 from mmstan.engine.stop_checkpoint import leave_validation, save_stop_checkpoint
 from mmstan.engine.stop_signals import StopSignals
-from mmstan.registry import LOOPS
+from mmstan.registry import LOOPS, type_name
 
 # Keys in the message hub, which checkpoints carry.
 _ORDER = 'data_order'
@@ -45,6 +47,18 @@ class _Rest:
 
     def __len__(self) -> int:
         return len(self.sampler)
+
+
+def _refuse_sampler(dataloader: DataLoader | dict[str, Any]) -> None:
+    """Raise ValueError for a sampler of a stream, which draws by itself."""
+    if not isinstance(dataloader, dict) or not isinstance(dataloader.get('dataset'), dict):
+        return
+    kind = dataloader['dataset'].get('type')
+    if type_name(kind) == 'mmstan.ShardStream' and dataloader.get('sampler') is not None:
+        raise ValueError(
+            f'train_dataloader.sampler={dict(dataloader["sampler"])}: mmstan.ShardStream draws its '
+            'samples by itself; set train_dataloader.sampler=None'
+        )
 
 
 class _ValidationStopped(Exception):
@@ -72,9 +86,10 @@ class EpochTrainLoop(EpochBasedTrainLoop):
     """MMEngine's ``EpochBasedTrainLoop`` with four more promises.
 
     * Resumed in the middle of an epoch, it goes on after the batches that were seen, without
-      decoding these. (MMEngine begins the epoch again.) If the number of processes, the batch size
-      or the samples changed, it begins the epoch again, in iterations of the new epoch length, and
-      warns; :class:`PrepareResume` then adapts the schedule.
+      decoding these. (MMEngine begins the epoch again.) The number of processes may change if the
+      global batch stays. If the global batch, the samples or their order changed, it begins the
+      epoch again, in iterations of the new epoch length, and warns; :class:`PrepareResume` then
+      adapts the schedule.
     * Data sets with :class:`~mmstan.datasets.ReliableSamples` get seed and epoch. Starting the data
       loader draws nothing from the random streams of the model.
     * It refuses to begin where nothing could be learned (:func:`check_before_training`), and ends
@@ -90,7 +105,9 @@ class EpochTrainLoop(EpochBasedTrainLoop):
     def __init__(
         self, runner: Runner, dataloader: DataLoader | dict[str, Any], **kwargs: Any
     ) -> None:
+        _refuse_sampler(dataloader)
         super().__init__(runner, dataloader, **kwargs)
+        self._tell_sizes()
         self._checked = isinstance(runner.model, nn.Module)  # FlexibleRunner builds it later
         check_before_training(self)
         for hook in (FiniteTraining, FiniteScores, AlikeCaptions, ClipRate):
@@ -179,6 +196,13 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         self.runner.call_hook('after_run')
         raise SystemExit(128 + number)
 
+    def _tell_sizes(self) -> None:
+        """Tell streams and samplers the loader's numbers, on which the length of epochs depends."""
+        for each in (self.dataloader.dataset, self._sampler):
+            if isinstance(each, (ShardStream, ShardSampler)):
+                each.divide(self.dataloader.batch_size or 1, self.dataloader.num_workers)
+                self._max_iters = self._max_epochs * len(self.dataloader)
+
     @property
     def _sampler(self) -> Any:
         return getattr(self.dataloader.batch_sampler, 'sampler', self.dataloader.sampler)
@@ -189,12 +213,18 @@ class EpochTrainLoop(EpochBasedTrainLoop):
 
     def _describe_order(self) -> Order:
         """Note the settings that determine the order of samples and their batches."""
+        batch_size = getattr(self.dataloader.batch_sampler, 'batch_size', None)
+        sizes = dict(batch_size=batch_size, world_size=get_world_size())
+        # Rank r of W takes every W-th sample from the r-th on: a step's samples are the same for
+        # any W, if the global batch is.
+        if batch_size and isinstance(self._sampler, (DefaultSampler, ShardSampler)):
+            sizes = dict(global_batch=batch_size * get_world_size())
         return dict(
             seed=self._seed,
             samples=len(self.dataloader.dataset),
             fingerprint=fingerprint(self.dataloader.dataset),
-            batch_size=getattr(self.dataloader.batch_sampler, 'batch_size', None),
-            world_size=get_world_size(),
+            **sizes,
+            **getattr(self._sampler, 'settings', {}),
             batches=len(self.dataloader),
         )
 
@@ -227,6 +257,10 @@ class EpochTrainLoop(EpochBasedTrainLoop):
     def _skip_batches(self, seen: int) -> Iterator[None]:
         """Skip the first ``seen`` batches in the sampler, so that nothing of them is decoded."""
         batch_sampler = self.dataloader.batch_sampler
+        if isinstance(self.dataloader.dataset, ShardStream):
+            self.dataloader.dataset.skip(seen)
+            yield
+            return
         if not seen:
             yield
             return

@@ -49,7 +49,7 @@ def encode_in_parts(
             samples[start : start + micro_batch],
             use_reentrant=False,
         )
-        for start in range(0, len(clips), micro_batch)
+        for start in range(0, clips.shape[0], micro_batch)
     ]
     texts, videos = zip(*parts)
     return join_features(texts), join_features(videos)

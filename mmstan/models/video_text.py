@@ -126,8 +126,8 @@ class VideoTextModel(BaseModel):
     ) -> tuple[TextFeatures, VideoFeatures]:
         """Encode the pairs of a training batch, ``micro_batch`` at a time."""
         # The head refuses a batch with another number of captions.
-        pairs = len(ids) == len(clips)
-        if self.micro_batch is None or self.micro_batch >= len(clips) or not pairs:
+        pairs = ids.shape[0] == clips.shape[0]
+        if self.micro_batch is None or self.micro_batch >= clips.shape[0] or not pairs:
             return self._encode_pairs(ids, clips, samples)
         for part in (self.backbone, self.neck, self.text_tower):
             if part is not None:

@@ -1,6 +1,14 @@
 """Draw pictures of results, features and costs."""
 
 from mmstan.visualization.activation import draw_activations, draw_overlay, map_activations
+from mmstan.visualization.cam import (
+    attention_map,
+    compute_frame_shares,
+    compute_gain,
+    gradcam,
+    scaled,
+)
+from mmstan.visualization.cam_picture import draw_maps
 from mmstan.visualization.cka import compute_cka, compute_cka_matrix, draw_cka, pair_layers
 from mmstan.visualization.comparison import draw_comparison
 from mmstan.visualization.confusion import (
@@ -20,6 +28,13 @@ from mmstan.visualization.detection import (
 )
 from mmstan.visualization.film import draw_film, write_film
 from mmstan.visualization.layers import collect_layer_tokens, group_layers, keep_same_frames
+from mmstan.visualization.maps import (
+    METHODS,
+    Maps,
+    Method,
+    compute_maps,
+    compute_time_matrix,
+)
 from mmstan.visualization.misalignment import (
     LEVELS,
     Alignment,
@@ -46,26 +61,50 @@ from mmstan.visualization.retrieval import (
     draw_retrieved,
     draw_word_weights,
 )
+from mmstan.visualization.scores import class_rank, class_score, pair_score
 from mmstan.visualization.trade_off import TradeOff, draw_trade_off
 from mmstan.visualization.video_visualizer import VideoVisualizer
+from mmstan.visualization.watch import (
+    Layer,
+    Record,
+    find_layer,
+    plain_pass,
+    record_attention,
+    record_norm,
+    record_output,
+)
+from mmstan.visualization.wins import Win, draw_wins
 
 __all__ = [
     'LEVELS',
+    'METHODS',
     'Alignment',
     'Confusion',
     'Hit',
     'KeyFrame',
+    'Layer',
+    'Maps',
+    'Method',
     'OwnFrames',
     'Person',
+    'Record',
     'Strip',
     'TradeOff',
     'VideoVisualizer',
+    'Win',
+    'attention_map',
     'choose_scalars',
+    'class_rank',
+    'class_score',
     'collect_layer_tokens',
     'compare_own_frames',
     'compute_cka',
     'compute_cka_matrix',
+    'compute_frame_shares',
+    'compute_gain',
+    'compute_maps',
     'compute_recall_by_level',
+    'compute_time_matrix',
     'count_confusions',
     'draw_activations',
     'draw_cka',
@@ -77,6 +116,7 @@ __all__ = [
     'draw_frame_weights',
     'draw_hit',
     'draw_levels',
+    'draw_maps',
     'draw_misalignment',
     'draw_mug_weights',
     'draw_over_time',
@@ -87,9 +127,12 @@ __all__ = [
     'draw_sheet',
     'draw_strip',
     'draw_trade_off',
+    'draw_wins',
     'draw_word_weights',
+    'find_layer',
     'find_scalars',
     'format_misalignment',
+    'gradcam',
     'group_layers',
     'keep_same_frames',
     'lay_out',
@@ -97,7 +140,13 @@ __all__ = [
     'map_activations',
     'measure_alignment',
     'pair_layers',
+    'pair_score',
+    'plain_pass',
     'read_curves',
+    'record_attention',
+    'record_norm',
+    'record_output',
+    'scaled',
     'write_confusions',
     'write_film',
 ]

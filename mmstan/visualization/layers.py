@@ -56,7 +56,7 @@ def collect_layer_tokens(
 
     def keep(name: str) -> Any:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            found[name].append(as_patches(output, len(clip), rows * columns))
+            found[name].append(as_patches(output, clip, rows * columns))
 
         return hook
 
@@ -78,36 +78,53 @@ def collect_layer_tokens(
             'tokens are computed; choose others'
         )
     found = {name: layers for name, layers in found.items() if layers}
-    return {**found, 'output': [as_patches(output, len(clip), rows * columns)]}
+    return {**found, 'output': [as_patches(output, clip, rows * columns)]}
 
 
-def as_patches(output: Any, clips: int, patches: int) -> Tensor:
-    """Reshape a layer's output to patches (N, T, L, C).
+def as_patches(output: Any, clip: Tensor, patches: int) -> Tensor:
+    """Reshape a layer's output to patches (N, T', L, C), with T' frames that the layer sees.
+
+    Class tokens, which are first, and X-CLIP's messages, which are last, are cut away.
 
     Args:
-        output: (N, C, T, rows, columns); or (N, T, S, C) or (N*T, S, C) with S = L, or S = 1 + L
-            with the class token first; or a tuple whose last tensor has one of these shapes.
-        clips: N.
+        output: (N, C, T', rows, columns); or (N, T', S, C) or (N*T', S, C) with S = L, S = 1 + L
+            with the class token, or S = 2 + L with the message, too; or (N, 1 + T*L, C), one frame
+            after another; or a tuple whose last tensor has one of these shapes.
+        clip: The clip (N, 3, T, H, W) that the layer belongs to.
         patches: L.
 
     Raises:
         ValueError: The output has none of these shapes.
     """
-    x = [part for part in output if isinstance(part, Tensor)][-1] if _many(output) else output
+    x = find_last_tensor(output)
+    n, t = clip.shape[0], clip.shape[2]
     if x.ndim == 5:
-        x = x.flatten(3).permute(0, 2, 3, 1)  # (N, C, T, L) -> (N, T, L, C)
-    elif x.ndim == 3 and len(x) % clips == 0:
-        x = x.unflatten(0, (clips, -1))  # (N, T, S, C)
-    if x.ndim != 4 or len(x) != clips or x.shape[2] not in (patches, 1 + patches):
+        x = x.flatten(3).permute(0, 2, 3, 1)  # (N, C, T', L) -> (N, T', L, C)
+    elif x.ndim == 3 and t > 1 and x.shape[:2] == (n, 1 + t * patches):
+        x = x[:, 1:].unflatten(1, (t, patches))
+    elif x.ndim == 3 and len(x) % n == 0:
+        x = x.unflatten(0, (n, -1))  # (N, T', S, C)
+    # Tokens in front of the patches, by S.
+    first = {patches: 0, 1 + patches: 1, 2 + patches: 1}
+    if x.ndim != 4 or len(x) != n or x.shape[2] not in first:
         raise ValueError(
-            f'a layer gives {tuple(x.shape)}, which are no tokens of {clips} clips with {patches} '
+            f'a layer gives {tuple(x.shape)}, which are no tokens of {n} clips with {patches} '
             'patches a frame; choose other layers'
         )
-    return x[:, :, -patches:]  # without the class token, which is first
+    return x[:, :, first[x.shape[2]] :][:, :, :patches]
 
 
-def _many(output: Any) -> bool:
-    return isinstance(output, (tuple, list))
+def find_last_tensor(output: Any) -> Tensor:
+    """The output of a layer, or the last tensor of it, if it is a tuple or a list.
+
+    Raises:
+        ValueError: There is no tensor.
+    """
+    parts = output if isinstance(output, (tuple, list)) else [output]
+    tensors = [part for part in parts if isinstance(part, Tensor)]
+    if not tensors:
+        raise ValueError(f'a layer gives {type(output).__name__} without a tensor; choose others')
+    return tensors[-1]
 
 
 def keep_same_frames(features: Mapping[str, Sequence[Tensor]]) -> dict[str, list[Tensor]]:

@@ -19,6 +19,7 @@ from mmengine.dataset import BaseDataset, Compose, RepeatDataset
 from mmstan.benchmark import pipeline
 from mmstan.benchmark.measure import describe_machine
 from mmstan.benchmark.videos import describe_videos
+from mmstan.config.tiny import make_tiny
 from mmstan.datasets import ReliableSamples, VideoDataset
 from mmstan.datasets.readers import BrokenVideoError, reader_problem
 
@@ -234,6 +235,20 @@ def test_pipelines_of_other_readers(tool: ModuleType, videos: Path, tmp_path: Pa
     dataset = VideoDataset(str(tmp_path / 'list.txt'), pipeline, data_prefix=prefix)
     reader, found = describe_videos(dataset)
     assert (reader, found['number'], found['seconds']) == ('DecordInit', 1, (3, 3, 3))
+
+
+def test_a_pipeline_of_shards(
+    tool: ModuleType, shapes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = config('mug_stan/pretrain/shards_b32', monkeypatch)
+    make_tiny(cfg, data=shapes)
+    found = tool.measure_pipeline(cfg, workers=0, clips=4, repeats=1)
+    assert (found['reader'], found['videos']['number'], found['videos']['unreadable']) == (
+        'pyav', 24, 0
+    )  # fmt: skip
+    assert found['loader'] > 0 and found['shares']['ReadFrames'] > 0
+    assert ' 24 videos ' in tool.report('shards_b32', found)
+    assert 'reading and decoding' in tool.report('shards_b32', found)
 
 
 @pytest.mark.parametrize('clips', [dict(clips=0), dict(repeats=0), dict(workers=-1)])

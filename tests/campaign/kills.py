@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 from campaign.figures import Figures
-from helpers.resumed_run import make_config, read_losses
+from helpers.resumed_run import make_config, read_losses, use_shards
 from helpers.shortcuts import install
 from mmengine.runner import Runner
 
@@ -28,7 +28,7 @@ _PATIENCE = 120  # seconds until a process counts as hung
 
 
 def run(count: int, seed: int, folder: Path) -> Iterator[Figures]:
-    """One line for each of three kinds, of a hundredth of ``count`` kills, at least two."""
+    """One line for each of four kinds, of a hundredth of ``count`` kills, at least two."""
     draw = random.Random(seed)
     kills = max(2, count // 100)
     with pytest.MonkeyPatch.context() as patch:
@@ -36,16 +36,25 @@ def run(count: int, seed: int, folder: Path) -> Iterator[Figures]:
         install(patch)
         patch.setattr(Runner, '_log_env', lambda *_: None)
         for number in (signal.SIGKILL, signal.SIGTERM):
-            yield _kill_trainings(number, kills, draw, folder / number.name)
+            yield _kill_trainings(number, kills, draw, folder / number.name, _train)
+        name = 'SIGKILL in training on shards'
+        yield _kill_trainings(
+            signal.SIGKILL, kills, draw, folder / 'shards', _train_on_shards, name
+        )
     yield _kill_renderings(kills, draw, folder / 'shapes')
 
 
 def _kill_trainings(
-    number: signal.Signals, kills: int, draw: random.Random, folder: Path
+    number: signal.Signals,
+    kills: int,
+    draw: random.Random,
+    folder: Path,
+    train: Callable[..., None],
+    name: str = '',
 ) -> Figures:
-    figures = Figures(f'{number.name} in training')
+    figures = Figures(name or f'{number.name} in training')
     losses = folder / 'whole/losses.txt'
-    training = _fork.Process(target=_quietly, args=(_train, losses.parent))
+    training = _fork.Process(target=_quietly, args=(train, losses.parent))
     training.start()
     _wait_for(losses, training)
     start = time.monotonic()
@@ -54,8 +63,8 @@ def _kill_trainings(
     for trial in range(kills):
         # From the end of the first iteration to that of the last validation.
         place, moment = folder / str(trial), draw.uniform(0, 1) * seconds
-        ended = _run_apart(_train, place, number=number, after=moment, file='losses.txt')
-        again = _run_apart(_train, place)
+        ended = _run_apart(train, place, number=number, after=moment, file='losses.txt')
+        again = _run_apart(train, place)
         what = f'after {moment:.2f} of {seconds:.2f} s: exit {ended}, then {again}'
         figures.count(_judge_training(read_losses(losses), place, number, ended, again), what)
     return figures
@@ -77,9 +86,15 @@ def _judge_training(
     return 'wrong' if stopped and len(losses) != len(whole) else 'right'
 
 
-def _train(folder: Path) -> None:
+def _train_on_shards(folder: Path) -> None:
+    _train(folder, shards=True)
+
+
+def _train(folder: Path, *, shards: bool = False) -> None:
     torch.set_num_threads(1)
     cfg = make_config(folder, num_workers=2)
+    if shards:
+        use_shards(cfg, folder)
     cfg.resume = True
     cfg.experiment_name = f'{folder.parent.name}-{folder.name}-{os.getpid()}'
     Runner.from_cfg(cfg).train()

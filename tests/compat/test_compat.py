@@ -70,6 +70,13 @@ def inferencer():
     if ActionRecogInferencer._inputs_to_list(None, Path('a.mp4')) != ['a.mp4']:
         raise ValueError('a path is taken for something else')
 
+def linear_head():
+    from mmaction.models import TimeSformerHead
+    from mmaction.structures import ActionDataSample
+    head = TimeSformerHead(num_classes=2, in_channels=3)
+    with torch.autocast('cpu', torch.bfloat16):
+        head.loss(torch.ones(1, 3), [ActionDataSample().set_gt_label(1)])
+
 def recognizer():
     from pathlib import Path
     from mmaction.apis.inference import inference_recognizer
@@ -85,6 +92,7 @@ tries = dict(
     allow_launchers_without_gpu=lambda: torch.cuda.set_device(0),
     allow_ddp_on_cpu=ddp,
     allow_amp_without_gpu=amp,
+    count_bfloat16_scores=linear_head,
     keep_read_frames_in_inferencers=inferencer,
     accept_recognizer_inputs=recognizer,
 )

@@ -36,9 +36,18 @@ RECIPES = [
     ('stan/didemo_b16_conv_paper', 128, 2e-6, 10, 0.02, 20, 2, 0.01, 64, 64, 256),
     ('mug_stan/didemo_b32_paper', 128, 2e-6, 10, 0.02, 20, 2, 0.01, 64, 64, 256),
     ('mug_stan/lsmdc_l14_paper', 128, 2e-6, 10, 0.02, 20, 2, 0.01, 32, 12, 224),
+    # Post-pretraining: the global batch is 1024, the warm-up half an epoch.
+    ('baselines/clip_mean/pretrain/webvid10m_b32', 1024, 4e-6, 1, 0.001, 3, 0.5, 0.01, 64, 12, 224),
+    ('stan/pretrain/webvid10m_b16', 1024, 4e-6, 10, 0.001, 3, 0.5, 0.01, 64, 12, 224),
+    ('stan/pretrain/webvid10m_l14_336', 1024, 4e-6, 10, 0.001, 3, 0.5, 0.01, 64, 12, 336),
+    ('mug_stan/pretrain/shards_b32', 1024, 4e-6, 10, 0.001, 3, 0.5, 0.01, 64, 12, 224),
     ('baselines/clip_mean/msrvtt_b32', 128, 1e-5, 1, 0.2, 5, 0.5, 0.01, 32, 12, 224),
 ]
-RETRIEVAL = [path for path in CONFIGS if 'VideoTextModel' in str(Config.fromfile(PROJECT / path))]
+RETRIEVAL = [
+    path
+    for path in CONFIGS
+    if 'VideoTextModel' in (text := str(Config.fromfile(PROJECT / path))) and 'max_epochs' in text
+]
 
 
 @pytest.mark.parametrize('recipe', RECIPES, ids=[recipe[0] for recipe in RECIPES])

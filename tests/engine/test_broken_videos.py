@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from helpers.resumed_run import EPOCHS, SAMPLES, make_config, read_losses
 from mmengine.runner import Runner
 
@@ -51,6 +52,23 @@ def test_counts_go_on_after_resuming(tmp_path: Path):
     log = train(tmp_path, resume=True, interval=1)[len(before) :]
     assert 'broken video' not in log.split('epoch 2:')[0]  # named before the interruption
     assert 'epoch 2: 2 broken videos were replaced' in log
+
+
+def test_beyond_the_limit_a_file_names_them_and_checkpoints_stay_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr('mmstan.engine.broken_videos._MOST', 1)
+    train(tmp_path, stop_at=8, interval=1)
+    log = train(tmp_path, resume=True, interval=1)
+    assert log.count('broken video, replaced by another: ') == 1
+    assert log.count(f'more than 1 broken videos: {tmp_path}/broken.txt names them all') == 1
+    lines = (tmp_path / 'broken.txt').read_text().splitlines()
+    assert sorted(lines) == [f'{name}\tis cut off' for name in BROKEN]  # each once, also resumed
+    assert 'epoch 2: 2 broken videos were replaced' in log
+    last = torch.load(tmp_path / 'iter_15.pth', weights_only=False)
+    saved = last['message_hub']['runtime_info']['broken_videos']
+    assert len(saved['named']) == 1
+    assert len(saved['epoch']) <= 1
 
 
 def test_testing_leaves_them_out(tmp_path: Path):

@@ -2,8 +2,9 @@ import pytest
 
 from mmstan.engine.epoch_order import Order, Place, find_place
 
-NOW: Order = dict(seed=1, samples=48, fingerprint='ab', batch_size=8, world_size=1, batches=6)
-SMALLER = dict(NOW, batch_size=4, batches=12)
+NOW: Order = dict(seed=1, samples=48, fingerprint='ab', global_batch=8, batches=6)
+SMALLER = dict(NOW, global_batch=4, batches=12)
+OLDER = {key: value for key, value in NOW.items() if key != 'global_batch'}
 
 
 @pytest.mark.parametrize(
@@ -31,20 +32,44 @@ def test_another_length(epoch: int, iteration: int, place: tuple[int, int], goes
     assert (found.iteration, found.seen) == place
     assert found.message == (
         'an epoch has 12 iterations, and had 6 when the checkpoint was written '
-        f'(batch_size 8 -> 4): {goes_on}'
+        f'(global_batch 8 -> 4): {goes_on}'
     )
 
 
-def test_two_processes_of_half_the_batch() -> None:
-    """As many iterations, other batches: the schedule stays, an epoch begins again."""
-    saved = dict(NOW, batch_size=4, world_size=2)
+@pytest.mark.parametrize(('batch_size', 'world_size'), [(8, 1), (4, 2), (2, 4)])
+def test_another_number_of_processes_with_the_same_global_batch_goes_on(
+    batch_size: int, world_size: int
+) -> None:
+    """Checkpoints of before the global batch was noted have its two factors."""
+    saved = dict(OLDER, batch_size=batch_size, world_size=world_size)
+    assert find_place(saved, NOW, epoch=1, iteration=8) == Place(8, 2)
+
+
+def test_half_the_global_batch_begins_the_epoch_again() -> None:
+    """As many iterations, other batches: the schedule stays."""
+    saved = dict(OLDER, batch_size=4, world_size=1)
     place = find_place(saved, NOW, epoch=1, iteration=8)
     assert (place.iteration, place.seen) == (6, 0)
     assert place.message == (
-        'the batches are not those of the checkpoint (batch_size 4 -> 8, world_size 2 -> 1): '
+        'the batches are not those of the checkpoint (global_batch 4 -> 8): '
         'epoch 2 begins again, of which 2 of 6 iterations were done'
     )
     assert find_place(saved, NOW, epoch=1, iteration=6).iteration == 6
+
+
+def test_samples_that_depend_on_the_number_of_processes_begin_the_epoch_again() -> None:
+    now, saved = (dict(OLDER, batch_size=8 // w, world_size=w) for w in (1, 2))
+    place = find_place(saved, now, epoch=1, iteration=8)
+    assert place.message is not None
+    assert '(batch_size 4 -> 8, world_size 2 -> 1): epoch 2 begins again' in place.message
+
+
+@pytest.mark.parametrize('setting', ['window', 'parts', 'shuffle'])
+def test_another_order_of_shards_begins_the_epoch_again(setting: str) -> None:
+    saved, now = dict(NOW, **{setting: 1}), dict(NOW, **{setting: 2})
+    place = find_place(saved, now, epoch=1, iteration=8)
+    assert (place.iteration, place.seen) == (6, 0)
+    assert place.message is not None and f'({setting} 1 -> 2): epoch 2 begins' in place.message
 
 
 def test_other_samples() -> None:

@@ -2,8 +2,8 @@ import random
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
+from helpers.devices import on_devices
 
 from mmstan.engine import get_rng_state, set_rng_state
 
@@ -23,12 +23,11 @@ def test_states_survive_a_safe_load(tmp_path: Path):
     assert [draw() for _ in range(3)] == expected
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
-def test_stream_of_the_gpu():
+@on_devices
+def test_stream_of_the_device(device: str):
     state = get_rng_state()
-    expected = torch.rand(3, device='cuda')
+    expected = torch.rand(3, device=device)
     # As a checkpoint that was loaded with map_location='cuda'.
-    moved = {k: v.cuda() if isinstance(v, torch.Tensor) else v for k, v in state.items()}
+    moved = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in state.items()}
     set_rng_state(moved)
-    assert torch.equal(torch.rand(3, device='cuda'), expected)
+    assert torch.equal(torch.rand(3, device=device), expected)

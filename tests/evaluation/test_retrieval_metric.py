@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from helpers.devices import on_devices
 from mmaction.structures import ActionDataSample
 from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
@@ -255,15 +256,14 @@ def test_half_precision_features_are_scored_in_float32(dtype: torch.dtype):
     assert evaluate(samples, RetrievalMetric()) == evaluate(rounded, RetrievalMetric())
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
-def test_on_the_models_device():
+@on_devices
+def test_on_the_models_device(device: str):
     metric = RetrievalMetric(dsl=True, qb_norm=dict())
     samples = [sample(i, captions=1 + i % 2) for i in range(9)]
     text, video, _ = features([sample(i) for i in range(100, 120)])
     metric.use_bank(text, video)
     on_cpu = evaluate(samples, metric)
-    metric.use_model(Model().cuda())
+    metric.use_model(Model().to(device))
     Evaluator(metric).process(samples)
     assert metric.evaluate(9) == pytest.approx(on_cpu)
 

@@ -8,5 +8,13 @@ SETTINGS = Settings(device='cpu', threads=1, clips=2, repeats=1)
 STAN = str(PROJECT / 'configs/stan/k400_b16.py')
 MEAN = str(PROJECT / 'configs/baselines/clip_mean/k400_b16.py')
 FIGURES = dict(
-    gmacs=10.0, parameters=3e6, trained=1e6, forward=2.0, step=8.0, memory=5e8, share=0.5
+    gmacs=10.0,
+    parameters=3e6,
+    trained=1e6,
+    forward=2.0,
+    step=8.0,
+    iteration=10.0,
+    memory=5e8,
+    share=0.5,
+    utilisation=0.25,
 )

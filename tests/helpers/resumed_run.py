@@ -1,6 +1,7 @@
 """A training run of seconds with every kind of randomness, to be killed and resumed.
 
 ``python tests/resumed_run.py FOLDER [--resume] [--kill-at ITERATION]`` runs with two workers.
+The samples are lines of a list, or lie in shards (:func:`use_shards`).
 """
 
 import argparse
@@ -13,10 +14,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from helpers.shard_files import write_shard
 from mmaction.registry import HOOKS, MODELS, TRANSFORMS
 from mmaction.structures import ActionDataSample
 from mmcv.transforms import BaseTransform
 from mmengine.config import Config
+from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.model import BaseModule
 from mmengine.runner import Runner
@@ -41,10 +44,10 @@ class NoiseClip(BaseTransform):
         if results['filename'] in self.broken and not results.get('blank'):
             raise BrokenVideoError(results['filename'], 'is cut off')
         noise = torch.rand(1, 3, 2, 6, 6) * (20 + 20 * random.random()) + 20 * np.random.rand()
-        return dict(
-            inputs=noise + 60 * results['label'],
-            data_samples=ActionDataSample().set_gt_label(results['label']),
-        )
+        label = int(results['captions'][0]) if 'captions' in results else results['label']
+        sample = ActionDataSample().set_gt_label(label)
+        sample.set_metainfo(dict(name=results['filename']))
+        return dict(inputs=noise + 60 * label, data_samples=sample)
 
 
 @MODELS.register_module(force=True)
@@ -84,6 +87,43 @@ class WriteLosses(Hook):
             os.kill(os.getpid(), signal.SIGKILL)
         if runner.iter == self.stop_at:
             raise KeyboardInterrupt
+
+
+@HOOKS.register_module(force=True)
+class WriteSamples(Hook):
+    """``iteration name name ...`` a line, of the samples of this rank's batch."""
+
+    def __init__(self, file: str) -> None:
+        self.file = f'{file}.{get_rank()}'
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        names = [sample.name.rpartition('/')[2] for sample in data_batch['data_samples']]
+        with open(self.file, 'a') as file:
+            file.write(' '.join([str(runner.iter), *names]) + '\n')
+
+
+def use_shards(
+    cfg: Config, folder: Path, *, broken: Sequence[str] = ('00001.tar#00001002',)
+) -> None:
+    """Put the training samples into three shards, one of them broken, and shuffle within two."""
+    for number in range(3):
+        keys = range(1000 * number, 1000 * number + SAMPLES // 3)
+        members = [
+            (f'{key:08d}.{ending}', data)
+            for key in keys
+            for ending, data in (('mp4', b'video'), ('txt', str(key % CLASSES).encode()))
+        ]
+        path = folder / f'shards/{number:05d}.tar'
+        if not path.exists():
+            write_shard(path, members)
+    names = [f'{folder}/shards/{name}' for name in broken]
+    # Assigned, because `update` would merge them into the list's.
+    cfg.train_dataloader.sampler = dict(type='mmstan.ShardSampler', window=2)
+    pipeline = [dict(type='NoiseClip', broken=names)]
+    cfg.train_dataloader.dataset = dict(
+        type='mmstan.Shards', urls=f'{folder}/shards', pipeline=pipeline
+    )
+    cfg.custom_hooks.append(dict(type='WriteSamples', file=f'{folder}/samples.txt'))
 
 
 def read_losses(file: Path) -> list[tuple[int, float]]:

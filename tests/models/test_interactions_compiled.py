@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.devices import on_devices
 from helpers.text_video_features import features
 
 from mmstan.methods.mug import Mug
@@ -22,11 +23,17 @@ pytestmark = [
 ]
 
 
+@on_devices
 @pytest.mark.parametrize('arguments', [dict(), dict(form='sentence')])
-def test_compiled_mug(arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_mug(
+    arguments: dict[str, Any], device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In tiles of nine pairs, those at the edge smaller."""
-    text, video = features(7, 6, length=5, frames=4, dim=16)
-    monkeypatch.setitem(tiles._ELEMENTS, 'cpu', 9 * 5 * 4)
+    text, video = (
+        type(of)(*(None if x is None else x.to(device) for x in of))
+        for of in features(7, 6, length=5, frames=4, dim=16)
+    )
+    monkeypatch.setitem(tiles._ELEMENTS, device, 9 * 5 * 4)
     results = []
     for compiled in (False, True):
         tokens, frames = (x.clone().requires_grad_() for x in (text.tokens, video.frames))

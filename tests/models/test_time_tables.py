@@ -39,6 +39,8 @@ def test_a_table_of_another_length(case: tuple[Any, ...], theirs: int) -> None:
     # Frame i of T' takes row i * T // T' in TimeSformer, whose clips of other lengths do so too.
     how = dict(mode='nearest') if cfg is SPACE_TIME else dict(mode='linear', align_corners=False)
     stretched = F.interpolate(rows[first:].T[None], 6, **how)[0].T
+    if cfg is STAN and theirs > 6:  # its clips read the first rows
+        stretched = rows[:6]
     loaded = target.state_dict()[name].reshape(first + 6, -1)
     assert torch.equal(loaded, torch.cat([rows[:first], stretched]))
     said = [call.args[0] for call in log.call_args_list if name in call.args[0]]

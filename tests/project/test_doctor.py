@@ -1,3 +1,6 @@
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from mmstan import doctor
@@ -55,6 +58,18 @@ def test_a_mismatched_torchvision_is_broken(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr('torchvision.ops.nms', missing)
     (finding,) = doctor.operators()
     assert finding.level == 'broken' and 'torchvision::nms' in finding.text
+
+
+def test_a_small_shared_memory_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = SimpleNamespace(total=64e6, free=60e6)
+    monkeypatch.setattr(doctor.shutil, 'disk_usage', lambda path: sizes)
+    rows, (finding,) = doctor.measure_shared_memory()
+    assert rows == {'/dev/shm': '0.1 GB, 0.1 GB free'}
+    assert finding.level == 'note' and '64 MB' in finding.text and '--shm-size' in finding.text
+    sizes.total = sizes.free = 8e9
+    assert doctor.measure_shared_memory() == ({'/dev/shm': '8.0 GB, 8.0 GB free'}, [])
+    monkeypatch.undo()
+    assert doctor.measure_shared_memory(str(tmp_path / 'no'))[1] == []
 
 
 def test_report_and_exit_code(

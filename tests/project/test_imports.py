@@ -35,6 +35,7 @@ ORDER = [
     'mmstan.benchmark',
     'mmstan.prepare',
     'mmstan.apis',
+    'mmstan.chat',
 ]
 FILES = [str(path.relative_to(PACKAGE.parent)) for path in sorted(PACKAGE.rglob('*.py'))]
 FILES = [name for name in FILES if '.mim' not in name]

@@ -82,9 +82,11 @@ def test_options(command: str) -> None:
     name = re.search(r' (tools/[\w/]+\.(?:py|sh))', command)[1]
     name = re.sub(r'(?:dist|slurm)_(train|test)\.sh', r'\1.py', name)
     source = (PROJECT / name).read_text('utf-8')
-    if 'from mmstan.cli import' in source:
-        source += (PROJECT / 'mmstan/cli.py').read_text('utf-8')
-    unknown = [option for option in re.findall(r'--[\w-]+', command) if f"'{option}'" not in source]
+    for shared in re.findall(r'from mmstan\.(cli|chat_options) import', source):
+        source += (PROJECT / f'mmstan/{shared}.py').read_text('utf-8')
+    quote = '' if name.endswith('.sh') else "'"
+    options = re.findall(r'--[\w-]+', command)
+    unknown = [option for option in options if f'{quote}{option}{quote}' not in source]
     assert not unknown
 
 

@@ -9,7 +9,7 @@ from helpers.scripts import script
 
 from mmstan.benchmark import model_figures
 from mmstan.benchmark.model_zoo import LEGEND, read_metafile, render_pages
-from mmstan.benchmark.table import Row, write_csv
+from mmstan.benchmark.rows import Row, write_csv
 
 METAFILE = """\
 Collections:

@@ -1,3 +1,4 @@
+import functools
 import json
 import os
 import re
@@ -20,9 +21,22 @@ from mmstan.apis.retrieval_pictures import (
     show_found,
     show_pair,
 )
+from mmstan.apis.retrieval_wins import (
+    STOP_WORDS,
+    Duel,
+    choose_words,
+    compare_models,
+    compute_sign_test,
+    find_wins,
+    format_counts,
+    measure_drops,
+    show_wins,
+)
 from mmstan.apis.test_set import TestSet
 from mmstan.evaluation import MatrixBlocks, RetrievalMetric, text_to_video_ranks
+from mmstan.evaluation.gallery import Gallery
 from mmstan.methods.mug import Mug
+from mmstan.models.features import TextFeatures, VideoFeatures
 from mmstan.models.interactions import Cosine
 
 FRAMES = 4
@@ -354,3 +368,123 @@ def test_models_that_do_not_retrieve(run: Callable[..., None], tmp_path: Path) -
     stock_config(tmp_path / 'work_dir').dump(tmp_path / 'recognition.py')
     with pytest.raises(SystemExit, match=r'^error: .*Recognizer3D has no similarity of texts'):
         run(tmp_path / 'recognition.py', '--misalignment')
+
+
+def build_duel(data: Any) -> Duel:
+    return compare_models(data, data, ('one', 'two'))
+
+
+def test_a_model_against_itself(
+    run: Callable[..., None], config_file: Path, data: Any, tmp_path: Path, capsys: Any
+) -> None:
+    """Zero wins each way, no picture; of a caption, two rows that are equal."""
+    run(config_file, '--wins', '3', '--against', config_file, '--work-dir', tmp_path)
+    found = capsys.readouterr().out
+    first = int(
+        (text_to_video_ranks(data.scores(data.gallery.text), data.gallery.owners) <= 1).sum()
+    )
+    assert found.splitlines()[-1] == (
+        f'16 captions: rank 1 with both {first}, with retrieve (retrieve.py) alone 0 (N_10), with '
+        'retrieve (retrieve.py, --against) alone 0 (N_01); sign test: p = 1'
+    )
+    assert not list(tmp_path.glob('*.png'))
+    show_wins(build_duel(data), [3], [], tmp_path / 'wins.png')
+    rows = capsys.readouterr().out.splitlines()[-2:]
+    assert rows[0].replace('one', 'two') == rows[1]
+    assert (tmp_path / 'wins.png').stat().st_size > 5000
+
+
+def test_wins_are_counted_both_ways(data: Any) -> None:
+    ranks = torch.tensor([1, 1, 1, 2, 9, 1.0]), torch.tensor([1, 3, 7, 1, 1, 1.5])
+    duel = build_duel(data)._replace(first_ranks=ranks[0], second_ranks=ranks[1])
+    assert find_wins(duel) == ([2, 1, 5], [4, 3])
+    assert format_counts(duel) == (
+        '6 captions: rank 1 with both 1, with one alone 3 (N_10), with two alone 2 (N_01); sign '
+        'test: p = 1'
+    )
+    assert compute_sign_test(9, 1) == pytest.approx(22 / 1024)
+
+
+def test_another_model_s_first_video(data: Any, tmp_path: Path, capsys: Any) -> None:
+    """The captions of the other test set have another order; the first video is the model's own."""
+    other = SimpleNamespace(**vars(data))
+    other.captions = data.captions[::-1]
+    other.gallery = Gallery(
+        TextFeatures(*(x.flip(0) for x in data.gallery.text)),
+        data.gallery.video._replace(frames=data.gallery.video.frames.flip(0)),
+        data.gallery.owners.flip(0),
+    )
+    other.scores, other.caption = (
+        functools.partial(of, other) for of in (TestSet.scores, TestSet.caption)
+    )
+    other.frames = data.frames
+    duel = compare_models(data, other, ('one', 'two'))
+    assert duel.places.tolist() == [*range(15, -1, -1)]
+    text = TextFeatures(*(x[5:6] for x in data.gallery.text))
+    scores = data.model.similarity(text, other.gallery.video)[0]
+    show_wins(duel, [5], [], tmp_path / 'wins.png')
+    found = capsys.readouterr().out
+    best, rank = int(scores.argmax()), 1 + int((scores > scores[data.gallery.owners[5]]).sum())
+    assert f'  two: {data.names[best]}  {float(scores.max()):.4f}' in found
+    assert f' and {rank};' in found
+
+
+def test_words_whose_removal_lowers_the_score_most(data: Any, tmp_path: Path, capsys: Any) -> None:
+    text, video = data.caption(3)
+    words = text.split()
+    drops = measure_drops(data, 3)
+    kept = [place for place, word in enumerate(words) if word not in STOP_WORDS]
+    assert list(drops) == kept and 'a' in words
+    of_video = VideoFeatures(
+        *(None if x is None else x[video : video + 1] for x in data.gallery.video)
+    )
+    with torch.no_grad():
+        for place, drop in drops.items():
+            shorter = ' '.join(word for i, word in enumerate(words) if i != place)
+            both = data.model.similarity(data.model.encode_texts([text, shorter]), of_video)
+            assert drop == pytest.approx(float(both[0] - both[1]), abs=1e-5)
+    marked = sorted(choose_words(drops))
+    show_wins(build_duel(data), [3], [], tmp_path / 'wins.png')
+    found = capsys.readouterr().out
+    listed = ', '.join(f'{words[place]} {drops[place]:.4f}' for place in marked)
+    wanted = f'red: without it the score of one falls most ({listed})'
+    assert (wanted if marked else 'no single word lowers the score') in found
+
+
+def test_words_marked_by_hand(data: Any, tmp_path: Path, capsys: Any) -> None:
+    word = data.caption(3)[0].split()[1]
+    show_wins(build_duel(data), [3], [word.upper()], tmp_path / 'wins.png')
+    assert 'red: marked by hand' in capsys.readouterr().out
+    with pytest.raises(ValueError) as error:
+        show_wins(build_duel(data), [3], ['salad'], tmp_path / 'wins.png')
+    assert str(error.value) == f'--mark salad: no such word in {data.caption(3)[0]!r}'
+
+
+def test_another_test_set_cannot_be_compared(data: Any) -> None:
+    other = SimpleNamespace(**vars(data))
+    other.captions = [*data.captions[:-1], 'something else']
+    with pytest.raises(ValueError, match=r'^--against: 16 captions in place of 16, and 2 are in o'):
+        compare_models(data, other, ('one', 'two'))
+
+
+@pytest.mark.parametrize(
+    ('options', 'problem'),
+    [
+        (['--index', '1', '--mark', 'salad'], '--wins and --mark go with --against'),
+        (['--wins', '2'], '--wins and --mark go with --against'),
+        (['--pair', '1', '--against', 'a.py'], '--against goes with --index or --wins'),
+        (['--wins', '1', '--against', 'a', 'b', 'c'], '--against a b c: give CONFIG [CHECKPOINT]'),
+        (['--wins', '0', '--against', 'a'], '0 is less than 1'),
+    ],
+)
+def test_options_of_two_models(
+    options: list[str], problem: str, run: Callable[..., None], config_file: Path, capsys: Any
+) -> None:
+    with pytest.raises(SystemExit):
+        run(config_file, *options)
+    assert problem in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_is_not_there(run: Callable[..., None], config_file: Path) -> None:
+    with pytest.raises(SystemExit, match=r'^error: --against: there is no checkpoint x\.pth '):
+        run(config_file, '--wins', '1', '--against', config_file, 'x.pth')

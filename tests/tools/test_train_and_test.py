@@ -289,6 +289,7 @@ def test_errors_are_one_line(
         ('dist_test.sh', []),
         ('dist_test.sh', ['config.py', 'checkpoint.pth']),
         ('slurm_train.sh', ['partition', 'job']),
+        ('slurm_test.sh', ['partition', 'job']),
     ],
 )
 def test_usage(name: str, arguments: list[str]) -> None:
@@ -341,3 +342,16 @@ def test_distributed_command(
 )
 def test_the_line_that_says_why_a_program_failed(text: str, error: str) -> None:
     assert find_last_error(text) == error
+
+
+def test_slurm_command_of_a_test(tmp_path: Path) -> None:
+    srun = tmp_path / 'srun'  # says what it is asked to run
+    srun.write_text('#!/bin/sh\nfor a in "$@"; do printf "%s|" "$a"; done\n')
+    srun.chmod(0o755)
+    path = f'{tmp_path}{os.pathsep}{os.environ["PATH"]}'
+    arguments = ['part', 'job', 'c.py', 'my epoch.pth', '--dump', 'a.pkl']
+    environment = dict(PATH=path, VIRTUAL_ENV=str(tmp_path), GPUS='16')
+    result = run('bash', 'tools/slurm_test.sh', *arguments, **environment)
+    assert result.returncode == 0, result.stderr
+    assert '--ntasks=16|--ntasks-per-node=8|' in result.stdout
+    assert result.stdout.endswith('tools/test.py|c.py|--launcher|slurm|my epoch.pth|--dump|a.pkl|')

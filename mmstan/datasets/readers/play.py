@@ -18,8 +18,13 @@ def play(reader: PyAVReader, start: float = 0.0) -> Iterator[tuple[float, np.nda
     It begins with the frame on display at ``start``. Frames without times are evenly spaced. Frames
     that fail to decode are left out; ``reader.num_frames`` tells how many there should be.
     """
-    for seconds, picture in _count(reader, start) if reader._counts else _follow(reader, start):
+    for seconds, picture in play_pictures(reader, start):
         yield seconds, reader._to_rgb(picture)
+
+
+def play_pictures(reader: PyAVReader, start: float = 0.0) -> Iterator[tuple[float, av.VideoFrame]]:
+    """:func:`play` without the conversion: pictures as they are decoded, not turned upright."""
+    yield from _count(reader, start) if reader._counts else _follow(reader, start)
 
 
 def _count(reader: PyAVReader, start: float) -> Iterator[tuple[float, av.VideoFrame]]:

@@ -23,6 +23,11 @@ _local = _Local()
 def to_rgb(frame: av.VideoFrame, orientation: tuple[bool, bool, bool]) -> np.ndarray:
     """Convert a decoded frame to (H, W, 3) uint8, turned by :func:`find_orientation`'s result."""
     rgb = _local.reformatter.reformat(frame, format='rgb24', threads=1).to_ndarray()
+    return turn_upright(rgb, orientation)
+
+
+def turn_upright(rgb: np.ndarray, orientation: tuple[bool, bool, bool]) -> np.ndarray:
+    """Turn an array (H, W, 3) by :func:`find_orientation`'s result."""
     transpose, mirror, flip = orientation
     if transpose:
         rgb = rgb.transpose(1, 0, 2)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 from functools import partial
 from typing import Any
 
+import cv2
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -25,6 +27,9 @@ class ReadFrames(BaseTransform):
     avg_fps, the sampler's keys, imgs (list of RGB uint8 (H, W, 3)), original_shape, img_shape.
     Phone videos come upright. ``filename`` may be an open binary file. ``results['blank']`` asks
     for black frames of an unread file.
+
+    With ``video``, the bytes of a file, these are decoded and then removed from the results, and
+    ``filename`` is their name for messages.
 
     In the place of ``filename`` stands ``array``, frames (T, H, W, 3), uint8 RGB, or ``frame_dir``
     with ``filename_tmpl``, images of a folder, both as MMAction2's inferencer gives them; or
@@ -55,6 +60,7 @@ class ReadFrames(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add the frames; see the class."""
+        data = results.pop('video', None)  # freed after decoding: a sample has no use for it
         if results.get('blank'):
             return self.blank_frames(results)
         if results.get('array') is not None:
@@ -64,6 +70,9 @@ class ReadFrames(BaseTransform):
         if results.get('image_files') is not None:
             return _set_frames(results, self._read_images(results))
         filename: Any = results.get('filename')
+        if data is not None:
+            filename = io.BytesIO(data)
+            filename.name = results['filename']
         if not isinstance(filename, (str, os.PathLike)) and not hasattr(filename, 'seek'):
             raise ValueError(
                 f'ReadFrames reads a video file, filename={filename!r}: give results["filename"] '
@@ -117,7 +126,7 @@ class ReadFrames(BaseTransform):
 def _read_image(folder: str, name: str) -> np.ndarray:
     try:
         image = mmcv.imread(os.path.join(folder, name), channel_order='rgb')
-    except OSError:
+    except (OSError, cv2.error):  # cv2's of bytes that are no image
         image = None
     if image is None:
         raise BrokenVideoError(folder, f"frame '{name}' is missing or is no image")

@@ -80,6 +80,8 @@ class DiST(VideoBackbone):
         r'branch\.(pooling|norm|projection|cls_projection|temporal_projection)\..*',
     )
 
+    tower_has_graph = False
+
     def __init__(
         self,
         tower: dict[str, Any],
@@ -147,6 +149,12 @@ class DiST(VideoBackbone):
             if built := [block for block in blocks if block is not None]:
                 groups[name] = built
         return groups
+
+    def main_layers(self) -> list[str]:
+        """See :meth:`VideoBackbone.main_layers`: the last layers of the two other encoders."""
+        last = [f'{word}.{len(self.branch.layers)}' for word in ('integration', 'temporal')]
+        named = self.named_layers()
+        return [name for name in last if name in named]
 
     def forward(self, clip: Tensor) -> Any:
         """Clip (N, 3, g*T, H, W) -> feature (N, D); with ``frame_features`` also frames (N, T, D).

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 
-from mmstan.models.layers.attention import is_plain
+from mmstan.models.layers.attention import compute_attention_weights, is_plain
 from mmstan.models.layers.depthwise_conv import DepthwiseTemporalConv
 from mmstan.models.layers.time_table import stretch_when_loaded
 
@@ -130,8 +130,7 @@ class NeighbourAttention(nn.Module):
     def _gather(self, q: Tensor, k: Tensor, table: Tensor) -> Tensor:
         """Queries and keys (N, T', heads, L, C/heads) -> mean offset vectors (N, T', L, C)."""
         # The plain softmax attention of the block, but its weights are needed themselves.
-        weights = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
-        weights = weights.softmax(dim=-1).mean(dim=2).to(table.dtype)  # (N, T', L, L)
+        weights = compute_attention_weights(q, k).mean(dim=2).to(table.dtype)  # (N, T', L, L)
         return average_offsets(weights.flatten(0, 1), table, self.grid).unflatten(
             0, weights.shape[:2]
         )

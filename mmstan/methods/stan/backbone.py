@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -10,8 +10,23 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from mmstan.methods.stan.branch import FirstClass, IntraFrame, Levels, STANBranch, call
+from mmstan.methods.stan.branch import (
+    ClassToken,
+    FirstClass,
+    IntraFrame,
+    Levels,
+    STANBranch,
+    call,
+)
+from mmstan.methods.stan.checks import (
+    check_bt_adapter,
+    check_levels,
+    check_modules,
+    shift_levels,
+)
+from mmstan.methods.stan.layer import STANLayer
 from mmstan.models.backbones.base import VideoBackbone, clip_to_images
+from mmstan.models.cross_frame import TemporalAttention
 from mmstan.models.layers.time_table import TimeInterpolation
 from mmstan.models.sizes import Sizes
 from mmstan.registry import MODELS
@@ -53,6 +68,12 @@ class STAN(VideoBackbone):
         intra_first: The intra-frame module of a layer comes before the cross-frame one, as in STAN
             Section 3.2; otherwise behind it (release). The class token then does not read the last
             cross-frame module, which gets a gradient through patches alone.
+        class_token: The class token in ``first_class='embedded'``: the ``'tower'``'s class
+            embedding, or a parameter of the branch, its ``'own'``, which starts at zero
+            (BT-Adapter). The position is the tower's in both.
+        gates: A learned gate for each channel mixes the branch and a level, and in the end the
+            branch and the tower, in the place of the sums; it starts as their average
+            (BT-Adapter).
         checkpointing: Recompute blocks and layers in the backward pass, for long clips.
 
     Raises:
@@ -75,12 +96,15 @@ class STAN(VideoBackbone):
         first_class: FirstClass = 'embedded',
         own_positions: bool = False,
         intra_first: bool = False,
+        class_token: ClassToken = 'tower',
+        gates: bool = False,
         checkpointing: bool = False,
     ) -> None:
         super().__init__(tower)
-        _check_levels(levels, len(self.tower.blocks))
-        _check_modules(cross_frame, intra_frame)
+        check_levels(levels, len(self.tower.blocks))
+        check_modules(cross_frame, intra_frame)
         check_choice('first_class', first_class, FirstClass)
+        check_bt_adapter(class_token, gates, first_class, networks)
         if networks < 1:
             raise ValueError(f'networks={networks}: at least 1')
         if level_projection and not any(levels[1:]):
@@ -100,6 +124,8 @@ class STAN(VideoBackbone):
                 first_class=first_class,
                 own_positions=own_positions,
                 intra_first=intra_first,
+                class_token=class_token,
+                gates=gates,
             )
             for _ in range(networks)
         )
@@ -112,13 +138,44 @@ class STAN(VideoBackbone):
         if sizes.layers and 'levels' in cfg:
             tower = cfg['tower']
             depth = MODELS.get(tower['type']).depth(tower)
-            changed.update(levels=_shift_levels(cfg['levels'], depth, sizes.layers))
+            changed.update(levels=shift_levels(cfg['levels'], depth, sizes.layers))
         return changed
 
     def layer_groups(self) -> dict[str, list[nn.Module]]:
         """See :meth:`VideoBackbone.layer_groups`: adds the layers of the first branch."""
         branch = cast(STANBranch, self.branches[0])
         return {**super().layer_groups(), 'branch': list(branch.layers)}
+
+    def named_layers(self) -> dict[str, nn.Module]:
+        """See :meth:`VideoBackbone.named_layers`: the branches' intra-frame modules.
+
+        A layer without one is named itself. Layer 3 is ``'branch.3'``; of several branches, layer 3
+        of the second is ``'branch.2.3'``.
+        """
+        tower = {f'tower.{k}': block for k, block in enumerate(self.tower.blocks, start=1)}
+        layers = self._name_branch_layers('branch')
+        return tower | {name: x.block or x for name, x in layers.items()}
+
+    def main_layers(self) -> list[str]:
+        """See :meth:`VideoBackbone.main_layers`: every intra-frame module comes first."""
+        layers = self._name_branch_layers('branch')
+        intra_frame = [name for name, layer in layers.items() if layer.block is not None]
+        return intra_frame + super().main_layers()
+
+    def time_layers(self) -> dict[str, nn.Module]:
+        """See :meth:`VideoBackbone.time_layers`: the cross-frame modules with attention."""
+        layers = self._name_branch_layers('time')
+        modules = {name: layer.cross_frame for name, layer in layers.items()}
+        return {name: x for name, x in modules.items() if isinstance(x, TemporalAttention)}
+
+    def _name_branch_layers(self, word: str) -> dict[str, STANLayer]:
+        """Name of a layer, beginning with ``word`` -> the layer, of all branches."""
+        several = len(self.branches) > 1
+        return {
+            f'{word}.{n}.{k}' if several else f'{word}.{k}': cast(STANLayer, layer)
+            for n, branch in enumerate(self.branches, start=1)
+            for k, layer in enumerate(cast(STANBranch, branch).layers, start=1)
+        }
 
     def init_weights(self) -> None:
         """Load the tower's weights, then copy its blocks into the branches."""
@@ -128,15 +185,34 @@ class STAN(VideoBackbone):
 
     def forward(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> frame features (N, T, D)."""
-        x = self._fuse(clip, only_cls=not self.tower.reads_patches)
+        x = self.fuse(*self._run_both(clip, only_cls=not self.tower.reads_patches))
         return self.tower.project(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
     def tokens(self, clip: Tensor) -> Tensor:
-        """See :meth:`VideoBackbone.tokens`: tower plus branch (Mug-STAN Eq. 10)."""
-        return self._fuse(clip, only_cls=False)
+        """See :meth:`VideoBackbone.tokens`: the sum of :meth:`parts` (Mug-STAN Eq. 10)."""
+        return self.fuse(*self.parts(clip))
 
-    def _fuse(self, clip: Tensor, *, only_cls: bool) -> Tensor:
-        """Clip -> tower plus branch: tokens (N, T, 1 + L, C), or class tokens (N, T, 1, C)."""
+    def parts(self, clip: Tensor, *, visible: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Clip (N, 3, T, H, W) -> tokens of the tower and of the branch, (N, T, 1 + L, C) each.
+
+        A frame's class token is first. The branch has one class token a clip, which is repeated
+        for its frames; several networks are added.
+
+        Args:
+            clip: The clip.
+            visible: Places (V) of the patches that the branch sees in every frame (BT-Adapter's
+                tube mask); its tokens are then (N, T, 1 + V, C). It needs the tower's positions.
+        """
+        return self._run_both(clip, only_cls=False, visible=visible)
+
+    def fuse(self, tower: Tensor, branch: Tensor) -> Tensor:
+        """Tokens (N, T, S, C) of the tower and of the branch -> their sum, or gated mixture."""
+        return cast(STANBranch, self.branches[0]).add_to_tower(tower, branch)
+
+    def _run_both(
+        self, clip: Tensor, *, only_cls: bool, visible: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """:meth:`parts`; with ``only_cls`` the class tokens alone, (N, T, 1, C) each."""
         images = clip_to_images(clip)
         tower, grid = self.tower, self.tower.grid(images)
         # Tower block -> tokens (N, T, 1 + L, C), for the last block and the levels.
@@ -144,17 +220,22 @@ class STAN(VideoBackbone):
         outputs = {number: x.unflatten(0, (clip.shape[0], -1)) for number, x in outputs.items()}
         # The branch starts from the tower's class embedding and positions, too (STAN Eq. 3-4).
         embedding = tower.class_embedding, tower.positions(grid)
+        seen = outputs
+        if visible is not None:
+            rows = torch.cat([visible.new_zeros(1), visible + 1])  # the class token, patches
+            seen = {number: tokens[:, :, rows] for number, tokens in outputs.items()}
+            embedding = embedding[0], embedding[1][rows]
         results = [
-            branch(outputs, embedding, grid, only_cls=only_cls, run=self._run)
+            branch(seen, embedding, grid, only_cls=only_cls, run=self._run)
             for branch in self.branches
         ]
         x = outputs[len(tower.blocks)]
-        # A branch has one class token a clip, (N, 1, C): it is added to every frame's.
-        cls = x[:, :, :1] + sum(result.cls for result in results)[:, None]  # (N, T, 1, C)
+        # A branch has one class token a clip, (N, 1, C): every frame gets it, (N, T, 1, C).
+        cls = sum(result.cls for result in results)[:, None].expand(-1, x.shape[1], -1, -1)
         if only_cls:
-            return cls
-        patches = x[:, :, 1:] + sum(result.patches for result in results)
-        return torch.cat([cls, patches], dim=2)
+            return x[:, :, :1], cls
+        patches = sum(result.patches for result in results)
+        return x, torch.cat([cls, patches], dim=2)
 
     def _run_tower(self, images: Tensor, only_cls: bool) -> dict[int, Tensor]:
         """Images (N*T, 3, H, W) -> block number -> tokens, for the last block and the levels.
@@ -178,40 +259,3 @@ class STAN(VideoBackbone):
         recompute = self.checkpointing and torch.is_grad_enabled()
         # Reentrant checkpointing would lose the gradients of a block whose input needs none.
         return partial(checkpoint, use_reentrant=False) if recompute else call
-
-
-def _check_levels(levels: Levels, depth: int) -> None:
-    if not isinstance(levels, Sequence):
-        raise ValueError(f'levels={levels!r}: a sequence of tower blocks, e.g. (9, 10, 11, 12)')
-    read = [level for level in levels if level is not None]
-    if not levels or levels[0] is None or read != sorted(set(read)):
-        raise ValueError(
-            f'levels={tuple(levels)}: the first layer reads a tower block, and the blocks rise, '
-            f'e.g. {tuple(range(max(1, depth - 3), depth + 1))}'
-        )
-    if not 1 <= read[0] <= read[-1] <= depth:
-        raise ValueError(f'levels={tuple(levels)}: the tower has the blocks 1 to {depth}')
-    if len(levels) > depth:
-        raise ValueError(f'levels={tuple(levels)}: more layers than the tower has blocks to copy')
-
-
-def _check_modules(cross_frame: Mapping[str, Any] | None, intra_frame: str) -> None:
-    check_choice('intra_frame', intra_frame, IntraFrame)
-    if intra_frame == 'joint' and cross_frame is not None:
-        raise ValueError(
-            "intra_frame='joint' already sees all frames; it goes with cross_frame=None"
-        )
-    if intra_frame == 'none' and cross_frame is None:
-        raise ValueError("intra_frame='none' and cross_frame=None leave the branch empty")
-
-
-def _shift_levels(levels: Sequence[int | None], depth: int, layers: int) -> tuple[int | None, ...]:
-    """Levels in ``depth`` blocks -> levels in ``layers`` blocks, at the same distance from the end.
-
-    >>> _shift_levels((9, 10, 11, 12), 12, 4), _shift_levels((3, 6, 9, 12), 12, 4)
-    ((1, 2, 3, 4), (1, 4))
-    >>> _shift_levels((9, None), 12, 4)
-    (1, None)
-    """
-    found = [level if level is None else max(1, level - depth + layers) for level in levels]
-    return tuple(x for i, x in enumerate(found) if x is None or x not in found[:i])

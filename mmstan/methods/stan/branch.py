@@ -26,6 +26,9 @@ from mmstan.registry import MODELS
 Levels = Sequence[int | None]
 FirstClass = Literal['embedded', 'mean']
 IntraFrame = Literal['frame', 'joint', 'none']
+ClassToken = Literal['tower', 'own']
+# BT-Adapter's factors: an entry of a gate moves little, and its sigmoid much.
+_LEVEL_FACTOR, _OUTPUT_FACTOR = 100.0, 10000.0
 
 
 def call(function: Callable[..., Any], *args: Any) -> Any:
@@ -41,8 +44,8 @@ class STANBranch(nn.Module):
         levels: For each layer the tower block (from 1) whose output it reads, or None.
         cross_frame: Config of the cross-frame modules, or None.
         intra_frame: ``'frame'``, ``'joint'`` or ``'none'``, see :class:`STAN`.
-        max_frames: Length of the time table. A checkpoint's table of another length is stretched
-            when it is loaded.
+        max_frames: Length of the time table. When a checkpoint is loaded, a shorter table is
+            stretched, and of a longer one the first rows are taken, which clips read.
         time_interpolation: See :class:`STAN`.
         drop_path: Rate of the last layer; the rates rise linearly from 0.
         dropout: Dropout after the positions (STAN Eq. 4).
@@ -50,6 +53,8 @@ class STANBranch(nn.Module):
         first_class: See :class:`STAN`.
         own_positions: See :class:`STAN`.
         intra_first: See :class:`STAN`.
+        class_token: See :class:`STAN`.
+        gates: See :class:`STAN`.
     """
 
     def __init__(
@@ -67,6 +72,8 @@ class STANBranch(nn.Module):
         first_class: FirstClass,
         own_positions: bool,
         intra_first: bool,
+        class_token: ClassToken,
+        gates: bool,
     ) -> None:
         super().__init__()
         c = tower.width
@@ -75,11 +82,15 @@ class STANBranch(nn.Module):
         self.time_interpolation = time_interpolation
         self.time_embedding = nn.Parameter(torch.empty(max_frames, c))
         nn.init.normal_(self.time_embedding)  # as released, by the default of torch.nn.Embedding
-        stretch_when_loaded(self, 'time_embedding')
+        stretch_when_loaded(self, 'time_embedding', cut=True)
         self.first_class, self.grid = first_class, tower.own_grid
         self.positions = None
         if own_positions:
             self.positions = nn.Parameter(tower.positions(self.grid)[1:].detach().clone())
+        self.class_token = nn.Parameter(torch.zeros(c)) if class_token == 'own' else None
+        # The sigmoid of 0: a gate starts as the average of the tokens that it mixes.
+        self.level_gate = nn.Parameter(torch.zeros(c)) if gates else None
+        self.output_gate = nn.Parameter(torch.zeros(c)) if gates else None
         self.dropout = nn.Dropout(dropout)
         projected = self.levels[1:] if level_projection else ()
         self.projections = nn.ModuleDict(
@@ -140,11 +151,26 @@ class STANBranch(nn.Module):
                 x = outputs[level]
                 x = self.projections[str(k)](x) if str(k) in self.projections else x
                 # The clip's class token takes the mean of the frames' class tokens.
-                cls = cls + x[:, :, 0].mean(dim=1, keepdim=True)
-                patches = patches + x[:, :, 1:]
+                cls = self._add_level(cls, x[:, :, 0].mean(dim=1, keepdim=True))
+                patches = self._add_level(patches, x[:, :, 1:])
             is_last = k == len(self.layers) - 1
             cls, patches = run(layer, cls, patches, grid, only_cls and is_last)
         return BranchTokens(cls, patches)
+
+    def _add_level(self, branch: Tensor, level: Tensor) -> Tensor:
+        """Add a level's tokens to the branch's, or mix both by the gate (BT-Adapter)."""
+        if self.level_gate is None:
+            return branch + level
+        return mix_by_gate(branch, level, _LEVEL_FACTOR * self.level_gate)
+
+    def add_to_tower(self, tower: Tensor, branch: Tensor) -> Tensor:
+        """Tokens of the tower and of the branch (..., C) -> their sum (Mug-STAN Eq. 10).
+
+        With gates it is the mixture by the output gate (BT-Adapter).
+        """
+        if self.output_gate is None:
+            return tower + branch
+        return mix_by_gate(branch, tower, _OUTPUT_FACTOR * self.output_gate)
 
     def _start(
         self, x: Tensor, cls_embedding: Tensor, positions: Tensor, grid: tuple[int, int]
@@ -154,7 +180,8 @@ class STANBranch(nn.Module):
         # tower's input.
         cls = x[:, :, 0].mean(dim=1, keepdim=True)
         if self.first_class == 'embedded':
-            cls = (cls + cls_embedding + positions[0]) / 2
+            own = cls_embedding if self.class_token is None else self.class_token
+            cls = (cls + own + positions[0]) / 2
         # Eq. 4: space positions (L, C) in every frame, time positions (T, 1, C) on all its patches.
         space = positions[1:] if self.positions is None else self._fit_positions(grid)
         patches = x[:, :, 1:] + space + self.times(x.shape[1])[:, None]
@@ -176,6 +203,12 @@ class STANBranch(nn.Module):
             ValueError: The table is shorter, and ``time_interpolation`` is None.
         """
         return take_first_positions(self.time_embedding, t, interpolation=self.time_interpolation)
+
+
+def mix_by_gate(branch: Tensor, tower: Tensor, gate: Tensor) -> Tensor:
+    """``(1 - g) branch + g tower`` with ``g = sigmoid(gate)``, a share for each channel (C)."""
+    share = gate.sigmoid()
+    return (1 - share) * branch + share * tower
 
 
 def choose_copied_blocks(levels: Levels, depth: int) -> tuple[int, ...]:

@@ -65,6 +65,10 @@ class DividedSpaceTime(SpaceTimeBackbone):
         for module, block in zip(self.temporal, self.tower.blocks):
             _copy_attention(block, cast(TemporalAttention, module))
 
+    def time_layers(self) -> dict[str, nn.Module]:
+        """See :meth:`VideoBackbone.time_layers`: ``'time.1'`` and so on."""
+        return {f'time.{k}': module for k, module in enumerate(self.temporal, start=1)}
+
     def _run_block(
         self, k: int, x: Tensor, t: int, grid: tuple[int, int], only_cls: bool
     ) -> Tensor:

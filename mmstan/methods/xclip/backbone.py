@@ -114,6 +114,10 @@ class XCLIP(VideoBackbone):
         """See :meth:`VideoBackbone.tokens`: tokens after the last block, without messages."""
         return self._run(clip, only_cls=False)
 
+    def time_layers(self) -> dict[str, nn.Module]:
+        """See :meth:`VideoBackbone.time_layers`: the message tokens, ``'message.1'`` and so on."""
+        return {f'message.{k}': module for k, module in enumerate(self.messages, start=1)}
+
     def _run(self, clip: Tensor, *, only_cls: bool) -> Tensor:
         """Clip -> tokens of the last block (N, T, 1 + L, C), or class tokens (N, T, 1, C)."""
         x = self.tower.embed(clip_to_images(clip))

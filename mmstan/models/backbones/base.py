@@ -26,7 +26,8 @@ class VideoBackbone(BaseModule, ABC):
     3. Set :attr:`out_dim` where the features are not in the joint space.
     4. Name in :attr:`unused_by_map` the parameters that :meth:`tokens` does not read. Where the
        tokens are not as wide as the tower's, override :attr:`map_width` and :meth:`normalise`.
-    5. Override the class methods below where their defaults do not fit.
+    5. Name the method's own layers in :meth:`layer_groups` and :meth:`time_layers`, for pictures.
+    6. Override the class methods below where their defaults do not fit.
 
     Args:
         tower: Config of an image tower.
@@ -37,6 +38,9 @@ class VideoBackbone(BaseModule, ABC):
     unused_by_map: tuple[str, ...] = (r'tower\.visual\.proj',)
     """Regular expressions of the full names of the parameters that get no gradient from
     :meth:`feature_map`."""
+
+    tower_has_graph: bool = True
+    """Whether gradients of the features reach the inside of the tower's blocks."""
 
     def __init__(self, tower: dict[str, Any]) -> None:
         super().__init__()
@@ -91,6 +95,30 @@ class VideoBackbone(BaseModule, ABC):
     def layer_groups(self) -> dict[str, list[nn.Module]]:
         """Name of a group of layers -> its layers, from the first to the last."""
         return {'tower': list(self.tower.blocks)}
+
+    def named_layers(self) -> dict[str, nn.Module]:
+        """Name -> layer of :meth:`layer_groups`, each counted from 1: ``'tower.12'``.
+
+        The first word of the group is in the name. A layer is a
+        :class:`~mmstan.models.towers.Block`, or a module that gives the clip's tokens.
+        """
+        return {
+            f'{group.split()[0]}.{number}': layer
+            for group, layers in self.layer_groups().items()
+            for number, layer in enumerate(layers, start=1)
+        }
+
+    def time_layers(self) -> dict[str, nn.Module]:
+        """Name -> module in which the frames of a clip attend to each other, counted from 1.
+
+        Each has a ``norm``, which gives (N, T, C) or (N, T, L, C), and behind it ``attn``, an
+        ``nn.MultiheadAttention`` over T.
+        """
+        return {}
+
+    def main_layers(self) -> list[str]:
+        """Names of the layers that a picture shows if none is asked for."""
+        return [f'tower.{len(self.tower.blocks)}']
 
     @classmethod
     def tower_frames(cls, cfg: Mapping[str, Any], frames: int) -> int:

@@ -103,6 +103,23 @@ def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
+def compute_attention_weights(q: Tensor, k: Tensor) -> Tensor:
+    """Queries (..., Q, C/heads) and keys (..., S, C/heads) -> weights (..., Q, S), rows sum to 1.
+
+    The fused kernels of :func:`attention` do not give them.
+    """
+    return ((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)).softmax(dim=-1)
+
+
+def average_values(weights: Tensor, v: Tensor) -> Tensor:
+    """Weights (B, heads, Q, S) and values (B, heads, S, C/heads) -> (B, Q, C).
+
+    ``average_values(compute_attention_weights(q, k), v)`` is ``attention(q, k, v)``, but for
+    rounding.
+    """
+    return (weights @ v).transpose(1, 2).flatten(2)
+
+
 def self_attend(x: Tensor, in_proj: tuple[Tensor, Tensor | None], heads: int) -> Tensor:
     """Multi-head self-attention before its output projection, (B, S, C) -> same.
 

@@ -95,6 +95,7 @@ def stretch_when_loaded(
     *,
     mode: Literal['linear', 'nearest'] = 'linear',
     first: int = 0,
+    cut: bool = False,
 ) -> None:
     """Let ``module`` stretch a checkpoint's time table of another length, and log it.
 
@@ -103,9 +104,11 @@ def stretch_when_loaded(
         name: Its parameter (..., T, D); all dimensions before T have size 1.
         mode: ``'nearest'`` where the module stretches its table so for clips of another length.
         first: Rows before the table that belong to no frame; they stay.
+        cut: Take the first rows of a longer table, where clips of T frames read the first T: the
+            others may never have been trained.
     """
     module.register_load_state_dict_pre_hook(
-        partial(_stretch_rows, name=name, mode=mode, first=first)
+        partial(_stretch_rows, name=name, mode=mode, first=first, cut=cut)
     )
 
 
@@ -117,6 +120,7 @@ def _stretch_rows(
     name: str,
     mode: Literal['linear', 'nearest'],
     first: int,
+    cut: bool,
 ) -> None:
     table, own = state.get(prefix + name), getattr(module, name)
     # Anything else that does not fit is an error of the loading itself.
@@ -126,10 +130,14 @@ def _stretch_rows(
     if theirs in (rows, first):
         return
     flat = table.reshape(theirs, -1)
-    stretched = stretch_time_table(flat[first:], rows - first, mode=mode)
-    state[prefix + name] = torch.cat([flat[:first], stretched]).reshape(*own.shape[:-1], -1)
+    if cut and theirs > rows:
+        fitted, change = flat[first:rows], 'the first are taken'
+    else:
+        fitted = stretch_time_table(flat[first:], rows - first, mode=mode)
+        change = f'interpolated ({mode})'
+    state[prefix + name] = torch.cat([flat[:first], fitted]).reshape(*own.shape[:-1], -1)
     frames = f'{theirs - first} frames -> {rows - first}'
-    print_log(f'{prefix}{name} of the checkpoint: {frames}, interpolated ({mode})', 'current')
+    print_log(f'{prefix}{name} of the checkpoint: {frames}, {change}', 'current')
 
 
 def stretch_loaded_table(

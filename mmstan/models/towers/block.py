@@ -23,6 +23,11 @@ class Block(nn.Module, ABC):
     tower knows nothing of message tokens or adapters.
     """
 
+    @property
+    @abstractmethod
+    def attention_norm(self) -> nn.Module:
+        """The norm in front of attention."""
+
     @abstractmethod
     def queries_keys_values(
         self, x: Tensor, queries: int | None = None
@@ -45,12 +50,19 @@ class Block(nn.Module, ABC):
 
         ``queries`` limits the result to the first ``queries`` rows; keys and values stay all S.
         """
-        return self.project_out(attention(*self.queries_keys_values(x, queries)))
+        return self.mix_values(*self.queries_keys_values(x, queries))
+
+    def mix_values(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Queries, keys and values (B, heads, S, C/heads) -> attention's residual update (B, S, C).
+
+        All attention of the block comes through here, so that pictures can see its weights.
+        """
+        return self.project_out(attention(q, k, v))
 
     def attend_with_queries_keys(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``attend(x)``, and its queries and keys (B, heads, S, C/heads)."""
         q, k, v = self.queries_keys_values(x)
-        return self.project_out(attention(q, k, v)), q, k
+        return self.mix_values(q, k, v), q, k
 
     def forward(self, x: Tensor, update: Tensor | None = None) -> Tensor:
         """(B, S, C) -> same. Give ``attend(x)`` as ``update`` if it has been computed already."""
@@ -75,6 +87,11 @@ class OpenClipBlock(Block):
         super().__init__()
         self.ln_1, self.attn, self.ls_1 = block.ln_1, block.attn, block.ls_1
         self.ln_2, self.mlp, self.ls_2 = block.ln_2, block.mlp, block.ls_2
+
+    @property
+    def attention_norm(self) -> nn.Module:
+        """See :attr:`Block.attention_norm`."""
+        return self.ln_1
 
     def queries_keys_values(
         self, x: Tensor, queries: int | None = None

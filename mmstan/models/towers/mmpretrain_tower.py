@@ -29,6 +29,11 @@ class MMPretrainBlock(Block):
             if hasattr(dropout, 'drop_prob'):  # a NumPy number, on which torch.compile stumbles
                 dropout.drop_prob = float(dropout.drop_prob)
 
+    @property
+    def attention_norm(self) -> nn.Module:
+        """See :attr:`Block.attention_norm`."""
+        return self.ln1
+
     def queries_keys_values(
         self, x: Tensor, queries: int | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:

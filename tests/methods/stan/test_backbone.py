@@ -29,6 +29,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     'networks': dict(networks=2),
     'projection': dict(level_projection=True),
     'as written': dict(first_class='mean', own_positions=True, intra_first=True),
+    'BT-Adapter': dict(class_token='own', gates=True),
     'dropout': dict(dropout=0.1),
     'checkpointing': dict(checkpointing=True),
 }
@@ -39,8 +40,10 @@ def make(tower: dict[str, Any] = TOWER, **options: Any) -> STAN:
     backbone = STAN(tower, **{'levels': (2, 3, 4), 'drop_path': 0.0, **options})
     backbone.init_weights()
     with torch.no_grad():
-        for parameter in backbone.branches.parameters():
-            parameter += 0.05 * torch.randn_like(parameter)
+        for name, parameter in backbone.branches.named_parameters():
+            # A gate's factor would make 0 or 1 of more: neither has a gradient.
+            size = 1e-5 if 'gate' in name else 0.05
+            parameter += size * torch.randn_like(parameter)
     return backbone.eval()
 
 
@@ -144,6 +147,68 @@ def test_variants(options: dict[str, Any], tower: dict[str, Any]) -> None:
     again.load_state_dict(stan.state_dict())
     with torch.no_grad():
         torch.testing.assert_close(again(video), stan(video))
+
+
+@pytest.mark.parametrize('options', [{}, dict(networks=2), dict(intra_frame='none')])
+def test_tokens_are_the_sum_of_the_parts(options: dict[str, Any]) -> None:
+    stan, video = make(**options), clip()
+    with torch.no_grad():
+        tower, branch = stan.parts(video)
+        assert tower.shape == branch.shape == (2, 3, 17, 32)
+        assert torch.equal(stan.tokens(video), tower + branch)
+        alone = FrameEncoder(TOWER)
+        alone.tower.load_state_dict(stan.tower.state_dict())
+        torch.testing.assert_close(tower, alone.eval().tokens(video))
+    # One class token a clip, which all frames get.
+    assert torch.equal(branch[:, :1, 0].expand(-1, 3, -1), branch[:, :, 0])
+
+
+def test_gates_start_as_averages_and_mix_channel_by_channel() -> None:
+    stan, video = STAN(TOWER, levels=(2, 3, 4), gates=True).eval(), clip(1)
+    with torch.no_grad():
+        tower, branch = stan.parts(video)
+        torch.testing.assert_close(stan.tokens(video), (tower + branch) / 2)
+        gates = stan.branches[0]
+        # sigmoid(10000 * 0.01) is 1: the tower's channel. At -0.01 it is 0: the branch's.
+        gates.output_gate[0], gates.output_gate[1] = 0.01, -0.01
+        tokens = stan.tokens(video)
+        torch.testing.assert_close(tokens[..., 0], tower[..., 0])
+        torch.testing.assert_close(tokens[..., 1], branch[..., 1])
+        # sigmoid(100 * -1) is 0: no layer but the first one hears the tower.
+        gates.level_gate.fill_(-1)
+        deaf = stan.parts(video)[1]
+        without = STAN(TOWER, levels=(2, None, None), gates=True).eval()
+        state = {k: v for k, v in stan.state_dict().items() if '.gate' not in k}
+        without.load_state_dict(state)
+        torch.testing.assert_close(without.parts(video)[1], deaf)
+
+
+def test_own_class_token_replaces_the_tower_s() -> None:
+    shared, own = make(), STAN(TOWER, levels=(2, 3, 4), class_token='own').eval()
+    state = shared.state_dict()
+    assert not own.branches[0].class_token.any()
+    own.load_state_dict({**state, 'branches.0.class_token': shared.tower.class_embedding})
+    video = clip()
+    with torch.no_grad():
+        torch.testing.assert_close(own(video), shared(video))
+        own.branches[0].class_token.zero_()
+        assert not torch.allclose(own(video), shared(video))
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(class_token='mine'), "class_token='mine'"),
+        (
+            dict(class_token='own', first_class='mean'),
+            "class_token='own' is read with first_class='embedded' alone, not 'mean'",
+        ),
+        (dict(networks=2, gates=True), 'networks=2: .* which has one network'),
+    ],
+)
+def test_bt_adapter_s_options_that_do_not_fit(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        STAN(TOWER, levels=(2, 3, 4), **options)
 
 
 @pytest.mark.parametrize('cross_frame', [dict(type='mmstan.TemporalAttention'), CONV, DENSE])

@@ -1,0 +1,9 @@
+# CLIP with the mean of the frames, post-pretrained on WebVid10M (Mug-STAN, Table VI).
+_base_ = [
+    '../../../_base_/pretraining_runtime.py',
+    '../../../_base_/models/clip_mean_retrieval_b32.py',
+    '../../../_base_/datasets/webvid.py',
+    '../../../_base_/schedules/post_pretraining.py',
+]
+
+model = dict(text_length=64)
