@@ -81,6 +81,13 @@ class FullyShard(DDPStrategy):
         self.reshard, self.cpu_offload, self.sharded = reshard, cpu_offload, sharded
         self.param_dtype = param_dtype
 
+    def _setup_distributed(
+        self, launcher: str = 'pytorch', backend: str = 'nccl', **kwargs: Any
+    ) -> None:
+        # Tensors of a GPU travel through NCCL; objects and offloaded gradients through gloo.
+        both = 'cpu:gloo,cuda:nccl' if backend == 'nccl' else backend
+        super()._setup_distributed(launcher, both, **kwargs)
+
     def prepare(self, model: Any, *, compile: Any = False, **kwargs: Any) -> Any:
         """Build, initialise and shard the model, then build optimiser and schedule.
 

@@ -1,10 +1,13 @@
 """The fused AdamW of the schedules: the same numbers, in fewer passes over the parameters."""
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
+from helpers.resumed_run import BATCHES, make_config, read_losses
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 SCHEDULES = sorted(Path(__file__).parents[2].glob('configs/_base_/schedules/*.py'))
 
@@ -36,3 +39,14 @@ def test_fused_equals_plain(decay: float) -> None:
         runs.append(parameters)
     for plain, fused in zip(*runs):
         assert (plain - fused).abs().max() <= 1e-6
+
+
+def test_mixed_precision_takes_it(work_dir: Path) -> None:
+    cfg = make_config(work_dir)
+    cfg.train_cfg.max_epochs = 1
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    cfg.optim_wrapper.optimizer.fused = True
+    cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype='bfloat16', clip_grad=dict(max_norm=1))
+    Runner.from_cfg(cfg).train()
+    losses = [loss for _, loss in read_losses(work_dir / 'losses.txt')]
+    assert len(losses) == BATCHES and all(map(math.isfinite, losses))

@@ -93,7 +93,8 @@ def train_once(folder: Path, function: str) -> Gradients:
                 model=case.model,
                 train_dataloader=loader,
                 train_cfg=dict(type='mmstan.EpochTrainLoop', max_epochs=1),
-                optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+                # As in the schedules: DDP has to take the fused form.
+                optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.1, fused=True)),
                 custom_hooks=[dict(type='SaveGradients'), dict(type='mmstan.SaveRNG')],
                 # Each rank would begin with weights of its own if DDP did not share them.
                 randomness=dict(seed=0, diff_rank_seed=True),
