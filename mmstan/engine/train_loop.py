@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import islice
 from typing import Any, NoReturn
 
-from mmengine.dataset import DefaultSampler
-from mmengine.dist import all_gather_object, barrier, get_world_size
+from mmengine.dist import all_gather_object, barrier
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
-from torch.utils.data import BatchSampler, DataLoader
+from torch.utils.data import DataLoader
 
-from mmstan.datasets.fingerprint import fingerprint
 from mmstan.datasets.randomness import keep_rng
 from mmstan.datasets.reliable import set_epoch
-from mmstan.datasets.shards import ShardSampler, ShardStream
 from mmstan.engine.before_training import AlikeCaptions, check_before_training
 from mmstan.engine.clip_rate import ClipRate
+from mmstan.engine.epoch_batches import (
+    describe_order,
+    find_sampler,
+    refuse_sampler,
+    skip_batches,
+    tell_sizes,
+)
 from mmstan.engine.epoch_order import Order, find_place
 from mmstan.engine.finite_scores import FiniteScores
 from mmstan.engine.finite_training import FiniteTraining
@@ -28,37 +29,11 @@ from mmstan.engine.prepare_resume import PrepareResume
 from mmstan.engine.save_rng import SaveRNG
 from mmstan.engine.stop_checkpoint import leave_validation, save_stop_checkpoint
 from mmstan.engine.stop_signals import StopSignals
-from mmstan.registry import LOOPS, type_name
+from mmstan.registry import LOOPS
 
 # Keys in the message hub, which checkpoints carry.
 _ORDER = 'data_order'
 _UNVALIDATED = 'stopped_in_validation'
-
-
-class _Rest:
-    """A sampler without its first indices; its length stays the whole epoch's."""
-
-    def __init__(self, sampler: Any, first: int) -> None:
-        self.sampler = sampler
-        self.first = first
-
-    def __iter__(self) -> Iterator[int]:
-        return islice(iter(self.sampler), self.first, None)
-
-    def __len__(self) -> int:
-        return len(self.sampler)
-
-
-def _refuse_sampler(dataloader: DataLoader | dict[str, Any]) -> None:
-    """Raise ValueError for a sampler of a stream, which draws by itself."""
-    if not isinstance(dataloader, dict) or not isinstance(dataloader.get('dataset'), dict):
-        return
-    kind = dataloader['dataset'].get('type')
-    if type_name(kind) == 'mmstan.ShardStream' and dataloader.get('sampler') is not None:
-        raise ValueError(
-            f'train_dataloader.sampler={dict(dataloader["sampler"])}: mmstan.ShardStream draws its '
-            'samples by itself; set train_dataloader.sampler=None'
-        )
 
 
 class _ValidationStopped(Exception):
@@ -105,9 +80,10 @@ class EpochTrainLoop(EpochBasedTrainLoop):
     def __init__(
         self, runner: Runner, dataloader: DataLoader | dict[str, Any], **kwargs: Any
     ) -> None:
-        _refuse_sampler(dataloader)
+        refuse_sampler(dataloader)
         super().__init__(runner, dataloader, **kwargs)
-        self._tell_sizes()
+        if tell_sizes(self.dataloader):
+            self._max_iters = self._max_epochs * len(self.dataloader)
         self._checked = isinstance(runner.model, nn.Module)  # FlexibleRunner builds it later
         check_before_training(self)
         for hook in (FiniteTraining, FiniteScores, AlikeCaptions, ClipRate):
@@ -121,7 +97,7 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         saved = self.runner.message_hub.runtime_info.get(_ORDER, {}) if self._iter else {}
         if 'seed' in saved and hasattr(self._sampler, 'seed'):
             self._sampler.seed = saved['seed']
-        order = self._describe_order()
+        order = describe_order(self.dataloader, self._seed)
         self._seen = self._find_resume_place(saved, order) if self._iter else 0
         self.runner.message_hub.update_info(_ORDER, order)
         validation = [] if self.runner.val_loop is None else [self.runner.val_loop.dataloader]
@@ -148,7 +124,7 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         self.runner.model.train()
         set_epoch(self.dataloader.dataset, self._epoch, seed=self._seed)
         if seen < len(self.dataloader):
-            with self._skip_batches(seen):
+            with skip_batches(self.dataloader, seen):
                 with keep_rng():  # making the iterator draws a seed for the workers
                     batches = iter(self.dataloader)
                 for batch_idx, data_batch in enumerate(batches, start=seen):
@@ -196,37 +172,13 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         self.runner.call_hook('after_run')
         raise SystemExit(128 + number)
 
-    def _tell_sizes(self) -> None:
-        """Tell streams and samplers the loader's numbers, on which the length of epochs depends."""
-        for each in (self.dataloader.dataset, self._sampler):
-            if isinstance(each, (ShardStream, ShardSampler)):
-                each.divide(self.dataloader.batch_size or 1, self.dataloader.num_workers)
-                self._max_iters = self._max_epochs * len(self.dataloader)
-
     @property
     def _sampler(self) -> Any:
-        return getattr(self.dataloader.batch_sampler, 'sampler', self.dataloader.sampler)
+        return find_sampler(self.dataloader)
 
     @property
     def _seed(self) -> int:
         return getattr(self._sampler, 'seed', self.runner.seed)
-
-    def _describe_order(self) -> Order:
-        """Note the settings that determine the order of samples and their batches."""
-        batch_size = getattr(self.dataloader.batch_sampler, 'batch_size', None)
-        sizes = dict(batch_size=batch_size, world_size=get_world_size())
-        # Rank r of W takes every W-th sample from the r-th on: a step's samples are the same for
-        # any W, if the global batch is.
-        if batch_size and isinstance(self._sampler, (DefaultSampler, ShardSampler)):
-            sizes = dict(global_batch=batch_size * get_world_size())
-        return dict(
-            seed=self._seed,
-            samples=len(self.dataloader.dataset),
-            fingerprint=fingerprint(self.dataloader.dataset),
-            **sizes,
-            **getattr(self._sampler, 'settings', {}),
-            batches=len(self.dataloader),
-        )
 
     def _find_resume_place(self, saved: Order, order: Order) -> int:
         """Set iteration count and schedule in epochs of this run; returns the batches to skip."""
@@ -252,26 +204,3 @@ class EpochTrainLoop(EpochBasedTrainLoop):
                 f'train_cfg.max_epochs is {self._max_epochs}'
             )
         return place.seen
-
-    @contextmanager
-    def _skip_batches(self, seen: int) -> Iterator[None]:
-        """Skip the first ``seen`` batches in the sampler, so that nothing of them is decoded."""
-        batch_sampler = self.dataloader.batch_sampler
-        if isinstance(self.dataloader.dataset, ShardStream):
-            self.dataloader.dataset.skip(seen)
-            yield
-            return
-        if not seen:
-            yield
-            return
-        if type(batch_sampler) is not BatchSampler:
-            raise ValueError(
-                f'batch_sampler={type(batch_sampler).__name__} cannot be resumed in mid-epoch, '
-                f'only the standard one; resume from a checkpoint of the end of an epoch'
-            )
-        sampler = batch_sampler.sampler
-        batch_sampler.sampler = _Rest(sampler, seen * batch_sampler.batch_size)
-        try:
-            yield
-        finally:
-            batch_sampler.sampler = sampler
