@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from functools import lru_cache, partial
@@ -38,10 +39,10 @@ MPEG-TS, MPEG-PS and ASF, and in damaged Matroska. PyAV is trusted with everythi
 """
 
 
-def open_video(filename: VideoSource, backend: Backend = 'auto') -> VideoReader:
+def open_video(filename: VideoSource | bytes, backend: Backend = 'auto') -> VideoReader:
     """The reader of a file, for use in ``with``: ``video.read([0, 8, 16])`` gives three frames.
 
-    PyAV reads open files.
+    PyAV reads open files and the bytes of a file.
 
     ``auto`` is torchcodec where it proves itself by use, else PyAV. Whatever is asked for, PyAV
     reads the containers that a reader is not :data:`TRUSTED` with and the files that it fails on;
@@ -50,6 +51,8 @@ def open_video(filename: VideoSource, backend: Backend = 'auto') -> VideoReader:
     Raises:
         BrokenVideoError: The file is missing, or PyAV cannot read it either.
     """
+    if isinstance(filename, bytes):
+        return PyAVReader(io.BytesIO(filename))
     if not isinstance(filename, (str, os.PathLike)):
         return PyAVReader(filename)
     name = choose_backend(backend)

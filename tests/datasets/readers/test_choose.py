@@ -179,3 +179,9 @@ def test_readers_are_right_about_what_they_are_trusted_with(
         assert video.num_frames == 40
         for index, frame in zip(indices, video.read(indices), strict=True):
             assert np.abs(frame.astype(int) - right[index]).mean() < 1
+
+
+def test_the_bytes_of_a_file_are_a_video(tmp_path: Path) -> None:
+    path = write_video(tmp_path / 'a.mp4', FRAMES)
+    with open_video(path) as of_file, open_video(path.read_bytes()) as of_bytes:
+        np.testing.assert_array_equal(of_file.read([3, 20]), of_bytes.read([3, 20]))
