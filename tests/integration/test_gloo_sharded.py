@@ -245,6 +245,7 @@ def test_steps_equal_those_of_one_process(name: str, folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif('MMSTAN_SLOW' not in os.environ, reason='a minute of two cores: MMSTAN_SLOW=1')
 def test_steps_of_every_backbone_equal_those_of_one_process(tmp_path: Path) -> None:
     others = [name for name in CASES if name not in FIRST]
     run_ranks(f'{__file__}:train_cases', tmp_path, *others, timeout=600)
