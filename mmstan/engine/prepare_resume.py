@@ -32,7 +32,8 @@ def has_named_state(optimizer: Mapping[str, Any]) -> bool:
 
 def is_folder(path: str | Path) -> bool:
     """Whether a checkpoint is a folder with each process's part, written to its end."""
-    return Path(path, LAST).is_file() and Path(path, REST).is_file()
+    # A name too long for the disk, as of damaged pointers, is an error to pathlib.
+    return all(os.path.isfile(os.path.join(path, name)) for name in (LAST, REST))
 
 
 def is_truncated(path: str | Path) -> bool:

@@ -70,6 +70,20 @@ def inferencer():
     if ActionRecogInferencer._inputs_to_list(None, Path('a.mp4')) != ['a.mp4']:
         raise ValueError('a path is taken for something else')
 
+def flexible():
+    from types import SimpleNamespace as Some
+    from mmengine.runner import FlexibleRunner
+    saved = []
+    run = Some(
+        epoch=0, iter=4, experiment_name='', cfg=Some(pretty_text=''),
+        train_dataloader=Some(dataset=None), message_hub=Some(state_dict=dict),
+        strategy=Some(save_checkpoint=lambda **given: saved.append(given['extra_ckpt']['meta'])),
+    )
+    place = dict(epoch=1, iter=4)
+    FlexibleRunner.save_checkpoint(run, '.', 'a.pth', meta=place, by_epoch=False)
+    if saved[0]['iter'] != 4:
+        raise ValueError('the place of the caller is lost')
+
 def linear_head():
     from mmaction.models import TimeSformerHead
     from mmaction.structures import ActionDataSample
@@ -92,6 +106,7 @@ tries = dict(
     allow_launchers_without_gpu=lambda: torch.cuda.set_device(0),
     allow_ddp_on_cpu=ddp,
     allow_amp_without_gpu=amp,
+    keep_place_in_checkpoints=flexible,
     count_bfloat16_scores=linear_head,
     keep_read_frames_in_inferencers=inferencer,
     accept_recognizer_inputs=recognizer,

@@ -87,10 +87,10 @@ def test_there_and_back(state: dict[str, Tensor]) -> None:
 
 
 def test_the_configs_belong_together() -> None:
-    """What retrieval leaves is all that zero-shot recognition needs, in the same sizes."""
+    """What post-pretraining leaves is all that zero-shot recognition needs, in the same sizes."""
     init_default_scope('mmaction')
     shapes = []
-    for name in ('msrvtt_b16', 'zero_shot/ucf101_b16'):
+    for name in ('pretrain/webvid10m_b16', 'zero_shot/ucf101_b16'):
         cfg = Config.fromfile(PROJECT / f'configs/mug_stan/{name}.py')
         if 'cls_head' in cfg.model:
             cfg.model.cls_head.class_names = NAMES

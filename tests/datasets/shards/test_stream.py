@@ -231,6 +231,7 @@ def test_a_run_trains_on_a_stream_and_is_resumed(tmp_path: Path) -> None:
             samples_per_epoch=18,
             pipeline=[dict(type='NoiseClip')],
         )
+        cfg.experiment_name = f'sampler-{resume}'
         with pytest.raises(ValueError, match=r'set train_dataloader.sampler=None'):
             Runner.from_cfg(cfg).train()
         cfg.train_dataloader.sampler = None
