@@ -49,6 +49,10 @@ PATHS = sorted(
 )
 
 
+def test_the_readme_is_short() -> None:
+    assert len(TEXTS[Path('README.md')].splitlines()) <= 150
+
+
 @pytest.mark.parametrize('path', PATHS)
 def test_paths(path: str) -> None:
     known = any(PROJECT.glob(path)) or any(PROJECT.glob(f'{path}.md'))  # a toctree has no .md
