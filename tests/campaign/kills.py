@@ -37,7 +37,7 @@ def run(count: int, seed: int, folder: Path) -> Iterator[Figures]:
         patch.setattr(Runner, '_log_env', lambda *_: None)
         for number in (signal.SIGKILL, signal.SIGTERM):
             yield _kill_trainings(number, kills, draw, folder / number.name, _train)
-        name = 'SIGKILL in training on shards'
+        name = 'SIGKILL on shards'
         yield _kill_trainings(
             signal.SIGKILL, kills, draw, folder / 'shards', _train_on_shards, name
         )
