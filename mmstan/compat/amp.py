@@ -43,13 +43,31 @@ def count_bfloat16_scores() -> bool:
     """MMAction2 1.2's heads compute training's accuracy in NumPy, which has no bfloat16.
 
     So ``--amp bfloat16`` with a linear head ends in ``TypeError: Got unsupported ScalarType
-    BFloat16``. No thread was found. Here the scores become float32; the loss does so anyway.
+    BFloat16``. No thread was found. Here the scores become float32; the loss does so anyway. The
+    first ``AmpOptimWrapper`` changes the heads: to import them takes seconds.
     """
+    from mmengine.optim.optimizer.amp_optimizer_wrapper import AmpOptimWrapper
+
+    init = AmpOptimWrapper.__init__
+    if hasattr(init, 'casts_scores'):
+        return False
+
+    @functools.wraps(init)
+    def init_and_cast_scores(self: AmpOptimWrapper, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        _cast_scores_of_heads()
+
+    vars(init_and_cast_scores)['casts_scores'] = True
+    AmpOptimWrapper.__init__ = init_and_cast_scores
+    return True
+
+
+def _cast_scores_of_heads() -> None:
     from mmaction.models.heads.base import BaseHead
 
     original = BaseHead.loss_by_feat
     if hasattr(original, '__wrapped__'):
-        return False
+        return
 
     @functools.wraps(original)
     def loss_by_feat(self: BaseHead, cls_scores: Any, *args: Any, **kwargs: Any) -> Any:
@@ -58,4 +76,3 @@ def count_bfloat16_scores() -> bool:
         return original(self, cls_scores, *args, **kwargs)
 
     BaseHead.loss_by_feat = loss_by_feat
-    return True

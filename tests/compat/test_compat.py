@@ -11,11 +11,13 @@ import mmaction
 import pytest
 import torch
 from helpers.tiny_runs import stock_config, stock_runner
-from mmaction.models.heads import I3DHead
+from mmaction.models.heads import I3DHead, TimeSformerHead
 from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
 from mmaction.utils import dependency
 from mmengine.dist import get_backend, init_dist
 from mmengine.model import is_model_wrapper
+from mmengine.optim import AmpOptimWrapper
 from mmengine.registry import OPTIMIZERS
 from mmengine.utils.dl_utils import mmcv_full_available
 
@@ -159,6 +161,11 @@ def test_upstream_train_script_needs_only_the_import(work_dir: Path, tmp_path: P
     run = run_python(str(script), str(tmp_path / 'config.py'))
     assert run.returncode == 0, run.stderr[-2000:]
     assert (work_dir / 'epoch_1.pth').is_file()
+
+
+def test_the_import_leaves_models_for_later() -> None:
+    run = run_python('-c', 'import sys, mmstan; print("mmaction.models" in sys.modules)')
+    assert run.stdout.splitlines()[-1] == 'False', run.stderr
 
 
 def test_missing_mmcv_says_what_to_type() -> None:
@@ -328,6 +335,14 @@ def test_amp_runs_in_bfloat16_on_cpu(work_dir: Path, dtype: str | None) -> None:
     runner.train()
     assert runner.model.cls_head.seen == torch.bfloat16
     assert not torch.equal(runner.model.cls_head.fc_cls.weight, before)
+
+
+def test_a_linear_head_counts_scores_in_bfloat16() -> None:
+    AmpOptimWrapper(optimizer=torch.optim.SGD([torch.zeros(1)], lr=1.0))
+    head = TimeSformerHead(num_classes=2, in_channels=3)
+    with torch.autocast('cpu', torch.bfloat16):
+        losses = head.loss(torch.ones(1, 3), [ActionDataSample().set_gt_label(1)])
+    assert losses['loss_cls'].dtype == torch.float32
 
 
 def test_adafactor_of_transformers_is_registered_later() -> None:
