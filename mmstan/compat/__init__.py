@@ -29,6 +29,7 @@ from mmstan.compat.imports import (
 from mmstan.compat.inferencers import accept_recognizer_inputs, keep_read_frames_in_inferencers
 from mmstan.compat.mmdet import skip_mmpretrain_multimodal
 from mmstan.compat.moved import import_moved_modules
+from mmstan.compat.run_names import name_runs_apart
 
 __all__ = ['apply', 'list_active']
 
@@ -48,6 +49,7 @@ _FIXES = (
     count_bfloat16_scores,
     keep_read_frames_in_inferencers,
     accept_recognizer_inputs,
+    name_runs_apart,
 )
 _active: dict[str, str] = {}
 

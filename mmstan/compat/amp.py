@@ -1,6 +1,11 @@
 """Mixed precision: on machines without a GPU, and in bfloat16 in MMAction2's heads."""
 
 import functools
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
@@ -44,35 +49,50 @@ def count_bfloat16_scores() -> bool:
 
     So ``--amp bfloat16`` with a linear head ends in ``TypeError: Got unsupported ScalarType
     BFloat16``. No thread was found. Here the scores become float32; the loss does so anyway. The
-    first ``AmpOptimWrapper`` changes the heads: to import them takes seconds.
+    heads are changed when something imports them: that takes seconds, so ``import mmstan`` leaves
+    it for later.
     """
-    from mmengine.optim.optimizer.amp_optimizer_wrapper import AmpOptimWrapper
-
-    init = AmpOptimWrapper.__init__
-    if hasattr(init, 'casts_scores'):
+    if _HEADS in sys.modules:
+        return _cast_scores(sys.modules[_HEADS])
+    if any(isinstance(finder, _HeadsFinder) for finder in sys.meta_path):
         return False
-
-    @functools.wraps(init)
-    def init_and_cast_scores(self: AmpOptimWrapper, *args: Any, **kwargs: Any) -> None:
-        init(self, *args, **kwargs)
-        _cast_scores_of_heads()
-
-    vars(init_and_cast_scores)['casts_scores'] = True
-    AmpOptimWrapper.__init__ = init_and_cast_scores
+    sys.meta_path.insert(0, _HeadsFinder())
     return True
 
 
-def _cast_scores_of_heads() -> None:
-    from mmaction.models.heads.base import BaseHead
+_HEADS = 'mmaction.models.heads.base'
 
-    original = BaseHead.loss_by_feat
+
+class _HeadsFinder(MetaPathFinder):
+    """Finds MMAction2's module of heads where Python does, and changes it once it is imported."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find the spec of the heads; None for every other module."""
+        spec = PathFinder.find_spec(name, path, target) if name == _HEADS else None
+        if spec is None or spec.loader is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def execute_and_cast(module: ModuleType) -> None:
+            execute(module)
+            _cast_scores(module)
+
+        vars(spec.loader)['exec_module'] = execute_and_cast
+        return spec
+
+
+def _cast_scores(heads: Any) -> bool:
+    original = heads.BaseHead.loss_by_feat
     if hasattr(original, '__wrapped__'):
-        return
+        return False
 
     @functools.wraps(original)
-    def loss_by_feat(self: BaseHead, cls_scores: Any, *args: Any, **kwargs: Any) -> Any:
-        if getattr(cls_scores, 'dtype', None) is torch.bfloat16:
+    def loss_by_feat(self: Any, cls_scores: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(cls_scores, torch.Tensor) and cls_scores.dtype == torch.bfloat16:
             cls_scores = cls_scores.float()
         return original(self, cls_scores, *args, **kwargs)
 
-    BaseHead.loss_by_feat = loss_by_feat
+    heads.BaseHead.loss_by_feat = loss_by_feat
+    return True

@@ -4,6 +4,8 @@ import os
 import socket
 import subprocess
 import sys
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -15,9 +17,9 @@ from mmaction.models.heads import I3DHead, TimeSformerHead
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmaction.utils import dependency
+from mmengine._strategy import SingleDeviceStrategy
 from mmengine.dist import get_backend, init_dist
 from mmengine.model import is_model_wrapper
-from mmengine.optim import AmpOptimWrapper
 from mmengine.registry import OPTIMIZERS
 from mmengine.utils.dl_utils import mmcv_full_available
 
@@ -33,7 +35,6 @@ from importlib import import_module
 from importlib.util import find_spec
 from mmengine.logging import HistoryBuffer
 from mmengine.model import MMDistributedDataParallel
-from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import load_checkpoint
 
 def drn():
@@ -98,6 +99,18 @@ def recognizer():
     from mmaction.apis.inference import inference_recognizer
     inference_recognizer(None, Path('.'), lambda data: data)
 
+def two_runs():
+    import tempfile, time
+    from unittest import mock
+    from mmengine.runner import Runner
+    names = set()
+    with tempfile.TemporaryDirectory() as folder, mock.patch('time.time', lambda: 1e9):
+        for _ in range(2):
+            runner = Runner(model=torch.nn.Linear(1, 1), work_dir=folder, log_level='ERROR')
+            names.add(runner.experiment_name)
+    if len(names) < 2:
+        raise ValueError('two runs have one name')
+
 tries = dict(
     replace_missing_drn=drn,
     skip_vindlu_on_new_transformers=vindlu,
@@ -112,6 +125,7 @@ tries = dict(
     count_bfloat16_scores=linear_head,
     keep_read_frames_in_inferencers=inferencer,
     accept_recognizer_inputs=recognizer,
+    name_runs_apart=two_runs,
 )
 faults = []
 for name, attempt in tries.items():
@@ -338,11 +352,22 @@ def test_amp_runs_in_bfloat16_on_cpu(work_dir: Path, dtype: str | None) -> None:
 
 
 def test_a_linear_head_counts_scores_in_bfloat16() -> None:
-    AmpOptimWrapper(optimizer=torch.optim.SGD([torch.zeros(1)], lr=1.0))
     head = TimeSformerHead(num_classes=2, in_channels=3)
     with torch.autocast('cpu', torch.bfloat16):
         losses = head.loss(torch.ones(1, 3), [ActionDataSample().set_gt_label(1)])
     assert losses['loss_cls'].dtype == torch.float32
+
+
+def test_runs_of_one_second_have_names_of_their_own(
+    work_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('time.time', lambda: 1e9)
+    runs = [stock_runner(work_dir) for _ in range(2)]
+    strategies = [SingleDeviceStrategy(work_dir=str(work_dir)) for _ in range(2)]
+    stamps = [datetime.strptime(run.timestamp, '%Y%m%d_%H%M%S') for run in (*runs, *strategies)]
+    assert [(b - a).seconds for a, b in pairwise(stamps)] == [1, 1, 1]
+    assert runs[0].message_hub is not runs[1].message_hub
+    assert len({run.log_dir for run in runs}) == 2
 
 
 def test_adafactor_of_transformers_is_registered_later() -> None:
