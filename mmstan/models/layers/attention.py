@@ -154,9 +154,9 @@ def cross_attend(
 def apply_quick_gelu_mlp(x: Tensor, up: nn.Module, down: nn.Module) -> Tensor:
     """``down(q(up(x)))`` with QuickGELU ``q(h) = h sigmoid(1.702 h) = silu(1.702 h) / 1.702``.
 
-    The factors 1.702 and 1 / 1.702 are part of the matrix products, where they cost nothing: one
-    pass over the wide activations remains of three. Layers that are not plain (:func:`is_plain`)
-    are called.
+    The factors 1.702 and 1 / 1.702 are applied to the narrow tokens before and after: one pass over
+    the wide activations remains of three. As factors of ``torch.addmm`` they would cost passes over
+    the weights in the backward pass. Layers that are not plain (:func:`is_plain`) are called.
 
     Args:
         x: Tokens (..., C).
@@ -174,6 +174,6 @@ def apply_quick_gelu_mlp(x: Tensor, up: nn.Module, down: nn.Module) -> Tensor:
         h = F.silu(scale * linear(x, up.weight, up.bias))
         return F.linear(h, down.weight) / scale + down.bias
     # h = 1.702 (x W^T + b), then down(silu(h)) / 1.702; the bias of `down` is not divided.
-    h = torch.addmm(up.bias, x.flatten(0, -2), up.weight.T, beta=scale, alpha=scale)
-    h = torch.addmm(down.bias, F.silu(h), down.weight.T, alpha=1 / scale)
-    return h.unflatten(0, x.shape[:-1])
+    h = F.silu(F.linear(scale * x, up.weight, scale * up.bias))
+    h = F.linear(h, down.weight)
+    return torch.add(down.bias.to(h.dtype), h, alpha=1 / scale)  # autocast's type, not the bias's
