@@ -5,7 +5,6 @@ _base_ = './pretraining_start.py'
 data_root = 'data/moving_shapes/small/misaligned'
 max_epochs = 3
 
-model = dict(micro_batch=32)
 train_dataloader = dict(
     batch_size=128,
     drop_last=True,
@@ -35,7 +34,7 @@ param_scheduler = [
     _base_.param_scheduler[0],
     dict(_base_.param_scheduler[1], T_max=max_epochs - 0.5, end=max_epochs),
 ]
-# Half of 69 iterations: Mug-STAN is killed behind this checkpoint and goes on from it.
+# Half of 69 iterations: from this checkpoint of Mug-STAN a second run goes on.
 default_hooks = dict(
     logger=dict(interval=5), checkpoint=dict(by_epoch=False, interval=35, max_keep_ckpts=2)
 )

@@ -168,7 +168,9 @@ class _Writer:
     def __init__(self, encoding: ClipEncoding, rate: Fraction) -> None:
         self.frames = 0
         self.size = self.size_before = (0, 0)  # (height, width), upright
-        self._encoding, self._scale, self._file = encoding, VideoReformatter(), io.BytesIO()
+        self._encoding, self._file = encoding, io.BytesIO()
+        # Two, for each prepares itself anew whenever sizes or formats change.
+        self._scale, self._to_yuv = VideoReformatter(), VideoReformatter()
         # bitexact: nothing of the muxer's version
         options = {'fflags': '+bitexact'}
         self._container = av.open(self._file, 'w', format='mp4', options=options)
@@ -189,7 +191,8 @@ class _Writer:
             self.size_before = (width, height) if self._orientation[0] else (height, width)
             self._stream.height, self._stream.width = self.size = upright.shape[:2]
         frame = av.VideoFrame.from_ndarray(upright, 'rgb24')
-        self._container.mux(self._stream.encode(self._scale.reformat(frame, format='yuv420p')))
+        yuv = self._to_yuv.reformat(frame, format='yuv420p', threads=1)
+        self._container.mux(self._stream.encode(yuv))
         self.frames += 1
 
     def _scale_upright(self, picture: av.VideoFrame) -> np.ndarray:
