@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -48,7 +49,6 @@ class ColorJitter(BaseTransform):
         """Change ``imgs``; see the class."""
         if torch.rand(()) >= self.prob:
             return results
-        clip = np.stack(results['imgs'])  # (T, H, W, 3)
         drawn = self.jitter.make_params([])
         steps = (
             (_change_brightness, drawn['brightness_factor']),
@@ -56,63 +56,60 @@ class ColorJitter(BaseTransform):
             (_change_saturation, drawn['saturation_factor']),
             (_turn_hue, drawn['hue_factor']),
         )
-        for index in drawn['fn_idx']:
-            change, strength = steps[index]
-            if strength is not None:
-                clip = change(clip, strength)
-        results['imgs'] = list(clip)
+        chosen = [steps[i] for i in drawn['fn_idx'] if steps[i][1] is not None]
+        results['imgs'] = [_change(frame, chosen) for frame in results['imgs']]
         return results
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}({self.jitter.extra_repr()}, prob={self.prob})'
 
 
-# Clips are (T, H, W, 3) uint8. OpenCV takes them as one picture of T * H rows. As in torchvision,
-# each step cuts off what is behind the decimal point: the hue of a dark pixel hangs on one level.
+# Frames are (H, W, 3) uint8, one after the other through all steps, so that they stay in the
+# processor's cache. As in torchvision, each step cuts off what is behind the decimal point: the hue
+# of a dark pixel hangs on one level.
 
 
-def _change_brightness(clip: np.ndarray, factor: float) -> np.ndarray:
-    table = np.clip(_LEVELS * factor, 0, 255).astype(np.uint8)
-    return cv2.LUT(_to_picture(clip), table).reshape(clip.shape)
+def _change(
+    frame: np.ndarray, steps: Sequence[tuple[Callable[..., np.ndarray], float]]
+) -> np.ndarray:
+    for change, strength in steps:
+        frame = change(frame, strength)
+    return frame
 
 
-def _change_contrast(clip: np.ndarray, factor: float) -> np.ndarray:
+def _change_brightness(frame: np.ndarray, factor: float) -> np.ndarray:
+    return cv2.LUT(frame, np.clip(_LEVELS * factor, 0, 255).astype(np.uint8))
+
+
+def _change_contrast(frame: np.ndarray, factor: float) -> np.ndarray:
     """A mixture of a frame and its mean grey."""
-    greys = _find_grey(_to_picture(clip).astype(np.float32)).reshape(len(clip), -1)
-    changed = np.empty_like(clip)
-    for frame, out, mean in zip(clip, changed, greys.mean(axis=1)):
-        table = np.clip(_LEVELS * factor + (1 - factor) * mean, 0, 255).astype(np.uint8)
-        cv2.LUT(frame, table, dst=out)
-    return changed
+    mean = _find_grey(frame.astype(np.float32)).mean()
+    table = np.clip(_LEVELS * factor + (1 - factor) * mean, 0, 255).astype(np.uint8)
+    return cv2.LUT(frame, table)
 
 
-def _change_saturation(clip: np.ndarray, factor: float) -> np.ndarray:
+def _change_saturation(frame: np.ndarray, factor: float) -> np.ndarray:
     """A mixture of each pixel and its grey."""
-    picture = _to_picture(clip).astype(np.float32)
-    grey = torch.from_numpy(cv2.cvtColor(_find_grey(picture), cv2.COLOR_GRAY2RGB))
-    mixture = torch.from_numpy(picture).mul_(factor).add_(grey, alpha=1 - factor).clamp_(0, 255)
-    return mixture.to(torch.uint8).numpy().reshape(clip.shape)
+    exact = frame.astype(np.float32)
+    grey = torch.from_numpy(cv2.cvtColor(_find_grey(exact), cv2.COLOR_GRAY2RGB))
+    mixture = torch.from_numpy(exact).mul_(factor).add_(grey, alpha=1 - factor).clamp_(0, 255)
+    return mixture.numpy().astype(np.uint8)
 
 
-def _turn_hue(clip: np.ndarray, turn: float) -> np.ndarray:
+def _turn_hue(frame: np.ndarray, turn: float) -> np.ndarray:
     """Turn the hue by a part of a circle; value and saturation stay."""
     # Hue and saturation are ratios, so the levels need not be divided by 255.
-    picture = _to_picture(clip).astype(np.float32)
-    hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)
+    exact = frame.astype(np.float32)
+    hsv = cv2.cvtColor(exact, cv2.COLOR_RGB2HSV)
     angle: Any = (360 * (turn % 1), 0, 0, 0)  # a scalar of OpenCV, which its types do not know
     cv2.add(hsv, angle, dst=hsv)  # angles beyond a circle are taken
-    cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB, dst=picture)
+    cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB, dst=exact)
     # 255.999 instead of 255, so that whole levels stay in spite of rounding.
-    picture *= 255.999 / 255
-    return picture.astype(np.uint8).reshape(clip.shape)
+    exact *= 255.999 / 255
+    return exact.astype(np.uint8)
 
 
-def _find_grey(picture: np.ndarray) -> np.ndarray:
-    """Picture (H, W, 3) float32 -> whole levels of grey (H, W) float32."""
-    grey = cv2.transform(picture, _GREY[None])
+def _find_grey(exact: np.ndarray) -> np.ndarray:
+    """Frame (H, W, 3) float32 -> whole levels of grey (H, W) float32."""
+    grey = cv2.transform(exact, _GREY[None])
     return np.floor(grey, out=grey)
-
-
-def _to_picture(clip: np.ndarray) -> np.ndarray:
-    """Frames one below the other, (T * H, W, 3)."""
-    return clip.reshape(-1, *clip.shape[2:])
