@@ -65,6 +65,7 @@ class Settings:
         size: Side of a frame in pixels; None: each config's own size.
         repeats: Measurements per process.
         largest_batch: Whether to look for the largest batch that fits on the GPU.
+        views: Whether to measure views as well; a compiled backbone is compiled once more for them.
     """
 
     device: str
@@ -76,6 +77,7 @@ class Settings:
     size: int | None = None
     repeats: int = 3
     largest_batch: bool = False
+    views: bool = True
 
     def __str__(self) -> str:
         """The settings as a table's heading names them, in one line."""
@@ -102,11 +104,11 @@ def measure(config: str, settings: Settings) -> dict[str, float]:
 
     Returns:
         ``gmacs`` of a view (nominal: every token through every layer), numbers of ``parameters``
-        and of ``trained`` ones, seconds of ``forward`` for a batch, ``share`` (the forward pass's
-        multiply-adds a second over a plain matrix product's, in the same precision), and the
-        figures of :meth:`Iteration.measure`. In a lower precision also ``agreement``, the least
-        cosine between a clip's output and its output in fp32; with ``largest_batch`` that number of
-        clips.
+        and of ``trained`` ones, and the figures of :meth:`Iteration.measure`; with ``views``
+        seconds of ``forward`` for a batch, ``share`` (the forward pass's multiply-adds a second
+        over a plain matrix product's, in the same precision), and in a lower precision
+        ``agreement``, the least cosine between a clip's output and its output in fp32; with
+        ``largest_batch`` that number of clips.
     """
     torch.set_num_threads(settings.threads)
     torch.manual_seed(0)
@@ -134,7 +136,7 @@ def measure(config: str, settings: Settings) -> dict[str, float]:
         parameters=every,
         trained=trained,
         **_measure_training(iteration, clip, settings),
-        **_measure_view(model, clip, settings, macs * settings.clips),
+        **(_measure_view(model, clip, settings, macs * settings.clips) if settings.views else {}),
     )
 
 

@@ -95,9 +95,12 @@ class Job:
         return self.system.view_of_tower(self.settings)
 
     def vary(self, variant: str) -> Job:
-        """The same config in a variant of the settings, a key of ``VARIANTS``."""
+        """The same config in a variant of the settings, a key of ``VARIANTS``.
+
+        Of a compiled variant the iteration is measured, and no view.
+        """
         settings = replace(self.settings, **VARIANTS[variant], largest_batch=False)
-        return Job(self.config, settings, self.system)
+        return Job(self.config, replace(settings, views=not settings.compiled), self.system)
 
 
 @cache

@@ -40,8 +40,6 @@ class Row:
         compiled: The same for a compiled backbone.
         bf16_compiled: The same for both.
         forward_bf16: The table's time of a view, divided by its time in bf16.
-        forward_compiled: The same for a compiled backbone.
-        forward_bf16_compiled: The same for both.
         agreement: Least cosine of a clip's output in bf16 to its output in fp32.
         utilisation: Multiply-adds a second of an iteration, divided by a plain matrix product's.
         peak: Memory of a GPU in an iteration, weights and optimiser state included, in GB.
@@ -72,8 +70,6 @@ class Row:
     compiled: float | None = None
     bf16_compiled: float | None = None
     forward_bf16: float | None = None
-    forward_compiled: float | None = None
-    forward_bf16_compiled: float | None = None
     agreement: float | None = None
     utilisation: float | None = None
     peak: float | None = None
@@ -126,12 +122,15 @@ def summarise_variants(
         rounds: Figures of the system in the table's settings.
         variants: Name in ``VARIANTS`` -> figures of the system in that variant.
     """
-    fields = {}
-    for name, others in variants.items():
-        key = name.replace('-', '_')
-        fields[key] = _divide(rounds, others, 'iteration')
-        fields[f'forward_{key}'] = _divide(rounds, others, 'forward')
-    found = [x['agreement'] for x in variants.get('bf16', {}).values() if 'agreement' in x]
+    fields = {
+        name.replace('-', '_'): _divide(rounds, others, 'iteration')
+        for name, others in variants.items()
+    }
+    if 'bf16' not in variants:
+        return fields
+    half = variants['bf16']
+    fields['forward_bf16'] = _divide(rounds, half, 'forward')
+    found = [x['agreement'] for x in half.values() if 'agreement' in x]
     return fields | (dict(agreement=statistics.median(found)) if found else {})
 
 
