@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -51,10 +52,10 @@ class Iteration:
         cfg['type'] = 'AmpOptimWrapper' if precision == 'fp16' else 'OptimWrapper'
         self.optim_wrapper: OptimWrapper = build_optim_wrapper(model, cfg)
 
-    def compute_gradients(self, clip: Tensor) -> None:
+    def compute_gradients(self, clip: Tensor, precision: str | None = None) -> None:
         """Forward and backward pass of clips (N, 3, T, H, W), texts or boxes included."""
         samples = _make_samples(self.model, clip)
-        with use_precision(self.device, self.precision):
+        with use_precision(self.device, precision or self.precision):
             losses = self.model(clip[:, None], samples, mode='loss')
         self.optim_wrapper.backward(sum(x for key, x in losses.items() if 'loss' in key))
 
@@ -70,7 +71,9 @@ class Iteration:
 
     def count(self, clip: Tensor) -> int:
         """Multiply-adds of forward and backward pass of an eager model."""
-        counted = count_multiply_adds(self.compute_gradients, clip, gradients=True)
+        # In fp32: without oneDNN, which counting turns off, bf16 takes minutes on a CPU.
+        exact = functools.partial(self.compute_gradients, precision='fp32')
+        counted = count_multiply_adds(exact, clip, gradients=True)
         self.optim_wrapper.zero_grad()
         return counted.total
 
