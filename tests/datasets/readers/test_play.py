@@ -25,6 +25,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def count_passes(reader: PyAVReader, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that grows whenever the reader begins with the first packet."""
+    passes: list[int] = []
+    source = reader._source
+
+    def count() -> Iterator[Any]:
+        passes.append(1)
+        return source()
+
+    monkeypatch.setattr(reader, '_source', count)
+    return passes
+
+
 @pytest.mark.parametrize('name', ['a.mp4', 'a.avi'])
 @pytest.mark.parametrize('kept', [True, False])
 def test_all_frames_come_in_one_pass(
@@ -33,11 +46,9 @@ def test_all_frames_come_in_one_pass(
     if not kept:
         monkeypatch.setattr(pyav, '_KEEP_BYTES', 0)
         monkeypatch.setattr(pyav, '_KEEP_PICTURES', 0)
-    passes: list[int] = []
-    source = PyAVReader._source
     with PyAVReader(folder / name) as reader:
         expected = reader.read(range(COUNT))
-        monkeypatch.setattr(PyAVReader, '_source', lambda self: (passes.append(1), source(self))[1])
+        passes = count_passes(reader, monkeypatch)
         frames = list(read_all(reader))
     assert [frame_number(frame) for frame in frames] == list(range(COUNT))
     np.testing.assert_array_equal(frames, expected)
@@ -84,10 +95,9 @@ def test_the_frame_on_display_stays_where_one_is_lost(
 
 def test_chosen_frames_in_one_pass(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pyav, '_KEEP_BYTES', 0)
-    wanted, passes = [3, 17, 17, 40], list[int]()
+    wanted = [3, 17, 17, 40]
     with PyAVReader(folder / 'a.mp4') as reader:
-        source = reader._source
-        monkeypatch.setattr(reader, '_source', lambda: (passes.append(1), source())[1])
+        passes = count_passes(reader, monkeypatch)
         assert [frame_number(frame) for frame in read_in_order(reader, wanted)] == wanted
         assert len(passes) == 1
         whole = reader._frames
