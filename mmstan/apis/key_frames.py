@@ -120,13 +120,16 @@ def _read_rows(file: TextFile, key: str, rows: Any, line: int | None) -> np.ndar
         boxes = np.array(scored, np.float64) if scored else np.empty((0, 5))
     except (TypeError, ValueError):
         boxes = np.empty(())
-    if boxes.ndim == 2 and boxes.shape[1] == 5 and np.isfinite(boxes).all():
-        return boxes
-    raise file.error(
-        f'the boxes of {key!r} must be lists [x1, y1, x2, y2] or [x1, y1, x2, y2, score]; they are '
-        f'{show(rows)}',
-        line=line,
-    )
+    if boxes.ndim != 2 or boxes.shape[1] != 5 or not np.isfinite(boxes).all():
+        raise file.error(
+            f'the boxes of {key!r} must be lists [x1, y1, x2, y2] or [x1, y1, x2, y2, score]; they '
+            f'are {show(rows)}',
+            line=line,
+        )
+    scores = boxes[:, 4].tolist()
+    if not all(0 <= score <= 1 for score in scores):
+        raise file.error(f'a score of {key!r} is not in [0, 1]: {show(scores)}', line=line)
+    return boxes
 
 
 def _take_video(found: Mapping[tuple[str, float], np.ndarray], name: str) -> Persons:

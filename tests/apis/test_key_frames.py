@@ -71,6 +71,8 @@ def test_pixels(tmp_path: Path, video: str) -> None:
         ({'one': []}, r"line 2: the key 'one' is no time in seconds"),
         ({'1': [[0, 0, 1]]}, r"line 2: the boxes of '1' must be lists \[x1, y1, x2, y2\]"),
         ({'1': [[0, 0, 1, 1, 1, 1]]}, r"the boxes of '1' must be lists"),
+        ({'1': [[0, 0, 1, 1, 1.5]]}, r"line 2: a score of '1' is not in \[0, 1\]: \[1\.5\]"),
+        ({'1': [[0, 0, 1, 1, -0.1]]}, r"line 2: a score of '1' is not in \[0, 1\]"),
         ({'1': [[0.5, 0, 0.4, 1]]}, r'line 2: the box .* has no area'),
         ([], r'expected {"SECOND": \[\[x1, y1, x2, y2\], ...\]}, not \[\]'),
     ],

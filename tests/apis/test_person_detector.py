@@ -88,6 +88,11 @@ def test_the_command_finds_persons_each_few_seconds(
     tool.main()
     assert {line.split(',')[1] for line in out.read_text().splitlines()} == {'2.5', '0005'}
     assert 'at 2 key frames' in capsys.readouterr().out
+    arguments += ['--annotations', 'actions.csv']
+    monkeypatch.setattr('sys.argv', ['detect_persons.py', *arguments])
+    with pytest.raises(SystemExit):
+        tool.main()
+    assert '--every is not for --annotations' in capsys.readouterr().err
 
 
 class AnyPerson:
