@@ -93,6 +93,15 @@ def test_a_video_that_the_file_does_not_name(tmp_path: Path, video: str) -> None
         read_persons(path, [video], score=0.9, pixels=True)
 
 
+def test_a_name_with_an_accent_is_found_in_either_form(tmp_path: Path, video: str) -> None:
+    """macOS writes an accent behind its letter."""
+    film = shutil.copy(video, tmp_path / 'cafe\u0301.mp4')
+    for name in ('cafe\u0301', 'caf\u00e9'):
+        path = write(tmp_path, 'boxes.csv', f'{name},1,0,0,24,48,1\n')
+        found = read_persons(path, [str(film)], score=0.9, pixels=True)[str(film)]
+        np.testing.assert_allclose(found[1], [[0, 0, 0.5, 1, 1]])
+
+
 def test_a_json_is_of_one_video(tmp_path: Path, video: str) -> None:
     path = write(tmp_path, 'boxes.json', {'1': []})
     with pytest.raises(ValueError, match='holds the boxes of one video, and 2 are given'):
