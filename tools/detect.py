@@ -12,6 +12,7 @@ persons and proposals; it needs no model.
 from __future__ import annotations
 
 import argparse
+import os
 from functools import partial
 from pathlib import Path
 
@@ -101,6 +102,7 @@ def main() -> None:
             print(draw_data_set(dataset, path, number=args.number))
             return
         refuse_namesakes(args.videos)
+        refuse_to_replace(args.boxes, args.videos, args.out)
         cfg = read_config(args.config, args)
         cfg.load_from = args.checkpoint
         finder = ActionFinder(cfg, device=args.device)
@@ -119,6 +121,15 @@ def refuse_namesakes(videos: list[str]) -> None:
                 f'{other} and {video} have the same name, and so would their files; call the '
                 'command for each, with another --out'
             )
+
+
+def refuse_to_replace(boxes: str | None, videos: list[str], out: Path) -> None:
+    """Raise ValueError if a table that will be written is the file of ``--boxes``."""
+    if boxes is None or not os.path.exists(boxes):
+        return
+    for table in (out / f'{Path(video).stem}.csv' for video in videos):
+        if table.exists() and table.samefile(boxes):
+            raise ValueError(f'--out {out}: {table} is the file of --boxes; give another folder')
 
 
 if __name__ == '__main__':
