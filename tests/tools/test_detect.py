@@ -183,31 +183,6 @@ def test_missing_files_take_one_line(
     assert '\n' not in str(stop.value)
 
 
-@pytest.mark.parametrize(
-    ('options', 'message'),
-    [
-        (['--data', 'a.py', '--number', '0'], 'argument --number: 0 is less than 1'),
-        (['a.mp4', '--person-score', '90'], 'argument --person-score: 90 is not between 0 and 1'),
-        (['a.mp4', '--action-score', '-1'], 'argument --action-score: -1 is not between 0 and 1'),
-        (['a.mp4', '--action-score', 'nan'], 'argument --action-score: nan is not between 0 and 1'),
-        (['a.mp4', '--boxes', 'a.csv', '--every', '2'], '--every is for --persons'),
-        (['--data', 'a.py', '--every', '0'], '--every is for --persons'),
-    ],
-)
-def test_options_that_cannot_be(
-    options: list[str],
-    message: str,
-    tool: ModuleType,
-    detector: TinyDetector,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    positional = [] if '--data' in options else [*detector]
-    with pytest.raises(SystemExit):
-        call(tool, monkeypatch, *positional, *options)
-    assert message in capsys.readouterr().err
-
-
 def test_weights_that_do_not_fit_take_one_line(
     detector: TinyDetector,
     tool: ModuleType,
