@@ -55,7 +55,7 @@ def test_frame_mask_of_other_shape_is_refused() -> None:
     ids=lambda neck: type(neck).__name__,
 )
 def test_a_second_value_of_the_backbone_is_refused(neck: BaseModule) -> None:
-    with pytest.raises(ValueError, match='2 values; set context=False of mmstan.XCLIP'):
+    with pytest.raises(ValueError, match=r'2 values; set context=False of mmstan\.XCLIP'):
         neck((torch.zeros(2, 6, WIDTH), torch.zeros(2, 4, WIDTH)), samples([None, None]))
 
 
