@@ -51,8 +51,8 @@ def from_released(
 ) -> dict[str, Tensor]:
     """A released state dict under our names.
 
-    Tensors that are not read are dropped and logged: seqLSTM's position table, tightTransf's logit scale, and
-    the patch embedding of one frame if there is one over three frames.
+    Tensors that are not read are dropped and logged: seqLSTM's position table, tightTransf's logit
+    scale, and the patch embedding of one frame if there is one over three frames.
 
     Args:
         state: The released state dict.
