@@ -71,6 +71,14 @@ class ReliableSamples(BaseDataset):
             f'data_prefix={self.data_prefix} and: ' + '; '.join(f'{f}: {r}' for f, r in broken[:3])
         )
 
+    def prepare_data(self, idx: int) -> Any:
+        """Run the pipeline on a sample."""
+        return self.run_pipeline(self.get_data_info(idx))
+
+    def run_pipeline(self, info: dict[str, Any]) -> Any:
+        """Run the pipeline on a sample, with the keys that MMAction2's transforms ask for."""
+        return self.pipeline(add_stock_keys(info))
+
     def _seed_sample(self, idx: int, attempt: int = 0) -> AbstractContextManager[None]:
         seed, epoch = self._clock.tolist()
         if seed < 0 and not self.test_mode:
@@ -84,10 +92,18 @@ class ReliableSamples(BaseDataset):
             if not self.skip_broken:
                 raise
             broken.append((error.filename, error.reason))
-            sample = self.pipeline({**self.get_data_info(idx), 'blank': True})
+            sample = self.run_pipeline({**self.get_data_info(idx), 'blank': True})
         if sample is None:
             raise RuntimeError(f'the test pipeline gave None for sample {idx}')
         return sample
+
+
+def add_stock_keys(info: dict[str, Any]) -> dict[str, Any]:
+    """Add ``modality`` and ``start_index`` where a sample lacks them.
+
+    MMAction2's Flip, SampleFrames and others read these. The images of a folder count from 1.
+    """
+    return dict(modality='RGB', start_index=int('frame_dir' in info)) | info
 
 
 def _flag_broken(sample: dict[str, Any], broken: list[tuple[str, str]]) -> dict[str, Any]:

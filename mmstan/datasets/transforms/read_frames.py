@@ -60,6 +60,7 @@ class ReadFrames(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add the frames; see the class."""
+        results.setdefault('modality', 'RGB')  # stock Flip asks for it
         data = results.pop('video', None)  # freed after decoding: a sample has no use for it
         if results.get('blank'):
             return self.blank_frames(results)

@@ -150,7 +150,7 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
         info = self.get_data_info(idx)
         if self.pairs == 'random':  # drawn here, where ReliableSamples has set the streams
             info['captions'] = [info['captions'][np.random.randint(len(info['captions']))]]
-        return self.pipeline(info)
+        return self.run_pipeline(info)
 
     def _open_captions(self) -> TextFile:
         """Open the file with the captions, which messages name."""

@@ -171,6 +171,7 @@ def make_howto(root: Path, narrations: Any = NARRATIONS, **arguments: Any) -> Ho
 
 def visit(dataset: HowTo100M, index: int, times: int) -> set[tuple[float, float, str]]:
     samples = [dataset.prepare_data(index) for _ in range(times)]
+    assert {(s['modality'], s['start_index']) for s in samples} == {('RGB', 0)}
     return {(s['start_seconds'], s['end_seconds'], *s['captions']) for s in samples}
 
 
