@@ -137,6 +137,18 @@ def test_segments_after_the_end_of_the_video(videos: Path) -> None:
     assert blank['data_samples'].broken[0][1].startswith('ends at')
 
 
+@pytest.mark.parametrize('skip_broken', [False, True])
+def test_a_part_is_not_sampled_as_a_whole_video(skip_broken: bool, videos: Path) -> None:
+    dataset = build([ROW], videos, test_mode=True, skip_broken=skip_broken)
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        dataset.pipeline.transforms[0] = TRANSFORMS.build(
+            dict(type='mmstan.ReadFrames', sampler=SEGMENTS)
+        )
+    message = r'a part of .*P01_01\.MP4 \(start_seconds=1.0\), and SampleSegments samples whole'
+    with pytest.raises(ValueError, match=message):
+        dataset[0]
+
+
 @pytest.mark.parametrize(
     ('changes', 'problem'),
     [

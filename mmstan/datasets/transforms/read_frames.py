@@ -44,7 +44,7 @@ class ReadFrames(BaseTransform):
     Raises:
         BrokenVideoError: the file is missing, or a frame of it cannot be read.
         ValueError: there is neither of ``filename``, ``array`` and ``frame_dir``, or they are
-            something else.
+            something else; or a sample has ``start_seconds``, and the sampler no ``reads_window``.
 
     Example:
         >>> from mmstan.datasets.transforms import ReadFrames
@@ -115,10 +115,20 @@ class ReadFrames(BaseTransform):
         return to_one_size(os.path.dirname(files[0]), frames)
 
     def _sample(self, results: dict[str, Any], num_frames: int, avg_fps: float) -> np.ndarray:
+        self._check_part(results)
         results.update(total_frames=num_frames, avg_fps=avg_fps, start_index=0)
         self.sampler(results)
         results['frame_inds'] = np.asarray(results['frame_inds']).reshape(-1)
         return results['frame_inds']
+
+    def _check_part(self, results: dict[str, Any]) -> None:
+        """Refuse a part of a video with a sampler that would take all of it."""
+        if 'start_seconds' in results and not getattr(self.sampler, 'reads_window', False):
+            raise ValueError(
+                f'ReadFrames: the sample is a part of {results.get("filename", "a video")} '
+                f'(start_seconds={results["start_seconds"]}), and {type(self.sampler).__name__} '
+                "samples whole videos: give sampler=dict(type='mmstan.SampleWindow', sampler=...)"
+            )
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(sampler={self.sampler}, backend={self.backend!r})'

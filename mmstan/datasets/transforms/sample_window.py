@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from mmcv.transforms import BaseTransform
 
@@ -41,6 +41,9 @@ class SampleWindow(BaseTransform):
         >>> SampleWindow(segments)(video)['frame_inds'].tolist()
         [112, 137, 162, 187]
     """
+
+    reads_window: ClassVar[bool] = True
+    """That this sampler reads ``start_seconds``; ``ReadFrames`` refuses others for parts."""
 
     def __init__(self, sampler: dict[str, Any]) -> None:
         self.sampler = TRANSFORMS.build(sampler)
