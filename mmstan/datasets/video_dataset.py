@@ -28,6 +28,8 @@ class VideoDataset(ReliableSamples, _VideoDataset):
             below a given ``num_classes``; or ``multi_class`` comes without ``num_classes``.
     """
 
+    folder_key = 'video'
+
     def load_data_list(self) -> list[dict[str, Any]]:
         """Make one sample of each line; check first that the data is there."""
         if self.multi_class and self.num_classes is None:

@@ -9,6 +9,7 @@ import pytest
 from helpers.scripts import script
 from helpers.videos import frame_number, numbered_frames, write_video
 from mmaction.registry import TRANSFORMS
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
 from mmstan.datasets import EpicKitchens
@@ -177,6 +178,18 @@ def test_missing_videos(videos: Path) -> None:
         build([ROW, dict(ROW, video_id='P03_02')], videos)
     with pytest.raises(FileNotFoundError, match=r'nowhere.* is not a folder'):
         build([ROW], videos.parent / 'nowhere')
+
+
+def test_several_files_of_a_video_are_pointed_out(videos: Path, tmp_path: Path) -> None:
+    MMLogger.get_instance('epic', log_file=tmp_path / 'log')
+    build([ROW], videos)
+    assert 'several files' not in (tmp_path / 'log').read_text()
+    (videos / 'P01/a').mkdir()
+    (videos / 'P01/a/P01_01.mp4').touch()
+    assert build([ROW], videos).get_data_info(0)['filename'].endswith('P01/a/P01_01.mp4')
+    said = (tmp_path / 'log').read_text()
+    assert '1 of 1 videos have several files in' in said
+    assert 'the first is taken, e.g. for P01_01 of [' in said
 
 
 # --- names of the classes ---

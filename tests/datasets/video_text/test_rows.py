@@ -346,8 +346,11 @@ def test_other_lists_of_images_are_refused(
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=message):
         ImageText(name, data_root=str(tmp_path), data_prefix=dict(img=''))
-    with pytest.raises(ValueError, match=r'must be dict\(img=FOLDER\)'):
-        ImageText(name, data_prefix=dict(video=''))
+
+
+def test_images_draw_no_captions(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^pairs='random': in training each caption of an image"):
+        ImageText('a.tsv', data_prefix=dict(img=str(tmp_path)), pairs='random')
 
 
 def test_remote_files_are_not_looked_up(tmp_path: Path) -> None:
