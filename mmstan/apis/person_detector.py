@@ -69,19 +69,21 @@ class PersonDetector:
         return found
 
     def find_in_video(
-        self, video: str, choose: Callable[[int, float], Mapping[float, int]]
+        self, video: str, choose: Callable[..., Mapping[float, int]]
     ) -> Iterator[tuple[float, np.ndarray]]:
         """Find the persons at key frames of a video.
 
         Args:
             video: Path of the video.
-            choose: (number of frames, frames a second) -> second of a key frame -> its frame.
+            choose: (number of frames, frames a second, times=) -> second of a key frame -> its
+                frame; ``times`` are as of :func:`~mmstan.datasets.readers.find_frames`.
 
         Yields:
             The second of each key frame, and its persons (n, 5) as :meth:`find` returns them.
         """
         with open_video(video) as reader:
-            chosen = list(choose(reader.num_frames, reader.avg_fps).items())
+            places = choose(reader.num_frames, reader.avg_fps, times=reader.uneven_times)
+            chosen = list(places.items())
             for start in range(0, len(chosen), _BATCH):
                 part = chosen[start : start + _BATCH]
                 frames = reader.read([frame for _, frame in part])

@@ -12,7 +12,13 @@ import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmstan.datasets.readers import Backend, BrokenVideoError, choose_backend, open_video
+from mmstan.datasets.readers import (
+    Backend,
+    BrokenVideoError,
+    VideoReader,
+    choose_backend,
+    open_video,
+)
 from mmstan.datasets.readers.base import to_one_size
 from mmstan.registry import TRANSFORMS
 
@@ -35,6 +41,9 @@ class ReadFrames(BaseTransform):
     with ``filename_tmpl``, images of a folder, both as MMAction2's inferencer gives them; or
     ``image_files``, the paths of the frames' images in their order. Their frame rate is
     ``results['avg_fps']``, 1 by default.
+
+    A sampler also finds ``frame_times``, the seconds at which the frames are shown, where a file's
+    frame rate varies.
 
     Args:
         sampler: config of ``mmstan.SampleSegments``, of ``mmstan.SampleSeconds`` or of one of
@@ -81,7 +90,7 @@ class ReadFrames(BaseTransform):
             )
         with open_video(filename, self.backend) as video:
             results['filename'] = video.filename  # an open file does not belong into a sample
-            return _set_frames(results, video.sample(partial(self._sample, results)))
+            return _set_frames(results, video.sample(partial(self._sample_file, results, video)))
 
     def blank_frames(self, results: dict[str, Any]) -> dict[str, Any]:
         """Black frames in the place of a video that cannot be read."""
@@ -113,6 +122,17 @@ class ReadFrames(BaseTransform):
         indices = self._sample(results, len(files), float(results.get('avg_fps') or 1.0))
         frames = [_read_image(*os.path.split(files[index])) for index in indices]
         return to_one_size(os.path.dirname(files[0]), frames)
+
+    def _sample_file(
+        self, results: dict[str, Any], video: VideoReader, num_frames: int, avg_fps: float
+    ) -> np.ndarray:
+        """Let the sampler see when the frames are shown, where their rate varies."""
+        times = video.uneven_times
+        if times is not None and len(times) == num_frames:
+            results['frame_times'] = times
+        indices = self._sample(results, num_frames, avg_fps)
+        results.pop('frame_times', None)  # a sample has no use for it
+        return indices
 
     def _sample(self, results: dict[str, Any], num_frames: int, avg_fps: float) -> np.ndarray:
         self._check_part(results)
