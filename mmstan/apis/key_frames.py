@@ -11,7 +11,7 @@ import numpy as np
 from mmstan.datasets.annotation_files import normalise
 from mmstan.datasets.ava_files import check_boxes
 from mmstan.datasets.person_boxes import keep_best, read_person_boxes
-from mmstan.datasets.readers import open_video
+from mmstan.datasets.readers import find_end, find_frames, open_video
 from mmstan.text_files import TextFile
 from mmstan.wording import name_a_few, show
 
@@ -19,19 +19,24 @@ Persons = dict[float, np.ndarray]
 """Second of a key frame -> x1, y1, x2, y2 as fractions and the score of its persons, (n, 5)."""
 
 
-def choose_seconds(frames: int, fps: float, every: float) -> dict[float, int]:
+def choose_seconds(
+    frames: int, fps: float, every: float, *, times: np.ndarray | None = None
+) -> dict[float, int]:
     """Choose key frames at multiples of ``every`` seconds: second -> frame.
 
-    A video that is shorter has one, in its middle.
+    A video that is shorter has one, in its middle. ``times`` are as of
+    :func:`~mmstan.datasets.readers.find_frames`.
 
     >>> choose_seconds(48, 8.0, every=2.0), choose_seconds(8, 8.0, every=2.0)
     ({2.0: 16, 4.0: 32}, {0.5: 4})
     """
     if not 0 < every < float('inf'):
         raise ValueError(f'--every {every:g} must be above 0 seconds')
-    count = int(np.ceil(frames / fps / every)) - 1
-    seconds = [every * number for number in range(1, count + 1)] or [frames / fps / 2]
-    return {round(s, 3): min(round(s * fps), frames - 1) for s in seconds}
+    end = find_end(frames, fps, times)
+    count = int(np.ceil(end / every)) - 1
+    seconds = [every * number for number in range(1, count + 1)] or [end / 2]
+    places = find_frames(seconds, frames, fps, times).tolist()
+    return {round(s, 3): min(round(place), frames - 1) for s, place in zip(seconds, places)}
 
 
 def read_persons(

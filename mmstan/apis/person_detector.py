@@ -72,20 +72,21 @@ class PersonDetector:
         return found
 
     def find_in_video(
-        self, video: str, choose: Callable[[int, float], Mapping[float, int]]
+        self, video: str, choose: Callable[..., Mapping[float, int]]
     ) -> Iterator[tuple[float, np.ndarray]]:
         """Find the persons at key frames of a video.
 
         Args:
             video: Path of the video.
-            choose: (number of frames, frames a second) -> second of a key frame -> its frame.
+            choose: (number of frames, frames a second, times=) -> second of a key frame -> its
+                frame; ``times`` are as of :func:`~mmstan.datasets.readers.find_frames`.
 
         Yields:
             The second of each key frame, in the order of the frames, and its persons (n, 5) as
             :meth:`find` returns them.
         """
         with open_video(video) as reader:
-            given = choose(reader.num_frames, reader.avg_fps)
+            given = choose(reader.num_frames, reader.avg_fps, times=reader.uneven_times)
             chosen = sorted(given.items(), key=itemgetter(1))
             frames = read_in_order(reader, [frame for _, frame in chosen])
             for start in range(0, len(chosen), _BATCH):

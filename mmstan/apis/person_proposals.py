@@ -113,10 +113,21 @@ def _list_videos(folder: str) -> dict[str, list[float] | None]:
 
 
 def _place(
-    seconds: list[float] | None, path: str, every: float, start: float, frames: int, fps: float
+    seconds: list[float] | None,
+    path: str,
+    every: float,
+    start: float,
+    frames: int,
+    fps: float,
+    *,
+    times: np.ndarray | None,
 ) -> Mapping[float, int]:
     """Second of each key frame, as the file has it -> its frame."""
     if seconds is None:
-        return {start + second: f for second, f in choose_seconds(frames, fps, every).items()}
-    known = dict(filename=path, total_frames=frames, avg_fps=fps, timestamp_start=start)
-    return {second: find_key_frame(dict(known, timestamp=second)) for second in seconds}
+        chosen = choose_seconds(frames, fps, every, times=times)
+        return {start + second: frame for second, frame in chosen.items()}
+    known = dict(filename=path, total_frames=frames, avg_fps=fps, frame_times=times)
+    return {
+        second: find_key_frame(dict(known, timestamp=second, timestamp_start=start))
+        for second in seconds
+    }

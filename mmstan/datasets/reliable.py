@@ -1,9 +1,9 @@
 """Samples that are reproducible, and that survive broken video files."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mmengine.dataset import BaseDataset, ClassBalancedDataset, RepeatDataset
@@ -31,6 +31,9 @@ class ReliableSamples(BaseDataset):
     A data sample that was replaced or is black has ``broken=[(file name, reason), ...]`` in its
     meta information.
     """
+
+    folder_key: ClassVar[str] = ''
+    """The only key of ``data_prefix``, the folder of the files; '' leaves ``data_prefix`` as is."""
 
     def __init__(
         self, *args: Any, skip_broken: bool = False, max_refetch: int = 20, **kwargs: Any
@@ -71,6 +74,30 @@ class ReliableSamples(BaseDataset):
             f'data_prefix={self.data_prefix} and: ' + '; '.join(f'{f}: {r}' for f, r in broken[:3])
         )
 
+    def prepare_data(self, idx: int) -> Any:
+        """Run the pipeline on a sample."""
+        return self.run_pipeline(self.get_data_info(idx))
+
+    def run_pipeline(self, info: dict[str, Any]) -> Any:
+        """Run the pipeline on a sample, with the keys that MMAction2's transforms ask for."""
+        return self.pipeline(add_stock_keys(info))
+
+    def _join_prefix(self) -> None:
+        """Check ``data_prefix``, then make it and ``ann_file`` relative to ``data_root``."""
+        if self.folder_key:
+            self.data_prefix: dict[str, str] = self._check_prefix(self.data_prefix)
+        super()._join_prefix()
+
+    def _check_prefix(self, prefix: Any) -> dict[str, str]:
+        key = self.folder_key
+        folder = prefix.get(key) if isinstance(prefix, Mapping) and len(prefix) == 1 else None
+        if not isinstance(folder, str):
+            raise ValueError(
+                f'data_prefix={prefix!r} of {type(self).__name__} must be dict({key}=FOLDER), '
+                'without other keys'
+            )
+        return {key: folder}
+
     def _seed_sample(self, idx: int, attempt: int = 0) -> AbstractContextManager[None]:
         seed, epoch = self._clock.tolist()
         if seed < 0 and not self.test_mode:
@@ -84,10 +111,18 @@ class ReliableSamples(BaseDataset):
             if not self.skip_broken:
                 raise
             broken.append((error.filename, error.reason))
-            sample = self.pipeline({**self.get_data_info(idx), 'blank': True})
+            sample = self.run_pipeline({**self.get_data_info(idx), 'blank': True})
         if sample is None:
             raise RuntimeError(f'the test pipeline gave None for sample {idx}')
         return sample
+
+
+def add_stock_keys(info: dict[str, Any]) -> dict[str, Any]:
+    """Add ``modality`` and ``start_index`` where a sample lacks them.
+
+    MMAction2's Flip, SampleFrames and others read these. The images of a folder count from 1.
+    """
+    return dict(modality='RGB', start_index=int('frame_dir' in info)) | info
 
 
 def _flag_broken(sample: dict[str, Any], broken: list[tuple[str, str]]) -> dict[str, Any]:

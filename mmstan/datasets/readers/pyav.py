@@ -47,6 +47,8 @@ class PyAVReader(VideoReader):
         else:
             self._display = self.index.display_order()
             self.num_frames = len(self._display)
+            ticks = np.array(self._display, np.float64) - self._display[:1]
+            self.times = ticks * float(self._stream.time_base or 1)
 
     def _open_container(self) -> None:
         if not isinstance(self.source, str):
@@ -184,7 +186,7 @@ class PyAVReader(VideoReader):
 
     def _count_instead(self) -> None:
         """Go by the frames' order, since their time stamps turned out to be guesses."""
-        before = self.num_frames
+        before, self.times = self.num_frames, None
         self._count_pictures()
         if self.num_frames != before:
             counted, self.num_frames, self._pictures = self.num_frames, before, None

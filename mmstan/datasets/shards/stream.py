@@ -19,6 +19,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from mmstan.datasets.randomness import seed_rng
 from mmstan.datasets.readers import BrokenVideoError
 from mmstan.datasets.readers.base import brief, say_once
+from mmstan.datasets.reliable import add_stock_keys
 from mmstan.datasets.shards.captions import CaptionChoice
 from mmstan.datasets.shards.names import Urls, expand_urls
 from mmstan.datasets.shards.scan import VIDEO_SUFFIXES
@@ -153,7 +154,7 @@ class ShardStream(IterableDataset):
                 try:
                     results = self._make_results(found)
                     with seed_rng(*key, count, len(broken)):
-                        sample = self.pipeline(results)
+                        sample = self.pipeline(add_stock_keys(results))
                     break
                 except BrokenVideoError as error:
                     broken.append((error.filename, error.reason))

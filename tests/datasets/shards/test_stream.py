@@ -77,6 +77,7 @@ def test_samples_are_those_of_the_shards(tmp_path: Path) -> None:
     stream = make(str(folder))
     for results in stream:
         key = results['video_id']
+        assert (results['modality'], results['start_index']) == ('RGB', 0)
         assert (results['video'], results['captions'], results['filename']) == known[key]
 
 

@@ -171,6 +171,7 @@ def make_howto(root: Path, narrations: Any = NARRATIONS, **arguments: Any) -> Ho
 
 def visit(dataset: HowTo100M, index: int, times: int) -> set[tuple[float, float, str]]:
     samples = [dataset.prepare_data(index) for _ in range(times)]
+    assert {(s['modality'], s['start_index']) for s in samples} == {('RGB', 0)}
     return {(s['start_seconds'], s['end_seconds'], *s['captions']) for s in samples}
 
 
@@ -345,8 +346,11 @@ def test_other_lists_of_images_are_refused(
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=message):
         ImageText(name, data_root=str(tmp_path), data_prefix=dict(img=''))
-    with pytest.raises(ValueError, match=r'must be dict\(img=FOLDER\)'):
-        ImageText(name, data_prefix=dict(video=''))
+
+
+def test_images_draw_no_captions(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^pairs='random': in training each caption of an image"):
+        ImageText('a.tsv', data_prefix=dict(img=str(tmp_path)), pairs='random')
 
 
 def test_remote_files_are_not_looked_up(tmp_path: Path) -> None:
