@@ -39,7 +39,7 @@ class Shards(ReliableSamples, BaseDataset):
 
     An index says where each sample lies, so that samples are read in any order
     (:class:`ShardSampler`) and a run is resumed in mid-epoch. ``tools/index_shards.py`` writes it
-    with many processes; else the first use does. A tar whose size changed is indexed again.
+    with many processes; else the first use does. A tar that was changed is indexed again.
 
     A sample without video or caption is left out, and counted in ``num_missing``. A cut-off tar
     gives the samples before the cut. An empty member is a broken video when it is met.

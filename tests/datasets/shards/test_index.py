@@ -62,6 +62,42 @@ def test_a_tar_of_another_size_is_indexed_again(
     assert f'{folder}/index.npz: indexing 2 shards, ' in log()
 
 
+def test_a_changed_tar_of_the_same_size_is_indexed_again(
+    tmp_path: Path, scanned: list[str]
+) -> None:
+    folder = write_shards(tmp_path / 'a', [2, 2, 2])
+    index_of = folder / 'index.npz'
+    Shards(str(folder))
+    scanned.clear()
+    sizes = [path.stat().st_size for path in sorted(folder.glob('*.tar'))]
+    future = index_of.stat().st_mtime + 100
+    for number in (0, 2):
+        members = make_members(range(1000 * number, 1000 * number + 2))
+        members[1] = (members[1][0], b'a much longer caption')
+        write_shard(folder / f'{number:05d}.tar', members)
+        os.utime(folder / f'{number:05d}.tar', (future, future))
+    assert [path.stat().st_size for path in sorted(folder.glob('*.tar'))] == sizes
+    # The index that is written for the first shard does not hide that the third was changed.
+    assert Shards(f'{folder}/00000.tar').get_data_info(0)['captions'] == ['a much longer caption']
+    os.utime(index_of, (future + 100, future + 100))
+    assert Shards(str(folder)).get_data_info(4)['captions'] == ['a much longer caption']
+    assert scanned == ['00000.tar', '00002.tar']
+    Shards(str(folder))
+    assert len(scanned) == 2
+
+
+def test_a_copy_that_is_younger_than_the_original_is_known(
+    tmp_path: Path, scanned: list[str]
+) -> None:
+    folder = write_shards(tmp_path / 'a', [3])
+    Shards(str(folder))
+    past = (folder / 'index.npz').stat().st_mtime
+    os.utime(folder / '00000.tar', (past + 5, past + 5))
+    os.utime(folder / 'index.npz', (past + 6, past + 6))
+    assert len(Shards(str(folder))) == 3
+    assert scanned == ['00000.tar']
+
+
 def test_a_part_of_the_shards_leaves_the_index_alone(tmp_path: Path, scanned: list[str]) -> None:
     folder = write_shards(tmp_path / 'a', [3, 2, 4])
     Shards(str(folder))
@@ -114,7 +150,8 @@ def test_an_index_of_other_shards_that_cannot_be_renewed_counts_both(
 ) -> None:
     folder = write_shards(tmp_path / 'a', [3, 2])
     Shards(str(folder))
-    write_shards(folder, [3, 20, 1, 1])
+    for number, count in ((1, 20), (2, 1), (3, 1)):
+        write_shard(folder / f'{number:05d}.tar', make_members(range(count)))
     request.getfixturevalue('read_only')
     with pytest.raises(
         ValueError, match=r'has 2 shards, which are 1 of the 4 wanted, and .* cannot'
