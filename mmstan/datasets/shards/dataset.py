@@ -21,7 +21,7 @@ from mmstan.datasets.shards.captions import CaptionChoice
 from mmstan.datasets.shards.files import ShardFiles
 from mmstan.datasets.shards.index import INDEX_NAME, open_index
 from mmstan.datasets.shards.names import Shard, Urls, find_shards, is_remote
-from mmstan.datasets.shards.scan import SUFFIXES, VIDEO_SUFFIXES
+from mmstan.datasets.shards.scan import VIDEO_SUFFIXES, check_suffixes
 from mmstan.datasets.shards.selection import Wish, select_rows
 from mmstan.registry import DATASETS
 
@@ -75,10 +75,7 @@ class Shards(ReliableSamples, BaseDataset):
         self.urls = urls
         self.caption = caption
         self._choice = CaptionChoice(caption)
-        unknown = [suffix for suffix in video if suffix not in SUFFIXES]
-        if unknown or isinstance(video, str):
-            raise ValueError(f'video={video!r} must be a list, of {", ".join(SUFFIXES)}')
-        self.video = tuple(video)
+        self.video = check_suffixes(video)
         self.index_file = index
         self.num_missing = 0
         """Samples that are left out, because they have no video or no caption."""
