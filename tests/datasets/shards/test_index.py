@@ -17,6 +17,7 @@ from mmengine.logging import MMLogger
 from mmstan.datasets import Shards
 from mmstan.datasets.readers import BrokenVideoError
 from mmstan.datasets.shards import find_shards, index, open_index
+from mmstan.datasets.shards.files import ShardFiles
 
 
 @pytest.fixture
@@ -236,6 +237,47 @@ def test_whole_shards_are_copied_and_the_oldest_removed(remote: str, tmp_path: P
     copy.write_bytes(b'cut')  # of another size than the shard: copied again
     assert len(keys(Shards(remote, **arguments))) == 5
     assert not [*cache.glob('*.part')]
+
+
+def test_removed_copies_take_no_room(remote: str, tmp_path: Path) -> None:
+    cache = tmp_path / 'cache'
+    dataset = Shards(remote, cache_dir=str(cache), cache_gb=1e-9)
+    assert len(keys(dataset)) == 5
+    links = [os.readlink(link) for link in Path('/proc/self/fd').iterdir() if link.is_symlink()]
+    assert not [link for link in links if link.startswith(str(cache)) and '.tar' in link]
+
+
+@pytest.mark.parametrize(('times', 'works'), [(4, True), (5, False)])
+def test_a_copy_that_another_worker_removes_is_made_again(
+    times: int, works: bool, remote: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = Shards(remote, cache_dir=str(tmp_path / 'cache'))
+    copy, copied = ShardFiles._copy, []
+
+    def copy_and_remove(self: ShardFiles, shard: Any) -> str:
+        path = copy(self, shard)
+        copied.append(path)
+        if len(copied) <= times:
+            Path(path).unlink()
+        return path
+
+    monkeypatch.setattr(ShardFiles, '_copy', copy_and_remove)
+    if works:
+        assert dataset.get_data_info(0)['video'] == b'video 00000000'
+    else:
+        with pytest.raises(BrokenVideoError, match='was removed 5 times before it was read: raise'):
+            dataset.get_data_info(0)
+
+
+def test_copies_that_vanish_while_the_cache_is_cleared_are_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [tmp_path / name for name in ('gone.tar', 'old.tar', 'new.tar')]
+    for path in names[1:]:
+        path.write_bytes(b'x' * 10)
+    monkeypatch.setattr(Path, 'glob', lambda self, pattern: iter(names))
+    ShardFiles(str(tmp_path), cache_gb=15e-9)._evict(tmp_path, keep=names[2])
+    assert [path.exists() for path in names] == [False, False, True]
 
 
 @pytest.mark.parametrize(('failures', 'works'), [(5, True), (6, False)])
