@@ -22,7 +22,7 @@ class MixedClips(ConcatDataset):
 
     Args:
         datasets: Configs of the data sets, or these.
-        weights: Shares of the sources in a batch, in any unit.
+        weights: Shares of the sources in a batch, in any unit. They need a ``ShardSampler``.
 
     Raises:
         ValueError: ``weights`` do not fit.
