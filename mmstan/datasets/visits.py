@@ -35,16 +35,23 @@ class Visit(int):
         return Visit, (int(self), self.earlier)
 
 
-def count_earlier(order: np.ndarray) -> np.ndarray:
-    """Count for each item of an order how often it came before; int32.
+def count_earlier(order: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Count for each item of a part of an order how often it came before; int32.
 
-    >>> count_earlier(np.array([3, 1, 3, 3, 1])).tolist()
-    [0, 0, 1, 2, 1]
+    >>> seen = np.array([0, 5, 0, 0])
+    >>> count_earlier(np.array([3, 1, 3, 3, 1]), seen).tolist(), seen.tolist()
+    ([0, 5, 1, 2, 6], [0, 7, 0, 3])
+
+    Args:
+        order: Indices of the part.
+        seen: How often each sample came in the parts before; those of this part are added.
     """
     by_index = np.argsort(order, kind='stable')
     ordered = order[by_index]
-    first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)])
+    first = np.flatnonzero(np.diff(ordered, prepend=-1))
     lengths = np.diff(first, append=len(ordered))
     counts = np.empty(len(order), np.int32)
     counts[by_index] = np.arange(len(order)) - np.repeat(first, lengths)
+    counts += seen[order]
+    seen[ordered[first]] += lengths
     return counts

@@ -109,11 +109,15 @@ class ShardSampler(Sampler):
         order = self._order_epoch()
         # Without these two an epoch repeats samples only to fill the last step.
         repeats = self.samples_per_epoch is not None or self._weights is not None
-        earlier = count_earlier(order) if repeats else np.broadcast_to(np.int32(0), order.shape)
-        order, earlier = (each[self.rank :: self.world_size] for each in (order, earlier))
-        for begin in range(0, len(order), _CHUNK):
-            part = slice(begin, begin + _CHUNK)
-            for index, count in zip(order[part].tolist(), earlier[part].tolist()):
+        seen = np.zeros(len(self.dataset) if repeats else 0, np.int32)
+        own, size = slice(self.rank, None, self.world_size), _CHUNK * self.world_size
+        for begin in range(0, len(order), size):
+            part = order[begin : begin + size]
+            if not repeats:
+                yield from part[own].tolist()
+                continue
+            earlier = count_earlier(part, seen)[own].tolist()
+            for index, count in zip(part[own].tolist(), earlier):
                 yield Visit(index, count) if count else index
 
     def set_epoch(self, epoch: int) -> None:

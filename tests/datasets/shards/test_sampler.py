@@ -117,6 +117,15 @@ def read_numbers(dataset: Any, order: list[int], num_workers: int = 0) -> list[A
     return [number for batch in loader for number in batch]
 
 
+@pytest.mark.parametrize('world_size', [1, 2])
+def test_visits_are_counted_over_all_ranks_and_pieces(
+    world_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('mmstan.datasets.shards.sampler._CHUNK', 2)
+    order = weave(deal(Numbers(3), world_size, samples_per_epoch=10))
+    assert [getattr(index, 'earlier', 0) for index in order] == [0] * 3 + [1] * 3 + [2] * 3 + [3]
+
+
 @pytest.mark.parametrize('num_workers', [0, 1])
 def test_each_visit_of_an_epoch_has_its_own_random_numbers(
     num_workers: int, tmp_path: Path
