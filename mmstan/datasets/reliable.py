@@ -19,9 +19,11 @@ class ReliableSamples(BaseDataset):
     List it before :class:`mmengine.dataset.BaseDataset` in the bases of a video data set.
 
     * The randomness of a sample is a function of (seed, epoch, index), whichever worker makes it;
-      the streams of the process stay as they were. The training loop sends seed and epoch through
-      shared memory (:func:`set_epoch`), which also reaches workers that live through all epochs.
-      Under another loop, training samples draw from the worker's own streams, as in MMEngine.
+      the streams of the process stay as they were. Where an epoch shows a sample several times
+      (:class:`~mmstan.datasets.visits.Visit`), each visit has its own. The training loop sends
+      seed and epoch through shared memory (:func:`set_epoch`), which also reaches workers that live
+      through all epochs. Under another loop, training samples draw from the worker's own streams,
+      as in MMEngine.
     * Training: a video that raises :class:`BrokenVideoError` is replaced by another sample, also a
       function of (seed, epoch, index). After ``max_refetch`` replacements comes a RuntimeError.
     * Testing: the error stops the run. With ``skip_broken=True`` the pipeline runs again with
@@ -54,6 +56,7 @@ class ReliableSamples(BaseDataset):
 
     def __getitem__(self, idx: int) -> dict[str, Any]:
         """Return the packed sample, or in training its replacement."""
+        earlier = getattr(idx, 'earlier', 0)  # of a Visit
         idx = range(len(self))[idx]  # as in a list: -1 is the last
         broken: list[tuple[str, str]] = []
         if self.test_mode:
@@ -61,7 +64,7 @@ class ReliableSamples(BaseDataset):
                 sample = self._load_test_sample(idx, broken)
             return _flag_broken(sample, broken)
         for attempt in range(self.max_refetch + 1):
-            with self._seed_sample(idx, attempt):
+            with self._seed_sample(idx, attempt, earlier):
                 try:
                     sample = self.prepare_data(self._rand_another() if attempt else idx)
                 except BrokenVideoError as error:
@@ -98,11 +101,14 @@ class ReliableSamples(BaseDataset):
             )
         return {key: folder}
 
-    def _seed_sample(self, idx: int, attempt: int = 0) -> AbstractContextManager[None]:
+    def _seed_sample(
+        self, idx: int, attempt: int = 0, earlier: int = 0
+    ) -> AbstractContextManager[None]:
         seed, epoch = self._clock.tolist()
         if seed < 0 and not self.test_mode:
             return nullcontext()
-        return seed_rng(max(seed, 0), max(epoch, 0), idx, attempt)
+        visit = (earlier,) if earlier else ()
+        return seed_rng(max(seed, 0), max(epoch, 0), idx, attempt, *visit)
 
     def _load_test_sample(self, idx: int, broken: list[tuple[str, str]]) -> dict[str, Any]:
         try:

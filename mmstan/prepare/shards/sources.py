@@ -140,7 +140,14 @@ def _name_kind(source: Path) -> str:
 def _read_config(source: Path) -> ConfigDict:
     dataset = Config.fromfile(source).get('train_dataloader', {}).get('dataset')
     while dataset and ('dataset' in dataset or 'datasets' in dataset):  # a wrapper
-        dataset = dataset.get('dataset') or dataset.datasets[0]
+        parts = dataset.get('datasets') or [dataset.get('dataset')]
+        if len(parts) > 1:
+            raise ValueError(
+                f'{source}: {dataset.type} of train_dataloader has {len(parts)} data sets, and a '
+                'folder of shards is made from one: give a config for each, and mix their shards '
+                'with mmstan.MixedClips'
+            )
+        (dataset,) = parts
     if not dataset:
         raise ValueError(f'{source} has no train_dataloader.dataset: give a config that trains')
     return dataset
