@@ -13,6 +13,7 @@ from mmstan.config.options import merge_options
 from mmstan.config.paths import is_checkpoint
 from mmstan.config.tiny import make_tiny
 from mmstan.engine.compiling import compile_model
+from mmstan.engine.prepare_resume import resume_own_checkpoint
 from mmstan.engine.trackers import TRACKERS, add_trackers
 from mmstan.engine.work_dir_lock import claim_work_dir
 
@@ -24,7 +25,8 @@ def parse_args() -> argparse.Namespace:
         '--resume',
         nargs='?',
         const='auto',
-        help='continue from this checkpoint, or from the latest one in the work dir',
+        help='continue from this checkpoint, or from the latest one in the work dir; without one '
+        'begin as the config says, load_from included',
     )
     parser.add_argument(
         '--amp',
@@ -79,7 +81,13 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         cfg.optim_wrapper.loss_scale = 'dynamic' if scaled else dict(enabled=False)
     if args.resume:
         cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.resume not in (None, 'auto'):
+        if start := (args.cfg_options or {}).get('load_from'):
+            raise ValueError(
+                f'--resume {args.resume} and --cfg-options load_from={start} name two checkpoints: '
+                'leave one out'
+            )
+        cfg.load_from = args.resume
     if args.compile and cfg.get('strategy') and cfg.launcher != 'none':
         raise ValueError(f'--compile: strategy {cfg.strategy.type} does not compile; leave it out')
     if args.auto_scale_lr:
@@ -103,6 +111,8 @@ def main() -> None:
         check_config(cfg, splits=('train', 'val') if cfg.get('val_cfg') else ('train',))
         with claim_work_dir(cfg.work_dir, launcher=cfg.launcher):
             runner = build_runner(cfg, sharded=True)
+            if args.resume == 'auto':
+                resume_own_checkpoint(runner)
             if args.compile:
                 compile_model(runner.model)
             runner.train()

@@ -80,6 +80,25 @@ def fix_last_checkpoint(work_dir: str | Path) -> None:
     corrected.replace(pointer)
 
 
+def resume_own_checkpoint(runner: Runner) -> None:
+    """Let a runner go on from the last checkpoint of its work dir; without one it starts afresh.
+
+    ``load_from`` is the file of a fresh start. MMEngine would resume from that file.
+    """
+    if runner._load_from is None:
+        return  # MMEngine looks in the work dir by itself, after PrepareResume
+    if is_main_process():
+        fix_last_checkpoint(runner.work_dir)
+    barrier()
+    if find_latest_checkpoint(runner.work_dir) is not None:
+        runner._load_from = None
+        return
+    runner._resume = False
+    runner.logger.warning(
+        f'nothing to resume in {runner.work_dir}: starting from {runner._load_from}'
+    )
+
+
 @HOOKS.register_module()
 class PrepareResume(Hook):
     """Finds a whole checkpoint, skips initial weights, and adapts the schedule.

@@ -90,11 +90,15 @@ def test_amp(
 
 def test_resume(merge: Callable[..., Config], checkpoint: str) -> None:
     cfg = merge(train, '--resume')
-    assert (cfg.resume, cfg.load_from) == (True, None)
+    assert (cfg.resume, cfg.get('load_from')) == (True, None)
     cfg = merge(train, '--resume', checkpoint)
     assert (cfg.resume, cfg.load_from) == (True, checkpoint)
     cfg = merge(train, '--resume', 'https://somewhere/epoch_3.pth')
     assert cfg.load_from == 'https://somewhere/epoch_3.pth'
+    cfg = merge(train, '--resume', '--cfg-options', 'load_from=start.pth')  # of a fresh start
+    assert (cfg.resume, cfg.load_from) == (True, 'start.pth')
+    with pytest.raises(ValueError, match=r'load_from=start\.pth name two checkpoints'):
+        merge(train, '--resume', checkpoint, '--cfg-options', 'load_from=start.pth')
 
 
 @pytest.mark.parametrize(
