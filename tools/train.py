@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from mmstan.apis.load import build_runner
 from mmstan.cli import command, merge_run_options, one_line_errors, parse
@@ -16,6 +16,7 @@ from mmstan.engine.compiling import compile_model
 from mmstan.engine.prepare_resume import resume_own_checkpoint
 from mmstan.engine.trackers import TRACKERS, add_trackers
 from mmstan.engine.work_dir_lock import claim_work_dir
+from mmstan.registry import type_name
 
 
 def parse_args() -> argparse.Namespace:
@@ -75,10 +76,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.dtype = args.amp
-        scaled = args.amp == 'float16'
-        cfg.optim_wrapper.loss_scale = 'dynamic' if scaled else dict(enabled=False)
+        use_mixed_precision(cfg.optim_wrapper, args.amp)
     if args.resume:
         cfg.resume = True
     if args.resume not in (None, 'auto'):
@@ -101,6 +99,28 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     add_trackers(cfg, args.track)
     merge_options(cfg, args.cfg_options)
     return cfg
+
+
+def use_mixed_precision(wrapper: ConfigDict, dtype: str) -> None:
+    """Let the config ``wrapper`` of MMEngine's optimiser wrapper train in ``dtype``.
+
+    Raises:
+        ValueError: The wrapper is of another class, which ``--amp`` would replace, or has another
+            ``dtype``.
+    """
+    kind = type_name(wrapper.get('type', 'OptimWrapper'))
+    if kind.rpartition('.')[2] not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise ValueError(
+            f'--amp {dtype} would replace optim_wrapper.type={kind} by AmpOptimWrapper; leave it '
+            'out, and set the precision of that class in the config'
+        )
+    if str(wrapper.get('dtype') or dtype) != dtype:
+        raise ValueError(
+            f'--amp {dtype}, but the config has optim_wrapper.dtype={wrapper.dtype}: write --amp '
+            f'{wrapper.dtype}, or change the config'
+        )
+    wrapper.update(type='AmpOptimWrapper', dtype=dtype)
+    wrapper.setdefault('loss_scale', 'dynamic' if dtype == 'float16' else dict(enabled=False))
 
 
 def main() -> None:

@@ -88,6 +88,17 @@ def test_amp(
     )
 
 
+def test_amp_keeps_what_the_config_says(merge: Callable[..., Config], config: Config) -> None:
+    config.optim_wrapper.update(type='AmpOptimWrapper', loss_scale=512.0)
+    wrapper = merge(train, '--amp').optim_wrapper
+    assert (wrapper.dtype, wrapper.loss_scale) == ('float16', 512.0)
+    with pytest.raises(ValueError, match=r'dtype=float16: write --amp float16'):
+        merge(train, '--amp', 'bfloat16')
+    config.optim_wrapper.type = 'ApexOptimWrapper'
+    with pytest.raises(ValueError, match=r'would replace optim_wrapper\.type=ApexOptimWrapper'):
+        merge(train, '--amp', 'float16')
+
+
 def test_resume(merge: Callable[..., Config], checkpoint: str) -> None:
     cfg = merge(train, '--resume')
     assert (cfg.resume, cfg.get('load_from')) == (True, None)
