@@ -15,6 +15,7 @@ from mmengine.model import BaseModule
 from mmengine.runner import FlexibleRunner, Runner, find_latest_checkpoint
 
 from mmstan.compat.state_dicts import unwrap_model
+from mmstan.engine.resumed_precision import fit_loss_scale
 from mmstan.engine.schedule import FreshSchedule, is_at_other_step, list_saved_states
 from mmstan.registry import HOOKS
 from mmstan.wording import name_a_few
@@ -134,7 +135,7 @@ class PrepareResume(Hook):
         runner.logger.info('resuming: the initial weights of the model are not read')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Note the schedule of the checkpoint; refuse a checkpoint of weights alone."""
+        """Note schedule and precision of the checkpoint; refuse a checkpoint of weights alone."""
         if not runner._resume:
             return
         if 'optimizer' not in checkpoint:
@@ -149,6 +150,11 @@ class PrepareResume(Hook):
                 "resume it with runner_type='FlexibleRunner' and strategy=dict(type="
                 "'mmstan.FullyShard'), or start from its weights with --cfg-options load_from=FILE"
             )
+        state = checkpoint['optimizer']
+        # Sharded training, whose state is a folder or goes by names, has no loss scale.
+        plain = isinstance(state, Mapping) and not has_named_state(state)
+        if plain and (changed := fit_loss_scale(runner.optim_wrapper, checkpoint['optimizer'])):
+            runner.logger.warning(changed)
         self._fresh = FreshSchedule(runner)  # optimiser and schedule are loaded behind the hooks
         self._saved = list_saved_states(checkpoint)
 
