@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
+import torch
 from mmengine.config import Config, DictAction
 
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
@@ -87,6 +88,21 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         action=_Options,
         help='change settings of the config: key=value key.sub=value key="[a,b]"',
+    )
+
+
+def add_measured_device(parser: argparse.ArgumentParser, *, default: str | None = None) -> None:
+    """Add ``--device`` of a measurement, whose clocks and counters are of the process's first GPU.
+
+    Args:
+        parser: The parser.
+        default: ``'cpu'`` or ``'cuda'``; None: the GPU if there is one.
+    """
+    parser.add_argument(
+        '--device',
+        choices=['cpu', 'cuda'],
+        default=default or ('cuda' if torch.cuda.is_available() else 'cpu'),
+        help='default: %(default)s; CUDA_VISIBLE_DEVICES chooses one of several GPUs',
     )
 
 

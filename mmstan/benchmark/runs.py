@@ -107,9 +107,7 @@ def _train_and_test(
         made_from.write_text(what)
     if (known := read_result(result)) is None:
         start = time.time()
-        # A run that starts from another run's checkpoint cannot resume its own as well.
-        resume = [] if any('load_from=' in option for option in options) else ['--resume']
-        run('train.py', str(config), '--work-dir', str(work_dir), *resume, *options)
+        run('train.py', str(config), '--work-dir', str(work_dir), '--resume', *options)
         known = dict(seconds=time.time() - start)
         if test:
             dump = work_dir / 'predictions.pkl'

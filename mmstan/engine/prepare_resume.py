@@ -15,6 +15,7 @@ from mmengine.model import BaseModule
 from mmengine.runner import FlexibleRunner, Runner, find_latest_checkpoint
 
 from mmstan.compat.state_dicts import unwrap_model
+from mmstan.engine.resumed_precision import fit_loss_scale
 from mmstan.engine.schedule import FreshSchedule, is_at_other_step, list_saved_states
 from mmstan.registry import HOOKS
 from mmstan.wording import name_a_few
@@ -80,6 +81,25 @@ def fix_last_checkpoint(work_dir: str | Path) -> None:
     corrected.replace(pointer)
 
 
+def resume_own_checkpoint(runner: Runner) -> None:
+    """Let a runner go on from the last checkpoint of its work dir; without one it starts afresh.
+
+    ``load_from`` is the file of a fresh start. MMEngine would resume from that file.
+    """
+    if runner._load_from is None:
+        return  # MMEngine looks in the work dir by itself, after PrepareResume
+    if is_main_process():
+        fix_last_checkpoint(runner.work_dir)
+    barrier()
+    if find_latest_checkpoint(runner.work_dir) is not None:
+        runner._load_from = None
+        return
+    runner._resume = False
+    runner.logger.warning(
+        f'nothing to resume in {runner.work_dir}: starting from {runner._load_from}'
+    )
+
+
 @HOOKS.register_module()
 class PrepareResume(Hook):
     """Finds a whole checkpoint, skips initial weights, and adapts the schedule.
@@ -115,7 +135,7 @@ class PrepareResume(Hook):
         runner.logger.info('resuming: the initial weights of the model are not read')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Note the schedule of the checkpoint; refuse a checkpoint of weights alone."""
+        """Note schedule and precision of the checkpoint; refuse a checkpoint of weights alone."""
         if not runner._resume:
             return
         if 'optimizer' not in checkpoint:
@@ -130,6 +150,11 @@ class PrepareResume(Hook):
                 "resume it with runner_type='FlexibleRunner' and strategy=dict(type="
                 "'mmstan.FullyShard'), or start from its weights with --cfg-options load_from=FILE"
             )
+        state = checkpoint['optimizer']
+        # Sharded training, whose state is a folder or goes by names, has no loss scale.
+        plain = isinstance(state, Mapping) and not has_named_state(state)
+        if plain and (changed := fit_loss_scale(runner.optim_wrapper, checkpoint['optimizer'])):
+            runner.logger.warning(changed)
         self._fresh = FreshSchedule(runner)  # optimiser and schedule are loaded behind the hooks
         self._saved = list_saved_states(checkpoint)
 

@@ -88,13 +88,28 @@ def test_amp(
     )
 
 
+def test_amp_keeps_what_the_config_says(merge: Callable[..., Config], config: Config) -> None:
+    config.optim_wrapper.update(type='AmpOptimWrapper', loss_scale=512.0)
+    wrapper = merge(train, '--amp').optim_wrapper
+    assert (wrapper.dtype, wrapper.loss_scale) == ('float16', 512.0)
+    with pytest.raises(ValueError, match=r'dtype=float16: write --amp float16'):
+        merge(train, '--amp', 'bfloat16')
+    config.optim_wrapper.type = 'ApexOptimWrapper'
+    with pytest.raises(ValueError, match=r'would replace optim_wrapper\.type=ApexOptimWrapper'):
+        merge(train, '--amp', 'float16')
+
+
 def test_resume(merge: Callable[..., Config], checkpoint: str) -> None:
     cfg = merge(train, '--resume')
-    assert (cfg.resume, cfg.load_from) == (True, None)
+    assert (cfg.resume, cfg.get('load_from')) == (True, None)
     cfg = merge(train, '--resume', checkpoint)
     assert (cfg.resume, cfg.load_from) == (True, checkpoint)
     cfg = merge(train, '--resume', 'https://somewhere/epoch_3.pth')
     assert cfg.load_from == 'https://somewhere/epoch_3.pth'
+    cfg = merge(train, '--resume', '--cfg-options', 'load_from=start.pth')  # of a fresh start
+    assert (cfg.resume, cfg.load_from) == (True, 'start.pth')
+    with pytest.raises(ValueError, match=r'load_from=start\.pth name two checkpoints'):
+        merge(train, '--resume', checkpoint, '--cfg-options', 'load_from=start.pth')
 
 
 @pytest.mark.parametrize(
