@@ -9,6 +9,9 @@ from mmcv.transforms import BaseTransform
 
 from mmstan.registry import TRANSFORMS
 
+SLACK = 1.0
+"""Seconds, not included, by which a key frame may be after the end of its video."""
+
 
 def choose_around(center: int, total_frames: int, span: float, offsets: np.ndarray) -> np.ndarray:
     """Choose T frames with equal distances, of which frame T // 2 is the center.
@@ -97,15 +100,18 @@ class SampleKeyframe(BaseTransform):
 def find_key_frame(results: dict[str, Any]) -> int:
     """Find the number of the key frame, in [0, total_frames).
 
+    A time up to a second after the end is the last frame, since files' lengths are rounded.
+
     Raises:
-        ValueError: The time is before the video's beginning or after its end.
+        ValueError: The time is before the video's beginning, or later than that.
     """
     total, fps = results['total_frames'], results['avg_fps']
     if results.get('blank'):  # a black frame stands for a file that cannot be read
         return 0
     start = results.get('timestamp_start', 0)
-    frame = round((results['timestamp'] - start) * fps)
-    if not 0 <= frame <= total:  # the end itself is the last frame
+    second = results['timestamp'] - start
+    frame = round(second * fps)
+    if frame < 0 or second >= total / fps + SLACK:
         origin = results.get('origin')
         raise ValueError(
             f'{f"{origin}: " if origin else ""}second {results["timestamp"]:g} is not in '
