@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,13 +15,13 @@ from mmstan.apis.key_frames import Persons
 from mmstan.datasets.ava_files import make_frame, name_frame
 from mmstan.datasets.label_maps import read_action_names
 from mmstan.datasets.readers import VideoReader, open_video
+from mmstan.datasets.readers.play import read_all
 from mmstan.datasets.transforms.sample_keyframe import find_key_frame
 from mmstan.registry import DATASETS
 from mmstan.visualization import KeyFrame, Person, draw_over_time, draw_sheet, lay_out, write_film
 from mmstan.visualization.detection import OTHER, TRUTH
 from mmstan.wording import count_things
 
-_CHUNK = 32  # frames that are decoded at once
 _MOST_PICTURES = 48
 
 
@@ -71,7 +71,7 @@ def show_actions(
     drawn = {second: _to_persons(found[second], finder.names, least) for second in found}
     with open_video(video) as reader:
         fps = reader.avg_fps
-        frames = draw_over_time(_read_all(reader), fps, drawn, reader.uneven_times)
+        frames = draw_over_time(read_all(reader), fps, drawn, reader.uneven_times)
         write_film(film, frames, fps)
         sheet = _draw_key_frames(out / f'{name}.png', reader, drawn)
     table = out / f'{name}.csv'
@@ -86,12 +86,6 @@ def _to_persons(actions: Actions, names: Mapping[int, str], least: float) -> lis
         best = name_actions(scores, names, least=least)
         persons.append(Person(box, [f'{score:.2f} {name}' for _, name, score in best]))
     return persons
-
-
-def _read_all(reader: VideoReader) -> Iterator[np.ndarray]:
-    """Give all frames in their order; few are in memory at a time."""
-    for start in range(0, reader.num_frames, _CHUNK):
-        yield from reader.read(range(start, min(start + _CHUNK, reader.num_frames)))
 
 
 def _draw_key_frames(

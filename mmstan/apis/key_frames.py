@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mmstan.datasets.annotation_files import normalise
 from mmstan.datasets.ava_files import check_boxes
 from mmstan.datasets.person_boxes import keep_best, read_person_boxes
 from mmstan.datasets.readers import find_end, find_frames, open_video
@@ -59,7 +60,7 @@ def read_persons(
         FileNotFoundError: The file does not exist.
     """
     paths = list(videos)
-    sizes = {Path(video).stem: _measure_frame(video) for video in paths} if pixels else None
+    sizes = {_name_video(video): _measure_frame(video) for video in paths} if pixels else None
     if path.lower().endswith('.json'):
         if len(paths) != 1:
             raise ValueError(
@@ -69,7 +70,7 @@ def read_persons(
         size = None if sizes is None else next(iter(sizes.values()))
         return {paths[0]: read_json_boxes(path, score=score, size=size)}
     found, _ = read_person_boxes('--boxes', path, score=score, sizes=sizes)
-    persons = {video: _take_video(found, Path(video).stem) for video in paths}
+    persons = {video: _take_video(found, _name_video(video)) for video in paths}
     empty = [video for video, of_video in persons.items() if not of_video]
     if empty:
         named = name_a_few(dict.fromkeys(name for name, _ in found)) or 'other videos'
@@ -125,17 +126,28 @@ def _read_rows(file: TextFile, key: str, rows: Any, line: int | None) -> np.ndar
         boxes = np.array(scored, np.float64) if scored else np.empty((0, 5))
     except (TypeError, ValueError):
         boxes = np.empty(())
-    if boxes.ndim == 2 and boxes.shape[1] == 5 and np.isfinite(boxes).all():
-        return boxes
-    raise file.error(
-        f'the boxes of {key!r} must be lists [x1, y1, x2, y2] or [x1, y1, x2, y2, score]; they are '
-        f'{show(rows)}',
-        line=line,
-    )
+    if boxes.ndim != 2 or boxes.shape[1] != 5 or not np.isfinite(boxes).all():
+        raise file.error(
+            f'the boxes of {key!r} must be lists [x1, y1, x2, y2] or [x1, y1, x2, y2, score]; they '
+            f'are {show(rows)}',
+            line=line,
+        )
+    scores = boxes[:, 4].tolist()
+    if not all(0 <= score <= 1 for score in scores):
+        raise file.error(f'a score of {key!r} is not in [0, 1]: {show(scores)}', line=line)
+    return boxes
 
 
 def _take_video(found: Mapping[tuple[str, float], np.ndarray], name: str) -> Persons:
     return {second: boxes for (video, second), boxes in found.items() if video == name}
+
+
+def _name_video(path: str) -> str:
+    """Name a video as files of boxes do: its file's name without extension, in normal form C.
+
+    Systems write an accent in one of two ways, and annotation files are read in this one.
+    """
+    return normalise(Path(path).stem)
 
 
 def _measure_frame(video: str) -> tuple[int, int]:

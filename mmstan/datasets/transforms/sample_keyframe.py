@@ -10,6 +10,9 @@ from mmcv.transforms import BaseTransform
 from mmstan.datasets.readers import find_end, find_frames
 from mmstan.registry import TRANSFORMS
 
+SLACK = 1.0
+"""Seconds, not included, by which a key frame may be after the end of its video."""
+
 
 def choose_around(center: int, total_frames: int, span: float, offsets: np.ndarray) -> np.ndarray:
     """Choose T frames with equal distances, of which frame T // 2 is the center.
@@ -112,16 +115,19 @@ class SampleKeyframe(BaseTransform):
 def find_key_frame(results: dict[str, Any]) -> int:
     """Find the number of the key frame, in [0, total_frames).
 
+    A time up to a second after the end is the last frame, since files' lengths are rounded.
+
     Raises:
-        ValueError: The time is before the video's beginning or after its end.
+        ValueError: The time is before the video's beginning, or later than that.
     """
     total, fps = results['total_frames'], results['avg_fps']
     if results.get('blank'):  # a black frame stands for a file that cannot be read
         return 0
     start, times = results.get('timestamp_start', 0), results.get('frame_times')
-    frame = round(float(find_frames(results['timestamp'] - start, total, fps, times)))
-    if not 0 <= frame <= total:  # the end itself is the last frame
-        origin, end = results.get('origin'), start + find_end(total, fps, times)
+    second, end = results['timestamp'] - start, find_end(total, fps, times)
+    frame = round(float(find_frames(second, total, fps, times)))
+    if frame < 0 or second >= end + SLACK:
+        origin, end = results.get('origin'), start + end
         raise ValueError(
             f'{f"{origin}: " if origin else ""}second {results["timestamp"]:g} is not in '
             f'{results.get("filename", "the video")}, which shows seconds {start:g} to '
