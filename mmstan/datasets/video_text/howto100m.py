@@ -95,6 +95,11 @@ class HowTo100M(RowsDataset):
         folder, file = self.data_prefix['video'], os.stat(self.captions)
         return dict(settings, folder=folder, captions=(file.st_size, file.st_mtime_ns))
 
+    def digest_samples(self) -> str | None:
+        """Add the settings that choose the parts of the videos."""
+        rows = super().digest_samples()
+        return rows and f'{rows} {self.clip} {self.min_seconds} {self.min_words}'
+
     @property
     def cache_path(self) -> str:
         """The cache lies next to the captions."""

@@ -205,6 +205,16 @@ def test_neighbours_are_merged_until_it_is_long_enough(tmp_path: Path) -> None:
     assert visit(dataset, 1, 2) == {(1.0, 2.0, 'crack two eggs')}
 
 
+def test_settings_that_choose_the_parts_are_in_the_fingerprint(tmp_path: Path) -> None:
+    same = [fingerprint(make_howto(tmp_path)) for _ in range(2)]
+    others = [
+        fingerprint(make_howto(tmp_path, **settings))
+        for settings in (dict(clip='merged'), dict(min_seconds=5.0), dict(min_words=3))
+    ]
+    assert same[0] == same[1]
+    assert len({same[0], *others}) == 4
+
+
 def test_a_list_of_videos_and_a_folder_of_captions(tmp_path: Path, log: Callable[[], str]) -> None:
     (tmp_path / 'list.csv').write_text('video_id,rank\nsecond,1\nthird,2\nfirst,3\n')
     (tmp_path / 'texts').mkdir()
