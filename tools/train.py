@@ -86,8 +86,6 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
                 'leave one out'
             )
         cfg.load_from = args.resume
-    if args.compile and cfg.get('strategy') and cfg.launcher != 'none':
-        raise ValueError(f'--compile: strategy {cfg.strategy.type} does not compile; leave it out')
     if args.auto_scale_lr:
         if 'auto_scale_lr' not in cfg:
             raise ValueError(f'--auto-scale-lr: {args.config} has no auto_scale_lr.base_batch_size')
@@ -96,8 +94,12 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         cfg.merge_from_dict({'randomness.seed': args.seed})
     if args.deterministic:
         cfg.merge_from_dict({'randomness.deterministic': True})
+    # Options may change the tracker's settings, and a tracker may write into the work dir.
+    cfg.work_dir = (args.cfg_options or {}).get('work_dir', cfg.work_dir)
     add_trackers(cfg, args.track)
     merge_options(cfg, args.cfg_options)
+    if args.compile and cfg.get('strategy') and cfg.launcher != 'none':
+        raise ValueError(f'--compile: strategy {cfg.strategy.type} does not compile; leave it out')
     return cfg
 
 
