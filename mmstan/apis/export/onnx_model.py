@@ -168,15 +168,19 @@ class OnnxHead(BaseHead):
         names = parts.description.class_names or ()
         super().__init__(len(names), 0, average_clips=cfg.get('average_clips', 'prob'))
         self.parts, self.scale = parts, parts.scale
+        self.templates = tuple(cfg.get('templates', ('{}',)))
+        self.sample_template = bool(cfg.get('sample_template'))
+        self.context_vectors = int(cfg.get('context_vectors', 0))
         given = cfg.get('interaction')
         self.interaction = None if given is None else make_interaction(parts, given)
         self.swapped: TextFeatures | None = None
+        self.lengths: Tensor | float = 1.0  # of the swapped features, which the file normalises
 
     def forward(self, x: Sequence[Tensor], **kwargs: Any) -> Tensor:
         """Outputs of the video part -> scores (N, K)."""
         outputs = dict(zip(self.parts.outputs, x))
         if self.swapped is not None:
-            return self.scale * self.parts.compare(self.swapped, outputs).T
+            return self.scale * self.parts.compare(self.swapped, outputs).T * self.lengths
         if 'scores' not in outputs:
             raise ValueError(f"{self.parts.file.path} was exported without parts=('scores',)")
         return outputs['scores']
@@ -192,24 +196,33 @@ class OnnxHead(BaseHead):
         """Within, the classes are other texts.
 
         Raises:
-            ValueError: The head reads words, which cannot be averaged over templates.
+            ValueError: The head reads words, which cannot be averaged over templates, or has
+                learned words, which are not in the file.
         """
         if not texts or isinstance(texts, str):
             raise ValueError(f'{texts!r}: give a list of texts, one a class')
+        if self.context_vectors:
+            raise ValueError(
+                f'context_vectors={self.context_vectors}: the learned words are not in '
+                f'{self.parts.file.path}; other texts need the saved model'
+            )
         if len(templates) > 1 and self.parts.file.use.get('text_tokens'):
             raise ValueError(
                 f'templates={list(templates)}: words of several sentences cannot be averaged; give '
                 'one'
             )
         sets = [self.encode_texts([t.format(text) for text in texts]) for t in templates]
-        before, self.swapped = self.swapped, sets[0]
+        before = self.swapped, self.lengths
+        self.swapped, self.lengths = sets[0], 1.0
         if len(sets) > 1:
             sentence = torch.stack([l2_normalise(x.sentence) for x in sets]).mean(dim=0)
             self.swapped = TextFeatures(sets[0].tokens, sentence, sets[0].mask)
+            if self.sample_template:  # the mean of the templates' scores, see `ClassTexts`
+                self.lengths = sentence.norm(dim=-1)
         try:
             yield
         finally:
-            self.swapped = before
+            self.swapped, self.lengths = before
 
 
 class OnnxPairHead(VerbNounHead):

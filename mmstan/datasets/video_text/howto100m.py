@@ -127,7 +127,7 @@ class HowTo100M(RowsDataset):
         captions = [Caption(*each) for each in json.loads(info['captions'][0])]
         caption = self.choose_window(captions, np.random.randint(len(captions)))
         info.update(captions=[caption.text], start_seconds=caption.start, end_seconds=caption.end)
-        return self.pipeline(info)
+        return self.run_pipeline(info)
 
     def choose_window(self, captions: list[Caption], index: int) -> Caption:
         """Choose the part of the video for a caption, and the text that goes with it."""

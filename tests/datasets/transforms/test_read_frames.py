@@ -112,6 +112,16 @@ def test_stock_decoding_gives_the_same(sampler: dict[str, Any], moving_shapes: P
     torch.testing.assert_close(own(dict(info))['inputs'], stock(dict(info))['inputs'])
 
 
+def test_stock_flip_follows_without_more_keys(video: str) -> None:
+    pipeline = compose(
+        dict(type='mmstan.ReadFrames', sampler=dict(SEGMENTS, test_mode=True)),
+        dict(type='Flip', flip_ratio=1),
+    )
+    plain = read(video, dict(SEGMENTS, test_mode=True))['imgs']
+    flipped = pipeline(dict(filename=video))['imgs']
+    np.testing.assert_array_equal(np.stack(flipped), np.stack(plain)[:, :, ::-1])
+
+
 def test_missing_file() -> None:
     with pytest.raises(BrokenVideoError, match=r'no/such\.mp4: cannot be found'):
         read('no/such.mp4', SEGMENTS)
