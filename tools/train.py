@@ -78,16 +78,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     if args.amp:
         use_mixed_precision(cfg.optim_wrapper, args.amp)
     if args.resume:
-        cfg.resume = True
-    if args.resume not in (None, 'auto'):
-        if start := (args.cfg_options or {}).get('load_from'):
-            raise ValueError(
-                f'--resume {args.resume} and --cfg-options load_from={start} name two checkpoints: '
-                'leave one out'
-            )
-        cfg.load_from = args.resume
-    if args.compile and cfg.get('strategy') and cfg.launcher != 'none':
-        raise ValueError(f'--compile: strategy {cfg.strategy.type} does not compile; leave it out')
+        _set_resume(cfg, args)
     if args.auto_scale_lr:
         if 'auto_scale_lr' not in cfg:
             raise ValueError(f'--auto-scale-lr: {args.config} has no auto_scale_lr.base_batch_size')
@@ -96,9 +87,26 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         cfg.merge_from_dict({'randomness.seed': args.seed})
     if args.deterministic:
         cfg.merge_from_dict({'randomness.deterministic': True})
+    # Options may change the tracker's settings, and a tracker may write into the work dir.
+    cfg.work_dir = (args.cfg_options or {}).get('work_dir', cfg.work_dir)
     add_trackers(cfg, args.track)
     merge_options(cfg, args.cfg_options)
+    if args.compile and cfg.get('strategy') and cfg.launcher != 'none':
+        raise ValueError(f'--compile: strategy {cfg.strategy.type} does not compile; leave it out')
     return cfg
+
+
+def _set_resume(cfg: Config, args: argparse.Namespace) -> None:
+    """Put ``--resume`` into the config; ``auto`` keeps ``load_from``, where a fresh run starts."""
+    cfg.resume = True
+    if args.resume == 'auto':
+        return
+    if start := (args.cfg_options or {}).get('load_from'):
+        raise ValueError(
+            f'--resume {args.resume} and --cfg-options load_from={start} name two checkpoints: '
+            'leave one out'
+        )
+    cfg.load_from = args.resume
 
 
 def use_mixed_precision(wrapper: ConfigDict, dtype: str) -> None:

@@ -53,7 +53,8 @@ def fix_last_checkpoint(work_dir: str | Path) -> None:
 
     A process that is killed while it writes leaves half a checkpoint or an empty
     ``last_checkpoint``. Then the file gets the name of the newest other checkpoint that is whole,
-    or is removed if there is none. Files of the best epoch do not count: they hold no optimiser.
+    or is removed if there is none. Files of the best epoch do not count, which hold no optimiser,
+    nor do files without a number (``features.pth``), which are no checkpoints.
     """
     pointer = Path(work_dir, 'last_checkpoint')
     if not pointer.exists():
@@ -67,7 +68,8 @@ def fix_last_checkpoint(work_dir: str | Path) -> None:
         why = f'{pointer} names no file ({named[:100]!r})'
     folder = Path(named).parent if os.path.isfile(named) else Path(work_dir)
     files = sorted(folder.glob('*.pth'), key=lambda file: file.stat().st_mtime)
-    whole = [f for f in files if not f.name.startswith('best_') and not is_truncated(f)]
+    runs = [f for f in files if f.stem[-1].isdigit() and not f.name.startswith('best_')]
+    whole = [f for f in runs if not is_truncated(f)]
     print_log(
         f'{why}; resuming from {whole[-1] if whole else "nothing, no other is whole"}',
         logger='current',

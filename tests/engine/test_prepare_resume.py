@@ -38,7 +38,8 @@ def test_old_format_is_not_truncated(tmp_path: Path):
 def test_newest_whole_checkpoint_is_named(named: str, tmp_path: Path):
     save(tmp_path / 'iter_10.pth', age=2)
     save(tmp_path / 'iter_9.pth', age=3)
-    save(tmp_path / 'best_acc.pth', age=1)  # without the optimiser
+    save(tmp_path / 'best_acc_epoch_3.pth', age=1)  # without the optimiser
+    save(tmp_path / 'features.pth', age=0)  # of a test set
     save(tmp_path / 'iter_3.pth', age=0, keep=0.5)
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / named) if named else '')
     fix_last_checkpoint(tmp_path)

@@ -125,6 +125,19 @@ def test_missing_checkpoint(
     assert 'there is no checkpoint nowhere.pth' in capsys.readouterr().err
 
 
+def test_options_hold_for_trackers_and_compiling(
+    merge: Callable[..., Config], config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('mmstan.engine.trackers.find_spec', lambda name: name)
+    config.visualizer = dict(type='mmstan.VideoVisualizer', vis_backends=[])
+    cfg = merge(train, '--track', 'mlflow', '--cfg-options', 'work_dir=/tmp/other')
+    assert cfg.visualizer.vis_backends[0].tracking_uri == 'sqlite:////tmp/other/mlflow.db'
+    arguments = ['--compile', '--launcher', 'pytorch', '--cfg-options']
+    arguments += ['runner_type=FlexibleRunner', 'strategy.type=mmstan.FullyShard']
+    with pytest.raises(ValueError, match=r'strategy mmstan\.FullyShard does not compile'):
+        merge(train, *arguments)
+
+
 def test_auto_scale_lr(merge: Callable[..., Config], config: Config) -> None:
     assert merge(train, '--auto-scale-lr').auto_scale_lr == dict(enable=True, base_batch_size=128)
     config.pop('auto_scale_lr')
