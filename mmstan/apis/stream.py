@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO, NamedTuple
 
@@ -100,17 +100,24 @@ def _cut(
     held: deque[Kept] = deque()
     number, covered, count = 0, -1, round(rate * seconds)
     for item in kept:
-        start = number * stride
-        while held and held[0].key < round(start * rate):
-            held.popleft()
+        if item.frame is not None:
+            held.append(item)
+        start = _drop_before(held, number * stride, rate)
         if item.frame is None:
             if held and held[-1].key > covered:  # the rest
                 yield _make_piece(held, start, item.time, rate, reader, name)
             return
-        held.append(item)
-        if item.key == round(start * rate) + count - 1:
+        while item.key == round(start * rate) + count - 1:  # again for starts that round to one key
             yield _make_piece(held, start, start + seconds, rate, reader, name)
             covered, number = item.key, number + 1
+            start = _drop_before(held, number * stride, rate)
+
+
+def _drop_before(held: deque[Kept], start: float, rate: float) -> float:
+    """Drop the frames before a piece's start, which is returned."""
+    while held and held[0].key < round(start * rate):
+        held.popleft()
+    return start
 
 
 def _make_piece(
@@ -211,22 +218,30 @@ def keep_at_rate(frames: Iterable[tuple[float, np.ndarray]], rate: float) -> Ite
     yield Kept(key, None, end)
 
 
-@contextmanager
-def share_frames(model: Any) -> Iterator[Callable[[Sequence[int]], None]]:
-    """Within, a backbone that treats frames one by one sees each frame of a stream once.
+class FrameSharing:
+    """Lets a backbone that treats frames one by one see each frame of a stream once.
 
-    Yields:
-        A function to call with the numbers of the next clip's frames.
+    Args:
+        model: The model; its backbone is another one only within :meth:`use`.
     """
-    backbone = model.backbone
-    if type(backbone) is not FrameEncoder:
-        yield lambda keys: None
-        return
-    model.backbone = shared = _SharedFrames(backbone)
-    try:
-        yield shared.expect
-    finally:
-        model.backbone = backbone
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        single = type(model.backbone) is FrameEncoder
+        self._shared = _SharedFrames(model.backbone) if single else None
+
+    @contextmanager
+    def use(self, keys: Sequence[int]) -> Iterator[None]:
+        """Within, the model reads a clip of these frames, by their numbers in the stream."""
+        if self._shared is None:
+            yield
+            return
+        self._shared.expect(keys)
+        own, self.model.backbone = self.model.backbone, self._shared
+        try:
+            yield
+        finally:
+            self.model.backbone = own
 
 
 class _SharedFrames(nn.Module):

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -37,7 +38,7 @@ from mmstan.apis.inputs import (
 )
 from mmstan.apis.package import save_package
 from mmstan.apis.scores import fill_in, make_scores
-from mmstan.apis.stream import Segment, Stream, cut_pieces, make_segment, share_frames
+from mmstan.apis.stream import FrameSharing, Segment, Stream, cut_pieces, make_segment
 from mmstan.datasets.readers import BrokenVideoError
 from mmstan.models.backbones import VideoBackbone
 from mmstan.models.features import TextFeatures, VideoFeatures, l2_normalise
@@ -312,19 +313,22 @@ class VideoModel:
         if texts is not None and class_names is not None:
             raise ValueError('stream: give class_names or texts, not both')
         names = self.class_names if class_names is None else list(class_names)
-        use: Any = nullcontext(None)  # a retrieval model without names or texts: features alone
+        use: Any = partial(nullcontext, None)  # of retrieval without names or texts: features alone
         if texts is not None:
             names = list_texts(texts)
-            use = score_texts(self.model, names)
+            use = partial(score_texts, self.model, names)
         elif class_names is not None or not self.is_retrieval:
-            use = score_classes(self.model, class_names, ('{}',))
-        pieces = cut_pieces(video, self.reader, seconds=seconds, stride=stride, fps=fps)
-        with use as score, share_frames(self.model) as share:
-            for piece in pieces:
-                share(piece.keys)
+            use = partial(score_classes, self.model, class_names, ('{}',))
+        with use() as score:  # an error now, and not after the first piece
+            pass
+        if self.is_retrieval:
+            use = partial(nullcontext, score)  # it changes nothing in the model
+        sharing = FrameSharing(self.model)
+        for piece in cut_pieces(video, self.reader, seconds=seconds, stride=stride, fps=fps):
+            with use() as score, sharing.use(piece.keys):  # the model is as before while we yield
                 row = self._run([piece.sample], self._encoded(self._score_and_pool(score)))[0]
-                scores, feature = row.tensor_split([len(row) - self._width])
-                yield make_segment(piece, scores, feature, names)
+            scores, feature = row.tensor_split([len(row) - self._width])
+            yield make_segment(piece, scores, feature, names)
 
     def _score_and_pool(self, score: Score | None) -> Score:
         """A function to scores and, behind them, the pooled feature: (N, K + D)."""

@@ -52,6 +52,36 @@ def test_clip_sees_each_frame_once(tiny_model: Models, film: Path) -> None:
         np.testing.assert_allclose(piece.scores.all, wanted[:, 0].numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize('name', ['baselines/clip_mean/k400_b16', 'stan/k400_b16'])
+def test_the_model_is_its_own_between_pieces(
+    name: str, tiny_model: Models, film: Path, clips: list[Path]
+) -> None:
+    model = tiny_model(name)
+    before, feature = model.classify(clips[0]), model.embed(clips[0])
+    pieces = model.stream(film, seconds=4, stride=4, class_names=['a', 'b'])
+    others = model.stream(film, seconds=4, stride=4, texts=['one', 'two'])
+    for piece, other in zip(pieces, others):
+        within = model.classify(clips[0])
+        assert within.names == before.names and (within.all == before.all).all()
+        assert torch.equal(model.embed(clips[0]), feature)
+        assert piece.scores is not None and sorted(piece.scores.names) == ['a', 'b']
+        assert other.scores is not None and sorted(other.scores.names) == ['one', 'two']
+
+
+def test_names_of_a_stream_are_encoded_once(tiny_model: Models, film: Path) -> None:
+    model, seen = tiny_model('stan/k400_b16'), []
+    tower = model.model.cls_head.texts.tower
+    hook = tower.register_forward_hook(lambda _, args, out: seen.append(len(args[0])))
+    assert len(list(model.stream(film, seconds=4, stride=2, class_names=['a', 'b', 'c']))) == 3
+    hook.remove()
+    assert seen == [3]
+
+
+def test_starts_that_round_to_one_frame(tiny_model: Models, film: Path) -> None:
+    starts = [x.start for x in tiny_model('stan/k400_b16').stream(film, seconds=4, stride=0.25)]
+    assert starts[:17] == [i / 4 for i in range(17)]
+
+
 def test_the_rest_is_a_shorter_piece(tiny_model: Models, film: Path) -> None:
     model = tiny_model('stan/k400_b16')
     assert [(x.start, x.end) for x in model.stream(film, seconds=5, stride=5)] == [(0, 5), (5, 8)]

@@ -20,7 +20,7 @@ from mmstan.apis.export.modules import mask_frames
 from mmstan.apis.export.onnx_files import read_onnx, run_session
 from mmstan.apis.export.onnx_parts import Parts
 from mmstan.models.features import TextFeatures, VideoFeatures, frame_mask, l2_normalise
-from mmstan.models.heads import VerbNounHead
+from mmstan.models.heads import VerbNounHead, check_templates
 from mmstan.models.heads.verb_noun_head import TASKS
 from mmstan.models.interactions import Cosine, Interaction
 from mmstan.registry import MODELS
@@ -171,6 +171,8 @@ class OnnxHead(BaseHead):
         given = cfg.get('interaction')
         self.interaction = None if given is None else make_interaction(parts, given)
         self.swapped: TextFeatures | None = None
+        # Texts, templates and features of the last swap: a stream swaps for each of its pieces.
+        self._last: tuple[list[str], list[str], TextFeatures] | None = None
 
     def forward(self, x: Sequence[Tensor], **kwargs: Any) -> Tensor:
         """Outputs of the video part -> scores (N, K)."""
@@ -201,15 +203,23 @@ class OnnxHead(BaseHead):
                 f'templates={list(templates)}: words of several sentences cannot be averaged; give '
                 'one'
             )
-        sets = [self.encode_texts([t.format(text) for text in texts]) for t in templates]
-        before, self.swapped = self.swapped, sets[0]
-        if len(sets) > 1:
-            sentence = torch.stack([l2_normalise(x.sentence) for x in sets]).mean(dim=0)
-            self.swapped = TextFeatures(sets[0].tokens, sentence, sets[0].mask)
+        check_templates(templates)
+        if self._last is None or self._last[:2] != (list(texts), list(templates)):
+            features = self._encode_classes(texts, templates)
+            self._last = list(texts), list(templates), features
+        before, self.swapped = self.swapped, self._last[2]
         try:
             yield
         finally:
             self.swapped = before
+
+    def _encode_classes(self, texts: Sequence[str], templates: Sequence[str]) -> TextFeatures:
+        """Names in templates; sentences of several templates are averaged."""
+        sets = [self.encode_texts([t.format(text) for text in texts]) for t in templates]
+        if len(sets) == 1:
+            return sets[0]
+        sentence = torch.stack([l2_normalise(x.sentence) for x in sets]).mean(dim=0)
+        return TextFeatures(sets[0].tokens, sentence, sets[0].mask)
 
 
 class OnnxPairHead(VerbNounHead):
