@@ -239,19 +239,28 @@ class VideoModel:
 
     # --- texts x videos ---
 
-    def similarity(self, texts: Sequence[str], videos: Videos) -> Tensor:
+    def similarity(
+        self, texts: Sequence[str], videos: Videos, *, on_error: OnError = 'raise'
+    ) -> Tensor:
         """Similarities (A, N) of texts and videos, float32, by which retrieval ranks.
 
         A recognition model compares as its head does, without the scale.
+
+        Args:
+            texts: A texts.
+            videos: One video or several.
+            on_error: ``'skip'`` gives columns of NaN for broken videos.
 
         Raises:
             ValueError: The model has no text tower.
             BrokenVideoError: A video cannot be read.
         """
-        with score_texts(self.model, list_texts(texts)) as compare:
-            found = self._map(videos, self._encoded(compare), 'raise')
-        columns = [value for value, _ in found if value is not None]
-        return torch.stack(columns, dim=1) if columns else torch.empty(len(list_texts(texts)), 0)
+        texts = list_texts(texts)
+        with score_texts(self.model, texts) as compare:
+            found = self._map(videos, self._encoded(compare), on_error)
+        blank = torch.full((len(texts),), torch.nan)
+        columns = [blank if value is None else value for value, _ in found]
+        return torch.stack(columns, dim=1) if columns else torch.empty(len(texts), 0)
 
     def similarity_of(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
         """Similarities (A, B) of features, by the model's interaction."""

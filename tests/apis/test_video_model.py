@@ -217,7 +217,7 @@ def test_questions_that_a_model_cannot_answer(tiny_model: Models, clips: list[Pa
     for model in (retrieval, tiny_model(STAN)):
         with pytest.raises(ValueError, match=r"each needs a '\{\}' for the class name"):
             model.classify(clips[0], ['a', 'b'], templates=['a video'])
-        with pytest.raises(ValueError, match="templates='a {}': give a list of sentences"):
+        with pytest.raises(ValueError, match=r"templates='a \{\}': give a list of sentences"):
             model.classify(clips[0], ['a', 'b'], templates='a {}')
     with pytest.raises(ValueError, match='give one str or more'):
         retrieval.similarity([], clips)
