@@ -71,14 +71,14 @@ def pool_videos(model: Any, features: Any, batch: Batch) -> Tensor:
 
 
 def encode_frames(model: Any, batch: Batch) -> VideoFeatures:
-    """Features of the frames, before a recognizer's neck.
+    """Features of the frames; of a recognizer behind its neck, which may average them.
 
     Raises:
         ValueError: The backbone is none of mmstan and gives something else.
     """
     if is_retrieval(model):
         return encode_videos(model, batch)
-    x, _ = model.extract_feat(batch['inputs'], stage='backbone', test_mode=True)
+    x, _ = model.extract_feat(batch['inputs'], test_mode=True)
     return _join_views(_take_tensor(model, x), batch)
 
 

@@ -184,7 +184,8 @@ class VideoModel:
 
         Args:
             videos: One video or several.
-            frames: Whether to return a feature for each frame, as the interaction reads them.
+            frames: Whether to return a feature for each frame, as the interaction reads them. A
+                recognizer gives them behind its neck: a neck that averages leaves one.
             on_error: ``'skip'`` gives rows of NaN for broken videos.
 
         Returns:

@@ -93,18 +93,9 @@ class OnnxRecognizer(OnnxNetwork):
         self.cls_head: Any = OnnxPairHead(parts) if pair else OnnxHead(parts)
 
     def extract_feat(
-        self, inputs: Tensor, stage: str = 'neck', test_mode: bool = True
+        self, inputs: Tensor, test_mode: bool = True
     ) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
-        """Clips (N, views, 3, T, H, W) -> all outputs of the file, a row a view.
-
-        Raises:
-            ValueError: Features before the neck are asked for, which the file does not have.
-        """
-        if stage == 'backbone' and self.parts.description.model.get('neck'):
-            raise ValueError(
-                f'{self.parts.file.path} gives features behind the neck, none of frames; load the '
-                'saved model'
-            )
+        """Clips (N, views, 3, T, H, W) -> all outputs of the file, a row a view."""
         return tuple(self.run_video(inputs.flatten(0, 1))), {}
 
 
