@@ -15,9 +15,8 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmstan.apis.inputs import Sample, SampleReader
+from mmstan.apis.inputs import Sample, SampleReader, count_frames
 from mmstan.apis.scores import Scores, make_scores
-from mmstan.config.walk import find
 from mmstan.datasets.readers import BrokenVideoError
 from mmstan.datasets.readers.base import brief, name_source
 from mmstan.datasets.readers.to_rgb import find_orientation, to_rgb
@@ -63,7 +62,8 @@ def cut_pieces(
         fps: Frames a second of an iterator.
 
     Raises:
-        ValueError: A time is not above 0, or ``fps`` is missing or given for a file.
+        ValueError: A time is not above 0, ``fps`` is missing or given for a file, or the pipeline
+            cannot sample a piece.
         BrokenVideoError: The video cannot be read.
     """
     for name, value in (('seconds', seconds), ('stride', stride)):
@@ -80,13 +80,6 @@ def cut_pieces(
             raise ValueError(f'fps={fps}: an iterator of frames needs its frames a second')
         timed, name = _time_frames(video, fps), 'stream of frames'
     return _cut(keep_at_rate(timed, rate), rate, reader, name, seconds, stride)
-
-
-def count_frames(reader: SampleReader) -> int:
-    """How many frames of a video a pipeline reads for one view."""
-    sampler = reader.pipeline.transforms[0].sampler
-    inner = getattr(sampler, 'sampler', sampler)
-    return int(find(vars(inner), 'num_frames') or find(vars(inner), 'clip_len') or 8)
 
 
 def _cut(

@@ -317,7 +317,8 @@ class VideoModel:
             A :class:`~mmstan.apis.stream.Segment` a piece; the last one may be shorter.
 
         Raises:
-            ValueError: A time is not above 0, or ``fps`` is missing.
+            ValueError: A time is not above 0, ``fps`` is missing, or the pipeline's sampler leaves
+                out frames (``frame_interval``).
             BrokenVideoError: The video cannot be read.
         """
         if texts is not None and class_names is not None:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from helpers.videos import frame_number, numbered_frames, write_video
 
-from mmstan.apis.stream import count_frames, keep_at_rate, read_frames
+from mmstan.apis.inputs import count_frames
+from mmstan.apis.stream import keep_at_rate, read_frames
 from mmstan.apis.video_model import VideoModel
 from mmstan.datasets.readers import BrokenVideoError
 
@@ -111,6 +112,8 @@ def test_what_cannot_be_streamed(tiny_model: Models, film: Path, tmp_path: Path)
         next(model.stream(iter([])))
     with pytest.raises(ValueError, match='fps=8: a file has its own'):
         next(model.stream(film, fps=8))
+    with pytest.raises(ValueError, match=r'SampleFrames\(frame_interval=.*SampleSegments'):
+        next(tiny_model('baselines/evl/k400_b16').stream(film))
     with pytest.raises(ValueError, match='not both'):
         next(model.stream(film, class_names=['a'], texts=['a']))
     with pytest.raises(ValueError, match='float64, expected'):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from mmstan.apis.inputs import check_sampler
 from mmstan.apis.search.entries import Entry, read_segment
 from mmstan.datasets.readers import BrokenVideoError
 from mmstan.methods.clip4clip import TightTransformer
@@ -144,5 +145,6 @@ class Encoder:
     def _read_segment(self, entry: Entry) -> np.ndarray:
         """As many frames of a segment as the model samples of a video."""
         if not self._segment_frames:
+            check_sampler(self.model.reader)
             self._segment_frames = len(self.model.frames(read_segment(entry, _FRAMES_TO_ASK)))
         return read_segment(entry, self._segment_frames)

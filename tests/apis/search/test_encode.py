@@ -31,3 +31,11 @@ def test_heads_that_read_more_than_one_feature_are_refused(tiny_model: Models) -
         check_head(dict(type='mmstan.FusedTextHead'))
     with pytest.raises(ValueError, match='context_vectors=4 compares class names behind'):
         check_head(dict(type='mmstan.TextHead', context_vectors=4))
+
+
+def test_a_sampler_that_leaves_out_frames_takes_no_segments(
+    tiny_model: Models, clips: list[Path], tmp_path: Path
+) -> None:
+    model = tiny_model('baselines/evl/k400_b16')
+    with pytest.raises(ValueError, match=r'SampleFrames\(frame_interval='):
+        mmstan.SearchIndex.build(model, clips[:1], tmp_path / 'index', segments=(1, 1))
