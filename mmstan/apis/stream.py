@@ -139,7 +139,7 @@ def read_frames(video: Any) -> Iterator[tuple[float, np.ndarray]]:
     Packets that cannot be decoded are counted, and reported at the end.
 
     Raises:
-        BrokenVideoError: It cannot be opened, or holds no frame.
+        BrokenVideoError: It cannot be opened, is lost before its end, or holds no frame.
     """
     name, lost, shown = name_source(video), 0, 0
     try:
@@ -151,7 +151,7 @@ def read_frames(video: Any) -> Iterator[tuple[float, np.ndarray]]:
             raise BrokenVideoError(name, 'has no video stream')
         stream, orientation = container.streams.video[0], None
         first = None
-        for packet in container.demux(stream):
+        for packet in _demux(container, stream, name):
             try:
                 pictures = packet.decode()
             except av.FFmpegError:
@@ -169,6 +169,13 @@ def read_frames(video: Any) -> Iterator[tuple[float, np.ndarray]]:
         raise BrokenVideoError(name, 'holds no frame that can be decoded')
     if lost:
         print_log(f'{name}: {lost} packets cannot be decoded', 'current', logging.WARNING)
+
+
+def _demux(container: Any, stream: Any, name: str) -> Iterator[Any]:
+    try:
+        yield from container.demux(stream)
+    except av.FFmpegError as error:  # of a camera, the connection
+        raise BrokenVideoError(name, f'cannot be read to its end ({brief(error)})') from error
 
 
 def _time_frames(frames: Iterable[np.ndarray], fps: float) -> Iterator[tuple[float, np.ndarray]]:

@@ -1,8 +1,11 @@
 """A long video, piece by piece."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -102,6 +105,29 @@ def test_frames_are_kept_by_their_time() -> None:
     frames = [(time, np.full((1, 1, 3), i)) for i, time in enumerate((0.0, 0.1, 1.0, 1.1))]
     kept = [(x.key, None if x.frame is None else x.frame.min()) for x in keep_at_rate(frames, 2.0)]
     assert kept == [(0, 1), (1, 1), (2, None)]  # at 0.25 s and 0.75 s; the video ends at 1.2 s
+
+
+def test_a_camera_that_is_lost(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lost:
+        def __init__(self, inner: Any) -> None:
+            self.inner, self.streams = inner, inner.streams
+
+        def __enter__(self) -> None:
+            self.inner.__enter__()
+
+        def __exit__(self, *error: Any) -> None:
+            self.inner.__exit__(*error)
+
+        def demux(self, stream: Any) -> Iterator[Any]:
+            yield from itertools.islice(self.inner.demux(stream), 20)
+            raise av.InvalidDataError(1, 'the connection is lost')
+
+    opened = av.open
+    monkeypatch.setattr(av, 'open', lambda *args: Lost(opened(*args)))
+    frames = read_frames(film)
+    next(frames)
+    with pytest.raises(BrokenVideoError, match='cannot be read to its end'):
+        list(frames)
 
 
 def test_what_cannot_be_streamed(tiny_model: Models, film: Path, tmp_path: Path) -> None:
