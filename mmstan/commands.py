@@ -96,6 +96,8 @@ def _predict(args: argparse.Namespace) -> None:
     from mmstan.apis.tables import print_classes, print_similarities
     from mmstan.models.heads import read_class_names
 
+    if args.texts and args.templates:
+        raise ValueError('--templates are for class names, and --texts are compared as they are')
     names = None if args.classes is None else read_class_names(args.classes)
     model, videos = load_model(args), list_inputs(args.videos)
     if args.texts:

@@ -59,8 +59,16 @@ def test_predict_with_texts_and_classes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     config, *options = _model(tiny_files(RETRIEVAL))
-    main(['predict', config, str(folder), *options, '--texts', 'a dog', 'a cat'])
-    assert "0.MP4: 'a dog' " in capsys.readouterr().out
+    table, missing = tmp_path / 'x.csv', str(tmp_path / 'missing.mp4')
+    texts = ['--texts', 'a dog', 'a cat']
+    main(['predict', config, str(folder), missing, *options, *texts, '--csv', str(table)])
+    said = capsys.readouterr().out
+    assert "0.MP4: 'a dog' " in said and '1 video of 3 left out' in said
+    rows = list(csv.DictReader(table.read_text('utf-8').splitlines()))
+    assert [row['text'] for row in rows] == ['a dog', 'a cat'] * 2 + ['']
+    assert rows[4]['video'] == missing and rows[4]['error'] and not rows[0]['error']
+    with pytest.raises(SystemExit, match='--templates are for class names'):
+        main(['predict', config, str(folder), *options, *texts, '--templates', 'a {}'])
     (tmp_path / 'names.txt').write_text('run\nsit\n')
     main(['predict', config, str(folder), *options, '--classes', str(tmp_path / 'names.txt')])
     assert 'run 0.' in capsys.readouterr().out

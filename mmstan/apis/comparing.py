@@ -18,7 +18,7 @@ from mmstan.apis.encoding import (
     predict_classes,
 )
 from mmstan.models.features import TextFeatures, l2_normalise
-from mmstan.models.heads import NamedClassesHead
+from mmstan.models.heads import NamedClassesHead, check_templates
 
 Score = Callable[[Any, Batch], Tensor]
 """(features of :func:`~mmstan.apis.encoding.encode_videos`, batch) -> a row a video."""
@@ -97,6 +97,7 @@ def _encode_classes(model: Any, names: Sequence[str], templates: Sequence[str]) 
     """Names in templates; sentences of several templates are averaged, as CLIP does."""
     if isinstance(names, str) or not names:
         raise ValueError(f'class_names={names!r}: give a list of names')
+    check_templates(templates)
     sets = [encode_texts(model, [t.format(name) for name in names]) for t in templates]
     if len(sets) == 1:
         return sets[0]

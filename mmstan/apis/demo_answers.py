@@ -75,12 +75,15 @@ def compare(model: VideoModel, path: str | None, texts: str) -> Any:
     text, video = model.embed_texts(lines, tokens=True), VideoFeatures(frames, mask)
     values, words = l2_normalise(text.sentence) @ l2_normalise(frames[0]).T, []
     label = 'cosine of a text and a frame'
-    if isinstance(model.interaction, Mug) and model.is_retrieval:
+    retrieval = model.is_retrieval
+    if isinstance(model.interaction, Mug) and retrieval:
         w, u = model.interaction.cpu().weights(text, video)
         values, label = u[:, 0], "Mug's weight of a frame by the text, u; of a word by the video, w"
         tower, length = model.model.text_tower, model.model.text_length
         names = [read_tokens(tower, line, length) for line in lines]
         words = [(x, w[i, 0, : len(x)].numpy()) for i, x in enumerate(names)]
-    scores = model.similarity_of(text, video)[:, 0].tolist()
+    # The interaction reads these features; the head of a recognizer may read more.
+    compared = model.similarity_of(text, video) if retrieval else model.similarity(lines, str(path))
+    scores = compared[:, 0].tolist()
     shown = values[:, mask[0]].numpy()
     return draw_comparison(model.frames(str(path)), lines, shown, scores, words, label=label)

@@ -76,9 +76,22 @@ def encode_frames(model: Any, batch: Batch) -> VideoFeatures:
     Raises:
         ValueError: The backbone is none of mmstan and gives something else.
     """
+    return _encode(model, batch, 'backbone')
+
+
+def encode_compared(model: Any, batch: Batch) -> VideoFeatures:
+    """Features as they are compared, behind a recognizer's neck, which may average the frames.
+
+    Raises:
+        ValueError: The backbone is none of mmstan and gives something else.
+    """
+    return _encode(model, batch, 'neck')
+
+
+def _encode(model: Any, batch: Batch, stage: str) -> VideoFeatures:
     if is_retrieval(model):
         return encode_videos(model, batch)
-    x, _ = model.extract_feat(batch['inputs'], stage='backbone', test_mode=True)
+    x, _ = model.extract_feat(batch['inputs'], stage=stage, test_mode=True)
     return _join_views(_take_tensor(model, x), batch)
 
 

@@ -19,6 +19,7 @@ from mmengine.fileio import get
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
+from mmstan.config.walk import find
 from mmstan.datasets.readers import BrokenVideoError
 from mmstan.datasets.readers.base import name_source
 from mmstan.wording import write_on_one_line
@@ -180,6 +181,33 @@ class SampleReader:
             if on_error == 'raise':
                 raise
             return Sample(name, None, error)
+
+
+def count_frames(reader: SampleReader) -> int:
+    """How many frames of a video a pipeline reads for one view.
+
+    Raises:
+        ValueError: The sampler cannot take these from a piece that has no more.
+    """
+    inner = check_sampler(reader)
+    return int(find(vars(inner), 'num_frames') or find(vars(inner), 'clip_len') or 8)
+
+
+def check_sampler(reader: SampleReader) -> Any:
+    """The sampler of a pipeline; raises ValueError if it leaves out frames between its own.
+
+    A piece of a film has as many frames as the model sees: of these it would take one, T times.
+    """
+    sampler = reader.pipeline.transforms[0].sampler
+    inner = getattr(sampler, 'sampler', sampler)
+    interval = find(vars(inner), 'frame_interval') or 1
+    if interval > 1:
+        raise ValueError(
+            f'{type(inner).__name__}(frame_interval={interval}) leaves out frames of a whole '
+            'video, and a piece has no more than the model sees: take mmstan.SampleSegments in '
+            'the pipelines of validation and test'
+        )
+    return inner
 
 
 def batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:

@@ -63,7 +63,8 @@ def show_hits(data: TestSet, index: SearchIndex, query: str, top: int, path: Pat
         top: Number of videos to show.
         path: The picture's path, ``.png``.
     """
-    found = [(int(hit.name), hit.score) for hit in index.search(query, top)]
+    text = index.model.embed_texts([query], tokens=True)  # a text, also if a file has this name
+    found = [(int(hit.name), hit.score) for hit in index.search(text, top)]
     hits = []
     for rank, (video, score) in enumerate(found, start=1):
         frames = data.frames(video, most=_FRAMES_SHOWN)

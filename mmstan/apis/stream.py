@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO, NamedTuple
 
@@ -15,9 +15,8 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmstan.apis.inputs import Sample, SampleReader
+from mmstan.apis.inputs import Sample, SampleReader, count_frames
 from mmstan.apis.scores import Scores, make_scores
-from mmstan.config.walk import find
 from mmstan.datasets.readers import BrokenVideoError
 from mmstan.datasets.readers.base import brief, name_source
 from mmstan.datasets.readers.to_rgb import find_orientation, to_rgb
@@ -63,7 +62,8 @@ def cut_pieces(
         fps: Frames a second of an iterator.
 
     Raises:
-        ValueError: A time is not above 0, or ``fps`` is missing or given for a file.
+        ValueError: A time is not above 0, ``fps`` is missing or given for a file, or the pipeline
+            cannot sample a piece.
         BrokenVideoError: The video cannot be read.
     """
     for name, value in (('seconds', seconds), ('stride', stride)):
@@ -82,13 +82,6 @@ def cut_pieces(
     return _cut(keep_at_rate(timed, rate), rate, reader, name, seconds, stride)
 
 
-def count_frames(reader: SampleReader) -> int:
-    """How many frames of a video a pipeline reads for one view."""
-    sampler = reader.pipeline.transforms[0].sampler
-    inner = getattr(sampler, 'sampler', sampler)
-    return int(find(vars(inner), 'num_frames') or find(vars(inner), 'clip_len') or 8)
-
-
 def _cut(
     kept: Iterator[Kept],
     rate: float,
@@ -100,17 +93,24 @@ def _cut(
     held: deque[Kept] = deque()
     number, covered, count = 0, -1, round(rate * seconds)
     for item in kept:
-        start = number * stride
-        while held and held[0].key < round(start * rate):
-            held.popleft()
+        if item.frame is not None:
+            held.append(item)
+        start = _drop_before(held, number * stride, rate)
         if item.frame is None:
             if held and held[-1].key > covered:  # the rest
                 yield _make_piece(held, start, item.time, rate, reader, name)
             return
-        held.append(item)
-        if item.key == round(start * rate) + count - 1:
+        while item.key == round(start * rate) + count - 1:  # again for starts that round to one key
             yield _make_piece(held, start, start + seconds, rate, reader, name)
             covered, number = item.key, number + 1
+            start = _drop_before(held, number * stride, rate)
+
+
+def _drop_before(held: deque[Kept], start: float, rate: float) -> float:
+    """Drop the frames before a piece's start, which is returned."""
+    while held and held[0].key < round(start * rate):
+        held.popleft()
+    return start
 
 
 def _make_piece(
@@ -139,7 +139,7 @@ def read_frames(video: Any) -> Iterator[tuple[float, np.ndarray]]:
     Packets that cannot be decoded are counted, and reported at the end.
 
     Raises:
-        BrokenVideoError: It cannot be opened, or holds no frame.
+        BrokenVideoError: It cannot be opened, is lost before its end, or holds no frame.
     """
     name, lost, shown = name_source(video), 0, 0
     try:
@@ -151,7 +151,7 @@ def read_frames(video: Any) -> Iterator[tuple[float, np.ndarray]]:
             raise BrokenVideoError(name, 'has no video stream')
         stream, orientation = container.streams.video[0], None
         first = None
-        for packet in container.demux(stream):
+        for packet in _demux(container, stream, name):
             try:
                 pictures = packet.decode()
             except av.FFmpegError:
@@ -169,6 +169,13 @@ def read_frames(video: Any) -> Iterator[tuple[float, np.ndarray]]:
         raise BrokenVideoError(name, 'holds no frame that can be decoded')
     if lost:
         print_log(f'{name}: {lost} packets cannot be decoded', 'current', logging.WARNING)
+
+
+def _demux(container: Any, stream: Any, name: str) -> Iterator[Any]:
+    try:
+        yield from container.demux(stream)
+    except av.FFmpegError as error:  # of a camera, the connection
+        raise BrokenVideoError(name, f'cannot be read to its end ({brief(error)})') from error
 
 
 def _time_frames(frames: Iterable[np.ndarray], fps: float) -> Iterator[tuple[float, np.ndarray]]:
@@ -211,22 +218,30 @@ def keep_at_rate(frames: Iterable[tuple[float, np.ndarray]], rate: float) -> Ite
     yield Kept(key, None, end)
 
 
-@contextmanager
-def share_frames(model: Any) -> Iterator[Callable[[Sequence[int]], None]]:
-    """Within, a backbone that treats frames one by one sees each frame of a stream once.
+class FrameSharing:
+    """Lets a backbone that treats frames one by one see each frame of a stream once.
 
-    Yields:
-        A function to call with the numbers of the next clip's frames.
+    Args:
+        model: The model; its backbone is another one only within :meth:`use`.
     """
-    backbone = model.backbone
-    if type(backbone) is not FrameEncoder:
-        yield lambda keys: None
-        return
-    model.backbone = shared = _SharedFrames(backbone)
-    try:
-        yield shared.expect
-    finally:
-        model.backbone = backbone
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        single = type(model.backbone) is FrameEncoder
+        self._shared = _SharedFrames(model.backbone) if single else None
+
+    @contextmanager
+    def use(self, keys: Sequence[int]) -> Iterator[None]:
+        """Within, the model reads a clip of these frames, by their numbers in the stream."""
+        if self._shared is None:
+            yield
+            return
+        self._shared.expect(keys)
+        own, self.model.backbone = self.model.backbone, self._shared
+        try:
+            yield
+        finally:
+            self.model.backbone = own
 
 
 class _SharedFrames(nn.Module):

@@ -59,30 +59,37 @@ def print_classes(
             table.rows.append([video, rank, name, f'{value:.6f}', ''])
         best = ', '.join(f'{name} {value:.3f}' for name, value in zip(scores.names, scores.values))
         print(f'{video}: {best or scores.error.reason}')  # type: ignore[union-attr]
-    _report_broken(model, len(videos))
+    _report_broken(len(model.broken), len(videos), 'cannot be read')
     return table
 
 
 def print_similarities(model: VideoModel, texts: Sequence[str], videos: Sequence[str]) -> Table:
-    """Print the similarities of texts with each video.
+    """Print the similarities of texts with each video; broken videos are named and counted.
 
     Returns:
-        Rows (video, text, similarity).
+        Rows (video, text, similarity, error).
     """
-    table = Table(['video', 'text', 'similarity'], [])
-    similarity = model.similarity(texts, list(videos))
+    table = Table(['video', 'text', 'similarity', 'error'], [])
+    similarity = model.similarity(texts, list(videos), on_error='skip')
+    reasons = dict(model.broken)
     for column, video in enumerate(videos):
+        if not similarity[:, column].isfinite().all():
+            reason = reasons.get(video, 'its similarities are not finite')
+            table.rows.append([video, '', '', reason])
+            print(f'{video}: {reason}')
+            continue
         values = similarity[:, column].tolist()
-        table.rows += [[video, text, f'{value:.6f}'] for text, value in zip(texts, values)]
+        table.rows += [[video, text, f'{value:.6f}', ''] for text, value in zip(texts, values)]
         shown = ', '.join(f'{text!r} {value:.4f}' for text, value in zip(texts, values))
         print(f'{video}: {shown}')
+    lost = int((~similarity.isfinite().all(dim=0)).sum())
+    _report_broken(lost, len(videos), 'left out')
     return table
 
 
-def _report_broken(model: VideoModel, count: int) -> None:
-    if model.broken:
-        broken = count_things(len(model.broken), 'video')
-        print(f'{broken} of {count} cannot be read, the reasons stand above')
+def _report_broken(broken: int, count: int, reason: str) -> None:
+    if broken:
+        print(f'{count_things(broken, "video")} of {count} {reason}, the reasons stand above')
 
 
 def check_feature_file(path: Path, *, frames: bool) -> None:
@@ -106,14 +113,16 @@ def write_features(path: Path, model: VideoModel, videos: Sequence[str], *, fram
     """Write the features of videos, whole or not at all.
 
     ``.npz`` has the arrays ``names`` (N), ``features`` (N, D) or (N, T, D), and with ``frames``
-    ``mask`` (N, T); ``.parquet`` the columns ``name`` and ``feature``. Broken videos are named and
-    left out.
+    ``mask`` (N, T); ``.parquet`` the columns ``name`` and ``feature``. Broken videos, and videos
+    with features that are not finite, are named and left out.
     """
     found = model.embed(list(videos), frames=frames, on_error='skip')
     features = (found[0] if frames else found).numpy()
-    good = ~np.isnan(features.reshape(len(features), -1)).any(axis=1)
-    for name, reason in model.broken:
-        print(f'{name}: {reason}')
+    good = np.isfinite(features.reshape(len(features), -1)).all(axis=1)
+    broken = dict(model.broken)
+    lost = [video for video, kept in zip(videos, good) if not kept]
+    for video in lost:
+        print(f'{video}: {broken.get(video, "its features are not finite")}')
     names = [video for video, kept in zip(videos, good) if kept]
     part = path.with_name(f'{path.name}.part')
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,4 +139,4 @@ def write_features(path: Path, model: VideoModel, videos: Sequence[str], *, fram
         pq.write_table(pa.table(dict(name=names, feature=list(features[good]))), part)
     part.replace(path)
     print(f'written: {path}, {count_things(len(names), "video")}, {features.shape[1:]}')
-    _report_broken(model, len(videos))
+    _report_broken(len(lost), len(videos), 'left out')

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +19,7 @@ from mmstan.apis.comparing import Score, encode_texts, list_texts, score_classes
 from mmstan.apis.description import ModelDescription, Views, to_json
 from mmstan.apis.encoding import (
     Batch,
+    encode_compared,
     encode_frames,
     encode_videos,
     find_interaction,
@@ -37,7 +39,7 @@ from mmstan.apis.inputs import (
 )
 from mmstan.apis.package import save_package
 from mmstan.apis.scores import fill_in, make_scores
-from mmstan.apis.stream import Segment, Stream, cut_pieces, make_segment, share_frames
+from mmstan.apis.stream import FrameSharing, Segment, Stream, cut_pieces, make_segment
 from mmstan.datasets.readers import BrokenVideoError
 from mmstan.models.backbones import VideoBackbone
 from mmstan.models.features import TextFeatures, VideoFeatures, l2_normalise
@@ -184,7 +186,7 @@ class VideoModel:
 
         Args:
             videos: One video or several.
-            frames: Whether to return a feature for each frame, as the interaction reads them.
+            frames: Whether to return a feature for each frame, of a recognizer before its neck.
             on_error: ``'skip'`` gives rows of NaN for broken videos.
 
         Returns:
@@ -194,29 +196,60 @@ class VideoModel:
         Raises:
             BrokenVideoError: A video cannot be read.
         """
-        found = self._map(
-            videos, self._with_mask if frames else self._encoded(self._pool), on_error
-        )
-        rows = [value for value, _ in found]
+        if frames:
+            return self._embed_with_mask(videos, encode_frames, on_error)
+        features = self._stack(videos, self._encoded(self._pool), on_error, torch.empty(0))
+        return features[0] if is_one(videos) else features
+
+    def embed_compared(
+        self, videos: Videos, *, on_error: OnError = 'raise'
+    ) -> tuple[Tensor, Tensor]:
+        """Features as :meth:`similarity` compares them, of a recognizer behind its neck.
+
+        Args:
+            videos: One video or several.
+            on_error: ``'skip'`` gives rows of NaN for broken videos.
+
+        Returns:
+            Features (N, T, D), not normalised, and the mask of real frames (N, T). A neck that
+            averages leaves one of T frames.
+
+        Raises:
+            BrokenVideoError: A video cannot be read.
+        """
+        return self._embed_with_mask(videos, encode_compared, on_error)
+
+    def _embed_with_mask(
+        self, videos: Videos, encode: Callable[[Any, Batch], VideoFeatures], on_error: OnError
+    ) -> tuple[Tensor, Tensor]:
+        """Frame features, and their mask, which is their last column for a while."""
+
+        def join(batch: Batch) -> Tensor:
+            video = encode(self.model, batch)
+            return torch.cat([video.frames.float(), video.mask[..., None].float()], dim=-1)
+
+        features = self._stack(videos, join, on_error, torch.empty(0, 1))
+        return features[..., :-1], features[..., -1] > 0.5
+
+    def _stack(
+        self,
+        videos: Videos,
+        encode: Callable[[Batch], Tensor],
+        on_error: OnError,
+        nothing: Tensor,
+    ) -> Tensor:
+        """A row a video, NaN for broken ones."""
+        rows = [value for value, _ in self._map(videos, encode, on_error)]
         first = next((row for row in rows if row is not None), None)
         if first is None and rows:
             raise BrokenVideoError(*self.broken[0])
-        nothing = torch.empty(0, 1) if frames else torch.empty(0)
         blank = nothing if first is None else torch.full_like(first, torch.nan)
         whole = [blank if row is None else row for row in rows]
-        features = torch.stack(whole) if whole else blank.expand(0, *blank.shape)
-        if not frames:
-            return features[0] if is_one(videos) else features
-        return features[..., :-1], features[..., -1] > 0.5
+        return torch.stack(whole) if whole else blank.expand(0, *blank.shape)
 
     def _encoded(self, score: Score) -> Callable[[Batch], Tensor]:
         """A function of features as one of the batch."""
         return lambda batch: score(encode_videos(self.model, batch), batch)
-
-    def _with_mask(self, batch: Batch) -> Tensor:
-        """Frame features, and their mask as the last column: (N, T, D + 1)."""
-        video = encode_frames(self.model, batch)
-        return torch.cat([video.frames.float(), video.mask[..., None].float()], dim=-1)
 
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str], *, tokens: bool = False) -> Any:
@@ -239,19 +272,28 @@ class VideoModel:
 
     # --- texts x videos ---
 
-    def similarity(self, texts: Sequence[str], videos: Videos) -> Tensor:
+    def similarity(
+        self, texts: Sequence[str], videos: Videos, *, on_error: OnError = 'raise'
+    ) -> Tensor:
         """Similarities (A, N) of texts and videos, float32, by which retrieval ranks.
 
         A recognition model compares as its head does, without the scale.
+
+        Args:
+            texts: A texts.
+            videos: One video or several.
+            on_error: ``'skip'`` gives columns of NaN for broken videos.
 
         Raises:
             ValueError: The model has no text tower.
             BrokenVideoError: A video cannot be read.
         """
-        with score_texts(self.model, list_texts(texts)) as compare:
-            found = self._map(videos, self._encoded(compare), 'raise')
-        columns = [value for value, _ in found if value is not None]
-        return torch.stack(columns, dim=1) if columns else torch.empty(len(list_texts(texts)), 0)
+        texts = list_texts(texts)
+        with score_texts(self.model, texts) as compare:
+            found = self._map(videos, self._encoded(compare), on_error)
+        blank = torch.full((len(texts),), torch.nan)
+        columns = [blank if value is None else value for value, _ in found]
+        return torch.stack(columns, dim=1) if columns else torch.empty(len(texts), 0)
 
     def similarity_of(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
         """Similarities (A, B) of features, by the model's interaction."""
@@ -307,25 +349,29 @@ class VideoModel:
             A :class:`~mmstan.apis.stream.Segment` a piece; the last one may be shorter.
 
         Raises:
-            ValueError: A time is not above 0, or ``fps`` is missing.
+            ValueError: A time is not above 0, ``fps`` is missing, or the pipeline's sampler leaves
+                out frames (``frame_interval``).
             BrokenVideoError: The video cannot be read.
         """
         if texts is not None and class_names is not None:
             raise ValueError('stream: give class_names or texts, not both')
         names = self.class_names if class_names is None else list(class_names)
-        use: Any = nullcontext(None)  # a retrieval model without names or texts: features alone
+        use: Any = partial(nullcontext, None)  # of retrieval without names or texts: features alone
         if texts is not None:
             names = list_texts(texts)
-            use = score_texts(self.model, names)
+            use = partial(score_texts, self.model, names)
         elif class_names is not None or not self.is_retrieval:
-            use = score_classes(self.model, class_names)
-        pieces = cut_pieces(video, self.reader, seconds=seconds, stride=stride, fps=fps)
-        with use as score, share_frames(self.model) as share:
-            for piece in pieces:
-                share(piece.keys)
+            use = partial(score_classes, self.model, class_names)
+        with use() as score:  # an error now, and not after the first piece
+            pass
+        if self.is_retrieval:
+            use = partial(nullcontext, score)  # it changes nothing in the model
+        sharing = FrameSharing(self.model)
+        for piece in cut_pieces(video, self.reader, seconds=seconds, stride=stride, fps=fps):
+            with use() as score, sharing.use(piece.keys):  # the model is as before while we yield
                 row = self._run([piece.sample], self._encoded(self._score_and_pool(score)))[0]
-                scores, feature = row.tensor_split([len(row) - self._width])
-                yield make_segment(piece, scores, feature, names)
+            scores, feature = row.tensor_split([len(row) - self._width])
+            yield make_segment(piece, scores, feature, names)
 
     def _score_and_pool(self, score: Score | None) -> Score:
         """A function to scores and, behind them, the pooled feature: (N, K + D)."""

@@ -73,7 +73,8 @@ def check_videos(paths: Iterable[str], journal: Path, jobs: int) -> tuple[dict[s
     """The facts of each file, and how many of them an earlier call had found.
 
     Each fact is written to ``journal`` at once, so that a call that was stopped goes on where it
-    was. A file of another size or date is checked again.
+    was. A file of another size or date is checked again, and so is one that could not be read: its
+    rights may have changed, or the disk that it is on.
 
     Args:
         paths: The files.
@@ -81,7 +82,7 @@ def check_videos(paths: Iterable[str], journal: Path, jobs: int) -> tuple[dict[s
         jobs: Files at a time.
     """
     stamps = {path: _stamp(path) for path in dict.fromkeys(paths)}
-    known = _read_journal(journal)
+    known = {stamp: facts for stamp, facts in _read_journal(journal).items() if not facts.problem}
     found = {path: known[stamp] for path, stamp in stamps.items() if stamp in known}
     done = len(found)
     choose_backend()  # here, so that threads know the answer

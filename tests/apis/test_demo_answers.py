@@ -60,6 +60,15 @@ def test_strips_have_their_score_and_time(tiny_model: Models, clips: list[Path])
     assert strip.ndim == 3 and line == f'0.250 {clips[0].name}, 0-0.5 s'
 
 
+def test_comparisons_of_a_recognizer_are_of_its_head(
+    tiny_model: Models, clips: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, drawn = tiny_model('xclip/k400_b16'), []
+    monkeypatch.setattr(demo_answers, 'draw_comparison', lambda *args, **_: drawn.append(args))
+    compare(model, str(clips[0]), 'a red circle\nup')
+    assert drawn[0][3] == model.similarity(['a red circle', 'up'], clips[0])[:, 0].tolist()
+
+
 @pytest.mark.parametrize(('name', 'panels'), [(STAN, 2), (RETRIEVAL, 4)])
 def test_mug_shows_its_words(tiny_model: Models, clips: list[Path], name: str, panels: int) -> None:
     figure = compare(tiny_model(name), str(clips[0]), 'a red circle\nup')

@@ -1,14 +1,18 @@
 """A long video, piece by piece."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
 from helpers.videos import frame_number, numbered_frames, write_video
 
-from mmstan.apis.stream import count_frames, keep_at_rate, read_frames
+from mmstan.apis.inputs import count_frames
+from mmstan.apis.stream import keep_at_rate, read_frames
 from mmstan.apis.video_model import VideoModel
 from mmstan.datasets.readers import BrokenVideoError
 
@@ -52,6 +56,36 @@ def test_clip_sees_each_frame_once(tiny_model: Models, film: Path) -> None:
         np.testing.assert_allclose(piece.scores.all, wanted[:, 0].numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize('name', ['baselines/clip_mean/k400_b16', 'stan/k400_b16'])
+def test_the_model_is_its_own_between_pieces(
+    name: str, tiny_model: Models, film: Path, clips: list[Path]
+) -> None:
+    model = tiny_model(name)
+    before, feature = model.classify(clips[0]), model.embed(clips[0])
+    pieces = model.stream(film, seconds=4, stride=4, class_names=['a', 'b'])
+    others = model.stream(film, seconds=4, stride=4, texts=['one', 'two'])
+    for piece, other in zip(pieces, others):
+        within = model.classify(clips[0])
+        assert within.names == before.names and (within.all == before.all).all()
+        assert torch.equal(model.embed(clips[0]), feature)
+        assert piece.scores is not None and sorted(piece.scores.names) == ['a', 'b']
+        assert other.scores is not None and sorted(other.scores.names) == ['one', 'two']
+
+
+def test_names_of_a_stream_are_encoded_once(tiny_model: Models, film: Path) -> None:
+    model, seen = tiny_model('stan/k400_b16'), []
+    tower = model.model.cls_head.texts.tower
+    hook = tower.register_forward_hook(lambda _, args, out: seen.append(len(args[0])))
+    assert len(list(model.stream(film, seconds=4, stride=2, class_names=['a', 'b', 'c']))) == 3
+    hook.remove()
+    assert seen == [3]
+
+
+def test_starts_that_round_to_one_frame(tiny_model: Models, film: Path) -> None:
+    starts = [x.start for x in tiny_model('stan/k400_b16').stream(film, seconds=4, stride=0.25)]
+    assert starts[:17] == [i / 4 for i in range(17)]
+
+
 def test_the_rest_is_a_shorter_piece(tiny_model: Models, film: Path) -> None:
     model = tiny_model('stan/k400_b16')
     assert [(x.start, x.end) for x in model.stream(film, seconds=5, stride=5)] == [(0, 5), (5, 8)]
@@ -73,6 +107,29 @@ def test_frames_are_kept_by_their_time() -> None:
     assert kept == [(0, 1), (1, 1), (2, None)]  # at 0.25 s and 0.75 s; the video ends at 1.2 s
 
 
+def test_a_camera_that_is_lost(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lost:
+        def __init__(self, inner: Any) -> None:
+            self.inner, self.streams = inner, inner.streams
+
+        def __enter__(self) -> None:
+            self.inner.__enter__()
+
+        def __exit__(self, *error: Any) -> None:
+            self.inner.__exit__(*error)
+
+        def demux(self, stream: Any) -> Iterator[Any]:
+            yield from itertools.islice(self.inner.demux(stream), 20)
+            raise av.InvalidDataError(1, 'the connection is lost')
+
+    opened = av.open
+    monkeypatch.setattr(av, 'open', lambda *args: Lost(opened(*args)))
+    frames = read_frames(film)
+    next(frames)
+    with pytest.raises(BrokenVideoError, match='cannot be read to its end'):
+        list(frames)
+
+
 def test_what_cannot_be_streamed(tiny_model: Models, film: Path, tmp_path: Path) -> None:
     model = tiny_model('stan/k400_b16')
     with pytest.raises(ValueError, match='seconds=0'):
@@ -81,6 +138,8 @@ def test_what_cannot_be_streamed(tiny_model: Models, film: Path, tmp_path: Path)
         next(model.stream(iter([])))
     with pytest.raises(ValueError, match='fps=8: a file has its own'):
         next(model.stream(film, fps=8))
+    with pytest.raises(ValueError, match=r'SampleFrames\(frame_interval=.*SampleSegments'):
+        next(tiny_model('baselines/evl/k400_b16').stream(film))
     with pytest.raises(ValueError, match='not both'):
         next(model.stream(film, class_names=['a'], texts=['a']))
     with pytest.raises(ValueError, match='float64, expected'):

@@ -233,6 +233,11 @@ def test_questions_that_a_model_cannot_answer(tiny_model: Models, clips: list[Pa
         retrieval.classify(clips[0])
     with pytest.raises(ValueError, match='Mug compares words'):
         retrieval.classify(clips[0], ['a', 'b'], templates=['a {}', 'the {}'])
+    for model in (retrieval, tiny_model(STAN)):
+        with pytest.raises(ValueError, match=r"each needs a '\{\}' for the class name"):
+            model.classify(clips[0], ['a', 'b'], templates=['a video'])
+        with pytest.raises(ValueError, match=r"templates='a \{\}': give a list of sentences"):
+            model.classify(clips[0], ['a', 'b'], templates='a {}')
     with pytest.raises(ValueError, match='give one str or more'):
         retrieval.similarity([], clips)
     with pytest.raises(ValueError, match="on_error='ignore'"):

@@ -17,6 +17,18 @@ def test_facts(clips: Path, tmp_path: Path) -> None:
     assert check_video(str(tmp_path / 'text.mp4')).problem.startswith('cannot be opened')
 
 
+def test_a_video_that_could_not_be_read_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, journal = str(write_video(tmp_path / 'a.mp4', numbered_frames(3))), tmp_path / 'journal'
+    with monkeypatch.context() as patch:
+        patch.setattr(check, 'check_video', lambda _: check.Facts(problem='permission denied'))
+        assert check_videos([path], journal, 1)[0][path].problem == 'permission denied'
+    found, known = check_videos([path], journal, 1)
+    assert (found[path].problem, found[path].frames, known) == ('', 3, 0)
+    assert check_videos([path], journal, 1) == (found, 1)
+
+
 def test_a_call_goes_on_where_another_was_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

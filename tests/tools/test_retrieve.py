@@ -292,6 +292,8 @@ def test_several_queries_in_one_start(
     """By an index of the frames; an interaction that reads patches scores every video."""
     monkeypatch.setattr(data.model.head.interaction, 'reads_video_tokens', video == 'tokens')
     captions = [data.caption(index)[0] for index in (3, 5)]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / captions[0]).write_text('a file whose name is the query')
     tool.answer_queries(data, captions, 16, tmp_path / 'found.png')
     parts = capsys.readouterr().out.split('Picture: ')
     for number, (caption, index) in enumerate(zip(captions, (3, 5))):

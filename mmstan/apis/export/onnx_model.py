@@ -20,7 +20,7 @@ from mmstan.apis.export.modules import mask_frames
 from mmstan.apis.export.onnx_files import read_onnx, run_session
 from mmstan.apis.export.onnx_parts import Parts
 from mmstan.models.features import TextFeatures, VideoFeatures, frame_mask, l2_normalise
-from mmstan.models.heads import VerbNounHead
+from mmstan.models.heads import VerbNounHead, check_templates
 from mmstan.models.heads.verb_noun_head import TASKS
 from mmstan.models.interactions import Cosine, Interaction
 from mmstan.registry import MODELS
@@ -175,6 +175,8 @@ class OnnxHead(BaseHead):
         self.interaction = None if given is None else make_interaction(parts, given)
         self.swapped: TextFeatures | None = None
         self.lengths: Tensor | float = 1.0  # of the swapped features, which the file normalises
+        # Texts, templates and features of the last swap: a stream swaps for each of its pieces.
+        self._last: tuple[list[str], list[str], TextFeatures, Tensor | float] | None = None
 
     def forward(self, x: Sequence[Tensor], **kwargs: Any) -> Tensor:
         """Outputs of the video part -> scores (N, K)."""
@@ -211,18 +213,27 @@ class OnnxHead(BaseHead):
                 f'templates={list(templates)}: words of several sentences cannot be averaged; give '
                 'one'
             )
-        sets = [self.encode_texts([t.format(text) for text in texts]) for t in templates]
+        check_templates(templates)
+        if self._last is None or self._last[:2] != (list(texts), list(templates)):
+            self._last = list(texts), list(templates), *self._encode_classes(texts, templates)
         before = self.swapped, self.lengths
-        self.swapped, self.lengths = sets[0], 1.0
-        if len(sets) > 1:
-            sentence = torch.stack([l2_normalise(x.sentence) for x in sets]).mean(dim=0)
-            self.swapped = TextFeatures(sets[0].tokens, sentence, sets[0].mask)
-            if self.sample_template:  # the mean of the templates' scores, see `ClassTexts`
-                self.lengths = sentence.norm(dim=-1)
+        self.swapped, self.lengths = self._last[2:]
         try:
             yield
         finally:
             self.swapped, self.lengths = before
+
+    def _encode_classes(
+        self, texts: Sequence[str], templates: Sequence[str]
+    ) -> tuple[TextFeatures, Tensor | float]:
+        """Names in templates, and lengths; sentences of several templates are averaged."""
+        sets = [self.encode_texts([t.format(text) for text in texts]) for t in templates]
+        if len(sets) == 1:
+            return sets[0], 1.0
+        sentence = torch.stack([l2_normalise(x.sentence) for x in sets]).mean(dim=0)
+        # Of a sampled template: the mean of the templates' scores, see `ClassTexts`.
+        lengths = sentence.norm(dim=-1) if self.sample_template else 1.0
+        return TextFeatures(sets[0].tokens, sentence, sets[0].mask), lengths
 
 
 class OnnxPairHead(VerbNounHead):

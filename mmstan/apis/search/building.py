@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from mmengine.logging import print_log
 from tqdm import tqdm
 
 from mmstan.apis.search.encode import Broken, Encoder
-from mmstan.apis.search.entries import Entry, Segments, list_entries
+from mmstan.apis.search.entries import Entry, Segments, describe_file, list_entries
 from mmstan.apis.search.kinds import LEAST_FRAMES, choose_kind, has_faiss, make_index, remove_ids
 from mmstan.apis.search.manifest import Manifest
 from mmstan.apis.search.store import Store
@@ -45,9 +46,18 @@ def find_new(table: Table, entries: Iterable[Entry]) -> list[Entry]:
     return [entry for entry in dict.fromkeys(entries) if entry not in known]
 
 
-def find_stale(table: Table, entries: Iterable[Entry]) -> np.ndarray:
-    """Rows of the files of entries, of a state that is not the files' present one."""
+def find_stale(table: Table, entries: Iterable[Entry], broken: Broken) -> np.ndarray:
+    """Rows of files in a state that is not the files' present one.
+
+    Args:
+        table: The videos of an index.
+        entries: Videos as they are now.
+        broken: Videos that have no entries; the rows of one stay unless it is there and changed.
+    """
     now = {entry.path: (entry.size, entry.mtime) for entry in entries}
+    for path, _ in broken:
+        with suppress(BrokenVideoError):  # it is missing
+            now[path] = describe_file(path)[1:3]
     stale = [
         row
         for row, entry in enumerate(table.entries)

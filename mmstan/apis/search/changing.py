@@ -51,7 +51,7 @@ def build_store(
     with lock_folder(folder):
         store = _resume(folder, facts) if has_index(folder) else None
         if store is not None:
-            building.forget_rows(store, building.find_stale(store.table, entries))
+            building.forget_rows(store, building.find_stale(store.table, entries, broken))
             entries = building.find_new(store.table, entries)
 
         def start(frames: int, dim: int) -> Store:
@@ -160,10 +160,12 @@ def update_store(
     entries, broken = building.list_all(paths, store.manifest.segments)
     before = _count_indexed(store)
     with store.locked():
-        stale = [building.find_stale(store.table, entries)]
+        stale = [building.find_stale(store.table, entries, broken)]
         stale += [building.find_gone(store.table)] if gone else []
-        building.forget_rows(store, np.unique(np.concatenate(stale)))
-        removed = before - _count_indexed(store)
+        rows = np.unique(np.concatenate(stale))
+        # Counted before, since an index that is compacted holds none until it is renewed.
+        removed = int((rows < store.manifest.indexed).sum())
+        building.forget_rows(store, rows)
         new = building.find_new(store.table, entries)
         _, lost = building.encode_all(encoder, new, store, _refuse_to_start)
         every = dict.fromkeys([*store.manifest.sources, *keep_open_sources(sources)])

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from mmstan.apis.inputs import check_sampler
 from mmstan.apis.search.entries import Entry, read_segment
 from mmstan.datasets.readers import BrokenVideoError
 from mmstan.methods.clip4clip import TightTransformer
+from mmstan.methods.dist import FusedTextHead
+from mmstan.methods.xclip import PromptedTextHead
 from mmstan.models.features import VideoFeatures
 from mmstan.models.interactions import Cosine
+from mmstan.registry import MODELS
 
 Broken = list[tuple[str, str]]
 _SEGMENTS = 8  # whose frames are in memory at once
@@ -46,6 +50,26 @@ def check_interaction(interaction: Any) -> None:
         )
 
 
+def check_head(config: Mapping[str, Any]) -> None:
+    """Raise ValueError unless a head compares texts with one feature of a video, or its frames.
+
+    Args:
+        config: Config of the head.
+    """
+    name = str(config['type'])
+    cls = MODELS.get(name)
+    if cls is not None and issubclass(cls, (FusedTextHead, PromptedTextHead)):
+        raise ValueError(
+            f'{name} compares more than one feature of a video with a text, and an index holds '
+            'one: take a model with mmstan.TextHead, or a retrieval model'
+        )
+    if config.get('context_vectors'):
+        raise ValueError(
+            f'{name} with context_vectors={config["context_vectors"]} compares class names behind '
+            'learned words, and a search has none: take a head without them, or a retrieval model'
+        )
+
+
 def _split(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
     """Whole videos at once, which the model reads by itself; segments a few at a time."""
     size = _SEGMENTS if entries and entries[0].start is not None else max(1, len(entries))
@@ -60,11 +84,13 @@ class Encoder:
         model: A :class:`~mmstan.VideoModel`.
 
     Raises:
-        ValueError: The model's interaction cannot be searched.
+        ValueError: The model's interaction or head cannot be searched.
     """
 
     def __init__(self, model: Any) -> None:
         check_interaction(model.interaction)
+        if hasattr(getattr(model, 'model', None), 'cls_head'):  # a recognizer
+            check_head(model.description.model['cls_head'])
         self.model = model
         self.pooled = isinstance(model.interaction, Cosine)
         self._segment_frames = 0
@@ -90,7 +116,7 @@ class Encoder:
         if not readable:
             return nothing
         try:
-            frames, mask = self.model.embed(videos, frames=True, on_error='skip')
+            frames, mask = self.model.embed_compared(videos, on_error='skip')
         except BrokenVideoError:  # all of them
             broken += self.model.broken
             return nothing
@@ -119,5 +145,6 @@ class Encoder:
     def _read_segment(self, entry: Entry) -> np.ndarray:
         """As many frames of a segment as the model samples of a video."""
         if not self._segment_frames:
+            check_sampler(self.model.reader)
             self._segment_frames = len(self.model.frames(read_segment(entry, _FRAMES_TO_ASK)))
         return read_segment(entry, self._segment_frames)

@@ -137,7 +137,7 @@ def list_entries(path: str, segments: Segments | None) -> list[Entry]:
 
 
 def cut_segments(duration: float, segments: Segments) -> list[tuple[float, float]]:
-    """Start and end of segments, in seconds; the last one ends with the video.
+    """Start and end of segments, in seconds; the last one ends with the video or before a gap.
 
     >>> cut_segments(10.0, (4.0, 3.0))
     [(0.0, 4.0), (3.0, 7.0), (6.0, 10.0)]
@@ -148,7 +148,8 @@ def cut_segments(duration: float, segments: Segments) -> list[tuple[float, float
     # A start every ``stride`` seconds, until a segment reaches the end.
     count = 1 + max(0, int(np.ceil(round((duration - seconds) / stride, 6))))
     starts = [round(i * stride, 3) for i in range(count)]
-    return [(start, round(min(start + seconds, duration), 3)) for start in starts]
+    ends = [round(min(start + seconds, duration), 3) for start in starts]
+    return [(start, end) for start, end in zip(starts, ends) if start < end or not start]
 
 
 def check_segments(segments: Segments | None) -> Segments | None:

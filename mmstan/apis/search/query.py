@@ -70,7 +70,7 @@ def make_query(query: Any, encoder: Encoder | None, dim: int) -> Query:
             raise ValueError(f'query={query!r} is empty; give a text, a video or an embedding')
         made = _from_text(encoder.model.embed_texts([query], tokens=True), encoder)
     else:
-        frames, mask = encoder.model.embed([query], frames=True)
+        frames, mask = encoder.model.embed_compared([query])
         made = _from_example(encoder.pool(VideoFeatures(frames, mask)))
     if made.vectors.shape[1] != dim or not made.vectors.isfinite().all():
         raise ValueError(

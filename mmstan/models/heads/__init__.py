@@ -2,7 +2,7 @@
 
 from mmstan.compat.moved import make_getattr
 from mmstan.models.heads.class_names import read_class_names
-from mmstan.models.heads.class_texts import ClassTexts
+from mmstan.models.heads.class_texts import ClassTexts, check_templates
 from mmstan.models.heads.named_classes_head import NamedClassesHead
 from mmstan.models.heads.retrieval_head import RetrievalHead
 from mmstan.models.heads.text_head import TextHead
@@ -14,6 +14,7 @@ __all__ = [
     'RetrievalHead',
     'TextHead',
     'VerbNounHead',
+    'check_templates',
     'read_class_names',
 ]
 

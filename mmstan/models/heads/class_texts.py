@@ -16,8 +16,10 @@ from mmstan.models.features import TextFeatures
 from mmstan.models.heads.class_names import read_class_names
 from mmstan.models.towers import TextTower
 from mmstan.registry import MODELS
+from mmstan.wording import show
 
 _TEXTS_AT_ONCE = 256
+_Swapped = tuple[list[str], tuple[str, ...], Tensor, dict[int | None, TextFeatures]]
 
 
 class ClassTexts(BaseModule):
@@ -43,6 +45,9 @@ class ClassTexts(BaseModule):
         ValueError: A template has no ``{}``, there are several where one is needed, there is one
             where several are needed, or the context leaves no room for names.
     """
+
+    _kept: dict[int | None, TextFeatures]  # by the template that was drawn
+    _swapped: _Swapped | None  # of the last swap, while its features hold
 
     def __init__(
         self,
@@ -111,14 +116,19 @@ class ClassTexts(BaseModule):
         before = self._names, self.templates, self._ids
         try:
             self.templates = tuple(templates)
-            self._set_names(list(texts))
+            if self._swapped is not None and self._swapped[:2] == (list(texts), self.templates):
+                self._names, _, self._ids, self._kept = self._swapped  # a stream swaps every piece
+            else:
+                self._set_names(list(texts))
             yield
+            swapped = self._names, self.templates, self._ids, self._kept
         finally:
             self._names, self.templates, self._ids = before
             self._drop()
+        self._swapped = swapped
 
     def _drop(self, *_: Any) -> None:
-        self._kept: dict[int | None, TextFeatures] = {}  # by the template that was drawn
+        self._kept, self._swapped = {}, None
 
     def train(self, mode: bool = True) -> Self:
         """Drop the kept features: weights may have changed before a change of mode."""
@@ -179,13 +189,20 @@ class ClassTexts(BaseModule):
         return self.tower.encode(x, attn_mask, ids)
 
 
+def check_templates(templates: Sequence[str]) -> None:
+    """Raise ValueError unless templates are sentences with a ``{}`` for the class name."""
+    if isinstance(templates, str):
+        raise ValueError(f'templates={show(templates)}: give a list of sentences, not one text')
+    if not templates or not all('{}' in template for template in templates):
+        raise ValueError(f"templates={list(templates)}: each needs a '{{}}' for the class name")
+
+
 def _check_templates(
     templates: Sequence[str], sample_template: bool, context_vectors: int, tokens: bool
 ) -> None:
     """Raise the errors that the docstring of :class:`ClassTexts` names."""
+    check_templates(templates)
     given = f'templates={list(templates)}'
-    if not templates or not all('{}' in template for template in templates):
-        raise ValueError(f"{given}: each needs a '{{}}' for the class name")
     if tokens and len(templates) > 1:
         raise ValueError(
             f'{given}: tokens of several sentences cannot be averaged; give one template, or an '

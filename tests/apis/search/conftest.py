@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ class FakeModel:
         self.encoded: list[str] = []
         """Every video that was encoded."""
         self.padding = 0
+        transforms = [SimpleNamespace(sampler=SimpleNamespace())]
+        self.reader = SimpleNamespace(pipeline=SimpleNamespace(transforms=transforms))
 
     def embed(self, videos: Any, *, frames: bool, on_error: str = 'raise') -> tuple[Tensor, Tensor]:
         assert frames

@@ -9,7 +9,7 @@ import pytest
 from apis.search.conftest import FakeModel, names
 from helpers.videos import frame_number, numbered_frames, write_video
 
-from mmstan.apis.search import SearchIndex
+from mmstan.apis.search import Changes, SearchIndex
 from mmstan.apis.search.entries import (
     Entry,
     cut_segments,
@@ -82,7 +82,9 @@ def test_a_file_that_is_missing(tmp_path: Path) -> None:
         (8, (4, 2), [(0, 4), (2, 6), (4, 8)]),
         (3, (4, 4), [(0, 3)]),
         (0.3, (0.1, 0.1), [(0, 0.1), (0.1, 0.2), (0.2, 0.3)]),
-        (10, (2, 5), [(0, 2), (5, 7), (10, 10)]),
+        (10, (2, 5), [(0, 2), (5, 7)]),
+        (9, (2, 5), [(0, 2), (5, 7)]),
+        (0, (2, 5), [(0, 0)]),
     ],
 )
 def test_segments(
@@ -116,6 +118,10 @@ def test_segments_of_an_index(
     assert again.manifest.segments == (2, 1)
     assert again.remove(tmp_path / 'a.mp4').removed == 3
     assert again.add(tmp_path / 'a.mp4').added == 3 and len(again) == 6
+    (tmp_path / 'a.mp4').write_text('damaged')  # its old segments are none of the file
+    (tmp_path / 'b.mp4').rename(tmp_path / 'away')  # add forgets no file that is gone
+    assert again.add([tmp_path / f'{name}.mp4' for name in 'ab']) == Changes(0, 3)
+    assert set(again.names) == {str(tmp_path / 'b.mp4')}
 
 
 def test_names_that_are_no_utf_8(model: FakeModel, tmp_path: Path) -> None:

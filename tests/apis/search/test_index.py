@@ -275,6 +275,17 @@ def test_refresh(model: FakeModel, videos: Videos, tmp_path: Path) -> None:
     assert len(SearchIndex.open(tmp_path / 'index', model)) == 21
 
 
+def test_changes_are_counted_when_most_videos_are_gone(
+    model: FakeModel, videos: Videos, tmp_path: Path
+) -> None:
+    folder = videos(20)
+    index = SearchIndex.build(model, folder, tmp_path / 'index')
+    for number in range(12):
+        (folder / f'{number:04}.mp4').unlink()
+    assert index.refresh() == Changes(added=0, removed=12)
+    assert index.manifest.rows == len(index) == 8
+
+
 def test_broken_videos_are_left_out_and_tried_again(
     model: FakeModel, videos: Videos, tmp_path: Path
 ) -> None:
