@@ -92,6 +92,12 @@ def test_learned_words_are_not_in_the_file() -> None:
 
 def test_frames(exported: Exported) -> None:
     model, ours, videos = load(exported.files['video']), exported.model, draw_videos(2)
+    found, right = (x.embed_compared(videos) for x in (model, ours))
+    assert (found[0] - right[0]).abs().max() < 1e-4 and torch.equal(found[1], right[1])
+    if not ours.is_retrieval and ours.model.with_neck:
+        with pytest.raises(ValueError, match='behind the neck'):
+            model.embed(videos, frames=True)
+        return
     found, right = (x.embed(videos, frames=True) for x in (model, ours))
     assert (found[0] - right[0]).abs().max() < 1e-4 and torch.equal(found[1], right[1])
 

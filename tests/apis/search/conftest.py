@@ -31,8 +31,7 @@ class FakeModel:
         transforms = [SimpleNamespace(sampler=SimpleNamespace())]
         self.reader = SimpleNamespace(pipeline=SimpleNamespace(transforms=transforms))
 
-    def embed(self, videos: Any, *, frames: bool, on_error: str = 'raise') -> tuple[Tensor, Tensor]:
-        assert frames
+    def embed_compared(self, videos: Any, *, on_error: str = 'raise') -> tuple[Tensor, Tensor]:
         self.broken = []
         rows = [self._embed(video, on_error) for video in videos]
         if all(row.isnan().all() for row in rows):
