@@ -20,6 +20,12 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--frames', type=at_least(1), default=12, help='of a video; default: 12, the table has 64'
     )
+    parser.add_argument(
+        '--levels',
+        type=int,
+        nargs='+',
+        help='blocks that the branch reads; default: the last ones',
+    )
     parser.add_argument('--pool', choices=get_args(Pool), default='mean')
     parser.add_argument(
         '--class-token', choices=get_args(ClassPlace), help="default: the engine's own setting"
@@ -37,7 +43,7 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     )
     size.add_argument('--8bit', dest='quantize', action='store_const', const='8bit')
     parser.add_argument('--dtype', default='auto', help='float16, bfloat16, float32; default: auto')
-    parser.add_argument('--device-map', default='auto', help="default: auto; 'none': no accelerate")
+    parser.add_argument('--device-map', default='auto', help="default: auto; 'none': on the CPU")
     parser.add_argument('--local', action='store_true', help='do not ask the network')
 
 
@@ -48,6 +54,7 @@ def load_chat(args: argparse.Namespace) -> VideoChat:
         args.branch,
         branch_weight=args.branch_weight,
         num_frames=args.frames,
+        levels=args.levels,
         pool=args.pool,
         class_token=args.class_token,
         dtype=args.dtype,

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
+import torch
 from mmengine.config import Config, DictAction
 
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
@@ -90,6 +91,21 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_measured_device(parser: argparse.ArgumentParser, *, default: str | None = None) -> None:
+    """Add ``--device`` of a measurement, whose clocks and counters are of the process's first GPU.
+
+    Args:
+        parser: The parser.
+        default: ``'cpu'`` or ``'cuda'``; None: the GPU if there is one.
+    """
+    parser.add_argument(
+        '--device',
+        choices=['cpu', 'cuda'],
+        default=default or ('cuda' if torch.cuda.is_available() else 'cpu'),
+        help='default: %(default)s; CUDA_VISIBLE_DEVICES chooses one of several GPUs',
+    )
+
+
 def at_least(least: int) -> Callable[[str], int]:
     """Make an argparse ``type``: whole numbers, ``least`` or more."""
 
@@ -99,6 +115,13 @@ def at_least(least: int) -> Callable[[str], int]:
         return int(text)
 
     return number
+
+
+def share(text: str) -> float:
+    """An argparse ``type``: a number between 0 and 1."""
+    if not 0 <= float(text) <= 1:
+        raise argparse.ArgumentTypeError(f'{text} is not between 0 and 1')
+    return float(text)
 
 
 def parse(

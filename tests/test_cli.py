@@ -1,8 +1,10 @@
+import argparse
 import signal
 
 import pytest
+from helpers.scripts import PROJECT
 
-from mmstan.cli import one_line_errors
+from mmstan.cli import add_measured_device, one_line_errors
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
@@ -29,3 +31,15 @@ def test_workers_that_were_stopped_first(capsys: pytest.CaptureFixture[str]) -> 
     assert end.value.code == 143
     with pytest.raises(RuntimeError, match='out of memory'), one_line_errors():
         raise RuntimeError('out of memory')
+
+
+def test_a_measurement_is_of_the_first_gpu() -> None:
+    """Clocks and counters are the current device's, so ``cuda:1`` would measure ``cuda:0``."""
+    parser = argparse.ArgumentParser()
+    add_measured_device(parser)
+    assert parser.parse_args(['--device', 'cuda']).device == 'cuda'
+    with pytest.raises(SystemExit):
+        parser.parse_args(['--device', 'cuda:1'])
+    scripts = [PROJECT / 'tools/benchmark.py', *PROJECT.glob('tools/benchmarks/*.py')]
+    own = [x.name for x in scripts if "add_argument('--device'" in x.read_text()]
+    assert len(scripts) > 10 and not own

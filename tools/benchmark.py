@@ -39,7 +39,7 @@ from mmstan.benchmark.pipeline import judge_rates, measure_pipeline, report
 from mmstan.benchmark.store import Costs, make_rows
 from mmstan.benchmark.systems import list_systems
 from mmstan.benchmark.table import write
-from mmstan.cli import at_least, one_line_errors
+from mmstan.cli import add_measured_device, at_least, one_line_errors
 from mmstan.config.checks import check_arguments
 
 
@@ -53,7 +53,7 @@ def parse_args() -> argparse.Namespace:
         '--rounds', type=at_least(0), default=2, help='processes per config; 0: measure no cost'
     )
     parser.add_argument('--repeats', type=at_least(1), default=3, help='measurements per process')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    add_measured_device(parser)
     parser.add_argument('--threads', type=at_least(1), default=torch.get_num_threads())
     parser.add_argument('--clips', type=at_least(1), default=2, help='clips in a batch')
     parser.add_argument(
@@ -96,8 +96,8 @@ def parse_args() -> argparse.Namespace:
         parser.error('--data measures the pipelines of CONFIG [CONFIG ...]: name at least one')
     if (args.videos or args.workers is not None) and not args.data:
         parser.error('--videos and --workers are options of --data')
-    if args.device.startswith('cuda') and not torch.cuda.is_available():
-        parser.error(f'--device {args.device}: PyTorch sees no GPU')
+    if args.device == 'cuda' and not torch.cuda.is_available():
+        parser.error('--device cuda: PyTorch sees no GPU')
     _check_variants(parser, args)
     return args
 

@@ -45,6 +45,11 @@ def parse_args() -> argparse.Namespace:
         parser.error('give --video FILE, or --web')
     if args.compare and not (args.branch and args.branch_weight):
         parser.error('--compare needs --branch FILE and a --branch-weight above 0')
+    of_page = dict(host=args.host != parser.get_default('host'), port=args.port)
+    of_terminal = {name: getattr(args, name) for name in ('video', 'question', 'compare', 'out')}
+    for name, given in (of_terminal if args.web else of_page).items():
+        if given:
+            parser.error(f'--{name} {"does not go with" if args.web else "is an option of"} --web')
     return args
 
 
@@ -105,8 +110,14 @@ def main() -> None:
             return
         talks = start(chat, args)
         for question in list_questions(args):
-            answer(talks, question, choose_generation(args))
+            try:
+                answer(talks, question, choose_generation(args))
+            except ValueError as error:
+                if args.question:
+                    raise
+                print(f'\nerror: {error}')  # at the terminal, the conversation goes on
         if args.out is not None:
+            args.out.parent.mkdir(parents=True, exist_ok=True)
             draw(args.out, chat, args.video, talks)
 
 

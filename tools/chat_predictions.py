@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
-from mmstan.chat.predictions import answer_items, compare_answers, parse_part
+from mmstan.chat.predictions import answer_items, compare_answers, fingerprint, parse_part
 from mmstan.chat.question_files import DATA, read_items
 from mmstan.chat_options import add_engine_options, choose_generation, load_chat
 from mmstan.cli import at_least, one_line_errors
@@ -41,6 +41,10 @@ def show_progress(done: int, count: int) -> None:
     print(f'\r{done} of {count} answered', end='\n' if done == count else '', file=sys.stderr)
 
 
+# Options that do not change an answer.
+_WITHOUT = ('videos', 'questions', 'answers', 'out', 'part', 'batch', 'device_map', 'local')
+
+
 def main() -> None:
     """Answer the questions, write them, print the shares."""
     args = parse_args()
@@ -50,6 +54,7 @@ def main() -> None:
         if not args.videos.is_dir():
             raise FileNotFoundError(f'videos={args.videos}: there is no such folder')
         args.out.parent.mkdir(parents=True, exist_ok=True)
+        settings = {name: value for name, value in vars(args).items() if name not in _WITHOUT}
         entries = answer_items(
             load_chat(args),
             items,
@@ -59,6 +64,7 @@ def main() -> None:
             batch=args.batch,
             generation=choose_generation(args),
             progress=show_progress,
+            made_from=fingerprint(settings, items),
         )
     if entries is None:
         print(f'part {args.part} is answered; the last part writes {args.out}')

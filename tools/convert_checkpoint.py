@@ -22,7 +22,7 @@ from mmstan.cli import one_line_errors
 from mmstan.compat.closed import read_file
 from mmstan.compat.state_dicts import find_state_dict
 from mmstan.converters import CONVERTERS
-from mmstan.converters.llava_v1 import CLIP, convert_folder
+from mmstan.converters.llava_v1 import convert_folder
 from mmstan.converters.systems import Convert
 
 LLAVA = 'llava_v1'
@@ -39,7 +39,8 @@ def parse_args() -> argparse.Namespace:
         'target', type=Path, help='.pth or .safetensors, or a folder (--package, llava_v1)'
     )
     parser.add_argument(
-        '--vision', default=CLIP, help=f'CLIP of llava_v1: a name or a folder; default: {CLIP}'
+        '--vision',
+        help="CLIP of llava_v1: a name or a folder; default: its config's mm_vision_tower",
     )
     parser.add_argument(
         '--reverse', action='store_true', help="from mmstan's names to the released ones"
@@ -60,6 +61,13 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.package != bool(args.config) or (args.package and args.reverse):
         parser.error('--package --config CONFIG go together, and not with --reverse')
+    others = ('reverse', 'text_tower', 'parts', 'package', 'config', 'class_names')
+    unread = others if args.system == LLAVA else ('vision',)
+    for name in unread:
+        if getattr(args, name):
+            parser.error(f'{args.system} has no --{name.replace("_", "-")}: leave it out')
+    if args.class_names and not args.package:
+        parser.error('--class-names is an option of --package')
     return args
 
 

@@ -12,6 +12,7 @@ persons and proposals; it needs no model.
 from __future__ import annotations
 
 import argparse
+import os
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from mmstan.apis.action_detector import ActionFinder
 from mmstan.apis.detection_pictures import draw_data_set, show_actions
 from mmstan.apis.key_frames import Persons, choose_seconds, read_persons
 from mmstan.apis.person_detector import PersonDetector
-from mmstan.cli import add_cfg_options, existing_checkpoint, one_line_errors
+from mmstan.cli import add_cfg_options, at_least, existing_checkpoint, one_line_errors, share
 from mmstan.config.options import merge_options
 
 
@@ -39,13 +40,13 @@ def parse_args() -> argparse.Namespace:
     source.add_argument('--data', metavar='CONFIG', help='draw the data set of a config instead')
     parser.add_argument('--pixels', action='store_true', help='the boxes are in pixels')
     parser.add_argument(
-        '--every', type=float, default=1.0, help='seconds between key frames of --persons'
+        '--every', type=float, help='seconds between key frames of --persons; default: 1'
     )
     parser.add_argument(
-        '--person-score', type=float, default=0.9, help='smallest score of a person'
+        '--person-score', type=share, default=0.9, help='smallest score of a person'
     )
     parser.add_argument(
-        '--action-score', type=float, default=0.3, help='smallest score of an action'
+        '--action-score', type=share, default=0.3, help='smallest score of an action'
     )
     parser.add_argument(
         '--out', type=Path, default=Path('work_dirs/detect'), help='folder to write'
@@ -53,7 +54,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--split', choices=['train', 'val', 'test'], default='test', help='of --data'
     )
-    parser.add_argument('--number', type=int, default=12, help='key frames of --data')
+    parser.add_argument('--number', type=at_least(1), default=12, help='key frames of --data')
     parser.add_argument('--device', default='auto', help='cpu, cuda, ...; default: the fastest')
     add_cfg_options(parser)
     args = parser.parse_args()
@@ -63,6 +64,8 @@ def parse_args() -> argparse.Namespace:
         parser.error(f'--data draws a data set and takes no {args.config}; remove one')
     if args.pixels and not args.boxes:
         parser.error('--pixels is for --boxes')
+    if args.every is not None and not args.persons:
+        parser.error('--every is for --persons: the file of --boxes has its own key frames')
     return args
 
 
@@ -78,7 +81,7 @@ def list_persons(args: argparse.Namespace) -> dict[str, Persons]:
     if args.boxes:
         return read_persons(args.boxes, args.videos, score=args.person_score, pixels=args.pixels)
     detector = PersonDetector(args.persons, device=args.device)
-    choose = partial(choose_seconds, every=args.every)
+    choose = partial(choose_seconds, every=1.0 if args.every is None else args.every)
     return {
         video: {
             second: found[found[:, 4] >= args.person_score]
@@ -99,6 +102,7 @@ def main() -> None:
             print(draw_data_set(dataset, path, number=args.number))
             return
         refuse_namesakes(args.videos)
+        refuse_to_replace(args.boxes, args.videos, args.out)
         cfg = read_config(args.config, args)
         cfg.load_from = args.checkpoint
         finder = ActionFinder(cfg, device=args.device)
@@ -117,6 +121,15 @@ def refuse_namesakes(videos: list[str]) -> None:
                 f'{other} and {video} have the same name, and so would their files; call the '
                 'command for each, with another --out'
             )
+
+
+def refuse_to_replace(boxes: str | None, videos: list[str], out: Path) -> None:
+    """Raise ValueError if a table that will be written is the file of ``--boxes``."""
+    if boxes is None or not os.path.exists(boxes):
+        return
+    for table in (out / f'{Path(video).stem}.csv' for video in videos):
+        if table.exists() and table.samefile(boxes):
+            raise ValueError(f'--out {out}: {table} is the file of --boxes; give another folder')
 
 
 if __name__ == '__main__':

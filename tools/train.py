@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from mmstan.apis.load import build_runner
 from mmstan.cli import command, merge_run_options, one_line_errors, parse
@@ -13,8 +13,10 @@ from mmstan.config.options import merge_options
 from mmstan.config.paths import is_checkpoint
 from mmstan.config.tiny import make_tiny
 from mmstan.engine.compiling import compile_model
+from mmstan.engine.prepare_resume import resume_own_checkpoint
 from mmstan.engine.trackers import TRACKERS, add_trackers
 from mmstan.engine.work_dir_lock import claim_work_dir
+from mmstan.registry import type_name
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,7 +26,8 @@ def parse_args() -> argparse.Namespace:
         '--resume',
         nargs='?',
         const='auto',
-        help='continue from this checkpoint, or from the latest one in the work dir',
+        help='continue from this checkpoint, or from the latest one in the work dir; without one '
+        'begin as the config says, load_from included',
     )
     parser.add_argument(
         '--amp',
@@ -73,15 +76,9 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.dtype = args.amp
-        scaled = args.amp == 'float16'
-        cfg.optim_wrapper.loss_scale = 'dynamic' if scaled else dict(enabled=False)
+        use_mixed_precision(cfg.optim_wrapper, args.amp)
     if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
-    if args.compile and cfg.get('strategy') and cfg.launcher != 'none':
-        raise ValueError(f'--compile: strategy {cfg.strategy.type} does not compile; leave it out')
+        _set_resume(cfg, args)
     if args.auto_scale_lr:
         if 'auto_scale_lr' not in cfg:
             raise ValueError(f'--auto-scale-lr: {args.config} has no auto_scale_lr.base_batch_size')
@@ -90,9 +87,48 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         cfg.merge_from_dict({'randomness.seed': args.seed})
     if args.deterministic:
         cfg.merge_from_dict({'randomness.deterministic': True})
+    # Options may change the tracker's settings, and a tracker may write into the work dir.
+    cfg.work_dir = (args.cfg_options or {}).get('work_dir', cfg.work_dir)
     add_trackers(cfg, args.track)
     merge_options(cfg, args.cfg_options)
+    if args.compile and cfg.get('strategy') and cfg.launcher != 'none':
+        raise ValueError(f'--compile: strategy {cfg.strategy.type} does not compile; leave it out')
     return cfg
+
+
+def _set_resume(cfg: Config, args: argparse.Namespace) -> None:
+    """Put ``--resume`` into the config; ``auto`` keeps ``load_from``, where a fresh run starts."""
+    cfg.resume = True
+    if args.resume == 'auto':
+        return
+    if start := (args.cfg_options or {}).get('load_from'):
+        raise ValueError(
+            f'--resume {args.resume} and --cfg-options load_from={start} name two checkpoints: '
+            'leave one out'
+        )
+    cfg.load_from = args.resume
+
+
+def use_mixed_precision(wrapper: ConfigDict, dtype: str) -> None:
+    """Let the config ``wrapper`` of MMEngine's optimiser wrapper train in ``dtype``.
+
+    Raises:
+        ValueError: The wrapper is of another class, which ``--amp`` would replace, or has another
+            ``dtype``.
+    """
+    kind = type_name(wrapper.get('type', 'OptimWrapper'))
+    if kind.rpartition('.')[2] not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise ValueError(
+            f'--amp {dtype} would replace optim_wrapper.type={kind} by AmpOptimWrapper; leave it '
+            'out, and set the precision of that class in the config'
+        )
+    if str(wrapper.get('dtype') or dtype) != dtype:
+        raise ValueError(
+            f'--amp {dtype}, but the config has optim_wrapper.dtype={wrapper.dtype}: write --amp '
+            f'{wrapper.dtype}, or change the config'
+        )
+    wrapper.update(type='AmpOptimWrapper', dtype=dtype)
+    wrapper.setdefault('loss_scale', 'dynamic' if dtype == 'float16' else dict(enabled=False))
 
 
 def main() -> None:
@@ -103,6 +139,8 @@ def main() -> None:
         check_config(cfg, splits=('train', 'val') if cfg.get('val_cfg') else ('train',))
         with claim_work_dir(cfg.work_dir, launcher=cfg.launcher):
             runner = build_runner(cfg, sharded=True)
+            if args.resume == 'auto':
+                resume_own_checkpoint(runner)
             if args.compile:
                 compile_model(runner.model)
             runner.train()

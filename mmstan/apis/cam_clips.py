@@ -38,13 +38,24 @@ def find_videos(cfg: Config, indices: Sequence[int]) -> list[dict[str, Any]]:
     """Samples of the config's test set.
 
     Raises:
-        ValueError: There is no such video.
+        ValueError: There is no such video, or it is broken.
     """
     dataset: Any = Runner.build_dataloader(cfg.test_dataloader).dataset
     for index in indices:
         if not 0 <= index < len(dataset):
             raise ValueError(f'video {index} must be 0 to {len(dataset) - 1}')
-    return [dataset[index] for index in indices]
+    samples = [dataset[index] for index in indices]
+    for index, sample in zip(indices, samples):
+        refuse_broken(sample, index)
+    return samples
+
+
+def refuse_broken(sample: dict[str, Any], index: int) -> None:
+    """Raise ValueError for a sample that is black since its video is broken (``skip_broken``)."""
+    broken = sample['data_samples'].metainfo.get('broken')
+    if broken:
+        name, reason = broken[0]
+        raise ValueError(f'video {index}, {name}: {reason}; choose another one')
 
 
 def read_videos(cfg: Config, videos: Sequence[Video], text: str | None) -> list[dict[str, Any]]:

@@ -77,6 +77,9 @@ def check_question(model: Any, question: Question, name: str) -> None:
         kind = type(model).__name__
         raise ValueError(f'{name}: {kind} scores no texts or classes; take a config that does')
     if not isinstance(model.cls_head, NamedClassesHead):
+        if text is not None and labels:
+            kind = type(model.cls_head).__name__
+            raise ValueError(f'--text {text!r} with --label {labels[0]}: {kind} reads no texts')
         return  # `class_score` refuses texts
     if text is None and not labels:
         raise ValueError(f'{name}: give --text, or {ask_for_labels(model)}')

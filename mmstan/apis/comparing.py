@@ -53,14 +53,15 @@ def encode_texts(model: Any, texts: Sequence[str]) -> TextFeatures:
 
 @contextmanager
 def score_classes(
-    model: Any, names: Sequence[str] | None, templates: Sequence[str]
+    model: Any, names: Sequence[str] | None, templates: Sequence[str] | None = None
 ) -> Iterator[Score]:
     """Within, a function from features to probabilities (N, K).
 
     Args:
         model: The model.
         names: Names of K classes; None for a recognizer's own.
-        templates: Sentences with a ``{}`` for the name.
+        templates: Sentences with a ``{}`` for the name; None for a recognizer's own, and for the
+            names alone with a retrieval model.
 
     Raises:
         ValueError: A recognizer without texts is asked for other names, or the templates do not
@@ -68,12 +69,13 @@ def score_classes(
     """
     predict = partial(predict_classes, model)
     if is_retrieval(model):
-        text, scale = _encode_classes(model, names or (), templates), model.head.scale
+        text, scale = _encode_classes(model, names or (), templates or ('{}',)), model.head.scale
         yield lambda x, batch: (scale * compare_texts(model, text, x, batch)).softmax(dim=-1)
     elif names is None:
         yield predict
     else:
-        with find_text_head(model, 'others').swap_names(names, templates):
+        head = find_text_head(model, 'others')
+        with head.swap_names(names, head.templates if templates is None else templates):
             yield predict
 
 

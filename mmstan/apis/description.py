@@ -13,12 +13,13 @@ from mmengine.config import Config, ConfigDict
 from mmstan.config.types import name_types
 from mmstan.config.walk import walk
 from mmstan.models.heads import read_class_names
+from mmstan.models.towers.architecture import name_without_weights
 
 Task = Literal['recognition', 'retrieval']
 Pipeline = list[dict[str, Any]]
 Views = Literal[1, 'test']
 
-FORMAT = 1
+FORMAT = 2  # 1 did not tell OpenAI's activation
 _CROPS = ('ThreeCrop', 'TenCrop')
 
 
@@ -139,6 +140,8 @@ def to_json(description: ModelDescription, **more: Any) -> str:
     """
     model = deepcopy(description.model.to_dict())
     for node in walk(model):
+        if node.get('pretrained') and node.get('model'):
+            node['model'] = name_without_weights(node['model'], node['pretrained'])
         if 'pretrained' in node:
             node['pretrained'] = None
         node.pop('init_cfg', None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,13 +15,13 @@ from mmstan.apis.key_frames import Persons
 from mmstan.datasets.ava_files import make_frame, name_frame
 from mmstan.datasets.label_maps import read_action_names
 from mmstan.datasets.readers import VideoReader, open_video
+from mmstan.datasets.readers.play import read_all
 from mmstan.datasets.transforms.sample_keyframe import find_key_frame
 from mmstan.registry import DATASETS
 from mmstan.visualization import KeyFrame, Person, draw_over_time, draw_sheet, lay_out, write_film
 from mmstan.visualization.detection import OTHER, TRUTH
 from mmstan.wording import count_things
 
-_CHUNK = 32  # frames that are decoded at once
 _MOST_PICTURES = 48
 
 
@@ -71,7 +71,8 @@ def show_actions(
     drawn = {second: _to_persons(found[second], finder.names, least) for second in found}
     with open_video(video) as reader:
         fps = reader.avg_fps
-        write_film(film, draw_over_time(_read_all(reader), fps, drawn), fps)
+        frames = draw_over_time(read_all(reader), fps, drawn, reader.uneven_times)
+        write_film(film, frames, fps)
         sheet = _draw_key_frames(out / f'{name}.png', reader, drawn)
     table = out / f'{name}.csv'
     _write_table(table, name, found, finder.names, least)
@@ -87,12 +88,6 @@ def _to_persons(actions: Actions, names: Mapping[int, str], least: float) -> lis
     return persons
 
 
-def _read_all(reader: VideoReader) -> Iterator[np.ndarray]:
-    """Give all frames in their order; few are in memory at a time."""
-    for start in range(0, reader.num_frames, _CHUNK):
-        yield from reader.read(range(start, min(start + _CHUNK, reader.num_frames)))
-
-
 def _draw_key_frames(
     path: Path, reader: VideoReader, drawn: Mapping[float, Sequence[Person]]
 ) -> Path | None:
@@ -104,13 +99,20 @@ def _draw_key_frames(
     if len(seconds) > _MOST_PICTURES:
         chosen = np.linspace(0, len(seconds) - 1, _MOST_PICTURES).astype(int)
         seconds = [seconds[i] for i in chosen]
-    place = dict(total_frames=reader.num_frames, avg_fps=reader.avg_fps)
+    place = _describe(reader)
     frames = reader.read([find_key_frame(dict(place, timestamp=second)) for second in seconds])
     shown = [
         KeyFrame(frame, f'{second:g} s', drawn[second]) for frame, second in zip(frames, seconds)
     ]
     draw_sheet(path, lay_out(shown), title=Path(reader.filename).name)
     return path
+
+
+def _describe(reader: VideoReader) -> dict[str, Any]:
+    """Describe a video as ``mmstan.ReadFrames`` does for a sampler."""
+    return dict(
+        total_frames=reader.num_frames, avg_fps=reader.avg_fps, frame_times=reader.uneven_times
+    )
 
 
 def _write_table(
@@ -151,8 +153,7 @@ def draw_data_set(dataset: dict[str, Any], path: Path, *, number: int = 12) -> s
 def _make_key_frame(info: dict[str, Any], names: Mapping[int, str]) -> KeyFrame:
     """Read a key frame, and its boxes with texts."""
     with open_video(info['filename']) as reader:
-        place = dict(info, total_frames=reader.num_frames, avg_fps=reader.avg_fps)
-        (frame,) = reader.read([find_key_frame(place)])
+        (frame,) = reader.read([find_key_frame({**info, **_describe(reader)})])
     persons = []
     if 'proposals' in info:
         for box, score in zip(info['proposals'].tolist(), info['scores'].tolist()):

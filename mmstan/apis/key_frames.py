@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from mmstan.datasets.annotation_files import normalise
 from mmstan.datasets.ava_files import check_boxes
 from mmstan.datasets.person_boxes import keep_best, read_person_boxes
-from mmstan.datasets.readers import open_video
+from mmstan.datasets.readers import find_end, find_frames, open_video
 from mmstan.text_files import TextFile
 from mmstan.wording import name_a_few, show
 
@@ -18,19 +19,24 @@ Persons = dict[float, np.ndarray]
 """Second of a key frame -> x1, y1, x2, y2 as fractions and the score of its persons, (n, 5)."""
 
 
-def choose_seconds(frames: int, fps: float, every: float) -> dict[float, int]:
+def choose_seconds(
+    frames: int, fps: float, every: float, *, times: np.ndarray | None = None
+) -> dict[float, int]:
     """Choose key frames at multiples of ``every`` seconds: second -> frame.
 
-    A video that is shorter has one, in its middle.
+    A video that is shorter has one, in its middle. ``times`` are as of
+    :func:`~mmstan.datasets.readers.find_frames`.
 
     >>> choose_seconds(48, 8.0, every=2.0), choose_seconds(8, 8.0, every=2.0)
     ({2.0: 16, 4.0: 32}, {0.5: 4})
     """
     if not 0 < every < float('inf'):
         raise ValueError(f'--every {every:g} must be above 0 seconds')
-    count = int(np.ceil(frames / fps / every)) - 1
-    seconds = [every * number for number in range(1, count + 1)] or [frames / fps / 2]
-    return {round(s, 3): min(round(s * fps), frames - 1) for s in seconds}
+    end = find_end(frames, fps, times)
+    count = int(np.ceil(end / every)) - 1
+    seconds = [every * number for number in range(1, count + 1)] or [end / 2]
+    places = find_frames(seconds, frames, fps, times).tolist()
+    return {round(s, 3): min(round(place), frames - 1) for s, place in zip(seconds, places)}
 
 
 def read_persons(
@@ -54,7 +60,7 @@ def read_persons(
         FileNotFoundError: The file does not exist.
     """
     paths = list(videos)
-    sizes = {Path(video).stem: _measure_frame(video) for video in paths} if pixels else None
+    sizes = {_name_video(video): _measure_frame(video) for video in paths} if pixels else None
     if path.lower().endswith('.json'):
         if len(paths) != 1:
             raise ValueError(
@@ -64,7 +70,7 @@ def read_persons(
         size = None if sizes is None else next(iter(sizes.values()))
         return {paths[0]: read_json_boxes(path, score=score, size=size)}
     found, _ = read_person_boxes('--boxes', path, score=score, sizes=sizes)
-    persons = {video: _take_video(found, Path(video).stem) for video in paths}
+    persons = {video: _take_video(found, _name_video(video)) for video in paths}
     empty = [video for video, of_video in persons.items() if not of_video]
     if empty:
         named = name_a_few(dict.fromkeys(name for name, _ in found)) or 'other videos'
@@ -120,17 +126,28 @@ def _read_rows(file: TextFile, key: str, rows: Any, line: int | None) -> np.ndar
         boxes = np.array(scored, np.float64) if scored else np.empty((0, 5))
     except (TypeError, ValueError):
         boxes = np.empty(())
-    if boxes.ndim == 2 and boxes.shape[1] == 5 and np.isfinite(boxes).all():
-        return boxes
-    raise file.error(
-        f'the boxes of {key!r} must be lists [x1, y1, x2, y2] or [x1, y1, x2, y2, score]; they are '
-        f'{show(rows)}',
-        line=line,
-    )
+    if boxes.ndim != 2 or boxes.shape[1] != 5 or not np.isfinite(boxes).all():
+        raise file.error(
+            f'the boxes of {key!r} must be lists [x1, y1, x2, y2] or [x1, y1, x2, y2, score]; they '
+            f'are {show(rows)}',
+            line=line,
+        )
+    scores = boxes[:, 4].tolist()
+    if not all(0 <= score <= 1 for score in scores):
+        raise file.error(f'a score of {key!r} is not in [0, 1]: {show(scores)}', line=line)
+    return boxes
 
 
 def _take_video(found: Mapping[tuple[str, float], np.ndarray], name: str) -> Persons:
     return {second: boxes for (video, second), boxes in found.items() if video == name}
+
+
+def _name_video(path: str) -> str:
+    """Name a video as files of boxes do: its file's name without extension, in normal form C.
+
+    Systems write an accent in one of two ways, and annotation files are read in this one.
+    """
+    return normalise(Path(path).stem)
 
 
 def _measure_frame(video: str) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 from tqdm import tqdm
 
+from mmstan.apis.cam_clips import refuse_broken
 from mmstan.apis.load import build_runner, load_weights
 from mmstan.config.checks import check_config
 from mmstan.models.backbones import VideoBackbone
@@ -42,11 +43,13 @@ class Layers:
         """A video of the test set as the data set returns it, with ``inputs`` and ``data_samples``.
 
         Raises:
-            ValueError: There is no such video.
+            ValueError: There is no such video, or it is broken.
         """
         if not 0 <= index < len(self.dataset):
             raise ValueError(f'video {index} must be 0 to {len(self.dataset) - 1}')
-        return self.dataset[index]
+        sample = self.dataset[index]
+        refuse_broken(sample, index)
+        return sample
 
     def tokens(self, sample: dict[str, Any]) -> dict[str, list[Tensor]]:
         """Group -> output tokens of each of its layers for the first view, (1, T', L, C)."""

@@ -181,7 +181,10 @@ def _parse(text: str, config: str) -> dict[str, Any]:
         raise ValueError(f'{config} is no JSON: {write_on_one_line(error)}') from error
     if not isinstance(content, dict) or content.get('format') != FORMAT:
         found = content.get('format') if isinstance(content, dict) else None
-        raise ValueError(f'{config}: format={show(found)}, this mmstan reads format {FORMAT}')
+        raise ValueError(
+            f'{config}: format={show(found)}, this mmstan reads format {FORMAT}; save the model '
+            'again'
+        )
     unknown = sorted(map(str, content.keys() - _KEYS))
     missing = sorted({'model', 'pipeline', 'class_names', 'task'} - content.keys())
     if unknown or missing:

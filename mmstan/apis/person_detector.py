@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from mmstan.apis.sources import choose_device
 from mmstan.compat.checkpoints import load_file
 from mmstan.compat.state_dicts import find_state_dict, fit_state
 from mmstan.datasets.readers import open_video
+from mmstan.datasets.readers.play import read_in_order
 
 WEIGHTS = 'fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth'
 """The file of torchvision's weights."""
@@ -69,23 +72,27 @@ class PersonDetector:
         return found
 
     def find_in_video(
-        self, video: str, choose: Callable[[int, float], Mapping[float, int]]
+        self, video: str, choose: Callable[..., Mapping[float, int]]
     ) -> Iterator[tuple[float, np.ndarray]]:
         """Find the persons at key frames of a video.
 
         Args:
             video: Path of the video.
-            choose: (number of frames, frames a second) -> second of a key frame -> its frame.
+            choose: (number of frames, frames a second, times=) -> second of a key frame -> its
+                frame; ``times`` are as of :func:`~mmstan.datasets.readers.find_frames`.
 
         Yields:
-            The second of each key frame, and its persons (n, 5) as :meth:`find` returns them.
+            The second of each key frame, in the order of the frames, and its persons (n, 5) as
+            :meth:`find` returns them.
         """
         with open_video(video) as reader:
-            chosen = list(choose(reader.num_frames, reader.avg_fps).items())
+            given = choose(reader.num_frames, reader.avg_fps, times=reader.uneven_times)
+            chosen = sorted(given.items(), key=itemgetter(1))
+            frames = read_in_order(reader, [frame for _, frame in chosen])
             for start in range(0, len(chosen), _BATCH):
                 part = chosen[start : start + _BATCH]
-                frames = reader.read([frame for _, frame in part])
-                yield from zip((second for second, _ in part), self.find(frames))
+                found = self.find([*islice(frames, len(part))])
+                yield from zip((second for second, _ in part), found)
 
 
 def find_person_weights(weights: str | os.PathLike[str]) -> Path:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from mmstan.apis.key_frames import choose_seconds
 from mmstan.apis.person_detector import PersonDetector
 from mmstan.datasets.ava_files import make_frame, name_frame, read_annotations
+from mmstan.datasets.readers import BrokenVideoError
 from mmstan.datasets.transforms.sample_keyframe import find_key_frame
 from mmstan.datasets.video_files import VIDEO_EXTENSIONS, find_files, split_extension
 from mmstan.wording import count_things, name_a_few
@@ -28,7 +30,8 @@ def write_proposals(
 ) -> str:
     """Write ``video,timestamp,x1,y1,x2,y2,score`` a line for the persons at key frames.
 
-    The file appears when it is whole.
+    The file appears when it is whole. A video that cannot be read has no line, and is named in the
+    summary.
 
     Args:
         detector: The detector of persons.
@@ -43,7 +46,7 @@ def write_proposals(
         A line about the file.
 
     Raises:
-        ValueError: A key frame is not in its video.
+        ValueError: A key frame is not in its video, or no video can be read.
         FileNotFoundError: The folder or the annotations do not exist, or no video is there.
     """
     wanted = _list_videos(folder) if annotations is None else _read_key_frames(annotations)
@@ -55,18 +58,38 @@ def write_proposals(
     part = out.with_name(f'{out.name}.part')
     part.parent.mkdir(parents=True, exist_ok=True)
     frames = boxes = 0
+    broken: list[BrokenVideoError] = []
     with part.open('w', encoding='utf-8') as file:
         for video, path in tqdm(files.items(), desc='videos', disable=None):
             choose = partial(_place, wanted[video], path, every, timestamp_start)
-            for second, found in detector.find_in_video(path, choose):
-                frames, boxes = frames + 1, boxes + len(found)
-                for *sides, score in found.tolist():
-                    place = name_frame(make_frame(video, second))
-                    row = [place, *(f'{side:.3f}' for side in sides), f'{score:.4f}']
-                    file.write(','.join(row) + '\n')
+            try:
+                persons = list(detector.find_in_video(path, choose))  # none of half a video
+            except BrokenVideoError as error:
+                broken.append(error)
+                continue
+            lines = list(_write_lines(video, persons))
+            file.writelines(lines)
+            frames, boxes = frames + len(persons), boxes + len(lines)
+    doubts += [_describe_broken(broken)] if broken else []
+    if broken and len(broken) == len(files):
+        part.unlink()
+        raise ValueError(f'{folder}: {doubts[-1]}')
     part.replace(out)
     summary = f'{out}: {boxes} boxes at {count_things(frames, "key frame")}'
     return '; '.join([summary, *doubts])
+
+
+def _write_lines(video: str, persons: Iterable[tuple[float, np.ndarray]]) -> Iterator[str]:
+    """Write a line for each person at the key frames of a video."""
+    for second, found in persons:
+        place = name_frame(make_frame(video, second))
+        for *sides, score in found.tolist():
+            row = [place, *(f'{side:.3f}' for side in sides), f'{score:.4f}']
+            yield ','.join(row) + '\n'
+
+
+def _describe_broken(broken: Sequence[BrokenVideoError]) -> str:
+    return f'{count_things(len(broken), "video")} cannot be read: {name_a_few(broken, most=3)}'
 
 
 def _read_key_frames(path: str) -> dict[str, list[float] | None]:
@@ -90,10 +113,21 @@ def _list_videos(folder: str) -> dict[str, list[float] | None]:
 
 
 def _place(
-    seconds: list[float] | None, path: str, every: float, start: float, frames: int, fps: float
+    seconds: list[float] | None,
+    path: str,
+    every: float,
+    start: float,
+    frames: int,
+    fps: float,
+    *,
+    times: np.ndarray | None,
 ) -> Mapping[float, int]:
     """Second of each key frame, as the file has it -> its frame."""
     if seconds is None:
-        return {start + second: f for second, f in choose_seconds(frames, fps, every).items()}
-    known = dict(filename=path, total_frames=frames, avg_fps=fps, timestamp_start=start)
-    return {second: find_key_frame(dict(known, timestamp=second)) for second in seconds}
+        chosen = choose_seconds(frames, fps, every, times=times)
+        return {start + second: frame for second, frame in chosen.items()}
+    known = dict(filename=path, total_frames=frames, avg_fps=fps, frame_times=times)
+    return {
+        second: find_key_frame(dict(known, timestamp=second, timestamp_start=start))
+        for second in seconds
+    }

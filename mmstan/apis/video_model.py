@@ -150,7 +150,8 @@ class VideoModel:
         Args:
             videos: One video or several.
             class_names: Names of other classes than the model's; a retrieval model needs them.
-            templates: Sentences with a ``{}`` for the name, such as ``'a video of {}'``.
+            templates: Sentences with a ``{}`` for the name, such as ``'a video of {}'``; by default
+                the head's own, and the names alone with a retrieval model.
             top: How many classes ``names`` and ``values`` have.
             on_error: ``'skip'`` gives :class:`Scores` with an ``error`` for a broken video.
 
@@ -169,7 +170,7 @@ class VideoModel:
                 "give class_names=['...', '...']"
             )
         names = list(class_names) if class_names is not None else self.class_names
-        with score_classes(self.model, class_names, templates or ('{}',)) as score:
+        with score_classes(self.model, class_names, templates) as score:
             found = self._map(videos, self._encoded(score), on_error)
         results = [make_scores(*pair, names, top) for pair in found]
         return results[0] if is_one(videos) else fill_in(results)
@@ -329,7 +330,7 @@ class VideoModel:
             names = list_texts(texts)
             use = partial(score_texts, self.model, names)
         elif class_names is not None or not self.is_retrieval:
-            use = partial(score_classes, self.model, class_names, ('{}',))
+            use = partial(score_classes, self.model, class_names)
         with use() as score:  # an error now, and not after the first piece
             pass
         if self.is_retrieval:

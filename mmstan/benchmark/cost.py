@@ -143,7 +143,7 @@ def measure(config: str, settings: Settings) -> dict[str, float]:
 def _measure_training(iteration: Iteration, clip: Tensor, settings: Settings) -> dict[str, float]:
     """The figures of training."""
     model = iteration.model.train()
-    # A first step: computes the text features of the classes, which the model keeps.
+    # Computes the text features of the classes too, which the model keeps, and does not count them.
     macs = iteration.count(clip)
     found = {}
     if settings.largest_batch:  # before compiling, which would be done again for each batch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -107,9 +108,7 @@ def _train_and_test(
         made_from.write_text(what)
     if (known := read_result(result)) is None:
         start = time.time()
-        # A run that starts from another run's checkpoint cannot resume its own as well.
-        resume = [] if any('load_from=' in option for option in options) else ['--resume']
-        run('train.py', str(config), '--work-dir', str(work_dir), *resume, *options)
+        run('train.py', str(config), '--work-dir', str(work_dir), '--resume', *options)
         known = dict(seconds=time.time() - start)
         if test:
             dump = work_dir / 'predictions.pkl'
@@ -170,10 +169,15 @@ def _read_metrics(work_dir: Path, prefix: str) -> dict[str, float]:
 
 
 def fingerprint_run(config: Path, *options: str) -> str:
-    """A text of everything that a result depends on except the code: config, options, data."""
+    """A text of everything that a result depends on except the code: config, options, data.
+
+    Files that options name, as the checkpoint of ``load_from``, count with their contents.
+    """
     cfg = Config.fromfile(config)
     manifest = Path(cfg.data_root, 'manifest.json').read_text()
-    return '\n'.join([cfg.pretty_text, ' '.join(options), manifest])
+    named = sorted({Path(value) for _, _, value in (x.partition('=') for x in options) if value})
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in named if path.is_file()]
+    return '\n'.join([cfg.pretty_text, ' '.join(options), manifest, *digests])
 
 
 def read_predictions(work_dir: Path) -> tuple[np.ndarray, np.ndarray]:

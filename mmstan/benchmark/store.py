@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
+from mmstan.benchmark.cost import Settings
 from mmstan.benchmark.jobs import Job, find_reference
 from mmstan.benchmark.learning import read_scores
 from mmstan.benchmark.rows import Row, summarise_costs, summarise_scores, summarise_variants
+
+_DEFAULTS = {x.name: x.default for x in fields(Settings) if x.default is not MISSING}
 
 
 class Costs:
@@ -55,9 +58,11 @@ class Costs:
     def _lines(self) -> Iterator[dict[str, Any]]:
         for line in self.path.read_text().splitlines():
             try:
-                yield json.loads(line)
+                found = json.loads(line)
             except ValueError:  # half a line of a process that was killed
                 continue
+            # A line may be older than some of the settings: it was measured with their defaults.
+            yield dict(found, settings={**_DEFAULTS, **found.get('settings', {})})
 
 
 def _identity(job: Job) -> dict[str, Any]:

@@ -127,6 +127,12 @@ def choose_levels(
         raise ValueError(
             f'levels={tuple(every)}: {len(every)} levels, but the branch has {facts.layers} layers'
         )
+    if levels is None:
+        print_log(
+            f"the branch is taken to read the tower's last blocks, {name_a_few(every)}, which its "
+            'file does not tell; give the levels if it was trained with others',
+            'current',
+        )
     kept = tuple(level for level in every if level <= block)
     if not kept:
         raise ValueError(

@@ -40,7 +40,7 @@ class Conversation:
         """
         messages = list_messages([*self.questions, question], self.answers)
         answer = self.chat.complete(self.tokens, [messages], **generation)[0]
-        self._add(question, answer)
+        self.add(question, answer)
         return answer
 
     def stream(self, question: str, **generation: Any) -> Iterator[str]:
@@ -53,8 +53,9 @@ class Conversation:
         for piece in self.chat.stream_completion(self.tokens, messages, **generation):
             pieces.append(piece)
             yield piece
-        self._add(question, ''.join(pieces))
+        self.add(question, ''.join(pieces))
 
-    def _add(self, question: str, answer: str) -> None:
+    def add(self, question: str, answer: str) -> None:
+        """Append a turn that has been spoken elsewhere."""
         self.questions.append(question)
         self.answers.append(answer)

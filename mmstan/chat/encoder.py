@@ -29,6 +29,15 @@ from mmstan.models.backbones import FrameEncoder
 from mmstan.wording import check_choice
 
 
+def require_branch(branch_weight: float, there: bool) -> None:
+    """Raise ValueError for the share of a branch that is not there."""
+    if branch_weight and not there:
+        raise ValueError(
+            f'branch_weight={branch_weight}, but there is no branch: give branch=FILE, or '
+            'branch_weight=0'
+        )
+
+
 class VideoEncoder:
     """Mixes the tokens of a tower and of a branch, and averages them over a video's frames.
 
@@ -60,11 +69,7 @@ class VideoEncoder:
         check_weight(branch_weight)
         check_choice('pool', pool, Pool)
         check_choice('class_token', class_token, ClassPlace)
-        if branch_weight and not isinstance(backbone, STAN):
-            raise ValueError(
-                f'branch_weight={branch_weight}, but there is no branch: give branch=FILE, or '
-                'branch_weight=0'
-            )
+        require_branch(branch_weight, isinstance(backbone, STAN))
         if isinstance(backbone, STAN):
             cast(STANBranch, backbone.branches[0]).times(num_frames)  # refuses more than it has
         self.backbone, self.image_processor = backbone, image_processor

@@ -120,12 +120,13 @@ class Engine:
         most = self.model.config.text_config.max_position_embeddings
         if prompt + new <= most:
             return
-        mend = f'give max_new_tokens={most - prompt} or less'
+        ways = [f'max_new_tokens={most - prompt} or less'] if prompt < most else []
         if num_frames > 1:
-            fit = max(0, (most - new - prompt + video) // (video // num_frames))
-            mend += f", or num_frames={fit}: so many fit with pool='frames'"
-        elif most <= prompt:
-            mend = 'ask less at once, or start a new conversation'
+            fit = (most - new - prompt + video) // (video // num_frames)
+            ways += [f"num_frames={fit}: so many fit with pool='frames'"] if fit > 0 else []
+        mend = 'ask less at once, or start a new conversation'
+        if ways:
+            mend = f'give {", or ".join(ways)}'
         raise ValueError(
             f'{prompt} tokens of the prompt and max_new_tokens={new} are more than the '
             f'{most} positions of the engine; {mend}'

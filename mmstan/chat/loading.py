@@ -32,7 +32,7 @@ def load_engine(
     Args:
         engine: Name on the hub, or a folder.
         dtype: ``'auto'`` is the checkpoint's on a GPU, float32 on a CPU.
-        device_map: As transformers takes it; None loads without accelerate.
+        device_map: As transformers takes it; None loads to the CPU without accelerate.
         quantize: Bits of the language model's weights; tower, projector and output stay whole.
         local_files_only: Do not ask the network.
 
@@ -54,7 +54,8 @@ def load_engine(
             bnb_4bit_quant_type='nf4',
             llm_int8_skip_modules=_NOT_QUANTIZED,
         )
-    if dtype == 'auto' and not torch.cuda.is_available():
+    on_cpu = device_map in (None, 'cpu') or not torch.cuda.is_available()
+    if dtype == 'auto' and on_cpu:
         dtype = torch.float32
     name = str(engine)
     with _name_missing_engine(name):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import re
 import string
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
 from mmstan.chat.question_files import Item, find_video
@@ -46,6 +49,13 @@ def parse_part(text: str) -> Part:
     return Part(int(match[1]), int(match[2]))
 
 
+def fingerprint(settings: Mapping[str, Any], items: Sequence[Item]) -> str:
+    """A short hash of settings and questions: equal if their answers may share a file."""
+    asked = [[item.video, *item.questions] for item in items]
+    made_from = json.dumps([{key: str(value) for key, value in settings.items()}, asked])
+    return hashlib.sha256(made_from.encode()).hexdigest()[:16]
+
+
 def answer_items(
     chat: VideoChat,
     items: Sequence[Item],
@@ -56,11 +66,12 @@ def answer_items(
     batch: int,
     generation: dict[str, Any],
     progress: Callable[[int, int], None],
+    made_from: str = '',
 ) -> list[dict[str, Any]] | None:
     """Answer the questions of a part; with the last part the whole output is written.
 
     An answer is appended to a file as it comes; another call goes on behind it. A video that cannot
-    be read has an empty prediction.
+    be read has an empty prediction, is named in the log, and is looked for again by another call.
 
     Args:
         chat: The dialogue model.
@@ -71,25 +82,27 @@ def answer_items(
         batch: Number of questions at a time.
         generation: Settings of :meth:`VideoChat.ask`.
         progress: Is called with the number of answers and of questions of the part.
+        made_from: See :func:`fingerprint`; answers of another one are refused.
 
     Returns:
         All entries of the output; None while other parts are missing.
 
     Raises:
-        ValueError: The file was made for other questions.
+        ValueError: The file was made for other questions, or in another way.
     """
     lines = part.lines(out)
-    known = read_lines(lines, items)
+    known = read_lines(lines, items, made_from)
+    _cut_half_a_line(lines)
     mine = [index for index in range(len(items)) if part.holds(index)]
-    todo = [index for index in mine if index not in known]
+    todo = [index for index in mine if not any(known.get(index, []))]
     with lines.open('a', encoding='utf-8') as file:
         for index, said in _answer(chat, items, videos, todo, batch, generation):
             known[index] = said
-            file.write(json.dumps({'index': index, 'said': said}) + '\n')
+            file.write(json.dumps(dict(index=index, said=said, made_from=made_from)) + '\n')
             file.flush()
             progress(len(known), len(mine))
     for number in range(1, part.of + 1):
-        known |= read_lines(Part(number, part.of).lines(out), items)
+        known |= read_lines(Part(number, part.of).lines(out), items, made_from)
     if len(known) < len(items):
         return None
     entries = [
@@ -102,25 +115,33 @@ def answer_items(
     return entries
 
 
-def read_lines(path: Path, items: Sequence[Item]) -> dict[int, list[str]]:
-    """The answers in a part's file, by the number of the question; a cut last line is dropped.
+def read_lines(path: Path, items: Sequence[Item], made_from: str) -> dict[int, list[str]]:
+    """The answers in a part's file, by the number of the question; a cut last line is ignored.
 
     Raises:
-        ValueError: The file was made for other questions.
+        ValueError: The file was made for other questions, or in another way.
     """
     if not path.exists():
         return {}
     known: dict[int, list[str]] = {}
-    whole = path.read_text('utf-8').rpartition('\n')[0]
+    whole, *_ = path.read_text('utf-8').rpartition('\n')
     for line in whole.splitlines():
         entry = json.loads(line)
         index, said = entry['index'], entry['said']
-        if index >= len(items) or len(said) != len(items[index].questions):
-            raise ValueError(f'{path} was made for other questions: delete it to start again')
+        if entry.get('made_from') != made_from or index >= len(items):
+            raise ValueError(
+                f'{path} was made for other questions, or by another model or other settings: '
+                'delete it to start again, or give another --out'
+            )
         known[index] = said
-    if whole and not path.read_text('utf-8').endswith('\n'):
-        path.write_text(whole + '\n', 'utf-8')
     return known
+
+
+def _cut_half_a_line(path: Path) -> None:
+    """Drop the line that a killed process has not finished, so that the next one is whole."""
+    text = path.read_text('utf-8') if path.exists() else ''
+    if text and not text.endswith('\n'):
+        path.write_text(text[: text.rfind('\n') + 1], 'utf-8')
 
 
 def _answer(
@@ -139,7 +160,7 @@ def _answer(
         known = {name: known[name] for name in names if name in known}
         for name in names:
             if name not in known:
-                known[name] = _encode(chat, find_video(videos, name))
+                known[name] = _encode(chat, videos, name)
         found = [index for index in some if known[items[index].video] is not None]
         asked = [(index, question) for index in found for question in items[index].questions]
         tokens = [known[items[index].video] for index, _ in asked]
@@ -153,13 +174,16 @@ def _answer(
             yield index, said.get(index, [''] * len(items[index].questions))
 
 
-def _encode(chat: VideoChat, path: Path | None) -> Tensor | None:
-    """The tokens of a video; None if it is not there or cannot be read."""
+def _encode(chat: VideoChat, videos: Path, name: str) -> Tensor | None:
+    """The tokens of a video; None, with a warning, if it is not there or cannot be read."""
+    path = find_video(videos, name)
     if path is None:
+        print_log(f'{videos} has no video {name}', 'current', logging.WARNING)
         return None
     try:
         return chat.encode(path)
-    except BrokenVideoError:
+    except BrokenVideoError as error:
+        print_log(str(error), 'current', logging.WARNING)
         return None
 
 

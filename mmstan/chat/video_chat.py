@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from mmstan.apis.inputs import Video
-from mmstan.chat.branch_file import read_branch
+from mmstan.chat.branch_file import check_sizes, read_branch, read_facts
 from mmstan.chat.conversation import Conversation
-from mmstan.chat.encoder import VideoEncoder
+from mmstan.chat.encoder import VideoEncoder, require_branch
 from mmstan.chat.engine import Engine
 from mmstan.chat.loading import Quantize, check_engine, load_engine
 from mmstan.chat.prompts import Message, list_messages
@@ -90,8 +90,11 @@ class VideoChat:
         """
         check_weight(branch_weight)
         # Cheap checks before the weights of a large model are read.
-        check_engine(str(engine), local_files_only=local_files_only)
+        settings = check_engine(str(engine), local_files_only=local_files_only)
+        require_branch(branch_weight, branch is not None)
         weights = None if branch is None else read_branch(str(branch))
+        if weights is not None:
+            check_sizes(read_facts(weights), settings.vision_config)
         model, processor = load_engine(
             engine,
             dtype=dtype,

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
@@ -135,10 +136,13 @@ def _compare_towers(own: Mapping[str, Tensor], branch: Mapping[str, Tensor]) -> 
     largest = max(own[name].float().abs().max().item() for name in both)
     away = max((own[n].float().cpu() - branch[n].float()).abs().max().item() for n in both)
     share = away / largest
+    # Rounding to the engine's type is no other training.
+    rounding = max(torch.finfo(own[name].dtype).eps for name in both)
+    far = share > max(_SAMETOWER, rounding)
     text = f"the engine's tower and the branch's own differ by {share:.1e} of the largest weight"
-    if share > _SAMETOWER:
+    if far:
         text += ': the branch was trained next to another tower, and may not fit this one'
-    print_log(text, 'current', logging.WARNING if share > _SAMETOWER else logging.INFO)
+    print_log(text, 'current', logging.WARNING if far else logging.INFO)
 
 
 def _fill(backbone: Any, state: Mapping[str, Tensor]) -> None:

@@ -44,9 +44,14 @@ class Page:
         if not video:
             raise ValueError('choose a video first')
         talk = Conversation(self.chat, self._encode(video))
+        asked: str | None = None
         for turn in history:
-            turns = talk.questions if turn['role'] == 'user' else talk.answers
-            turns.append(_to_text(turn['content']))
+            text = _to_text(turn['content'])
+            if turn['role'] == 'user':
+                asked = text  # one that is never answered has failed or was stopped: no turn
+            elif asked is not None:
+                talk.add(asked, text)
+                asked = None
         said = ''
         for piece in talk.stream(question, **self.generation):
             said += piece

@@ -1,5 +1,6 @@
 """MMEngine's checkpoints: loading one runs no code, and a misfit is an error."""
 
+import hashlib
 import io
 import os
 from collections.abc import Mapping
@@ -89,13 +90,36 @@ def load_url(
     progress: bool = True,
     **kwargs: Any,
 ) -> Checkpoint:
-    """Load from a URL, or from the file that ``torch.hub`` has fetched already."""
-    folder = Path(model_dir or Path(get_dir(), 'checkpoints'))
-    path = folder / os.path.basename(urlparse(url).path)
+    """Load from a URL, or from the file that was fetched from there already.
+
+    A file ``NAME.url`` next to it holds the URL. A file without one, as ``torch.hub`` leaves them,
+    counts for each URL that ends in its name.
+    """
+    path = _choose_file(url, Path(model_dir or Path(get_dir(), 'checkpoints')))
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _find_note(path).write_text(_hide_password(url))  # first: a file never lacks it
         download_url_to_file(url, str(path), progress=progress)
     return Checkpoint(load_file(path, map_location=map_location), url)
+
+
+def _choose_file(url: str, folder: Path) -> Path:
+    """The file of a URL in ``folder``: its name, or with a digest if another URL has that file."""
+    path = folder / os.path.basename(urlparse(url).path)
+    note = _find_note(path)
+    if not path.exists() or not note.exists() or note.read_text() == _hide_password(url):
+        return path
+    digest = hashlib.sha256(_hide_password(url).encode()).hexdigest()[:8]
+    return path.with_name(f'{path.stem}-{digest}{path.suffix}')
+
+
+def _find_note(path: Path) -> Path:
+    return path.with_name(f'{path.name}.url')
+
+
+def _hide_password(url: str) -> str:
+    parts = urlparse(url)
+    return parts._replace(netloc=parts.netloc.rpartition('@')[2]).geturl()
 
 
 def load_strictly() -> bool:

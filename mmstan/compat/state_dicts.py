@@ -99,7 +99,7 @@ def fit_state(
     theirs: Mapping[str, Any],
     *,
     source: str,
-    allow_missing: Sequence[str] | None = None,
+    allow_missing: str | Sequence[str] | None = None,
     new_parts: Sequence[str] = (),
 ) -> OrderedDict[str, Any]:
     """Fit a checkpoint to a model; returns a state dict with exactly the model's tensors.
@@ -112,8 +112,8 @@ def fit_state(
             rest of the model is not changed.
         theirs: State dict of the checkpoint.
         source: Name of the file.
-        allow_missing: Patterns (``'neck.*'``) of names that need not fit. The model keeps its own
-            tensors under these names. None if all tensors must fit.
+        allow_missing: Patterns (``'neck.*'``) of names that need not fit, or one pattern. The model
+            keeps its own tensors under these names. None if all tensors must fit.
         new_parts: More such patterns, of :func:`mmstan.compat.new_parts.find_new_parts`.
 
     Raises:
@@ -122,6 +122,8 @@ def fit_state(
     """
     own = model.state_dict()
     state = _rename(theirs, own)
+    if isinstance(allow_missing, str):  # its letters would be patterns, and '*' allows everything
+        allow_missing = [allow_missing]
     patterns = (*(allow_missing or ()), *new_parts)
     _run_pre_hooks(model, own, state, source, patterns)
     problems = find_problems(model, own, state)

@@ -17,7 +17,7 @@ from mmstan.config.paths import is_checkpoint
 from mmstan.config.places import META, list_closed_keys, list_early_keys
 from mmstan.config.slips import find_slip, suggest
 from mmstan.config.types import find_arguments
-from mmstan.config.variables import check_top_level
+from mmstan.config.variables import check_misplaced, check_top_level
 from mmstan.config.walk import walk_named
 from mmstan.registry import known_classes, type_name
 
@@ -39,6 +39,7 @@ def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:
         PermissionError: The work dir cannot be written to.
     """
     check_top_level(cfg)
+    check_misplaced(cfg)
     check_inherited(cfg)
     check_arguments(cfg)
     check_engine(cfg)

@@ -45,6 +45,7 @@ def _check_sharded(cfg: Config) -> None:
         'optim_wrapper.dtype': half and str(wrapper.get('dtype')) != 'bfloat16',
         'EMAHook': any(_name(hook) == 'EMAHook' for hook in cfg.get('custom_hooks') or ()),
         'compile': bool(cfg.get('compile')),
+        'sync_bn': cfg.get('sync_bn') is not None,
         'find_unused_parameters': bool(cfg.get('find_unused_parameters')),
         'model_wrapper_cfg': cfg.get('model_wrapper_cfg') is not None,
     }
@@ -58,6 +59,7 @@ _REASONS = {
     'EMAHook': 'keeps a part of each weight, of which the hook would copy whole models; remove it '
     'from custom_hooks',
     'compile': 'does not compile; leave it out',
+    'sync_bn': 'has it as its own setting; set strategy.sync_bn',
     'find_unused_parameters': 'waits for no parameter; it is a setting of DDP, remove it',
     'model_wrapper_cfg': 'wraps the model itself; it is a setting of DDP, remove it',
 }

@@ -19,6 +19,24 @@ _SIMPLE = frozenset((
     'load_from', 'resume', 'launcher', 'log_level', 'default_scope', 'experiment_name', 'work_dir',
     'sync_bn', 'find_unused_parameters', 'runner_type', 'compile',
 ))  # fmt: skip
+# Keys of MMAction2 0.x and of other trainers -> the key that has their task here.
+_ELSEWHERE = {
+    'seed': 'randomness.seed',
+    'deterministic': 'randomness.deterministic',
+    'cudnn_benchmark': 'env_cfg.cudnn_benchmark',
+    'fp16': "optim_wrapper.type='AmpOptimWrapper' (--amp)",
+    'batch_size': 'train_dataloader.batch_size',
+    'max_epochs': 'train_cfg.max_epochs',
+    'total_epochs': 'train_cfg.max_epochs',
+    'val_interval': 'train_cfg.val_interval',
+    'evaluation': 'train_cfg.val_interval and val_evaluator',
+    'optimizer': 'optim_wrapper.optimizer',
+    'optimizer_config': 'optim_wrapper.clip_grad',
+    'lr_config': 'param_scheduler',
+    'checkpoint_config': 'default_hooks.checkpoint',
+    'log_config': 'default_hooks.logger',
+}
+_DUMPED = 10  # a dump has more keys, in the order of the alphabet
 _COMMON = frozenset(('num', 'max', 'min', 'base', 'default', 'of', 'n', 'train', 'val', 'test'))
 
 
@@ -76,12 +94,45 @@ def check_top_level(cfg: Config) -> None:
         simple = not isinstance(cfg[name], (Mapping, list, tuple))
         if slip is None or (simple and slip not in _SIMPLE):
             continue
-        used = _is_named(cfg.text, name) or find_uses(cfg, name) or is_read_by_own_code(cfg, name)
-        if not used:
+        if not _is_used(cfg, name):
             raise ValueError(
                 f"{cfg.filename}: '{name}' is read by nothing; did you mean '{slip}'? (A variable "
                 'of your own needs a name that is less like it)'
             )
+
+
+def check_misplaced(cfg: Config) -> None:
+    """Raise ValueError for a key at the top that has its place elsewhere, as ``seed``.
+
+    Variables with such names are no error if the config uses them. A config that MMEngine dumped
+    has lost their uses, and so has a pure-Python one with bases: these are not checked.
+    """
+    path = cfg.filename
+    if not path or _is_dump(cfg.text) or (path.endswith('.py') and Config._is_lazy_import(path)):
+        return
+    for name in (name for name in _ELSEWHERE if name in cfg and not _is_used(cfg, name)):
+        raise ValueError(
+            f"{path}: '{name}' is read by nothing: set {_ELSEWHERE[name]} (or use it in the "
+            'config, if it is a variable of your own)'
+        )
+    model, top = to_plain(cfg.get('model') or {}), to_plain(cfg.get('data_preprocessor'))
+    if top is None or 'data_preprocessor' not in model:
+        return
+    if not list(_find_equal(model, top, '')) and not _is_named(cfg.text, 'data_preprocessor'):
+        raise ValueError(
+            f"{path}: 'data_preprocessor' is read by nothing, since the model has its own: set "
+            'model.data_preprocessor'
+        )
+
+
+def _is_used(cfg: Config, name: str) -> bool:
+    """Whether a variable is named in the config, is a value of a key, or is read by own code."""
+    return bool(_is_named(cfg.text, name) or find_uses(cfg, name) or is_read_by_own_code(cfg, name))
+
+
+def _is_dump(text: str) -> bool:
+    names = re.findall(r'^(\w+) *=', text, re.MULTILINE)
+    return len(names) >= _DUMPED and names == sorted(names)
 
 
 def _is_named(text: str, name: str) -> bool:

@@ -7,14 +7,15 @@ same number on both sides.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
-from mmstan.wording import name_a_few
+from mmstan.wording import count_things, name_a_few
 
 
 class KeysDiffer(ValueError):
@@ -93,6 +94,24 @@ def add_prefixes(entries: Iterable[Entry], *, theirs: str, ours: str) -> list[En
         Entry(tuple(theirs + name for name in entry.sources), ours + entry.ours, entry.op)
         for entry in entries
     ]
+
+
+def drop_tensors(
+    state: Mapping[str, Tensor], names: Collection[str], reason: str
+) -> dict[str, Tensor]:
+    """``state`` without ``names``; the log lists those that it has, with the reason."""
+    found = [name for name in state if name in names]
+    if found:
+        count = count_things(len(found), 'tensor')
+        print_log(f'{count} dropped, {reason}: {name_a_few(found, most=12)}', 'current')
+    return {name: tensor for name, tensor in state.items() if name not in found}
+
+
+def drop_scale(state: Mapping[str, Tensor], name: str = 'logit_scale') -> dict[str, Tensor]:
+    """``state`` without the logarithm of a scale, which a ``TextHead`` takes as an argument."""
+    if name in state:
+        print_log(f'{name} is dropped: TextHead(logit_scale={state[name].exp():.4g})', 'current')
+    return {other: tensor for other, tensor in state.items() if other != name}
 
 
 def _find_matches(template: str, state: Mapping[str, Tensor]) -> list[dict[str, str]]:

@@ -82,14 +82,14 @@ def convert_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {**ours, second + 'weight': eye, second + 'bias': torch.zeros_like(eye[0])}
 
 
-def convert_folder(source: Path, target: Path, *, vision: str = CLIP) -> int:
+def convert_folder(source: Path, target: Path, *, vision: str | None = None) -> int:
     """Convert a folder in LLaVA v1's format; returns the number of its tensors.
 
     Args:
         source: Folder with ``config.json``, weights and a tokenizer.
         target: Folder to write; it is made.
         vision: CLIP whose vision weights are taken, since they are not in the file: a name on the
-            hub, or a folder.
+            hub, or a folder; by default the config's ``mm_vision_tower``.
 
     Raises:
         ImportError: transformers is missing.
@@ -101,10 +101,11 @@ def convert_folder(source: Path, target: Path, *, vision: str = CLIP) -> int:
     except ImportError as error:
         raise ImportError('llava_v1 needs transformers: pip install "mmstan[chat]"') from error
     settings = _read_settings(source)
+    vision = vision or settings.get('mm_vision_tower') or CLIP
     tokenizer = transformers.AutoTokenizer.from_pretrained(source, local_files_only=True)
     ids = _find_ids(tokenizer, source)
     state = convert_state(_read_weights(source))
-    tower: Any = transformers.CLIPVisionModel.from_pretrained(vision)
+    tower = _read_tower(transformers, vision)
     config = transformers.LlavaConfig(
         vision_config=tower.config,
         text_config=_choose_text_config(transformers, settings),
@@ -143,7 +144,21 @@ def _read_settings(source: Path) -> dict[str, Any]:
             f'{path} is no config of LLaVA v1: it has no mm_vision_tower, but model_type='
             f"{settings.get('model_type')!r}; a folder in transformers' format needs no conversion"
         )
+    feature = settings.get('mm_vision_select_feature', 'patch')
+    if feature != 'patch':
+        raise ValueError(f"{path}: mm_vision_select_feature='{feature}' is not taken, 'patch' is")
     return settings
+
+
+def _read_tower(transformers: Any, vision: str) -> Any:
+    """The CLIP tower of a name or folder."""
+    try:
+        return transformers.CLIPVisionModel.from_pretrained(vision)
+    except OSError as error:
+        reason = str(error).splitlines()[0]
+        raise OSError(
+            f"vision='{vision}': {reason}; give --vision with a CLIP that is here"
+        ) from error
 
 
 def _choose_text_config(transformers: Any, settings: Mapping[str, Any]) -> Any:

@@ -78,6 +78,8 @@ class AVADataset(ReliableSamples, BaseDataset):
         ValueError: A line has another form, or arguments do not fit each other.
     """
 
+    folder_key = 'video'
+
     def __init__(
         self,
         ann_file: str = '',
@@ -113,7 +115,7 @@ class AVADataset(ReliableSamples, BaseDataset):
                 f'keyframes={keyframes!r} is for a test (test_mode=True): other key frames have no '
                 'labels to train on'
             )
-        prefix = dict(data_prefix or dict(video=''))
+        prefix = data_prefix or dict(video='')
         super().__init__(ann_file, data_prefix=prefix, test_mode=test_mode, **kwargs)
         self._metainfo |= dict(test_boxes=test_boxes, person_det_score_thr=person_det_score_thr)
         if test_mode:

@@ -168,7 +168,7 @@ def name_frame(frame: KeyFrame) -> str:
     ('a,0902', 'a,0.5')
     """
     video, seconds = frame
-    return f'{video},{seconds:04d}' if isinstance(seconds, int) else f'{video},{seconds:g}'
+    return f'{video},{seconds:04d}' if isinstance(seconds, int) else f'{video},{seconds}'
 
 
 def _read_frame(file: TextFile, line: Line, fields: Sequence[str]) -> KeyFrame:

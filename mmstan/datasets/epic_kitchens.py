@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any, NamedTuple
 
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import isdir
+from mmengine.logging import print_log
 
 from mmstan.datasets.annotation_files import check_inside, open_annotations, read_video_id
 from mmstan.datasets.reliable import ReliableSamples
-from mmstan.datasets.video_files import VideoFiles, make_folder_error
+from mmstan.datasets.video_files import VideoFiles, doubt_ambiguous, make_folder_error
 from mmstan.registry import DATASETS
 from mmstan.text_files import Row, TextFile
 from mmstan.wording import show
@@ -26,7 +28,8 @@ class EpicKitchens(ReliableSamples, BaseDataset):
     noun])``; ``mmstan.SampleWindow`` around a sampler reads the times. The csv's frame numbers are
     not used, since they count the frames that are distributed as images. So videos that were
     encoded again at another rate work too. A video lies anywhere below ``data_prefix['video']``, as
-    ``P01_01.MP4`` or with another extension. Segments of the test set have no labels.
+    ``P01_01.MP4`` or with another extension; of several files the first in sorted order is taken,
+    with a warning. Segments of the test set have no labels.
 
     Args:
         ann_file: The csv.
@@ -37,6 +40,8 @@ class EpicKitchens(ReliableSamples, BaseDataset):
         FileNotFoundError: The csv, the folder or a video is missing.
         ValueError: The csv lacks a column, or a row has an invalid time or class.
     """
+
+    folder_key = 'video'
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """One sample for each row."""
@@ -64,6 +69,8 @@ class EpicKitchens(ReliableSamples, BaseDataset):
             raise make_folder_error(folder)
         found = VideoFiles(folder, recursive=True)
         files = {video: found.find(video) for video in sorted(videos)}
+        for doubt in doubt_ambiguous(folder, found, len(videos)):
+            print_log(doubt, logger='current', level=logging.WARNING)
         missing = [video for video, path in files.items() if path is None]
         if missing:
             raise FileNotFoundError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +18,7 @@ def choose_few_shot(lines: Iterable[str], shots: int, *, seed: int) -> list[str]
 
     A hash of the seed and the file's stem ranks the videos of a class, and the first ones are
     taken. So the 2-shot list is a part of the 4-shot list, and the choice depends neither on the
-    order of ``lines`` nor on folders and file types.
+    order of ``lines`` nor on folders and file types. A video that a class lists twice counts once.
 
     Args:
         lines: A training list, ``path label`` a line, as ``mmstan.VideoDataset`` reads it.
@@ -48,15 +49,15 @@ def choose_few_shot(lines: Iterable[str], shots: int, *, seed: int) -> list[str]
 
 def _group_by_class(lines: Iterable[str]) -> dict[int, list[tuple[str, str]]]:
     """Group the path and line of each video by its label."""
-    videos = defaultdict(list)
+    videos: dict[int, dict[str, tuple[str, str]]] = defaultdict(dict)
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
                 path, (label,) = parse_line(line)
             except ValueError as error:
                 raise ValueError(f'line {number}: {error}') from None
-            videos[label].append((path, line.strip()))
-    return videos
+            videos[label].setdefault(normalise(os.path.normpath(path)), (path, line.strip()))
+    return {label: [*of_class.values()] for label, of_class in videos.items()}
 
 
 def _rank(video: tuple[str, str], seed: int) -> tuple[bytes, str]:

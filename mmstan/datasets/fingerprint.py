@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.dataset import BaseDataset
 
 from mmstan.datasets.reliable import list_wrapped
@@ -37,6 +38,7 @@ def _add(digest: Any, dataset: Any) -> None:
     folders = tuple(f for f in dict(dataset.data_prefix or {}).values() if isinstance(f, str) and f)
     for index in range(len(dataset)):
         sample = dataset.get_data_info(index)
+        sample.pop('origin', None)  # the annotations' place, for messages; they may move too
         for key, value in sample.items():
             if isinstance(value, str) and value.startswith(folders):
                 # The longest of nested folders, so that the rest is the name relative to its own.
@@ -47,4 +49,5 @@ def _add(digest: Any, dataset: Any) -> None:
 
 def _describe(value: Any) -> Any:
     """Describe an object that JSON has no form for: an array by its values, others by type."""
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else type(value).__name__
+    arrays = np.ndarray, np.generic, torch.Tensor
+    return value.tolist() if isinstance(value, arrays) else type(value).__name__

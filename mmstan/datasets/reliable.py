@@ -1,9 +1,9 @@
 """Samples that are reproducible, and that survive broken video files."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mmengine.dataset import BaseDataset, ClassBalancedDataset, RepeatDataset
@@ -19,9 +19,11 @@ class ReliableSamples(BaseDataset):
     List it before :class:`mmengine.dataset.BaseDataset` in the bases of a video data set.
 
     * The randomness of a sample is a function of (seed, epoch, index), whichever worker makes it;
-      the streams of the process stay as they were. The training loop sends seed and epoch through
-      shared memory (:func:`set_epoch`), which also reaches workers that live through all epochs.
-      Under another loop, training samples draw from the worker's own streams, as in MMEngine.
+      the streams of the process stay as they were. Where an epoch shows a sample several times
+      (:class:`~mmstan.datasets.visits.Visit`), each visit has its own. The training loop sends
+      seed and epoch through shared memory (:func:`set_epoch`), which also reaches workers that live
+      through all epochs. Under another loop, training samples draw from the worker's own streams,
+      as in MMEngine.
     * Training: a video that raises :class:`BrokenVideoError` is replaced by another sample, also a
       function of (seed, epoch, index). After ``max_refetch`` replacements comes a RuntimeError.
     * Testing: the error stops the run. With ``skip_broken=True`` the pipeline runs again with
@@ -31,6 +33,9 @@ class ReliableSamples(BaseDataset):
     A data sample that was replaced or is black has ``broken=[(file name, reason), ...]`` in its
     meta information.
     """
+
+    folder_key: ClassVar[str] = ''
+    """The only key of ``data_prefix``, the folder of the files; '' leaves ``data_prefix`` as is."""
 
     def __init__(
         self, *args: Any, skip_broken: bool = False, max_refetch: int = 20, **kwargs: Any
@@ -51,6 +56,7 @@ class ReliableSamples(BaseDataset):
 
     def __getitem__(self, idx: int) -> dict[str, Any]:
         """Return the packed sample, or in training its replacement."""
+        earlier = getattr(idx, 'earlier', 0)  # of a Visit
         idx = range(len(self))[idx]  # as in a list: -1 is the last
         broken: list[tuple[str, str]] = []
         if self.test_mode:
@@ -58,7 +64,7 @@ class ReliableSamples(BaseDataset):
                 sample = self._load_test_sample(idx, broken)
             return _flag_broken(sample, broken)
         for attempt in range(self.max_refetch + 1):
-            with self._seed_sample(idx, attempt):
+            with self._seed_sample(idx, attempt, earlier):
                 try:
                     sample = self.prepare_data(self._rand_another() if attempt else idx)
                 except BrokenVideoError as error:
@@ -71,11 +77,38 @@ class ReliableSamples(BaseDataset):
             f'data_prefix={self.data_prefix} and: ' + '; '.join(f'{f}: {r}' for f, r in broken[:3])
         )
 
-    def _seed_sample(self, idx: int, attempt: int = 0) -> AbstractContextManager[None]:
+    def prepare_data(self, idx: int) -> Any:
+        """Run the pipeline on a sample."""
+        return self.run_pipeline(self.get_data_info(idx))
+
+    def run_pipeline(self, info: dict[str, Any]) -> Any:
+        """Run the pipeline on a sample, with the keys that MMAction2's transforms ask for."""
+        return self.pipeline(add_stock_keys(info))
+
+    def _join_prefix(self) -> None:
+        """Check ``data_prefix``, then make it and ``ann_file`` relative to ``data_root``."""
+        if self.folder_key:
+            self.data_prefix: dict[str, str] = self._check_prefix(self.data_prefix)
+        super()._join_prefix()
+
+    def _check_prefix(self, prefix: Any) -> dict[str, str]:
+        key = self.folder_key
+        folder = prefix.get(key) if isinstance(prefix, Mapping) and len(prefix) == 1 else None
+        if not isinstance(folder, str):
+            raise ValueError(
+                f'data_prefix={prefix!r} of {type(self).__name__} must be dict({key}=FOLDER), '
+                'without other keys'
+            )
+        return {key: folder}
+
+    def _seed_sample(
+        self, idx: int, attempt: int = 0, earlier: int = 0
+    ) -> AbstractContextManager[None]:
         seed, epoch = self._clock.tolist()
         if seed < 0 and not self.test_mode:
             return nullcontext()
-        return seed_rng(max(seed, 0), max(epoch, 0), idx, attempt)
+        visit = (earlier,) if earlier else ()
+        return seed_rng(max(seed, 0), max(epoch, 0), idx, attempt, *visit)
 
     def _load_test_sample(self, idx: int, broken: list[tuple[str, str]]) -> dict[str, Any]:
         try:
@@ -84,10 +117,18 @@ class ReliableSamples(BaseDataset):
             if not self.skip_broken:
                 raise
             broken.append((error.filename, error.reason))
-            sample = self.pipeline({**self.get_data_info(idx), 'blank': True})
+            sample = self.run_pipeline({**self.get_data_info(idx), 'blank': True})
         if sample is None:
             raise RuntimeError(f'the test pipeline gave None for sample {idx}')
         return sample
+
+
+def add_stock_keys(info: dict[str, Any]) -> dict[str, Any]:
+    """Add ``modality`` and ``start_index`` where a sample lacks them.
+
+    MMAction2's Flip, SampleFrames and others read these. The images of a folder count from 1.
+    """
+    return dict(modality='RGB', start_index=int('frame_dir' in info)) | info
 
 
 def _flag_broken(sample: dict[str, Any], broken: list[tuple[str, str]]) -> dict[str, Any]:

@@ -25,11 +25,18 @@ class VideoDataset(ReliableSamples, _VideoDataset):
     Raises:
         FileNotFoundError: The annotation file or the folder of the videos is missing.
         ValueError: A line has another form, leads out of the folder, or has a label that is not
-            below a given ``num_classes``.
+            below a given ``num_classes``; or ``multi_class`` comes without ``num_classes``.
     """
+
+    folder_key = 'video'
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Make one sample of each line; check first that the data is there."""
+        if self.multi_class and self.num_classes is None:
+            raise ValueError(
+                f'multi_class=True of ann_file={self.ann_file!r} needs num_classes, the length of '
+                "a video's vector of labels: set it to the number of classes"
+            )
         videos = read_video_list(
             'ann_file', self.ann_file, delimiter=self.delimiter, multi_class=self.multi_class
         )

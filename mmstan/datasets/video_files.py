@@ -124,11 +124,12 @@ def find_files(
             f'{[*names][:3]}, found {there.list_some_names(3)}: check the folder and how its files '
             'are called'
         )
-    doubts = [*_doubt_ambiguous(folder, there, len(names)), *_doubt_shared(files)]
+    doubts = [*doubt_ambiguous(folder, there, len(names)), *_doubt_shared(files)]
     return files, doubts
 
 
-def _doubt_ambiguous(folder: str, there: VideoFiles, total: int) -> Iterator[str]:
+def doubt_ambiguous(folder: str, there: VideoFiles, total: int) -> Iterator[str]:
+    """Warn of names that several files match, where any of ``total`` videos has one."""
     if there.ambiguous:
         video, paths = there.ambiguous[0]
         yield (

@@ -12,7 +12,8 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
 from mmstan.compat.state_dicts import unwrap_model
-from mmstan.datasets.shards import ShardSampler
+from mmstan.datasets.reliable import list_wrapped
+from mmstan.datasets.shards import MixedClips, ShardSampler
 from mmstan.engine.detection_data import check_detection_data
 from mmstan.models.video_text import VideoTextModel
 from mmstan.registry import HOOKS, type_name
@@ -23,8 +24,8 @@ def check_before_training(loop: EpochBasedTrainLoop) -> None:
 
     Raises:
         ValueError: An epoch has no iteration, no parameter is trained, a contrastive loss gets one
-            pair a batch, a warm-up is so short that it never ends, or boxes and labels of
-            detection do not fit videos and model.
+            pair a batch, the weights of a mixture are not read, a warm-up is so short that it never
+            ends, or boxes and labels of detection do not fit videos and model.
     """
     model = loop.runner.model
     # FlexibleRunner builds its model behind the loop, which checks it when it begins.
@@ -83,6 +84,7 @@ def _check_batches(loop: EpochBasedTrainLoop, *, contrastive: bool) -> None:
             f'{remedy if samples else ""}'
         )
     sampler = getattr(loader.batch_sampler, 'sampler', loader.sampler)
+    _check_weights(loader.dataset, sampler)
     total = batch_size * processes
     if isinstance(sampler, ShardSampler) and total > len(loader.dataset):
         raise ValueError(
@@ -95,6 +97,21 @@ def _check_batches(loop: EpochBasedTrainLoop, *, contrastive: bool) -> None:
             'train_dataloader.batch_size=1 on one process gives a contrastive loss a single pair, '
             'of which it is 0 whatever the model does; use batches of 2 or more, as many as fit'
         )
+
+
+def _check_weights(dataset: Any, sampler: Any, *, outermost: bool = True) -> None:
+    """Refuse a mixture with weights that no sampler reads: it would be mixed by sizes."""
+    weights = dataset.weights if isinstance(dataset, MixedClips) else None
+    if weights is not None and not (outermost and isinstance(sampler, ShardSampler)):
+        raise ValueError(
+            f'weights={weights.tolist()} of mmstan.MixedClips are read by mmstan.ShardSampler, of '
+            f'train_dataloader.dataset itself, and train_dataloader.sampler is '
+            f'{type(sampler).__name__}: set train_dataloader.sampler='
+            "dict(type='mmstan.ShardSampler') without a wrapper around the mixture, or remove "
+            'weights'
+        )
+    for part in list_wrapped(dataset):
+        _check_weights(part, sampler, outermost=False)
 
 
 def _warn_of_accumulation(loop: EpochBasedTrainLoop) -> None:

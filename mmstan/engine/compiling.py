@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
+import torch
 from mmengine.logging import print_log
 from torch import nn
 
 from mmstan.compat.state_dicts import unwrap_model
 
 _PARTS = ('backbone', 'text_tower')
+# What models call of a backbone other than itself: detectors its map, losses over tokens the rest.
+_METHODS = ('tokens', 'feature_map', 'parts')
 
 
 def compile_model(model: nn.Module, *, backend: str | Callable[..., Any] = 'inductor') -> None:
@@ -31,5 +35,10 @@ def compile_model(model: nn.Module, *, backend: str | Callable[..., Any] = 'indu
     if not parts:
         raise ValueError(f'a {type(inner).__name__} has neither {" nor ".join(_PARTS)} to compile')
     for name in parts:
-        getattr(inner, name).compile(backend=backend)
+        part = getattr(inner, name)
+        part.compile(backend=backend)
+        # `compile` is for calls of the module alone. As bound methods, they follow a deep copy.
+        for method in (x for x in _METHODS if hasattr(type(part), x)):
+            compiled = torch.compile(getattr(type(part), method), backend=backend)
+            setattr(part, method, MethodType(compiled, part))
     print_log(f'compiled at their first step, which takes a minute: {", ".join(parts)}', 'current')

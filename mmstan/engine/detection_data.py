@@ -15,9 +15,8 @@ from mmstan.compat.state_dicts import unwrap_model
 from mmstan.datasets.ava import AVADataset
 from mmstan.datasets.readers.choose import find_duration
 from mmstan.datasets.reliable import list_wrapped
+from mmstan.datasets.transforms.sample_keyframe import SLACK
 from mmstan.evaluation.average_precision import box_overlaps
-
-_SLACK = 1.0  # seconds: containers round their duration
 
 
 def check_detection_data(loop: EpochBasedTrainLoop) -> None:
@@ -45,7 +44,7 @@ def check_times(dataset: AVADataset) -> None:
         duration, start = durations[filename], dataset.timestamp_start
         if duration is None:  # the file is broken: reading it will say why
             continue
-        if not start <= sample['timestamp'] <= start + duration + _SLACK:
+        if not start <= sample['timestamp'] < start + duration + SLACK:
             raise ValueError(
                 f'{sample["origin"]}: second {sample["timestamp"]:g} is not in {filename}, which '
                 f'shows seconds {start:g} to {start + duration:g}: timestamp_start={start:g} is '

@@ -58,6 +58,7 @@ def parse_rules(paramwise_cfg: dict[str, Any] | None) -> tuple[list[Rule], list[
     """Read ``paramwise_cfg``; returns its rules and its additional ``no_decay`` patterns."""
     cfg = dict(paramwise_cfg or {})
     rules, no_decay = cfg.pop('rules', []), cfg.pop('no_decay', [])
+    no_decay = [no_decay] if isinstance(no_decay, str) else list(no_decay)
     if cfg or not rules:
         raise ValueError(
             f'paramwise_cfg has rules={rules} and unknown keys {sorted(cfg)}; ParamGroups takes '
@@ -67,7 +68,7 @@ def parse_rules(paramwise_cfg: dict[str, Any] | None) -> tuple[list[Rule], list[
     for rule in rules:
         if 'match' not in rule or not set(rule) <= allowed:
             raise ValueError(f'rule {dict(rule)} needs match; its keys can be {sorted(allowed)}')
-    return [Rule(**rule) for rule in rules], list(no_decay)
+    return [Rule(**rule) for rule in rules], no_decay
 
 
 def claim(names: Iterable[str], rules: Sequence[Rule]) -> dict[str, list[Rule]]:

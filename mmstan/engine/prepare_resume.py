@@ -15,6 +15,7 @@ from mmengine.model import BaseModule
 from mmengine.runner import FlexibleRunner, Runner, find_latest_checkpoint
 
 from mmstan.compat.state_dicts import unwrap_model
+from mmstan.engine.resumed_precision import fit_loss_scale
 from mmstan.engine.schedule import FreshSchedule, is_at_other_step, list_saved_states
 from mmstan.registry import HOOKS
 from mmstan.wording import name_a_few
@@ -52,7 +53,8 @@ def fix_last_checkpoint(work_dir: str | Path) -> None:
 
     A process that is killed while it writes leaves half a checkpoint or an empty
     ``last_checkpoint``. Then the file gets the name of the newest other checkpoint that is whole,
-    or is removed if there is none. Files of the best epoch do not count: they hold no optimiser.
+    or is removed if there is none. Files of the best epoch do not count, which hold no optimiser,
+    nor do files without a number (``features.pth``), which are no checkpoints.
     """
     pointer = Path(work_dir, 'last_checkpoint')
     if not pointer.exists():
@@ -66,7 +68,8 @@ def fix_last_checkpoint(work_dir: str | Path) -> None:
         why = f'{pointer} names no file ({named[:100]!r})'
     folder = Path(named).parent if os.path.isfile(named) else Path(work_dir)
     files = sorted(folder.glob('*.pth'), key=lambda file: file.stat().st_mtime)
-    whole = [f for f in files if not f.name.startswith('best_') and not is_truncated(f)]
+    runs = [f for f in files if f.stem[-1].isdigit() and not f.name.startswith('best_')]
+    whole = [f for f in runs if not is_truncated(f)]
     print_log(
         f'{why}; resuming from {whole[-1] if whole else "nothing, no other is whole"}',
         logger='current',
@@ -78,6 +81,25 @@ def fix_last_checkpoint(work_dir: str | Path) -> None:
     corrected = pointer.with_suffix('.tmp')
     corrected.write_text(str(whole[-1]))
     corrected.replace(pointer)
+
+
+def resume_own_checkpoint(runner: Runner) -> None:
+    """Let a runner go on from the last checkpoint of its work dir; without one it starts afresh.
+
+    ``load_from`` is the file of a fresh start. MMEngine would resume from that file.
+    """
+    if runner._load_from is None:
+        return  # MMEngine looks in the work dir by itself, after PrepareResume
+    if is_main_process():
+        fix_last_checkpoint(runner.work_dir)
+    barrier()
+    if find_latest_checkpoint(runner.work_dir) is not None:
+        runner._load_from = None
+        return
+    runner._resume = False
+    runner.logger.warning(
+        f'nothing to resume in {runner.work_dir}: starting from {runner._load_from}'
+    )
 
 
 @HOOKS.register_module()
@@ -115,7 +137,7 @@ class PrepareResume(Hook):
         runner.logger.info('resuming: the initial weights of the model are not read')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Note the schedule of the checkpoint; refuse a checkpoint of weights alone."""
+        """Note schedule and precision of the checkpoint; refuse a checkpoint of weights alone."""
         if not runner._resume:
             return
         if 'optimizer' not in checkpoint:
@@ -130,6 +152,11 @@ class PrepareResume(Hook):
                 "resume it with runner_type='FlexibleRunner' and strategy=dict(type="
                 "'mmstan.FullyShard'), or start from its weights with --cfg-options load_from=FILE"
             )
+        state = checkpoint['optimizer']
+        # Sharded training, whose state is a folder or goes by names, has no loss scale.
+        plain = isinstance(state, Mapping) and not has_named_state(state)
+        if plain and (changed := fit_loss_scale(runner.optim_wrapper, checkpoint['optimizer'])):
+            runner.logger.warning(changed)
         self._fresh = FreshSchedule(runner)  # optimiser and schedule are loaded behind the hooks
         self._saved = list_saved_states(checkpoint)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from mmengine.dist import is_main_process
@@ -32,7 +33,8 @@ def save_stop_checkpoint(runner: Runner, *, epoch: int, iteration: int) -> str:
         Path(runner.work_dir, 'last_checkpoint').write_text(path)
         if '://' not in folder:
             for other in set(Path(folder).glob('stopped_at_iter_*.pth')) - {Path(path)}:
-                other.unlink()
+                # Of a sharded engine it is a folder.
+                shutil.rmtree(other) if other.is_dir() else other.unlink()
     return path
 
 

@@ -69,7 +69,7 @@ class AVAMetric(BaseMetric):
         exclude_file: Key frames that do not count, ``video,timestamp`` a line.
         custom_classes: The data set's ``custom_classes``: column i is the i-th of these.
         groups: Ids of actions by the name of a group. By default AVA's three groups if the label
-            map has ids from 64 on, and none otherwise.
+            map has ids from 64 on, and none otherwise; an empty mapping is none.
         kwargs: Arguments of MMEngine's metrics.
 
     Raises:
@@ -91,7 +91,9 @@ class AVAMetric(BaseMetric):
     ) -> None:
         super().__init__(**kwargs)
         names = read_label_map('label_file', label_file)
-        self.groups = groups or (AVA_GROUPS if max(names) >= 64 else {})
+        if groups is None:
+            groups = AVA_GROUPS if max(names) >= 64 else {}
+        self.groups = groups
         self.custom_classes = custom_classes
         if custom_classes is not None:
             check_custom_classes(custom_classes, names)
@@ -136,10 +138,10 @@ class AVAMetric(BaseMetric):
         refuse_nan([r['nan'] for r in results if 'nan' in r], len(results), what='the scores')
         broken = {result['frame']: result['broken'] for result in results if 'broken' in result}
         counted = [r for r in results if 'boxes' in r and r['frame'] not in self._excluded]
-        if not counted:
+        if not counted or all(frame in broken for frame in self._frames):
             raise ValueError(
                 f'there is no key frame to count: of {len(results)}, {len(broken)} are broken and '
-                'the others excluded'
+                f'the others excluded, or not in {self.ann_file}'
             )
         found, truth = self._number_frames(counted, broken)
         columns = self._find_columns(found.scores.shape[1])

@@ -50,6 +50,20 @@ def l2_normalise(x: Tensor) -> Tensor:
     return F.normalize(x.float(), dim=-1)
 
 
+def need_one(x: Any, reader: str) -> Tensor:
+    """``x``, the features that ``reader`` takes, if the backbone gave no second value with them.
+
+    Raises:
+        ValueError: There is one.
+    """
+    if isinstance(x, Tensor):
+        return x
+    raise ValueError(
+        f'{reader} reads the features alone, and the backbone gives {len(x)} values; set '
+        'context=False of mmstan.XCLIP, or frame_features=False of mmstan.DiST'
+    )
+
+
 def frame_mask(x: Tensor, data_samples: Sequence[Any] | Tensor | None = None) -> Tensor:
     """The frame masks of a batch.
 
@@ -63,8 +77,10 @@ def frame_mask(x: Tensor, data_samples: Sequence[Any] | Tensor | None = None) ->
         Boolean (N, T), on the device of ``x``.
 
     Raises:
-        ValueError: The number of samples is not N, or the length of a mask is not T.
+        ValueError: The number of samples is not N, the length of a mask is not T, or ``x`` is a
+            pair.
     """
+    x = need_one(x, 'a neck over frames')
     if isinstance(data_samples, Tensor):
         return data_samples
     masks = [getattr(sample, 'frame_mask', None) for sample in data_samples or ()]

@@ -12,7 +12,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mmstan.models.backbones import VideoBackbone
-from mmstan.models.features import TextFeatures, VideoFeatures, frame_mask
+from mmstan.models.features import TextFeatures, VideoFeatures, frame_mask, need_one
 from mmstan.models.heads import RetrievalHead
 from mmstan.models.interactions import Cosine
 from mmstan.models.micro_batches import (
@@ -148,6 +148,9 @@ class VideoTextModel(BaseModel):
         Args:
             clip: Normalised frames (N, 3, T, H, W).
             data_samples: N samples, for their ``frame_mask``.
+
+        Raises:
+            ValueError: The backbone gives two values, such as X-CLIP's frames and their context.
         """
         tokens = None
         if self.head.interaction.reads_video_tokens:
@@ -157,7 +160,7 @@ class VideoTextModel(BaseModel):
             # Every token in the joint space, frame after frame: (N, T * (1 + L), D).
             tokens = tower.project_tokens(flat).unflatten(0, x.shape[:2]).flatten(1, 2)
         else:
-            frames = self.backbone(clip)
+            frames = need_one(self.backbone(clip), type(self).__name__)
         if self.neck is not None:
             frames, _ = self.neck(frames, data_samples)
             if isinstance(frames, tuple):  # frames, and tokens for an interaction (CLIP2Video)

@@ -102,7 +102,10 @@ def choose_nearest(seconds: Sequence[float], time: float) -> int | None:
 
 
 def draw_over_time(
-    frames: Iterable[np.ndarray], fps: float, found: Mapping[float, Sequence[Person]]
+    frames: Iterable[np.ndarray],
+    fps: float,
+    found: Mapping[float, Sequence[Person]],
+    times: np.ndarray | None = None,
 ) -> Iterator[np.ndarray]:
     """Draw into each frame the persons of the nearest key frame.
 
@@ -110,10 +113,12 @@ def draw_over_time(
         frames: Frames of a video in their order, (H, W, 3) uint8 RGB.
         fps: Frames a second.
         found: Second of a key frame -> its persons.
+        times: Seconds at which the frames are shown, where their rate varies.
     """
     seconds = sorted(found)
     for number, frame in enumerate(frames):
-        nearest = choose_nearest(seconds, number / fps)
+        shown = number / fps if times is None else float(times[number])
+        nearest = choose_nearest(seconds, shown)
         yield frame if nearest is None else draw_persons(frame, found[seconds[nearest]])
 
 

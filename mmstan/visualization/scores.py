@@ -61,7 +61,7 @@ def class_score(
         # These classes alone: a logit does not depend on the other names, which may be thousands.
         name = text if text is not None else head.class_names[check_labels(model, labels)[0]]
         features, _ = model.extract_feat(clip[:, None].contiguous(), stage='neck')
-        with head.swap_names([name] if against is None else [name, against], head.texts.templates):
+        with head.swap_names([name] if against is None else [name, against], head.templates):
             return _subtract(head(features)[0])
     for option, given in (('--text', text), ('--against', against)):
         if given is not None:

@@ -71,6 +71,8 @@ def test_pixels(tmp_path: Path, video: str) -> None:
         ({'one': []}, r"line 2: the key 'one' is no time in seconds"),
         ({'1': [[0, 0, 1]]}, r"line 2: the boxes of '1' must be lists \[x1, y1, x2, y2\]"),
         ({'1': [[0, 0, 1, 1, 1, 1]]}, r"the boxes of '1' must be lists"),
+        ({'1': [[0, 0, 1, 1, 1.5]]}, r"line 2: a score of '1' is not in \[0, 1\]: \[1\.5\]"),
+        ({'1': [[0, 0, 1, 1, -0.1]]}, r"line 2: a score of '1' is not in \[0, 1\]"),
         ({'1': [[0.5, 0, 0.4, 1]]}, r'line 2: the box .* has no area'),
         ([], r'expected {"SECOND": \[\[x1, y1, x2, y2\], ...\]}, not \[\]'),
     ],
@@ -89,6 +91,15 @@ def test_a_video_that_the_file_does_not_name(tmp_path: Path, video: str) -> None
         read_persons(path, [video], score=0.9)
     with pytest.raises(ValueError, match='its first column names other videos'):
         read_persons(path, [video], score=0.9, pixels=True)
+
+
+def test_a_name_with_an_accent_is_found_in_either_form(tmp_path: Path, video: str) -> None:
+    """macOS writes an accent behind its letter."""
+    film = shutil.copy(video, tmp_path / 'cafe\u0301.mp4')
+    for name in ('cafe\u0301', 'caf\u00e9'):
+        path = write(tmp_path, 'boxes.csv', f'{name},1,0,0,24,48,1\n')
+        found = read_persons(path, [str(film)], score=0.9, pixels=True)[str(film)]
+        np.testing.assert_allclose(found[1], [[0, 0, 0.5, 1, 1]])
 
 
 def test_a_json_is_of_one_video(tmp_path: Path, video: str) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,26 @@ from typing import Any
 import pytest
 import torch
 from apis.conftest import Files
-from mmengine.config import Config
+from helpers.tiny_models import TOWER
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 import mmstan
-from mmstan.apis.description import describe_config, restore_tuples, to_json
+from mmstan.apis.description import (
+    ModelDescription,
+    describe_config,
+    restore_tuples,
+    to_json,
+)
 from mmstan.apis.package import load_package, read_description, save_package
 from mmstan.apis.video_model import VideoModel
 from mmstan.config.find import list_configs
 from mmstan.config.paths import find_shipped
 from mmstan.config.tiny import make_tiny
 from mmstan.config.walk import walk
+from mmstan.models.towers.architecture import find_architecture
 from mmstan.registry import MODELS, TRANSFORMS
 
 Models = Callable[[str], VideoModel]
@@ -35,7 +43,7 @@ CONFIGS = sorted(name for name in list_configs() if '/' in name)
 def test_every_config_survives_json(folder: str, moving_shapes: Path, tmp_path: Path) -> None:
     """Model and pipelines of each config are equal after JSON; one of each kind is built."""
     init_default_scope('mmaction')
-    built = set()
+    built, starts = set(), set()
     for name in (name for name in CONFIGS if name.startswith(f'{folder}/')):
         cfg = Config.fromfile(find_shipped('configs') / f'{name}.py')
         if 'roi_head' in cfg.model:
@@ -44,6 +52,7 @@ def test_every_config_survives_json(folder: str, moving_shapes: Path, tmp_path: 
             ):
                 describe_config(cfg, name=name)
             continue
+        starts |= {(x.model, x.pretrained) for x in walk(cfg.model) if x.get('pretrained')}
         make_tiny(cfg, data=moving_shapes.parent)
         before = describe_config(cfg, name=name)
         (tmp_path / 'config.json').write_text(to_json(before, mmstan=mmstan.__version__))
@@ -64,6 +73,30 @@ def test_every_config_survives_json(folder: str, moving_shapes: Path, tmp_path: 
                 for x in (before, after)
             ]
             assert steps[0] == steps[1]
+    for start in starts:
+        keeps_the_activation(*start)
+
+
+def keeps_the_activation(model: Any, pretrained: str) -> None:
+    """A saved model has no `pretrained`, and only OpenAI's tag tells that it has QuickGELU."""
+    start = dict(model=model, pretrained=pretrained)
+    cfg = ConfigDict(backbone=dict(tower=start), neck=dict(init_from=dict(start)))
+    saved = json.loads(to_json(ModelDescription(cfg, {}, None, 'retrieval', 'x')))['model']
+    for node in (saved['backbone']['tower'], saved['neck']['init_from']):
+        assert node['pretrained'] is None
+        found, right = find_architecture(**node), find_architecture(**start)
+        assert (found.quick_gelu, found.vision_cfg, found.text_cfg) == (
+            right.quick_gelu, right.vision_cfg, right.text_cfg,
+        )  # fmt: skip
+
+
+def test_the_activation_of_sizes_and_archives(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / 'clip.pt', 'w') as archive:
+        archive.writestr('clip/code/clip.py', '')  # TorchScript, as OpenAI's
+    for model in ('ViT-B-32', 'ViT-B-16-quickgelu', 'coca_ViT-B-32', TOWER['model']):
+        keeps_the_activation(model, str(tmp_path / 'clip.pt'))
+    assert find_architecture('ViT-B-16', 'openai').quick_gelu
+    keeps_the_activation('ViT-L-14-336', 'openai')
 
 
 def _show(transform: Any) -> str:
@@ -153,7 +186,7 @@ def _change(folder: Path, **changes: Any) -> str:
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'format': 2}, 'format=2, this mmstan reads format 1'),
+        ({'format': 1}, 'format=1, this mmstan reads format 2; save the model again'),
         ({'surprise': 1}, r"unknown keys \['surprise'\]"),
         ({'task': 'mining'}, "task is 'recognition' or 'retrieval'"),
         ({'class_names': [1]}, 'a list of strings'),

@@ -1,7 +1,9 @@
 """torchvision's detector with weights of a file, which are random here."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from torchvision.models.detection import fasterrcnn_resnet50_fpn_v2
 from mmstan.apis import person_detector
 from mmstan.apis.person_detector import WEIGHTS, PersonDetector
 from mmstan.apis.person_proposals import write_proposals
+from mmstan.datasets.readers import BrokenVideoError, open_video
 
 SHORT = 32  # pixels, so that it takes moments
 
@@ -85,6 +88,39 @@ def test_the_command_finds_persons_each_few_seconds(
     tool.main()
     assert {line.split(',')[1] for line in out.read_text().splitlines()} == {'2.5', '0005'}
     assert 'at 2 key frames' in capsys.readouterr().out
+    arguments += ['--annotations', 'actions.csv']
+    monkeypatch.setattr('sys.argv', ['detect_persons.py', *arguments])
+    with pytest.raises(SystemExit):
+        tool.main()
+    assert '--every is not for --annotations' in capsys.readouterr().err
+
+
+class AnyPerson:
+    """Finds one person at each key frame, quickly."""
+
+    def find_in_video(self, video: str, choose: Any) -> Iterator[tuple[float, np.ndarray]]:
+        with open_video(video) as reader:
+            for second in choose(reader.num_frames, reader.avg_fps):
+                yield second, np.array([[0, 0, 0.5, 1, 0.9]])
+                if Path(video).stem == 'c':
+                    raise BrokenVideoError(video, 'frame 24 of 48 cannot be decoded')
+
+
+def test_broken_videos_are_named_and_the_others_written(
+    moving_shapes: Path, tmp_path: Path
+) -> None:
+    videos, out, detector = tmp_path / 'videos', tmp_path / 'p.csv', cast(Any, AnyPerson())
+    videos.mkdir()
+    (videos / 'b.mp4').write_bytes(b'no video')
+    with pytest.raises(ValueError, match=r'1 video cannot be read: .*b\.mp4: cannot be opened'):
+        write_proposals(detector, str(videos), out)
+    assert not list(tmp_path.glob('p.csv*'))
+    for name in ('a', 'c'):
+        (videos / f'{name}.mp4').symlink_to(moving_shapes / 'detection/test/000000.mp4')
+    said = write_proposals(detector, str(videos), out, every=2)
+    assert [line[:6] for line in out.read_text().splitlines()] == ['a,0002', 'a,0004']
+    assert '2 boxes at 2 key frames; 2 videos cannot be read: ' in said
+    assert 'b.mp4: cannot be opened' in said and 'c.mp4: frame 24 of 48' in said
 
 
 def test_weights_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

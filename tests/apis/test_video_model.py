@@ -130,6 +130,25 @@ def test_a_recognizer_compares_as_its_head_does(
     np.testing.assert_allclose(scores.numpy(), np.stack([x.all for x in found]), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    'name',
+    [
+        'baselines/actionclip/k400_b16_contrastive',  # 16 templates
+        'xclip/ablations/k400_b16_coop',  # '{}.' behind learned words
+        'xclip/ablations/k400_b16_ensemble',  # a template at random in training
+    ],
+)
+def test_own_names_by_hand_are_in_the_templates_of_the_head(
+    name: str, tiny_model: Models, clips: list[Path]
+) -> None:
+    model = tiny_model(name)
+    own, again = model.classify(clips[0]), model.classify(clips[0], model.class_names)
+    assert (own.all == again.all).all()
+    bare = model.classify(clips[0], model.class_names, templates=['{}'])
+    assert (own.all != bare.all).any()
+    assert model.similarity(['a text', 'another'], clips[:2]).shape == (2, 2)
+
+
 def test_other_class_names_are_undone(tiny_model: Models, clips: list[Path]) -> None:
     for name in (STAN, 'xclip/k400_b16'):
         model = tiny_model(name)

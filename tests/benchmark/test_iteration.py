@@ -4,13 +4,14 @@ from copy import deepcopy
 
 import pytest
 import torch
-from helpers.tiny_models import TOWER
+from helpers.tiny_models import TOWER, WORDS
 from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmstan.benchmark.iteration import Iteration, find_largest_batch
 from mmstan.benchmark.measure import count_multiply_adds
 from mmstan.benchmark.view import make_view
+from mmstan.models.heads import ClassTexts
 from mmstan.registry import MODELS
 
 RULES = [dict(match=r'backbone\.tower\.visual\.transformer'), dict(match='cls_head')]
@@ -63,6 +64,24 @@ def test_the_backward_pass_is_counted(model: nn.Module) -> None:
     expected = 3 * forward.linear + 3.5 * forward.attention - pixels
     assert iteration.count(clip) == pytest.approx(expected, rel=1e-3)
     assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize('sampled', [False, True])
+def test_features_of_class_names_are_kept_and_not_counted(
+    model: nn.Module, sampled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = dict(type='mmstan.TextTower', model=WORDS, frozen=True)
+    head = dict(type='mmstan.TextHead', class_names=['a', 'b', 'c'], text_tower=texts)
+    if sampled:
+        head.update(templates=[f'{i} {{}}' for i in range(8)], sample_template=True)
+    model.cls_head = MODELS.build(head).train()
+    iteration = Iteration(model, {}, device='cpu', precision='fp32')
+    clip = torch.rand(1, 3, 2, 32, 32)
+    first = iteration.count(clip)
+    monkeypatch.setattr(ClassTexts, '_encode', None)  # no step encodes them again
+    for _ in range(3):
+        iteration.run(clip)
+    assert iteration.count(clip) == first
 
 
 @pytest.mark.parametrize(

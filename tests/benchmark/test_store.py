@@ -57,6 +57,17 @@ def test_costs_by_settings(tmp_path: Path) -> None:
         assert Costs(path).rounds(Job(STAN, replace(SETTINGS, **other))) == {}
 
 
+def test_a_line_older_than_a_setting_counts(tmp_path: Path) -> None:
+    path, job = tmp_path / 'cost.jsonl', Job(STAN, SETTINGS)
+    Costs(path).add(job, 0, FIGURES)
+    line = json.loads(path.read_text())
+    for setting in ('views', 'largest_batch'):
+        line['settings'].pop(setting)
+    path.write_text(json.dumps(line) + '\n')
+    assert Costs(path).rounds(job) == {0: FIGURES}
+    assert Costs(path).rounds(Job(STAN, replace(SETTINGS, largest_batch=True))) == {}
+
+
 def test_half_a_line_of_a_killed_process(tmp_path: Path) -> None:
     costs, job = Costs(tmp_path / 'cost.jsonl'), Job(STAN, SETTINGS)
     costs.add(job, 0, FIGURES)

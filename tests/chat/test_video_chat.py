@@ -190,6 +190,8 @@ def test_frames_one_after_another(engine: Path, branch: Path) -> None:
     )
     with pytest.raises(ValueError, match=message):
         chat.ask(make_frames(3), QUESTION, temperature=0, max_new_tokens=200)
+    with pytest.raises(ValueError, match=r'of the engine; give num_frames=\d+: so many fit'):
+        chat.ask(make_frames(3), 'which way ? ' * 70, temperature=0, max_new_tokens=8)
 
 
 def test_more_tokens_than_positions(chat: VideoChat) -> None:
@@ -206,7 +208,11 @@ def test_a_question_with_an_image_token(chat: VideoChat) -> None:
         chat.ask(make_frames(4), 'what is <image> ?', **GREEDY)
 
 
-def test_branch_and_weight_go_together(engine: Path, branch: Path) -> None:
+def test_branch_and_weight_go_together(
+    engine: Path, branch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The error comes before the engine's weights.
+    monkeypatch.setattr('mmstan.chat.video_chat.load_engine', None)
     with pytest.raises(ValueError, match=r'branch_weight=0\.5, but there is no branch'):
         VideoChat.from_pretrained(engine)
     with pytest.raises(ValueError, match='branch_weight=2'):

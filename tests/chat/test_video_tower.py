@@ -144,6 +144,11 @@ def test_another_tower_or_another_grid_is_told(
     said = ''.join(capsys.readouterr())
     assert 'differ by 0.0e+00' in said
     assert 'WARNING' not in said
+    half = {name: x.bfloat16() for name, x in tower.state_dict().items()}
+    video_tower(CONFIG, half, branch=state)  # rounded, the same tower
+    said = ''.join(capsys.readouterr())
+    assert 'WARNING' not in said
+    assert "the branch is taken to read the tower's last blocks" in said
     state['tower.visual.positional_embedding'] = torch.zeros(50, 64)
     video_tower(CONFIG, tower.state_dict(), branch=state)
     said = ''.join(capsys.readouterr())

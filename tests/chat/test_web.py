@@ -26,6 +26,9 @@ def test_answers_grow_and_are_those_of_a_conversation(
     ]
     second = list(page.answer('which way ?', history, video))
     assert len(encoded) == 1
+    failed = {'role': 'user', 'content': 'what colour ?'}  # gradio keeps it without an answer
+    for turns in ([failed, *history], [*history, failed]):
+        assert list(page.answer('which way ?', turns, video))[-1] == second[-1]
     monkeypatch.undo()
     talk = chat.start(video)
     said = [talk.ask(question, **GREEDY) for question in (QUESTION, 'which way ?')]

@@ -15,6 +15,8 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from torch.serialization import add_safe_globals, clear_safe_globals, get_safe_globals
 
+from mmstan.compat.checkpoints import load_url
+
 
 class Calls:
     """Pickles as a call of ``function``: what a hostile file holds."""
@@ -153,3 +155,21 @@ def test_a_file_that_is_cut_off_is_named(tmp_path: Path, length: int, reason: st
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r'none.pth'):
         CheckpointLoader.load_checkpoint(str(tmp_path / 'none.pth'))
+
+
+def test_two_addresses_with_one_file_name_are_two_files(tmp_path: Path) -> None:
+    urls = []
+    for number, folder in enumerate(('k400', 'ssv2')):
+        (tmp_path / folder).mkdir()
+        saved(tmp_path / folder / 'best.pth', dict(weight=torch.full((1,), float(number))))
+        urls.append((tmp_path / folder / 'best.pth').as_uri())
+
+    def load(url: str) -> float:
+        return float(load_url(url, str(tmp_path / 'hub'), progress=False)['weight'])
+
+    assert [load(url) for url in urls] == [0, 1]
+    for folder in ('k400', 'ssv2'):
+        (tmp_path / folder / 'best.pth').unlink()
+    assert [load(url) for url in (*urls, *urls)] == [0, 1, 0, 1]  # nothing is fetched again
+    (tmp_path / 'hub/best.pth.url').unlink()  # as torch.hub leaves a file
+    assert [load(url) for url in urls] == [0, 0]

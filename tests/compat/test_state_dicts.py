@@ -210,6 +210,15 @@ def test_a_frozen_tower_that_is_left_out_is_read_from_its_own_file(
         fit_state(STAN(tower, levels=(2, 3)), part, source='a.pth')
 
 
+def test_one_pattern_is_no_list_of_letters(video: Video, state: dict[str, Tensor]) -> None:
+    part = {name: value for name, value in state.items() if not name.startswith('head.')}
+    fitted = fit_state(video, part, source='a.pth', allow_missing='head.*')
+    assert all(torch.equal(fitted[name], value) for name, value in part.items())
+    part.popitem()
+    with pytest.raises(ValueError, match='; 1 missing: backbone'):
+        fit_state(video, part, source='a.pth', allow_missing='head.*')
+
+
 # --- MMEngine's and MMAction2's doors ---
 
 

@@ -43,6 +43,7 @@ def test_half_of_an_engine_is_refused(cfg: dict[str, Any]) -> None:
         (dict(optim_wrapper=dict(type='AmpOptimWrapper')), 'float16 needs a loss scale'),
         (dict(optim_wrapper=dict(type='AmpOptimWrapper', dtype='float16')), '--amp bfloat16'),
         (dict(custom_hooks=[dict(type='EMAHook')]), 'EMAHook: .* remove it from custom_hooks'),
+        (dict(sync_bn='torch'), 'sync_bn: .* set strategy.sync_bn'),
         (dict(compile=True), 'compile: .* does not compile'),
         (dict(find_unused_parameters=True), 'find_unused_parameters: .* a setting of DDP'),
         (dict(model_wrapper_cfg=dict(type='X')), 'model_wrapper_cfg: .* a setting of DDP'),

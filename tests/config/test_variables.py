@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from mmstan.config.inherited import check_inherited
-from mmstan.config.variables import check_top_level
+from mmstan.config.variables import check_misplaced, check_top_level
 
 # --- the top of a config file ---
 
@@ -40,6 +40,54 @@ def test_a_key_of_the_runner_with_a_slip(text: str, meant: str, tmp_path: Path) 
 def test_variables_of_the_users_own(text: str, tmp_path: Path) -> None:
     (tmp_path / 'c.py').write_text(text)
     check_top_level(Config.fromfile(tmp_path / 'c.py'))
+
+
+@pytest.mark.parametrize(
+    ('text', 'place'),
+    [
+        ('seed = 3', 'randomness.seed'),
+        ('deterministic = True\nrandomness = dict(seed=1)', 'randomness.deterministic'),
+        ('max_epochs = 30\ntrain_cfg = dict(max_epochs=50)', 'train_cfg.max_epochs'),
+        ("optimizer = dict(type='SGD', lr=0.1)", 'optim_wrapper.optimizer'),
+        ("lr_config = dict(policy='step')", 'param_scheduler'),
+        ('fp16 = dict(loss_scale=512.0)', "optim_wrapper.type='AmpOptimWrapper'"),
+        (
+            'data_preprocessor = dict(mean=[1])\nmodel = dict(data_preprocessor=dict(mean=[2]))',
+            'model.data_preprocessor',
+        ),
+    ],
+)
+def test_a_key_of_another_place(text: str, place: str, tmp_path: Path) -> None:
+    (tmp_path / 'c.py').write_text(text)
+    with pytest.raises(ValueError, match='is read by nothing') as error:
+        check_misplaced(Config.fromfile(tmp_path / 'c.py'))
+    assert f'set {place}' in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        'max_epochs = 30\ntrain_cfg = dict(max_epochs=max_epochs)',
+        "optimizer = dict(type='SGD')\noptim_wrapper = dict(optimizer=optimizer)",
+        'seed = 3\nrandomness = dict(seed=3)',
+        'data_preprocessor = dict(mean=[1])\nmodel = dict(type="A")',  # MMEngine gives it the model
+        'mean = dict(mean=[1])\ndata_preprocessor = mean\nmodel = dict(data_preprocessor=mean)',
+    ],
+)
+def test_keys_of_these_names_that_are_read(text: str, tmp_path: Path) -> None:
+    (tmp_path / 'c.py').write_text(text)
+    check_misplaced(Config.fromfile(tmp_path / 'c.py'))
+
+
+def test_a_dumped_config_has_lost_the_uses_of_its_variables(tmp_path: Path) -> None:
+    keys = [f'key_{i} = {i}' for i in range(10)]
+    text = ['max_epochs = 30', 'train_cfg = dict(max_epochs=max_epochs)', *keys]
+    (tmp_path / 'c.py').write_text('\n'.join(text))
+    cfg = Config.fromfile(tmp_path / 'c.py')
+    cfg.train_cfg.max_epochs = 2
+    check_misplaced(cfg)
+    cfg.dump(tmp_path / 'dumped.py')
+    check_misplaced(Config.fromfile(tmp_path / 'dumped.py'))
 
 
 # --- variables of a base ---

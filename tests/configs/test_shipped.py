@@ -13,7 +13,7 @@ from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 
 from mmstan.config.checks import check_arguments, find_missing_data
 from mmstan.config.inherited import check_inherited
-from mmstan.config.variables import check_top_level
+from mmstan.config.variables import check_misplaced, check_top_level
 
 
 @pytest.fixture(scope='module')
@@ -37,6 +37,7 @@ def shipped(request: pytest.FixtureRequest, names_file: str) -> Config:
 def test_shipped_config(shipped: Config) -> None:
     check_arguments(shipped)
     check_top_level(shipped)
+    check_misplaced(shipped)
     check_inherited(shipped)
     assert 'mmstan' in shipped.custom_imports.imports
     loaders = [shipped.get(f'{split}_dataloader') for split in ('train', 'val', 'test')]

@@ -89,8 +89,16 @@ def test_the_same_logits_to_the_bit_through_the_command(
     tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     llama, layer = make_llava(tmp_path / 'v1')
-    out = tmp_path / 'out'
-    convert(monkeypatch, 'llava_v1', tmp_path / 'v1', out, '--vision', clip)
+    out, config = tmp_path / 'out', tmp_path / 'v1/config.json'
+    settings = json.loads(config.read_text())
+    config.write_text(json.dumps(settings | dict(mm_vision_select_feature='cls_patch')))
+    with pytest.raises(SystemExit, match="mm_vision_select_feature='cls_patch' is not taken"):
+        convert(monkeypatch, 'llava_v1', tmp_path / 'v1', out)
+    config.write_text(json.dumps(settings | dict(mm_vision_tower=str(tmp_path / 'nowhere'))))
+    with pytest.raises(SystemExit, match=r"^error: vision='.*nowhere': .*; give --vision"):
+        convert(monkeypatch, 'llava_v1', tmp_path / 'v1', out)
+    config.write_text(json.dumps(settings | dict(mm_vision_tower=str(clip))))  # its own, then
+    convert(monkeypatch, 'llava_v1', tmp_path / 'v1', out)
     _, info = LlavaForConditionalGeneration.from_pretrained(out, output_loading_info=True)
     assert not info['missing_keys'] and not info['unexpected_keys']
     file = save_branch(tmp_path / 'branch.pth', make_branch(class_token='own', gates=True))

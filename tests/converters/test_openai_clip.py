@@ -3,6 +3,7 @@
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from helpers.scripts import convert
 from helpers.tiny_models import CLIP, TOWER
 from torch import Tensor
 
-from mmstan.converters import CONVERTERS
+from mmstan.converters import CONVERTERS, key_map
 from mmstan.methods.clip4clip import TubePatches
 from mmstan.methods.clip4clip import checkpoints as clip4clip
 from mmstan.methods.drl import checkpoints as drl
@@ -91,8 +92,11 @@ def test_patches_over_three_frames_there_and_back(neck: str) -> None:
     # Three slices as one kernel, beside the patches of one frame, which nothing reads.
     assert {name for name in released if '.conv' in name} == {PATCHES, TUBES}
     released[PATCHES] = torch.zeros_like(released[PATCHES])
-    again = clip4clip.from_released(released)
+    with mock.patch.object(key_map, 'print_log') as log:
+        again = clip4clip.from_released(released)
     assert all(torch.equal(again[name], ours[name]) for name in ours)
+    said = f'1 tensor dropped, the middle frame of {TUBES} takes its place: {PATCHES}'
+    assert log.call_args_list[-1].args[0] == said
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmstan.datasets.ava_files import read_annotations, read_excluded
+from mmstan.datasets.ava_files import make_frame, name_frame, read_annotations, read_excluded
 from mmstan.datasets.key_frames import drop_excluded, group_persons, number_actions
 from mmstan.datasets.label_maps import read_label_map
 
@@ -168,3 +168,13 @@ def test_whole_seconds_are_whole(tmp_path: Path) -> None:
     annotations = read_annotations('ann_file', write(tmp_path, text))
     assert annotations.frames == [('v', 2), ('v', 2.5)]
     np.testing.assert_array_equal(annotations.boxes, [[0, 0, 1, 1]] * 2)
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'name'),
+    [(902, 'a,0902'), (1234.567, 'a,1234.567'), (9999999.25, 'a,9999999.25'), (0.001, 'a,0.001')],
+)
+def test_a_name_keeps_the_thousandths(seconds: float, name: str, tmp_path: Path) -> None:
+    frame = make_frame('a', seconds)
+    assert name_frame(frame) == name
+    assert read_excluded('exclude_file', write(tmp_path, name)) == {frame}

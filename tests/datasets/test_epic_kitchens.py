@@ -9,6 +9,7 @@ import pytest
 from helpers.scripts import script
 from helpers.videos import frame_number, numbered_frames, write_video
 from mmaction.registry import TRANSFORMS
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
 from mmstan.datasets import EpicKitchens
@@ -137,6 +138,18 @@ def test_segments_after_the_end_of_the_video(videos: Path) -> None:
     assert blank['data_samples'].broken[0][1].startswith('ends at')
 
 
+@pytest.mark.parametrize('skip_broken', [False, True])
+def test_a_part_is_not_sampled_as_a_whole_video(skip_broken: bool, videos: Path) -> None:
+    dataset = build([ROW], videos, test_mode=True, skip_broken=skip_broken)
+    with DefaultScope.overwrite_default_scope('mmaction'):
+        dataset.pipeline.transforms[0] = TRANSFORMS.build(
+            dict(type='mmstan.ReadFrames', sampler=SEGMENTS)
+        )
+    message = r'a part of .*P01_01\.MP4 \(start_seconds=1.0\), and SampleSegments samples whole'
+    with pytest.raises(ValueError, match=message):
+        dataset[0]
+
+
 @pytest.mark.parametrize(
     ('changes', 'problem'),
     [
@@ -165,6 +178,18 @@ def test_missing_videos(videos: Path) -> None:
         build([ROW, dict(ROW, video_id='P03_02')], videos)
     with pytest.raises(FileNotFoundError, match=r'nowhere.* is not a folder'):
         build([ROW], videos.parent / 'nowhere')
+
+
+def test_several_files_of_a_video_are_pointed_out(videos: Path, tmp_path: Path) -> None:
+    MMLogger.get_instance('epic', log_file=tmp_path / 'log')
+    build([ROW], videos)
+    assert 'several files' not in (tmp_path / 'log').read_text()
+    (videos / 'P01/a').mkdir()
+    (videos / 'P01/a/P01_01.mp4').touch()
+    assert build([ROW], videos).get_data_info(0)['filename'].endswith('P01/a/P01_01.mp4')
+    said = (tmp_path / 'log').read_text()
+    assert '1 of 1 videos have several files in' in said
+    assert 'the first is taken, e.g. for P01_01 of [' in said
 
 
 # --- names of the classes ---

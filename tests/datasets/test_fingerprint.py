@@ -1,20 +1,22 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from helpers.ava_files import TRUTH, dataset_config
 from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
 from mmengine.registry import DATASETS
 
-from mmstan.datasets import VideoDataset
+from mmstan.datasets import AVADataset, VideoDataset
 from mmstan.datasets.fingerprint import fingerprint
 
 LINES = ['a.mp4 0', 'sub/b.mp4 1', 'c.mp4 0']
 
 
-def dataset(folder: Path, lines: list[str], data: str = 'data') -> VideoDataset:
+def dataset(folder: Path, lines: list[str], data: str = 'data', **arguments: Any) -> VideoDataset:
     (folder / data).mkdir(parents=True, exist_ok=True)
     path = folder / 'list.txt'
     path.write_text('\n'.join(lines) + '\n')
-    return VideoDataset(str(path), [], data_prefix=dict(video=str(folder / data)))
+    return VideoDataset(str(path), [], data_prefix=dict(video=str(folder / data)), **arguments)
 
 
 def test_order_and_labels_count(tmp_path: Path) -> None:
@@ -53,3 +55,27 @@ def test_arrays_count_by_their_values() -> None:
     first, same, other = (fingerprint(Arrays(metainfo=dict(value=v))) for v in (0.5, 0.5, 0.25))
     assert first == same != other
     assert fingerprint([1, 2]) != fingerprint([1, 2, 3])
+
+
+def test_several_labels_count_by_their_values(tmp_path: Path) -> None:
+    several = dict(multi_class=True, num_classes=4)
+    prints = [
+        fingerprint(dataset(tmp_path, [f'a.mp4 {labels}', 'b.mp4 0'], **several))
+        for labels in ('1 2', '1 2', '1 3', '1')
+    ]
+    assert prints[0] == prints[1]
+    assert len({*prints}) == 3
+
+
+def test_annotations_of_key_frames_may_move_and_their_boxes_count(tmp_path: Path) -> None:
+    videos = tmp_path / 'videos'
+    videos.mkdir()
+    for name in ('a.mp4', 'b.mp4'):
+        (videos / name).touch()
+    prints = []
+    for place, truth in (('here', TRUTH), ('there', TRUTH), ('other', TRUTH.replace('0.6', '0.7'))):
+        (tmp_path / place).mkdir()
+        config = dataset_config(tmp_path / place, videos)
+        Path(config['ann_file']).write_text(truth)
+        prints.append(fingerprint(AVADataset(**config)))
+    assert prints[0] == prints[1] != prints[2]

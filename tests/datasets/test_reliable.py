@@ -1,4 +1,5 @@
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
 
+from mmstan.datasets import AVADataset, CaptionsJson, EpicKitchens, ImageText
 from mmstan.datasets.readers import BrokenVideoError
 from mmstan.datasets.reliable import set_epoch
 from mmstan.datasets.video_dataset import VideoDataset
@@ -201,3 +203,24 @@ def test_real_files(test_mode: bool, tmp_path: Path):
         broken = dict(sample['data_samples'].metainfo.get('broken', ()))
         assert (str(tmp_path / name) in broken) == (name != 'whole.mp4')
         assert bool(sample['inputs'].any()) == (name == 'whole.mp4' or not test_mode)
+
+
+@pytest.mark.parametrize(
+    ('cls', 'key'),
+    [
+        (VideoDataset, 'video'),
+        (AVADataset, 'video'),
+        (EpicKitchens, 'video'),
+        (CaptionsJson, 'video'),
+        (ImageText, 'img'),
+    ],
+)
+@pytest.mark.parametrize(
+    'prefix',
+    [dict(image='a'), dict(video='a', videos='b'), dict(img='a', video='b'), 'a', dict(video=None)],
+)
+def test_data_prefix_has_one_key(cls: Any, key: str, prefix: Any) -> None:
+    message = f'data_prefix={prefix!r} of {cls.__name__} must be dict({key}=FOLDER), without other'
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        cls('list', data_prefix=prefix, data_root='data', pipeline=[])
+    assert '\n' not in str(error.value)

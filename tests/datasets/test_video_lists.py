@@ -132,6 +132,8 @@ def test_labels_below_the_number_of_classes(tmp_path: Path) -> None:
     assert [dataset.get_data_info(i)['label'].tolist() for i in (0, 1)] == [[0, 1, 1], [1, 0, 0]]
     with pytest.raises(ValueError, match=r'list\.txt.*, line 1: the label 2 is none of the 2 cla'):
         make(tmp_path, content, multi_class=True, num_classes=2)
+    with pytest.raises(ValueError, match=r"^multi_class=True of .*list\.txt' needs num_classes"):
+        make(tmp_path, content, multi_class=True)
 
 
 # --- names in Unicode's two normal forms ---

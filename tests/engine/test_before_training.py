@@ -54,6 +54,25 @@ def test_an_epoch_without_iterations(work_dir: Path) -> None:
     assert message.endswith('set drop_last=False')
 
 
+@pytest.mark.parametrize('wrapped', [False, True])
+def test_weights_of_a_mixture_that_the_sampler_does_not_read(wrapped: bool, work_dir: Path) -> None:
+    cfg = make_config(work_dir)
+    part = cfg.train_dataloader.dataset
+    mixture = dict(type='mmstan.MixedClips', datasets=[part, part], weights=[1, 3])
+    cfg.train_dataloader.dataset = mixture
+    if wrapped:
+        cfg.train_dataloader.dataset = dict(type='RepeatDataset', dataset=mixture, times=2)
+        cfg.train_dataloader.sampler = dict(type='mmstan.ShardSampler')
+    sampler = 'ShardSampler' if wrapped else 'DefaultSampler'
+    message = refused(cfg)
+    assert 'weights=[1.0, 3.0] of mmstan.MixedClips are read by mmstan.ShardSampler' in message
+    assert f'train_dataloader.sampler is {sampler}' in message
+    cfg.train_dataloader.dataset = mixture
+    cfg.train_dataloader.sampler = dict(type='mmstan.ShardSampler')
+    cfg.experiment_name = f'weights-{wrapped}'
+    begin(cfg)
+
+
 def test_nothing_to_train(work_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = make_config(work_dir)
     cfg.optim_wrapper.paramwise_cfg = dict(rules=[dict(match='', frozen=True)])

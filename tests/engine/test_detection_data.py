@@ -9,6 +9,7 @@ from helpers.ava_files import BOXES, dataset_config, write_files, write_videos
 from torch import nn
 
 from mmstan.datasets import AVADataset
+from mmstan.datasets.transforms.sample_keyframe import find_key_frame
 from mmstan.engine import detection_data
 from mmstan.engine.detection_data import check_detection_data
 
@@ -87,6 +88,24 @@ def test_times_after_the_end(tmp_path: Path, videos: Path) -> None:
     config = dataset_config(tmp_path, videos)
     write_files(tmp_path, truth='a,1,0,0,1,1,1,0\na,60,0,0,1,1,1,0\n')
     assert 'line 2: second 60 is not in' in refused(make_loop(AVADataset(**config)))
+
+
+@pytest.mark.parametrize(('second', 'fits'), [(4.9, True), (5.1, False)])
+def test_training_begins_with_key_frames_that_can_be_read(
+    tmp_path: Path, videos: Path, said: list[str], second: float, fits: bool
+) -> None:
+    """The check and the pipeline have one rule: up to a second after the end (4 s)."""
+    config = dataset_config(tmp_path, videos, proposal_file=None)
+    write_files(tmp_path, truth=f'a,1,0,0,1,1,1,0\na,{second},0,0,1,1,1,0\n')
+    data = AVADataset(**config)
+    place = dict(total_frames=32, avg_fps=8.0, timestamp=second)
+    if fits:
+        check_detection_data(make_loop(data))
+        assert find_key_frame(place) == 31
+        return
+    assert f'second {second} is not in' in refused(make_loop(data))
+    with pytest.raises(ValueError, match=f'second {second} is not in'):
+        find_key_frame(place)
 
 
 def test_broken_videos_are_left_to_the_reader(

@@ -80,6 +80,7 @@ def test_no_decay_and_decay_mult():
     model = Tiny()
     rules = [TOWER, dict(match='branch', decay_mult=0.5), REST]
     found = settings(model, build(rules, model, no_decay=[r'tower\.2']))
+    assert found == settings(model, build(rules, model, no_decay=r'tower\.2'))
     assert found['tower.0.weight'] == (1, 1)
     assert found['tower.2.weight'] == (1, 0)
     assert found['branch.weight'] == (1, 0.5)

@@ -3,10 +3,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.resumed_run import make_config
+from helpers.resumed_run import make_config, read_losses
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from mmstan.engine.prepare_resume import fix_last_checkpoint, is_truncated
+from mmstan.engine.prepare_resume import (
+    fix_last_checkpoint,
+    is_truncated,
+    resume_own_checkpoint,
+)
 
 
 def save(path: Path, *, age: int, keep: float = 1.0) -> Path:
@@ -34,7 +38,8 @@ def test_old_format_is_not_truncated(tmp_path: Path):
 def test_newest_whole_checkpoint_is_named(named: str, tmp_path: Path):
     save(tmp_path / 'iter_10.pth', age=2)
     save(tmp_path / 'iter_9.pth', age=3)
-    save(tmp_path / 'best_acc.pth', age=1)  # without the optimiser
+    save(tmp_path / 'best_acc_epoch_3.pth', age=1)  # without the optimiser
+    save(tmp_path / 'features.pth', age=0)  # of a test set
     save(tmp_path / 'iter_3.pth', age=0, keep=0.5)
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / named) if named else '')
     fix_last_checkpoint(tmp_path)
@@ -91,6 +96,31 @@ def test_weights_alone_cannot_be_gone_on_from(tmp_path: Path):
     cfg.resume, cfg.experiment_name = True, 'weights_alone'
     with pytest.raises(ValueError, match='it holds no state of the optimiser'):
         Runner.from_cfg(cfg).train()
+
+
+def test_a_run_begins_with_its_start_file_and_goes_on_from_its_own(tmp_path: Path):
+    def build(stop_at: int) -> Runner:
+        cfg = make_config(tmp_path / 'run', stop_at=stop_at)
+        cfg.resume, cfg.load_from = True, str(tmp_path / 'start.pth')
+        cfg.experiment_name = f'own_{stop_at}'
+        runner = Runner.from_cfg(cfg)
+        resume_own_checkpoint(runner)
+        return runner
+
+    cfg = make_config(tmp_path / 'run')
+    state = {name: x + 1 for name, x in Runner.from_cfg(cfg).model.state_dict().items()}
+    torch.save({'state_dict': state}, tmp_path / 'start.pth')  # weights alone: nothing to resume
+    runner = build(stop_at=4)
+    runner.call_hook('before_run')  # the hook of averaged weights makes its copy
+    runner.load_or_resume()
+    assert all(torch.equal(runner.model.state_dict()[name], x) for name, x in state.items())
+    with pytest.raises(KeyboardInterrupt):
+        runner.train()
+    (tmp_path / 'start.pth').unlink()
+    with pytest.raises(KeyboardInterrupt):
+        build(stop_at=5).train()
+    # The second run goes on behind the checkpoint in the work dir, of iteration 3.
+    assert [step for step, _ in read_losses(tmp_path / 'run/losses.txt')] == [*range(5), 3, 4, 5]
 
 
 def test_without_the_hook_another_epoch_length_is_refused(tmp_path: Path):

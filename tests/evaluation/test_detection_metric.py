@@ -86,6 +86,8 @@ def test_groups_are_those_of_ava_or_ones_own(tmp_path: Path) -> None:
     labels = '1: stand\n2: run\n15: answer\n64: fight\n'
     metrics = evaluate(make_metric(tmp_path, labels=labels), *right_samples())
     assert metrics == {'detection/mAP': 1.0, 'detection/person_movement': 1.0}
+    metrics = evaluate(make_metric(tmp_path, labels=labels, groups={}), *right_samples())
+    assert metrics == {'detection/mAP': 1.0}
     metric = make_metric(tmp_path, groups=dict(still=[1], moving=[2, 3], other=[3]))
     metrics = evaluate(metric, *right_samples())
     assert metrics.keys() == {'detection/mAP', 'detection/still', 'detection/moving'}
@@ -151,6 +153,9 @@ def test_broken_frames_count_on_neither_side(tmp_path: Path, said: list[str]) ->
     broken = [dict(x, broken=[('b.mp4', 'is empty')]) for x in right_samples()]
     with pytest.raises(ValueError, match='there is no key frame to count: of 3, 3 are broken'):
         evaluate(make_metric(tmp_path), *broken)
+    other = make_sample('a', 3, BOX, [1, 1, 1])  # whole, but not annotated
+    with pytest.raises(ValueError, match=r'of 4, 3 are broken .* or not in .*truth\.csv'):
+        evaluate(make_metric(tmp_path), *broken, other)
 
 
 def test_nan_is_refused(tmp_path: Path) -> None:

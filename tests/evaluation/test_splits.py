@@ -46,6 +46,14 @@ def test_the_choice_is_the_seed_s_alone() -> None:
     assert choose_few_shot(TRAINING, 4, seed=1) != chosen
 
 
+def test_a_video_that_is_listed_twice_is_one_shot() -> None:
+    lines = ['a/1.mp4 0', 'a/1.mp4 0', 'a/./1.mp4  0', 'b/2.mp4 0', 'a/3.mp4 1', 'a/4.mp4 1']
+    chosen = choose_few_shot(lines, 2, seed=0)
+    assert sorted(chosen) == ['a/1.mp4 0', 'a/3.mp4 1', 'a/4.mp4 1', 'b/2.mp4 0']
+    with pytest.raises(ValueError, match='shots=3, but class 0 has 2, class 1 has 2'):
+        choose_few_shot(lines, 3, seed=0)
+
+
 def test_seeds_choose_evenly() -> None:
     counts = dict.fromkeys(TRAINING, 0)
     for seed in range(400):

@@ -21,6 +21,7 @@ from helpers.device_systems import (
 )
 from helpers.devices import on_devices
 from mmengine.optim import build_optim_wrapper
+from torch._dynamo.utils import counters
 
 from mmstan.engine.compiling import compile_model
 from mmstan.models.backbones import VideoBackbone
@@ -118,4 +119,6 @@ def test_compiled(system: str, device: str) -> None:
     right = compute_gradients(share_model(system), make_batch(system))
     model = deepcopy(share_model(system)).to(device)  # others are to stay as they are
     compile_model(model, backend='inductor' if device == 'cuda' else 'eager')
+    counters.clear()
     check_gradients(compute_gradients(model, make_batch(system)), right)
+    assert counters['stats']['unique_graphs']

@@ -158,3 +158,16 @@ def test_mmpretrain_without_class_token() -> None:
         MODELS.build(
             dict(TOWERS['mmpretrain'], vit=dict(VIT, with_cls_token=False, out_type='avg_featmap'))
         )
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(out_type='avg_featmap'), "out_type='avg_featmap': the feature .* its class token"),
+        (dict(out_indices=[0, 1]), r'out_indices=\[0, 1\]: the tower ends'),
+        (dict(layer_cfgs=dict(attn_drop_rate=0.1)), r'attn_drop_rate=0\.1: attention has no'),
+    ],
+)
+def test_mmpretrain_options_without_an_effect(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MODELS.build(dict(TOWERS['mmpretrain'], vit=dict(VIT, **options)))

@@ -172,6 +172,14 @@ def test_cosine(frames: str) -> None:
     torch.testing.assert_close(Cosine(frames=frames)(text, video), expected)
 
 
+@pytest.mark.parametrize('frames', ['normalised', 'raw'])
+def test_the_mean_of_the_frames_is_float32_under_autocast(frames: str) -> None:
+    _, video = features()
+    expected = Cosine(frames=frames).pool(video)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert torch.equal(Cosine(frames=frames).pool(video), expected)
+
+
 def test_cosine_refuses() -> None:
     with pytest.raises(ValueError, match="frames='max'"):
         Cosine(frames='max')

@@ -8,6 +8,8 @@ from helpers.frame_masks import LENGTHS, prefixes, samples
 from helpers.tiny_models import CLIP, TEXT, reference, shaken
 from mmengine.model import BaseModule
 
+from mmstan.methods.actionclip import SequenceClassToken, SequenceConv
+from mmstan.methods.clip2video import TemporalDifference
 from mmstan.methods.clip4clip import SequenceLSTM, SequenceTransformer
 from mmstan.models.features import frame_mask
 from mmstan.models.necks import MeanPool
@@ -38,6 +40,23 @@ def test_frame_mask_of_other_shape_is_refused() -> None:
         frame_mask(x, samples([torch.ones(4, dtype=torch.bool), None, None]))
     with pytest.raises(ValueError, match=r'\(3, 6, 24\) of 1 samples'):
         frame_mask(x, samples(prefixes((2,))))
+
+
+@pytest.mark.parametrize(
+    'neck',
+    [
+        MeanPool(),
+        SequenceClassToken(WIDTH, heads=2, num_frames=6, layers=1),
+        SequenceConv(WIDTH),
+        SequenceLSTM(WIDTH),
+        SequenceTransformer(WIDTH, heads=2, layers=1),
+        TemporalDifference(WIDTH, heads=2, layers=1),
+    ],
+    ids=lambda neck: type(neck).__name__,
+)
+def test_a_second_value_of_the_backbone_is_refused(neck: BaseModule) -> None:
+    with pytest.raises(ValueError, match=r'2 values; set context=False of mmstan\.XCLIP'):
+        neck((torch.zeros(2, 6, WIDTH), torch.zeros(2, 4, WIDTH)), samples([None, None]))
 
 
 def test_padded_batch_equals_single_samples(neck: BaseModule) -> None:

@@ -71,6 +71,14 @@ def test_features_that_are_no_videos() -> None:
         head(torch.zeros(2, 24))
 
 
+@pytest.mark.parametrize('kind', ['TextHead', 'MatchingLabelsHead'])
+def test_a_second_value_of_the_backbone_is_refused(kind: str) -> None:
+    head, pair = build(type=f'mmstan.{kind}'), (torch.zeros(2, 16), torch.zeros(2, 8, 16))
+    for call in (head, lambda x: head.loss(x, samples([0, 1]))):
+        with pytest.raises(ValueError, match=f'{kind} reads the features alone'):
+            call(pair)
+
+
 # --- names ---
 
 

@@ -15,6 +15,13 @@ STAN = dict(type='mmstan.STAN', tower=TOWER, levels=(3, 4), networks=2)
 SPACE_TIME = dict(type='mmstan.JointSpaceTime', tower=TOWER)
 EVL = dict(type='mmstan.EVL', tower=TOWER, layers=2, image_size=32)
 LAYERS = dict(width=16, heads=2, layers=1)
+# Clips of T frames read the first T rows, so a longer table is cut.
+READ_FIRST = {
+    'mmstan.STAN',
+    'mmstan.SequenceTransformer',
+    'mmstan.TemporalDifference',
+    'mmstan.TightTransformer',
+}
 # A module, its argument for the length, its table, and rows before it that belong to no frame.
 CASES: list[tuple[dict[str, Any], str, str, int]] = [
     (STAN, 'max_frames', 'branches.1.time_embedding', 0),
@@ -39,13 +46,15 @@ def test_a_table_of_another_length(case: tuple[Any, ...], theirs: int) -> None:
     # Frame i of T' takes row i * T // T' in TimeSformer, whose clips of other lengths do so too.
     how = dict(mode='nearest') if cfg is SPACE_TIME else dict(mode='linear', align_corners=False)
     stretched = F.interpolate(rows[first:].T[None], 6, **how)[0].T
-    if cfg is STAN and theirs > 6:  # its clips read the first rows
-        stretched = rows[:6]
+    if cfg['type'] in READ_FIRST and theirs > 6:
+        stretched = rows[first : first + 6]
     loaded = target.state_dict()[name].reshape(first + 6, -1)
     assert torch.equal(loaded, torch.cat([rows[:first], stretched]))
     said = [call.args[0] for call in log.call_args_list if name in call.args[0]]
     assert len(said) == (theirs != 6)
     assert all(f'{theirs} frames -> 6' in text for text in said)
+    keep = cfg['type'] in READ_FIRST and theirs < 6
+    assert all(('keep max_frames=3' in text) == keep for text in said)
 
 
 def test_tables_of_another_width_are_refused() -> None:

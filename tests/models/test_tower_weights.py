@@ -245,7 +245,7 @@ def test_no_network(tower: type, monkeypatch: pytest.MonkeyPatch) -> None:
         'open_clip_model.safetensors',  # which file
         'https://openaipublic.azureedge.net/',
         'set pretrained to the path',  # where it goes
-        'pretrained=None goes on without weights',
+        "pretrained=None goes on without weights (with model='ViT-B-32-quickgelu', for",
         "model='ViT-B-32-quickgelu'",  # what the file cannot tell
     ):
         assert part in text

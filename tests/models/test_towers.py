@@ -92,6 +92,11 @@ def test_refused_models(tower: type, name: Any, reason: str) -> None:
     assert '\n' not in str(caught.value)
 
 
+def test_patch_dropout_is_refused() -> None:
+    with pytest.raises(ValueError, match=r'patch_dropout=0\.5: the tower keeps all patches'):
+        ImageTower(dict(CLIP, vision_cfg=dict(IMAGE, patch_dropout=0.5)))
+
+
 def test_refused_blocks() -> None:
     with pytest.raises(ValueError, match='not plain pre-norm ones'):
         ImageTower(dict(CLIP, vision_cfg=dict(IMAGE, qk_norm=True)))

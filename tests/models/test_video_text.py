@@ -219,3 +219,13 @@ def test_tokens_behind_a_neck_are_refused() -> None:
     tokens = head(dict(type='mmstan.Mug', video='tokens'))
     with pytest.raises(ValueError, match='leaves no patch tokens'):
         build(neck=dict(type='mmstan.MeanPool'), head=tokens)
+
+
+def test_a_second_value_of_the_backbone_is_refused() -> None:
+    model = build(
+        backbone=dict(type='mmstan.XCLIP', tower=dict(type='mmstan.ImageTower', model=WORDS)),
+        neck=dict(type='mmstan.MultiFrameIntegration', width=16, num_frames=3, heads=2),
+        head=head(dict(type='mmstan.Cosine')),
+    )
+    with pytest.raises(ValueError, match=r'VideoTextModel reads .* set context=False'):
+        model.encode_videos(torch.zeros(1, 3, 3, 32, 32))

@@ -117,6 +117,17 @@ def test_other_videos_or_settings_need_another_folder(
     run(source, tmp_path / 'out')
     with pytest.raises(ValueError, match=r'out holds shards with fps=8\.0, not 4\.0: name another'):
         run(source, tmp_path / 'out', '--fps', 4)
+    plan = next((tmp_path / 'out').rglob('made_from.json'))
+    captions = json.loads((source / 'captions.json').read_text())
+    captions['2.mp4'][1] = 'neither the first nor the last'
+    (source / 'captions.json').write_text(json.dumps(captions))
+    with pytest.raises(ValueError, match=r'out holds shards with crc32_of_videos=\d+, not \d+: na'):
+        run(source, tmp_path / 'out')
+    old = json.loads(plan.read_text('utf-8'))
+    del old['crc32_of_videos']  # as version 0.1 wrote it
+    plan.write_text(json.dumps(old))
+    assert '(3 were there)' in run(source, tmp_path / 'out')
+    assert json.loads(plan.read_text('utf-8')) == old
     (tmp_path / 'other').mkdir()
     with tarfile.open(tmp_path / 'other/00000.tar', 'w') as tar:
         tar.addfile(tarfile.TarInfo('a.mp4'), io.BytesIO())
@@ -135,6 +146,10 @@ def test_videos_of_a_config(source: Path, run: Run, tmp_path: Path) -> None:
     config = tmp_path / 'config.py'
     config.write_text(f'train_dataloader = dict(dataset=dict(type="A", dataset={dataset!r}))')
     assert run(config, tmp_path / 'out', size=9).startswith('4 clips of 5 videos in 1 shard, ')
+    several = dict(type='mmstan.MixedClips', datasets=[dataset, dataset])
+    config.write_text(f'train_dataloader = dict(dataset={several!r})')
+    with pytest.raises(ValueError, match=r'py: mmstan.MixedClips of train_dataloader has 2 data s'):
+        run(config, tmp_path / 'more')
 
 
 def test_narrated_videos_become_a_clip_a_caption(clips: Path, run: Run, tmp_path: Path) -> None:

@@ -272,6 +272,11 @@ def test_wrong_settings(
             Question('growing', labels=[1]),
             "--text 'growing' with --label 1, whose text is 'moving right': give one of them",
         ),
+        (
+            'evl, linear head',
+            Question('growing', labels=[1]),
+            "--text 'growing' with --label 1: TimeSformerHead reads no texts",
+        ),
     ],
 )
 def test_questions_without_an_answer(name: str, question: Question, problem: str) -> None:

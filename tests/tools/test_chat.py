@@ -123,7 +123,12 @@ def test_errors_are_one_line(
 
 @pytest.mark.parametrize(
     ('options', 'message'),
-    [([], 'give --video FILE, or --web'), (['--compare', '--branch-weight', 0], '--compare needs')],
+    [
+        ([], 'give --video FILE, or --web'),
+        (['--compare', '--branch-weight', 0], '--compare needs'),
+        (['--web'], '--video does not go with --web'),
+        (['--port', 80], '--port is an option of --web'),
+    ],
 )
 def test_options_that_do_not_go_together(
     tool: ModuleType,

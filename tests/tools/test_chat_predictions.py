@@ -86,6 +86,14 @@ def test_a_benchmark_in_parts_that_resume(
     lines.write_text(''.join(kept).replace(whole[0]['pred'], 'as it was'))
     again = run(monkeypatch, files, *options, '--out', out, '--part', '1/2')
     assert again[0]['pred'] == 'as it was'
+    with pytest.raises(SystemExit, match='by another model or other settings: delete it'):
+        run(monkeypatch, files, *options, '--out', out, '--part', '1/2', '--branch-weight', 0)
+    # Videos that were missing are looked for again.
+    shutil.copytree(videos, tmp_path / 'more')
+    for name in ('broken', 'nowhere'):
+        shutil.copy(tmp_path / 'more/v_two.mp4', tmp_path / f'more/{name}.mp4')
+    options += ['--videos', tmp_path / 'more', '--out', tmp_path / 'whole.json']
+    assert all(entry['pred'] for entry in run(monkeypatch, files, *options))
 
 
 def test_two_questions_of_a_video(
@@ -170,7 +178,7 @@ def test_words_are_compared(tmp_path: Path) -> None:
 
 
 def test_answers_to_other_questions(tmp_path: Path) -> None:
-    (tmp_path / 'a').write_text('{"index": 3, "said": ["left"]}\n')
+    (tmp_path / 'a').write_text('{"index": 3, "said": ["left"], "made_from": ""}\n')
     with pytest.raises(ValueError, match='was made for other questions'):
-        read_lines(tmp_path / 'a', [])
+        read_lines(tmp_path / 'a', [], '')
     assert parse_part('2/3') == (2, 3)

@@ -35,6 +35,26 @@ def test_a_released_checkpoint_as_a_package(
         assert torch.equal(value, loaded.model.state_dict()[name]), name
 
 
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['llava_v1', 'a', 'b', '--reverse'], 'llava_v1 has no --reverse'),
+        (['stan', 'a.pth', 'b.pth', '--vision', 'c'], 'stan has no --vision'),
+        (['stan', 'a.pth', 'b.pth', '--class-names', 'c'], '--class-names is an option of'),
+    ],
+)
+def test_options_that_would_do_nothing(
+    options: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr('sys.argv', ['x', *options])
+    with pytest.raises(SystemExit):
+        script('convert_checkpoint').main()
+    assert message in capsys.readouterr().err
+
+
 def test_a_package_needs_its_config(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr('sys.argv', ['x', 'stan', 'a.pth', 'out', '--package'])
     with pytest.raises(SystemExit):

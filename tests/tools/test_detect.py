@@ -213,6 +213,9 @@ def test_what_is_written_never_replaces_a_video(
         call(tool, monkeypatch, *detector, film, namesake, '--boxes', boxes)
     with pytest.raises(SystemExit, match='is the video itself; give another folder'):
         call(tool, monkeypatch, *detector, film, '--boxes', boxes, '--out', film.parent)
+    boxes = boxes.rename(film.parent / 'more/film.csv')
+    with pytest.raises(SystemExit, match=r'film\.csv is the file of --boxes; give another folder'):
+        call(tool, monkeypatch, *detector, film, '--boxes', boxes, '--out', boxes.parent)
 
 
 def test_a_recognizer_finds_no_persons(

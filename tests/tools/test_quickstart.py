@@ -87,3 +87,7 @@ def test_a_result_of_another_config_is_made_anew(
     (tmp_path / 'manifest.json').write_text('{"version": 2}')
     runs.train_and_test(config, work_dir, '--seed', '1')
     assert ran == ['train.py', 'test.py'] * 3
+    for weights in (b'a', b'a', b'b'):  # a run that starts from a file, which is written again
+        (tmp_path / 'start.pt').write_bytes(weights)
+        runs.train_and_test(config, work_dir, '--cfg-options', f'load_from={tmp_path}/start.pt')
+    assert ran == ['train.py', 'test.py'] * 5

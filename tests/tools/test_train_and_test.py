@@ -88,13 +88,28 @@ def test_amp(
     )
 
 
+def test_amp_keeps_what_the_config_says(merge: Callable[..., Config], config: Config) -> None:
+    config.optim_wrapper.update(type='AmpOptimWrapper', loss_scale=512.0)
+    wrapper = merge(train, '--amp').optim_wrapper
+    assert (wrapper.dtype, wrapper.loss_scale) == ('float16', 512.0)
+    with pytest.raises(ValueError, match=r'dtype=float16: write --amp float16'):
+        merge(train, '--amp', 'bfloat16')
+    config.optim_wrapper.type = 'ApexOptimWrapper'
+    with pytest.raises(ValueError, match=r'would replace optim_wrapper\.type=ApexOptimWrapper'):
+        merge(train, '--amp', 'float16')
+
+
 def test_resume(merge: Callable[..., Config], checkpoint: str) -> None:
     cfg = merge(train, '--resume')
-    assert (cfg.resume, cfg.load_from) == (True, None)
+    assert (cfg.resume, cfg.get('load_from')) == (True, None)
     cfg = merge(train, '--resume', checkpoint)
     assert (cfg.resume, cfg.load_from) == (True, checkpoint)
     cfg = merge(train, '--resume', 'https://somewhere/epoch_3.pth')
     assert cfg.load_from == 'https://somewhere/epoch_3.pth'
+    cfg = merge(train, '--resume', '--cfg-options', 'load_from=start.pth')  # of a fresh start
+    assert (cfg.resume, cfg.load_from) == (True, 'start.pth')
+    with pytest.raises(ValueError, match=r'load_from=start\.pth name two checkpoints'):
+        merge(train, '--resume', checkpoint, '--cfg-options', 'load_from=start.pth')
 
 
 @pytest.mark.parametrize(
@@ -108,6 +123,19 @@ def test_missing_checkpoint(
         merge(tool, *arguments)
     assert error.value.code == 2
     assert 'there is no checkpoint nowhere.pth' in capsys.readouterr().err
+
+
+def test_options_hold_for_trackers_and_compiling(
+    merge: Callable[..., Config], config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('mmstan.engine.trackers.find_spec', lambda name: name)
+    config.visualizer = dict(type='mmstan.VideoVisualizer', vis_backends=[])
+    cfg = merge(train, '--track', 'mlflow', '--cfg-options', 'work_dir=/tmp/other')
+    assert cfg.visualizer.vis_backends[0].tracking_uri == 'sqlite:////tmp/other/mlflow.db'
+    arguments = ['--compile', '--launcher', 'pytorch', '--cfg-options']
+    arguments += ['runner_type=FlexibleRunner', 'strategy.type=mmstan.FullyShard']
+    with pytest.raises(ValueError, match=r'strategy mmstan\.FullyShard does not compile'):
+        merge(train, *arguments)
 
 
 def test_auto_scale_lr(merge: Callable[..., Config], config: Config) -> None:

@@ -64,6 +64,13 @@ def test_boxes_are_shown_until_half_way_to_the_next_key_frame() -> None:
     assert first == [True] * 13 + [False] * 11 and second == [False] * 13 + [True] * 11
 
 
+def test_frames_of_an_uneven_rate_belong_to_the_key_frame_next_in_time() -> None:
+    found = {1.0: [Person(BOX)], 2.0: [Person((0.5, 0.5, 1.0, 1.0))]}
+    times = np.array([0, 1.4, 1.6, 1.7])
+    drawn = list(draw_over_time([GREY] * 4, 1.0, found, times))
+    assert [bool(is_blue(frame)[30, 32]) for frame in drawn] == [True, True, False, False]
+
+
 def test_a_film_without_key_frames_is_a_copy() -> None:
     assert all(frame is GREY for frame in draw_over_time([GREY] * 3, 8.0, {}))
 

@@ -21,7 +21,7 @@ from mmstan.benchmark.jobs import Job
 from mmstan.benchmark.measure import describe_machine
 from mmstan.benchmark.measuring import measure_in_own_process
 from mmstan.benchmark.systems import list_backbones
-from mmstan.cli import at_least, one_line_errors
+from mmstan.cli import add_measured_device, at_least, one_line_errors
 from mmstan.wording import markdown_table
 
 COLUMNS = ('iteration, fp32', 'bf16', 'ratio', 'view, fp32', 'bf16', 'ratio', 'agreement')
@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('configs', nargs='*', help='config files')
     parser.add_argument('--rounds', type=at_least(1), default=2, help='processes per precision')
     parser.add_argument('--repeats', type=at_least(1), default=2, help='measurements per process')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    add_measured_device(parser)
     parser.add_argument('--threads', type=at_least(1), default=torch.get_num_threads())
     parser.add_argument('--clips', type=at_least(1), default=2, help='clips in a batch')
     parser.add_argument('--frames', type=at_least(1), help="default: the config's")

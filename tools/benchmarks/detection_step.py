@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.measure import describe_machine
-from mmstan.cli import at_least
+from mmstan.cli import add_measured_device, at_least
 from mmstan.registry import MODELS
 
 TINY = dict(
@@ -51,7 +51,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--size', type=at_least(1), default=48, help='side in pixels')
     parser.add_argument('--boxes', type=at_least(0), default=4, help='boxes of a clip')
     parser.add_argument('--steps', type=at_least(1), default=20, help='timed steps of each')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    add_measured_device(parser)
     parser.add_argument('--threads', type=at_least(1), default=torch.get_num_threads())
     return parser.parse_args()
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from mmstan.benchmark.live_storage import measure_live_peak
 from mmstan.benchmark.measure import describe_machine, measure_peak_memory
+from mmstan.cli import add_measured_device
 from mmstan.registry import MODELS
 
 SIZES = dict(
@@ -38,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--pairs', type=int, default=32, help='n, pairs in a batch')
     parser.add_argument('--frames', type=int, default=8)
     parser.add_argument('--parts', type=int, nargs='+', default=[1, 2, 4, 8, 16])
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    add_measured_device(parser)
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
     parser.add_argument('--rounds', type=int, default=3, help='timed steps of each')
     return parser.parse_args()

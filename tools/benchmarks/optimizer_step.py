@@ -17,6 +17,7 @@ from torch.optim import AdamW, Optimizer
 
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.measure import describe_machine
+from mmstan.cli import add_measured_device
 from mmstan.models import ImageTower, TextTower
 
 FORMS: dict[str, dict[str, bool]] = {
@@ -32,7 +33,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--model', default='ViT-B-32-quickgelu', help="open_clip's name")
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    add_measured_device(parser)
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
     parser.add_argument('--rounds', type=int, default=5, help='timed steps, after one warm-up step')
     return parser.parse_args()

@@ -25,6 +25,7 @@ from torch.optim import Optimizer
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.measure import count_parameters, describe_machine, measure_peak_memory
 from mmstan.benchmark.own_process import run_own_process
+from mmstan.cli import add_measured_device
 from mmstan.registry import MODELS
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -48,7 +49,7 @@ def parse_args() -> argparse.Namespace:
         '--gamma', type=int, default=2, help="DiST's dense frames per frame of the tower"
     )
     parser.add_argument('--size', type=int, default=224, help='side in pixels')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    add_measured_device(parser)
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
     parser.add_argument('--steps', type=int, default=3, help='timed steps, after one warm-up step')
     parser.add_argument('--rounds', type=int, default=1, help='processes per method')

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.measure import describe_machine, measure_seconds
+from mmstan.cli import add_measured_device
 from mmstan.methods.xclip import checkpoints_hf as xclip_hf
 from mmstan.models.features import TextFeatures
 from mmstan.registry import MODELS
@@ -44,7 +45,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--classes', type=int, default=400)
     parser.add_argument('--repeats', type=int, default=5)
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
-    parser.add_argument('--device', default='cpu')
+    add_measured_device(parser, default='cpu')
     parser.add_argument('--bf16', action='store_true', help='autocast to bfloat16')
     parser.add_argument('--compile', action='store_true', help='torch.compile both')
     return parser.parse_args()

@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('out', type=Path, help='csv to write')
     parser.add_argument('--annotations', help='csv of the actions, whose key frames are taken')
     parser.add_argument(
-        '--every', type=float, default=1.0, help='without it: seconds between key frames; default 1'
+        '--every', type=float, help='without it: seconds between key frames; default: 1'
     )
     parser.add_argument(
         '--timestamp-start',
@@ -37,7 +37,10 @@ def parse_args() -> argparse.Namespace:
         help="second of the movie at which the files begin: 900 for AVA's; default: 0",
     )
     parser.add_argument('--device', default='auto', help='cpu, cuda, ...; default: the fastest')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.annotations and args.every is not None:
+        parser.error('--every is not for --annotations, which name the key frames; remove one')
+    return args
 
 
 def main() -> None:
@@ -51,7 +54,7 @@ def main() -> None:
                 args.videos,
                 args.out,
                 annotations=args.annotations,
-                every=args.every,
+                every=1.0 if args.every is None else args.every,
                 timestamp_start=args.timestamp_start,
             )
         )

@@ -159,17 +159,21 @@ class OnnxHead(BaseHead):
         names = parts.description.class_names or ()
         super().__init__(len(names), 0, average_clips=cfg.get('average_clips', 'prob'))
         self.parts, self.scale = parts, parts.scale
+        self.templates = tuple(cfg.get('templates', ('{}',)))
+        self.sample_template = bool(cfg.get('sample_template'))
+        self.context_vectors = int(cfg.get('context_vectors', 0))
         given = cfg.get('interaction')
         self.interaction = None if given is None else make_interaction(parts, given)
         self.swapped: TextFeatures | None = None
-        # Texts, templates and features of the last swap: a stream swaps for each of its pieces.
-        self._last: tuple[list[str], list[str], TextFeatures] | None = None
+        self.lengths: Tensor | float = 1.0  # of the swapped features, which the file normalises
+        # Texts, templates, features and lengths of the last swap: a stream swaps for every piece.
+        self._last: tuple[list[str], list[str], TextFeatures, Tensor | float] | None = None
 
     def forward(self, x: Sequence[Tensor], **kwargs: Any) -> Tensor:
         """Outputs of the video part -> scores (N, K)."""
         outputs = dict(zip(self.parts.outputs, x))
         if self.swapped is not None:
-            return self.scale * self.parts.compare(self.swapped, outputs).T
+            return self.scale * self.parts.compare(self.swapped, outputs).T * self.lengths
         if 'scores' not in outputs:
             raise ValueError(f"{self.parts.file.path} was exported without parts=('scores',)")
         return outputs['scores']
@@ -185,32 +189,42 @@ class OnnxHead(BaseHead):
         """Within, the classes are other texts.
 
         Raises:
-            ValueError: The head reads words, which cannot be averaged over templates.
+            ValueError: The head reads words, which cannot be averaged over templates, or has
+                learned words, which are not in the file.
         """
         if not texts or isinstance(texts, str):
             raise ValueError(f'{texts!r}: give a list of texts, one a class')
+        if self.context_vectors:
+            raise ValueError(
+                f'context_vectors={self.context_vectors}: the learned words are not in '
+                f'{self.parts.file.path}; other texts need the saved model'
+            )
+        check_templates(templates)
         if len(templates) > 1 and self.parts.file.use.get('text_tokens'):
             raise ValueError(
                 f'templates={list(templates)}: words of several sentences cannot be averaged; give '
                 'one'
             )
-        check_templates(templates)
+        before = self.swapped, self.lengths
         if self._last is None or self._last[:2] != (list(texts), list(templates)):
-            features = self._encode_classes(texts, templates)
-            self._last = list(texts), list(templates), features
-        before, self.swapped = self.swapped, self._last[2]
+            self._last = (list(texts), list(templates), *self._encode_classes(texts, templates))
+        _, _, self.swapped, self.lengths = self._last
         try:
             yield
         finally:
-            self.swapped = before
+            self.swapped, self.lengths = before
 
-    def _encode_classes(self, texts: Sequence[str], templates: Sequence[str]) -> TextFeatures:
-        """Names in templates; sentences of several templates are averaged."""
+    def _encode_classes(
+        self, texts: Sequence[str], templates: Sequence[str]
+    ) -> tuple[TextFeatures, Tensor | float]:
+        """Texts in templates; sentences of several templates are averaged. Gives their lengths."""
         sets = [self.encode_texts([t.format(text) for text in texts]) for t in templates]
         if len(sets) == 1:
-            return sets[0]
+            return sets[0], 1.0
         sentence = torch.stack([l2_normalise(x.sentence) for x in sets]).mean(dim=0)
-        return TextFeatures(sets[0].tokens, sentence, sets[0].mask)
+        # With `sample_template` the mean of the templates' scores, see `ClassTexts`.
+        lengths = sentence.norm(dim=-1) if self.sample_template else 1.0
+        return TextFeatures(sets[0].tokens, sentence, sets[0].mask), lengths
 
 
 class OnnxPairHead(VerbNounHead):

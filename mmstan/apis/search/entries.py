@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from mmengine.utils import scandir
 
-from mmstan.datasets.readers import BrokenVideoError, open_video
+from mmstan.datasets.readers import BrokenVideoError, find_end, find_frames, open_video
 from mmstan.datasets.video_files import VIDEO_EXTENSIONS
 from mmstan.text_files import TextFile
 
@@ -132,7 +132,7 @@ def list_entries(path: str, segments: Segments | None) -> list[Entry]:
     if segments is None:
         return [whole]
     with open_video(path) as video:
-        duration = video.num_frames / video.avg_fps
+        duration = find_end(video.num_frames, video.avg_fps, video.uneven_times)
     return [whole._replace(start=a, end=b) for a, b in cut_segments(duration, segments)]
 
 
@@ -175,7 +175,8 @@ def read_segment(entry: Entry, count: int) -> np.ndarray:
     def choose(num_frames: int, fps: float) -> np.ndarray:
         # The middles of ``count`` equal parts.
         seconds = start + (np.arange(count) + 0.5) / count * (end - start)
-        return np.minimum((seconds * fps).astype(int), num_frames - 1)
+        places = find_frames(seconds, num_frames, fps, video.uneven_times)
+        return np.minimum(places.astype(int), num_frames - 1)
 
     with open_video(entry.path) as video:
         return np.stack(video.sample(choose))

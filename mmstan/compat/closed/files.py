@@ -20,8 +20,11 @@ from torch import Tensor
 from mmstan.compat.closed.archive import read_archive
 from mmstan.compat.closed.budget import Budget, Refused
 from mmstan.compat.closed.old_format import load_nested, read_old_format
-from mmstan.compat.closed.unpickler import ClosedUnpickler, load_no_storage
+from mmstan.compat.closed.unpickler import MOST_STEPS, ClosedUnpickler, load_no_storage
 from mmstan.wording import write_on_one_line
+
+_GROWTH = 32
+"""How many times the size of a plain pickle its contents may take: small arrays take seven."""
 
 
 def read_file(path: str | Path, *, map_location: Any = None) -> Any:
@@ -67,15 +70,16 @@ def read_plain_pickle(path: Path) -> Any:
     """Read a pickle of plain values and tensors, such as the predictions that MMEngine dumps.
 
     Raises:
-        ValueError: As in :func:`read_file`.
+        ValueError: As in :func:`read_file`; at most 32 times the file's size was allocated.
     """
     data = path.read_bytes()
     try:
         return ClosedUnpickler(
             io.BytesIO(data),
-            Budget(len(data)),
+            Budget(len(data), _GROWTH),
             load_no_storage,
             {'torch.storage._load_from_bytes': load_nested},
+            max(MOST_STEPS, len(data) // 2),
         ).load()
     except Exception as error:  # as above
         raise ValueError(f'{path} cannot be read: {_give_reason(error)}') from error

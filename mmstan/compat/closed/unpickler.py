@@ -16,7 +16,7 @@ from mmstan.compat.closed.names import KNOWN, Name, Owner, check_key, give_state
 from mmstan.compat.closed.tensors import Storage
 
 MOST_STEPS = 10_000_000
-"""Limit of the operations of one pickle. Each makes one small object at most."""
+"""Limit of the operations in a pickle of weights. Each makes one small object at most."""
 
 
 def load_no_storage(pid: Any) -> Storage:
@@ -38,6 +38,7 @@ class ClosedUnpickler(_python):
         budget: Limit of the memory for its contents.
         load_storage: Function from a persistent id to its storage.
         names: Further names, of this format alone.
+        most_steps: Limit of the operations.
     """
 
     dispatch = dict(_python.dispatch)
@@ -48,9 +49,10 @@ class ClosedUnpickler(_python):
         budget: Budget,
         load_storage: Callable[[Any], Storage],
         names: dict[str, Name] | None = None,
+        most_steps: int = MOST_STEPS,
     ) -> None:
         super().__init__(file, encoding='latin1')
-        self.budget, self.load_storage = budget, load_storage
+        self.budget, self.load_storage, self.most_steps = budget, load_storage, most_steps
         self.names = dict(list_user_names()) | KNOWN | (names or {})
 
     def load(self) -> Any:
@@ -68,14 +70,14 @@ class ClosedUnpickler(_python):
         self.stack: list[Any] = []
         self.append, self.proto = self.stack.append, 0
         try:
-            for _ in range(MOST_STEPS):
+            for _ in range(self.most_steps):
                 code = self.read(1)
                 if not code:
                     raise EOFError('it is cut off')
                 self.dispatch[code[0]](self)
         except pickle._Stop as stop:  # type: ignore[attr-defined]
             return stop.value
-        raise pickle.UnpicklingError(f'it has more than {MOST_STEPS:,} operations')
+        raise pickle.UnpicklingError(f'it has more than {self.most_steps:,} operations')
 
     def find_class(self, module: str, name: str) -> Any:
         """Look a name up in the list; nothing is imported."""

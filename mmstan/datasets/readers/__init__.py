@@ -9,6 +9,7 @@ from mmstan.datasets.readers.choose import (
     open_video,
     reader_problem,
 )
+from mmstan.datasets.readers.times import find_end, find_frames
 
 __all__ = [
     'READERS',
@@ -16,6 +17,8 @@ __all__ = [
     'BrokenVideoError',
     'VideoReader',
     'choose_backend',
+    'find_end',
+    'find_frames',
     'open_video',
     'reader_problem',
 ]

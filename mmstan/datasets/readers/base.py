@@ -16,6 +16,8 @@ import numpy as np
 from mmengine.logging import print_log
 from typing_extensions import Self
 
+from mmstan.datasets.readers.times import are_even
+
 Choice = Callable[[int, float], Sequence[int] | np.ndarray]
 """(number of frames, frames a second) -> the frames to read."""
 
@@ -48,6 +50,8 @@ class VideoReader(ABC):
 
     num_frames: int
     avg_fps: float
+    times: np.ndarray | None = None
+    """Seconds at which the frames are shown, the first at 0; None where they are unknown."""
     fall_back: Callable[[BrokenVideoError], VideoReader] | None = None
     """Opens the file with another reader, where this one fails."""
 
@@ -79,6 +83,11 @@ class VideoReader(ABC):
     @abstractmethod
     def _decode(self, wanted: list[int]) -> list[np.ndarray]:
         """RGB frames (H, W, 3), uint8, of the display positions ``wanted``: ascending, unique."""
+
+    @property
+    def uneven_times(self) -> np.ndarray | None:
+        """``times`` where they tell more than ``avg_fps``; None for an even frame rate."""
+        return None if self.times is None or are_even(self.times, self.avg_fps) else self.times
 
     def read(self, indices: Sequence[int] | np.ndarray) -> list[np.ndarray]:
         """RGB frames (H, W, 3), uint8, one an index, in the order asked for.

@@ -31,6 +31,7 @@ class TorchCodecReader(VideoReader):
         self.num_frames = len(self._video)
         proof.check_count(self)
         self.avg_fps = float(self._video.metadata.average_fps or 1.0)
+        self.times = proof.times
 
     def _decode(self, wanted: list[int]) -> list[np.ndarray]:
         return [frame.copy() for frame in self._video.get_frames_at(wanted).data.numpy()]
@@ -59,6 +60,7 @@ class DecordReader(VideoReader):
         self.num_frames = len(self._video)
         proof.check_count(self)
         self.avg_fps = float(self._video.get_avg_fps())
+        self.times = proof.times
 
     def _decode(self, wanted: list[int]) -> list[np.ndarray]:
         return [frame.copy() for frame in self._video.get_batch(wanted).asnumpy()]

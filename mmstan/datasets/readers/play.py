@@ -3,13 +3,88 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
-from itertools import islice
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice, repeat
 
 import av
 import numpy as np
 
-from mmstan.datasets.readers.pyav import PyAVReader
+from mmstan.datasets.readers.base import VideoReader, to_one_size
+from mmstan.datasets.readers.pyav import MAX_HIDDEN, PyAVReader
+
+_CHUNK = 16  # frames that a reader decodes at once where it can seek
+
+
+def read_all(reader: VideoReader) -> Iterator[np.ndarray]:
+    """All ``num_frames`` frames in their order, (H, W, 3), uint8 RGB, a few in memory at a time.
+
+    Where a frame is never shown or fails to decode, the one on display stays. As for
+    :func:`read_in_order`, nothing else may be read before the end.
+
+    Raises:
+        BrokenVideoError: No frame can be decoded.
+    """
+    yield from _read(reader, range(reader.num_frames), most_late=reader.num_frames)
+
+
+def read_in_order(reader: VideoReader, wanted: Sequence[int]) -> Iterator[np.ndarray]:
+    """Frames (H, W, 3), uint8 RGB, of ascending numbers, a few in memory at a time.
+
+    PyAV decodes the file once; ``reader.read`` would begin with its first packet each time. So
+    nothing else may be read from ``reader`` before the end.
+
+    Raises:
+        BrokenVideoError: A frame cannot be decoded.
+    """
+    yield from _read(reader, wanted, most_late=MAX_HIDDEN)
+
+
+def _read(reader: VideoReader, wanted: Sequence[int], most_late: int) -> Iterator[np.ndarray]:
+    """Frames of ascending numbers; the picture on display may be ``most_late`` frames away."""
+    if not isinstance(reader, PyAVReader):
+        for start in range(0, len(wanted), _CHUNK):
+            yield from reader.read(wanted[start : start + _CHUNK])
+        return
+    times, first = Counter(wanted), None
+    for number, shown, picture in _show(reader):
+        if number in times:
+            if abs(number - shown) > most_late:
+                raise reader.broken(f'frame {number} of {reader.num_frames} cannot be decoded')
+            frame = reader._to_rgb(picture)
+            first = frame if first is None else first
+            yield from repeat(to_one_size(reader.filename, [first, frame])[1], times.pop(number))
+        if not times:
+            return
+
+
+def _show(reader: PyAVReader) -> Iterator[tuple[int, int, av.VideoFrame]]:
+    """The number of each frame, the number of the picture on display then, and this picture."""
+    number, last = 0, None
+    for found in _number(reader):
+        last = last or found
+        while number < found[0]:
+            yield number, *last
+            number += 1
+        if number == found[0]:
+            yield number, *found
+            number += 1
+        last = found
+    if last is None:
+        raise reader.broken('holds no frame that can be decoded')
+    for rest in range(number, reader.num_frames):
+        yield rest, *last
+
+
+def _number(reader: PyAVReader) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Pictures with their numbers among the frames that a player shows."""
+    if reader._counts:
+        pictures = reader._frames() if reader._pictures is None else iter(reader._pictures)
+        yield from enumerate(islice(pictures, reader.num_frames))
+        return
+    for picture in reader._frames():
+        if picture.pts is not None:
+            yield bisect_right(reader._display, picture.pts) - 1, picture
 
 
 def play(reader: PyAVReader, start: float = 0.0) -> Iterator[tuple[float, np.ndarray]]:

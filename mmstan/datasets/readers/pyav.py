@@ -22,7 +22,7 @@ _KEEP_BYTES = 64 << 20
 _KEEP_PICTURES = 256 << 20
 # A coded picture that is never shown (VP8's hidden references, dropped frames of old AVIs) is
 # replaced by the one on display; a longer gap is damage.
-_MAX_HIDDEN = 2
+MAX_HIDDEN = 2
 
 
 class PyAVReader(VideoReader):
@@ -47,6 +47,8 @@ class PyAVReader(VideoReader):
         else:
             self._display = self.index.display_order()
             self.num_frames = len(self._display)
+            ticks = np.array(self._display, np.float64) - self._display[:1]
+            self.times = ticks * float(self._stream.time_base or 1)
 
     def _open_container(self) -> None:
         if not isinstance(self.source, str):
@@ -110,7 +112,7 @@ class PyAVReader(VideoReader):
         lost = sum(first < position < last for position in failed)
         if not self.num_frames:
             raise self.broken('holds no frame that can be decoded')
-        if lost > _MAX_HIDDEN:
+        if lost > MAX_HIDDEN:
             raise self.broken(f'is damaged: {lost} of its frames cannot be decoded')
         self._pictures = kept if bytes_kept <= _KEEP_PICTURES else None
 
@@ -168,11 +170,11 @@ class PyAVReader(VideoReader):
             if index <= last:
                 self._count_instead()
                 return {}
-            frames.update(self._hold(on_display, last, min(index, last + 1 + _MAX_HIDDEN), wanted))
+            frames.update(self._hold(on_display, last, min(index, last + 1 + MAX_HIDDEN), wanted))
             if index > wanted[-1]:
                 return frames
             last, on_display = index, frame
-        frames.update(self._hold(on_display, last, last + 1 + _MAX_HIDDEN, wanted))
+        frames.update(self._hold(on_display, last, last + 1 + MAX_HIDDEN, wanted))
         return frames
 
     def _hold(
@@ -184,7 +186,7 @@ class PyAVReader(VideoReader):
 
     def _count_instead(self) -> None:
         """Go by the frames' order, since their time stamps turned out to be guesses."""
-        before = self.num_frames
+        before, self.times = self.num_frames, None
         self._count_pictures()
         if self.num_frames != before:
             counted, self.num_frames, self._pictures = self.num_frames, before, None

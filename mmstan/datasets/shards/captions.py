@@ -70,7 +70,8 @@ class CaptionChoice:
         """Say which fields a sample has in place of the wanted."""
         if self.member == 'txt':
             return 'has an empty caption'
-        names = [f'{name!r}' for name, value in json.loads(data).items() if _join(value)]
+        found = json.loads(data.decode(errors='replace'))  # as it was read
+        names = [f'{name!r}' for name, value in found.items() if _join(value)]
         return f'has no caption in {self.fields} of its json: {name_a_few(names)} have text'
 
 

@@ -21,7 +21,7 @@ from mmstan.datasets.shards.captions import CaptionChoice
 from mmstan.datasets.shards.files import ShardFiles
 from mmstan.datasets.shards.index import INDEX_NAME, open_index
 from mmstan.datasets.shards.names import Shard, Urls, find_shards, is_remote
-from mmstan.datasets.shards.scan import SUFFIXES, VIDEO_SUFFIXES
+from mmstan.datasets.shards.scan import VIDEO_SUFFIXES, check_suffixes
 from mmstan.datasets.shards.selection import Wish, select_rows
 from mmstan.registry import DATASETS
 
@@ -39,7 +39,7 @@ class Shards(ReliableSamples, BaseDataset):
 
     An index says where each sample lies, so that samples are read in any order
     (:class:`ShardSampler`) and a run is resumed in mid-epoch. ``tools/index_shards.py`` writes it
-    with many processes; else the first use does. A tar whose size changed is indexed again.
+    with many processes; else the first use does. A tar that was changed is indexed again.
 
     A sample without video or caption is left out, and counted in ``num_missing``. A cut-off tar
     gives the samples before the cut. An empty member is a broken video when it is met.
@@ -75,10 +75,7 @@ class Shards(ReliableSamples, BaseDataset):
         self.urls = urls
         self.caption = caption
         self._choice = CaptionChoice(caption)
-        unknown = [suffix for suffix in video if suffix not in SUFFIXES]
-        if unknown or isinstance(video, str):
-            raise ValueError(f'video={video!r} must be a list, of {", ".join(SUFFIXES)}')
-        self.video = tuple(video)
+        self.video = check_suffixes(video)
         self.index_file = index
         self.num_missing = 0
         """Samples that are left out, because they have no video or no caption."""

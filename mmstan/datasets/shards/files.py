@@ -6,6 +6,7 @@ import os
 import time
 import zlib
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ _FIRST_PAUSE = 0.5  # seconds; each further one is twice as long
 
 
 class ShardFiles:
-    """Reads parts of shards; every worker has its own open files, at most 256.
+    """Reads parts of shards; every worker has its own open files, at most 256 local ones.
+
+    Copies are opened for a read only: one that is removed while it is open would take its room on.
 
     Args:
         cache_dir: Folder for copies of remote shards, made when a shard is first read. Without it
@@ -49,20 +52,22 @@ class ShardFiles:
                 if self.cache_dir is None:
                     data = _retry(lambda: _fetch(path, begin, end))
                     return _check_length(data, end - begin, name)
-                path = self._copy(shard)
-            return _check_length(self._read_local(path, begin, end), end - begin, name)
+                data = self._read_copy(shard, begin, end)
+            else:
+                data = _read_range(self._descriptor(path), begin, end)
+            return _check_length(data, end - begin, name)
         except OSError as error:
             raise BrokenVideoError(name, f'cannot be read ({brief(error)})') from error
 
-    def _read_local(self, path: str, begin: int, end: int) -> bytes:
-        parts = []
-        while begin < end:  # a read gives 2 GB at most
-            part = os.pread(self._descriptor(path), end - begin, begin)
-            if not part:
-                break
-            parts.append(part)
-            begin += len(part)
-        return parts[0] if len(parts) == 1 else b''.join(parts)
+    def _read_copy(self, shard: Shard, begin: int, end: int) -> bytes:
+        for _ in range(_RETRIES):
+            path = self._copy(shard)
+            try:
+                with open(path, 'rb') as file:
+                    return _read_range(file.fileno(), begin, end)
+            except FileNotFoundError:
+                pass  # another worker has removed it since
+        raise OSError(f'{path} was removed {_RETRIES} times before it was read: raise cache_gb')
 
     def _descriptor(self, path: str) -> int:
         """Open a file, or take it from the open ones; the one not used for longest is closed."""
@@ -86,20 +91,22 @@ class ShardFiles:
                 partial = Path(f'{path}.part')
                 _retry(lambda: _download(shard.url, partial))
                 os.replace(partial, path)
-                if descriptor := self._open.pop(str(path), None):
-                    os.close(descriptor)
                 self._evict(folder, keep=path)
         return str(path)
 
     def _evict(self, folder: Path, keep: Path) -> None:
-        """Remove the oldest copies; who has one open reads on."""
+        """Remove the oldest copies; other workers may do so at the same time."""
         if self.cache_gb is None:
             return
-        copies = sorted(folder.glob('*.tar'), key=lambda path: path.stat().st_mtime)
-        total = sum(path.stat().st_size for path in copies)
-        for path in copies:
+        copies = []
+        for path in folder.glob('*.tar'):
+            with suppress(FileNotFoundError):
+                found = path.stat()
+                copies.append((found.st_mtime_ns, path, found.st_size))
+        total = sum(size for *_, size in copies)
+        for _, path, size in sorted(copies):
             if total > self.cache_gb * 1e9 and path != keep:
-                total -= path.stat().st_size
+                total -= size
                 path.unlink(missing_ok=True)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -111,7 +118,22 @@ class ShardFiles:
 
 
 def _has_size(path: Path, size: int) -> bool:
-    return path.exists() and path.stat().st_size == size
+    try:
+        return path.stat().st_size == size
+    except FileNotFoundError:
+        return False
+
+
+def _read_range(descriptor: int, begin: int, end: int) -> bytes:
+    """Read the bytes ``[begin, end)`` of a file, fewer where it ends before."""
+    parts = []
+    while begin < end:  # a read gives 2 GB at most
+        part = os.pread(descriptor, end - begin, begin)
+        if not part:
+            break
+        parts.append(part)
+        begin += len(part)
+    return parts[0] if len(parts) == 1 else b''.join(parts)
 
 
 def _fetch(url: str, begin: int, end: int) -> bytes:

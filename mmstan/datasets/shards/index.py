@@ -15,7 +15,7 @@ from filelock import FileLock
 from mmengine.logging import print_log
 
 from mmstan.datasets.mapped_arrays import map_npz, write_npz
-from mmstan.datasets.shards.names import Shard, is_remote
+from mmstan.datasets.shards.names import Shard, is_remote, stat_local
 from mmstan.datasets.shards.scan import MEMBERS, ShardContents, scan_shard
 from mmstan.wording import count_things, name_a_few
 
@@ -60,7 +60,8 @@ def open_index(
     """Open the index of ``shards``; make it, or renew its outdated shards, where it does not fit.
 
     The first process does that, and all others of the machine wait for it. A tar is outdated if its
-    size differs from the size in the index. Shards of the index that are not asked for stay in it.
+    size differs from the size in the index, or if it was changed after it was indexed. Shards of
+    the index that are not asked for stay in it.
 
     Args:
         shards: The shards that are read.
@@ -123,12 +124,28 @@ def _shorten(url: str, path: str) -> str:
 
 
 def _find_places(index: ShardIndex | None, shards: Sequence[Shard], path: str) -> np.ndarray:
-    """Find each shard in the index; -1 where it is not there or has another size."""
+    """Find each shard in the index; -1 where it is not there or was changed."""
     if index is None:
         return np.full(len(shards), -1)
-    sizes = index.sizes.tolist()
-    known = {(name, sizes[place]): place for place, name in enumerate(index.names.tolist())}
-    return np.array([known.get((_shorten(s.url, path), s.size), -1) for s in shards])
+    written = os.stat(path).st_mtime_ns
+    known = {name: place for place, name in enumerate(index.names.tolist())}
+    places = [known.get(_shorten(shard.url, path), -1) for shard in shards]
+    return np.array(
+        [
+            place if place >= 0 and _fits(index, place, shard, written) else -1
+            for place, shard in zip(places, shards)
+        ]
+    )
+
+
+def _fits(index: ShardIndex, place: int, shard: Shard, written: int) -> bool:
+    """Whether a shard is as the index says, which was written at this time in nanoseconds.
+
+    Tars are padded, so that a changed one may keep its size. A copy has another time than the
+    original, and may be older than the copy of its index.
+    """
+    changed = shard.mtime > max(int(index.mtimes[place]), written)
+    return shard.size == index.sizes[place] and not changed
 
 
 def _require_writable(path: str, index: ShardIndex | None, places: np.ndarray) -> None:
@@ -161,12 +178,13 @@ def _renew(
     contents = dict(zip(wanted, _scan_all(wanted, workers)))
     outdated = {_shorten(shard.url, path) for shard in wanted}
     if index is not None:
-        contents |= {
-            Shard(url, int(index.sizes[place]), int(index.mtimes[place])): _take(index, place)
-            for place, name in enumerate(index.names.tolist())
-            if name not in outdated
-            and (is_remote(url := resolve(name, path)) or os.path.exists(url))
-        }
+        written = os.stat(path).st_mtime_ns
+        for place, name in enumerate(index.names.tolist()):
+            known = Shard(resolve(name, path), int(index.sizes[place]), int(index.mtimes[place]))
+            # As it is now: of the new index it would be seen no more that it was changed.
+            now = known if is_remote(known.url) else stat_local(known.url)
+            if name not in outdated and _fits(index, place, now, written):
+                contents[known] = _take(index, place)
     write_index(path, contents.items())
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from mmengine.dataset import BaseDataset, ConcatDataset
 
+from mmstan.datasets.visits import Visit
 from mmstan.registry import DATASETS
 
 
@@ -21,7 +22,7 @@ class MixedClips(ConcatDataset):
 
     Args:
         datasets: Configs of the data sets, or these.
-        weights: Shares of the sources in a batch, in any unit.
+        weights: Shares of the sources in a batch, in any unit. They need a ``ShardSampler``.
 
     Raises:
         ValueError: ``weights`` do not fit.
@@ -54,6 +55,10 @@ class MixedClips(ConcatDataset):
         """The first index of each source, and its data set."""
         starts = np.cumsum([0, *map(len, self.datasets)])
         return [*zip(starts.tolist(), self.datasets)]
+
+    def _get_ori_dataset_idx(self, idx: int) -> tuple[int, int]:
+        source, index = super()._get_ori_dataset_idx(idx)
+        return source, Visit(index, idx.earlier) if isinstance(idx, Visit) else index
 
 
 def count_samples(

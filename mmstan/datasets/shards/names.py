@@ -84,7 +84,7 @@ def find_shards(urls: Urls) -> list[Shard]:
     """
     names = sorted(dict.fromkeys(expand_urls(urls)))
     remote = [name for name in names if is_remote(name)]
-    found = [_stat_local(name) for name in names if not is_remote(name)]
+    found = [stat_local(name) for name in names if not is_remote(name)]
     found += _stat_remote(remote) if remote else []
     shards = sorted(shard for shard in found if shard.size >= 0)
     missing = [shard.url for shard in found if shard.size < 0]
@@ -135,7 +135,8 @@ def _list_folder(name: str) -> list[str]:
     return [os.path.join(name, file) for file in os.listdir(name) if file.endswith('.tar')]
 
 
-def _stat_local(name: str) -> Shard:
+def stat_local(name: str) -> Shard:
+    """Ask for size and time of a file; the size is -1 where there is none."""
     try:
         found = os.stat(name)
     except FileNotFoundError:

@@ -10,6 +10,7 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
 from mmstan.datasets.shards.mixture import count_samples, deal_sources
+from mmstan.datasets.visits import Visit, count_earlier
 from mmstan.registry import DATA_SAMPLERS
 
 _CHUNK = 1 << 16  # indices that are Python's integers at a time
@@ -34,7 +35,8 @@ class ShardSampler(Sampler):
         parts: Epochs that a pass is divided into. Validation, checkpoints and the schedule then
             count parts.
         samples_per_epoch: Length of an epoch in the place of ``parts``; the next epoch goes on
-            where one ended, through as many passes as it takes.
+            where one ended, through as many passes as it takes. Each visit of a sample has its own
+            random numbers, as with the weights of a ``MixedClips``.
         drop_last: Whether to cut the order instead of repeating its first samples.
         pure_batches: Whether all samples of a step, over all ranks, come from one source of a
             ``MixedClips``, as they must where the sources differ in their number of frames.
@@ -104,9 +106,19 @@ class ShardSampler(Sampler):
     def __iter__(self) -> Iterator[int]:
         if self.pure_batches and self.batch_size is None:
             raise ValueError('pure_batches=True needs train_cfg=dict(type="mmstan.EpochTrainLoop")')
-        order = self._order_epoch()[self.rank :: self.world_size]
-        for begin in range(0, len(order), _CHUNK):
-            yield from order[begin : begin + _CHUNK].tolist()
+        order = self._order_epoch()
+        # Without these two an epoch repeats samples only to fill the last step.
+        repeats = self.samples_per_epoch is not None or self._weights is not None
+        seen = np.zeros(len(self.dataset) if repeats else 0, np.int32)
+        own, size = slice(self.rank, None, self.world_size), _CHUNK * self.world_size
+        for begin in range(0, len(order), size):
+            part = order[begin : begin + size]
+            if not repeats:
+                yield from part[own].tolist()
+                continue
+            earlier = count_earlier(part, seen)[own].tolist()
+            for index, count in zip(part[own].tolist(), earlier):
+                yield Visit(index, count) if count else index
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch, counted from 0."""
@@ -144,10 +156,8 @@ class ShardSampler(Sampler):
         if self.samples_per_epoch is None:
             number, part = divmod(self.epoch, self.parts)
             begin = part * self._epoch_length
-            order = self.order_pass(number)
-            missing = max(0, begin + count - total)
             # Behind the end of a pass come its first samples again.
-            return np.append(order[begin : begin + count], np.resize(order, missing))
+            return np.take(self.order_pass(number), np.arange(begin, begin + count), mode='wrap')
         begin, pieces = self.epoch * self.samples_per_epoch, []
         while count:
             number, first = divmod(begin, total)

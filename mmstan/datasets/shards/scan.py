@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -49,6 +49,17 @@ class _Sample(NamedTuple):
     key: str
     places: dict[str, tuple[int, int]]  # member -> first byte, bytes
     suffix: int = 0
+
+
+def check_suffixes(video: Sequence[str]) -> tuple[str, ...]:
+    """Check endings that a config names; returns them.
+
+    Raises:
+        ValueError: They are no list of :data:`SUFFIXES`.
+    """
+    if isinstance(video, str) or not video or not {*video} <= {*SUFFIXES}:
+        raise ValueError(f'video={video!r} must be a list, of {", ".join(SUFFIXES)}')
+    return tuple(video)
 
 
 def split_name(name: str) -> tuple[str, str] | None:

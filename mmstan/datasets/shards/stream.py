@@ -6,7 +6,8 @@ import logging
 import os
 import random
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,13 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from mmstan.datasets.randomness import seed_rng
 from mmstan.datasets.readers import BrokenVideoError
-from mmstan.datasets.readers.base import brief, say_once
+from mmstan.datasets.reliable import add_stock_keys
 from mmstan.datasets.shards.captions import CaptionChoice
 from mmstan.datasets.shards.names import Urls, expand_urls
-from mmstan.datasets.shards.scan import VIDEO_SUFFIXES
+from mmstan.datasets.shards.scan import VIDEO_SUFFIXES, check_suffixes
+from mmstan.datasets.shards.stream_faults import MOST_FAULTS, StreamFaults, end_stream
 from mmstan.registry import DATASETS
 
-_MOST_FAULTS = 20  # one behind the other, until a stream gives up
 _BYTES = 600_000  # of a usual sample
 
 
@@ -55,7 +56,9 @@ class ShardStream(IterableDataset):
 
     Raises:
         ImportError: webdataset is not installed.
-        ValueError: ``weights`` do not fit ``urls``.
+        ValueError: ``weights`` do not fit ``urls``, or ``caption`` or ``video`` has another form.
+            While it is read: 21 shards in a row have no sample with ``video`` and ``caption``.
+        RuntimeError: While it is read: 21 shards in a row cannot be read, or as many videos.
     """
 
     takes_seed = True
@@ -75,7 +78,7 @@ class ShardStream(IterableDataset):
         _import_webdataset()
         self.urls, self.caption = urls, caption
         self.samples_per_epoch, self.buffer = samples_per_epoch, buffer
-        self.video = tuple(video)
+        self.video = check_suffixes(video)
         self.metainfo: dict[str, Any] = {}
         self._choice = CaptionChoice(caption)
         sources = [urls] if isinstance(urls, str) else list(urls)
@@ -153,11 +156,11 @@ class ShardStream(IterableDataset):
                 try:
                     results = self._make_results(found)
                     with seed_rng(*key, count, len(broken)):
-                        sample = self.pipeline(results)
+                        sample = self.pipeline(add_stock_keys(results))
                     break
                 except BrokenVideoError as error:
                     broken.append((error.filename, error.reason))
-                    if len(broken) > _MOST_FAULTS:
+                    if len(broken) > MOST_FAULTS:
                         raise RuntimeError(
                             f'no readable video in {len(broken)} samples: {broken[:3]}'
                         ) from error
@@ -175,34 +178,49 @@ class ShardStream(IterableDataset):
         wds = _import_webdataset()
         # One stream of numbers for the shards, and one for the buffer.
         shards, mixing = np.random.SeedSequence(key).spawn(2)
-        faults = _Faults(self._faults, worker)
+        faults = StreamFaults(self._faults, worker)
         opened = self._open_shards(np.random.default_rng(shards), faults)
         files = wds.tariterators.tar_file_expander(opened, handler=faults.note)
         samples = wds.tariterators.group_by_keys(files, handler=faults.note)
         draw = random.Random(int(mixing.generate_state(1)[0]))
         mix = wds.shuffle(self.buffer, initial=self.buffer, rng=draw)
-        for sample in mix(filter(self._is_whole, samples)):
-            faults.in_a_row = 0
-            yield sample
+        yield from mix(self._choose_whole(samples, faults))
 
-    def _open_shards(self, draw: np.random.Generator, faults: _Faults) -> Iterator[dict[str, Any]]:
+    def _open_shards(
+        self, draw: np.random.Generator, faults: StreamFaults
+    ) -> Iterator[dict[str, Any]]:
         """Draw shards, open them, and close each before the next."""
         wds = _import_webdataset()
         while True:
             source = self._sources[draw.choice(len(self._sources), p=self._weights)]
-            faults.url = source[draw.integers(len(source))]
+            faults.begin(source[draw.integers(len(source))])
             try:
                 stream = wds.gopen(faults.url)
             except Exception as error:  # whatever a protocol raises
                 faults.note(error)
                 continue
             try:
-                yield dict(url=faults.url, stream=stream)
+                # A command's pipe itself: webdataset's wrapper loses the end of a failed one.
+                data = getattr(stream, 'stream', stream)
+                yield dict(url=faults.url, stream=data)
+                if not faults.failed:
+                    end_stream(stream, data)
+            except OSError as error:
+                faults.note(error)
             finally:
-                stream.close()
+                with suppress(OSError):  # of a command that was stopped
+                    stream.close()
+            faults.end(f'video={self.video} and caption={self.caption!r}')
 
-    def _is_whole(self, sample: dict[str, Any]) -> bool:
-        return self._choice.member in sample and any(suffix in sample for suffix in self.video)
+    def _choose_whole(
+        self, samples: Iterable[dict[str, Any]], faults: StreamFaults
+    ) -> Iterator[dict[str, Any]]:
+        for sample in samples:
+            if self._choice.member in sample and any(suffix in sample for suffix in self.video):
+                faults.reset()
+                yield sample
+            else:
+                faults.note_members(sample)
 
     def _make_results(self, sample: dict[str, Any]) -> dict[str, Any]:
         name = f'{sample["__url__"]}#{sample["__key__"]}'
@@ -214,27 +232,6 @@ class ShardStream(IterableDataset):
             raise BrokenVideoError(name, self._choice.describe_lack(sample[self._choice.member]))
         video = next(sample[suffix] for suffix in self.video if suffix in sample)
         return dict(video=video, filename=name, video_id=sample['__key__'], captions=[caption])
-
-
-class _Faults:
-    """Counts and names the shards that cannot be read, and ends a stream of nothing else."""
-
-    def __init__(self, counts: torch.Tensor, worker: int) -> None:
-        self.counts, self.place = counts, worker % len(counts)
-        self.url, self.in_a_row = '', 0
-
-    def note(self, error: Exception) -> bool:
-        """Note an error of the current shard; True, which tells webdataset to go on."""
-        self.counts[self.place] += 1
-        self.in_a_row += 1
-        kind = type(error).__name__
-        if self.in_a_row > _MOST_FAULTS:
-            raise RuntimeError(
-                f'{self.in_a_row} shards in a row cannot be read, the last is {self.url} '
-                f'({kind}: {brief(error)})'
-            )
-        say_once(f'stream {kind}', self.url, f'cannot be read to the end ({kind})')
-        return True
 
 
 def _import_webdataset() -> Any:

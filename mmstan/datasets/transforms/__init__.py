@@ -28,7 +28,11 @@ from mmstan.datasets.transforms.read_frames import ReadFrames
 from mmstan.datasets.transforms.resize_to_grid import ResizeToGrid, fit_to_grid
 from mmstan.datasets.transforms.sample_keyframe import SampleKeyframe, choose_around
 from mmstan.datasets.transforms.sample_seconds import SampleSeconds, choose_seconds
-from mmstan.datasets.transforms.sample_segments import SampleSegments, choose_in_segments
+from mmstan.datasets.transforms.sample_segments import (
+    SampleSegments,
+    choose_in_segments,
+    choose_middles,
+)
 from mmstan.datasets.transforms.sample_window import SampleWindow, find_window
 from mmstan.datasets.transforms.tokenize import Tokenize
 
@@ -44,6 +48,7 @@ __all__ = [
     'Tokenize',
     'choose_around',
     'choose_in_segments',
+    'choose_middles',
     'choose_seconds',
     'find_window',
     'fit_to_grid',

@@ -12,7 +12,13 @@ import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmstan.datasets.readers import Backend, BrokenVideoError, choose_backend, open_video
+from mmstan.datasets.readers import (
+    Backend,
+    BrokenVideoError,
+    VideoReader,
+    choose_backend,
+    open_video,
+)
 from mmstan.datasets.readers.base import to_one_size
 from mmstan.registry import TRANSFORMS
 
@@ -36,6 +42,9 @@ class ReadFrames(BaseTransform):
     ``image_files``, the paths of the frames' images in their order. Their frame rate is
     ``results['avg_fps']``, 1 by default.
 
+    A sampler also finds ``frame_times``, the seconds at which the frames are shown, where a file's
+    frame rate varies.
+
     Args:
         sampler: config of ``mmstan.SampleSegments``, of ``mmstan.SampleSeconds`` or of one of
             MMAction2's samplers.
@@ -44,7 +53,7 @@ class ReadFrames(BaseTransform):
     Raises:
         BrokenVideoError: the file is missing, or a frame of it cannot be read.
         ValueError: there is neither of ``filename``, ``array`` and ``frame_dir``, or they are
-            something else.
+            something else; or a sample has ``start_seconds``, and the sampler no ``reads_window``.
 
     Example:
         >>> from mmstan.datasets.transforms import ReadFrames
@@ -60,6 +69,7 @@ class ReadFrames(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add the frames; see the class."""
+        results.setdefault('modality', 'RGB')  # stock Flip asks for it
         data = results.pop('video', None)  # freed after decoding: a sample has no use for it
         if results.get('blank'):
             return self.blank_frames(results)
@@ -80,7 +90,7 @@ class ReadFrames(BaseTransform):
             )
         with open_video(filename, self.backend) as video:
             results['filename'] = video.filename  # an open file does not belong into a sample
-            return _set_frames(results, video.sample(partial(self._sample, results)))
+            return _set_frames(results, video.sample(partial(self._sample_file, results, video)))
 
     def blank_frames(self, results: dict[str, Any]) -> dict[str, Any]:
         """Black frames in the place of a video that cannot be read."""
@@ -113,11 +123,32 @@ class ReadFrames(BaseTransform):
         frames = [_read_image(*os.path.split(files[index])) for index in indices]
         return to_one_size(os.path.dirname(files[0]), frames)
 
+    def _sample_file(
+        self, results: dict[str, Any], video: VideoReader, num_frames: int, avg_fps: float
+    ) -> np.ndarray:
+        """Let the sampler see when the frames are shown, where their rate varies."""
+        times = video.uneven_times
+        if times is not None and len(times) == num_frames:
+            results['frame_times'] = times
+        indices = self._sample(results, num_frames, avg_fps)
+        results.pop('frame_times', None)  # a sample has no use for it
+        return indices
+
     def _sample(self, results: dict[str, Any], num_frames: int, avg_fps: float) -> np.ndarray:
+        self._check_part(results)
         results.update(total_frames=num_frames, avg_fps=avg_fps, start_index=0)
         self.sampler(results)
         results['frame_inds'] = np.asarray(results['frame_inds']).reshape(-1)
         return results['frame_inds']
+
+    def _check_part(self, results: dict[str, Any]) -> None:
+        """Refuse a part of a video with a sampler that would take all of it."""
+        if 'start_seconds' in results and not getattr(self.sampler, 'reads_window', False):
+            raise ValueError(
+                f'ReadFrames: the sample is a part of {results.get("filename", "a video")} '
+                f'(start_seconds={results["start_seconds"]}), and {type(self.sampler).__name__} '
+                "samples whole videos: give sampler=dict(type='mmstan.SampleWindow', sampler=...)"
+            )
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(sampler={self.sampler}, backend={self.backend!r})'

@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmstan.datasets.readers import find_end, find_frames
 from mmstan.registry import TRANSFORMS
+
+SLACK = 1.0
+"""Seconds, not included, by which a key frame may be after the end of its video."""
 
 
 def choose_around(center: int, total_frames: int, span: float, offsets: np.ndarray) -> np.ndarray:
@@ -27,10 +31,17 @@ def choose_around(center: int, total_frames: int, span: float, offsets: np.ndarr
     >>> choose_around(1, 100, span=12, offsets=np.zeros(4)).tolist()
     [0, 0, 1, 4]
     """
-    num_frames = len(offsets)
-    steps = np.arange(num_frames) - num_frames // 2 + offsets
-    indices = np.floor(center + steps * (span / num_frames) + 0.5)
-    return np.clip(indices, 0, total_frames - 1).astype(np.int64)
+    places = center + _count_steps(offsets) * (span / len(offsets))
+    return _round(places, total_frames)
+
+
+def _count_steps(offsets: np.ndarray) -> np.ndarray:
+    """Count the distances from the center to each frame."""
+    return np.arange(len(offsets)) - len(offsets) // 2 + offsets
+
+
+def _round(places: np.ndarray, total_frames: int) -> np.ndarray:
+    return np.clip(np.floor(places + 0.5), 0, total_frames - 1).astype(np.int64)
 
 
 @TRANSFORMS.register_module()
@@ -43,8 +54,10 @@ class SampleKeyframe(BaseTransform):
     frame stays, since the boxes are its. Frames before the beginning or after the end are replaced
     by the first or the last frame.
 
+    Where the frame rate varies, inside ``ReadFrames``, the distances are equal in seconds.
+
     Works inside ``ReadFrames`` and after stock ``DecordInit``. Reads total_frames, avg_fps,
-    timestamp, timestamp_start, start_index; sets frame_inds (num_frames,), clip_len,
+    frame_times, timestamp, timestamp_start, start_index; sets frame_inds (num_frames,), clip_len,
     frame_interval, num_clips.
 
     Args:
@@ -82,7 +95,12 @@ class SampleKeyframe(BaseTransform):
             offsets = np.random.random_sample(self.num_frames) - 0.5
             offsets[self.num_frames // 2] = 0
         total, fps = results['total_frames'], results['avg_fps']
-        indices = choose_around(find_key_frame(results), total, self.seconds * fps, offsets)
+        center, times = find_key_frame(results), results.get('frame_times')
+        if times is None or len(times) != total:
+            indices = choose_around(center, total, self.seconds * fps, offsets)
+        else:
+            moments = times[center] + _count_steps(offsets) * (self.seconds / self.num_frames)
+            indices = _round(find_frames(moments, total, fps, times), total)
         results['frame_inds'] = indices + results.get('start_index', 0)
         results.update(clip_len=self.num_frames, frame_interval=None, num_clips=1)
         return results
@@ -97,20 +115,23 @@ class SampleKeyframe(BaseTransform):
 def find_key_frame(results: dict[str, Any]) -> int:
     """Find the number of the key frame, in [0, total_frames).
 
+    A time up to a second after the end is the last frame, since files' lengths are rounded.
+
     Raises:
-        ValueError: The time is before the video's beginning or after its end.
+        ValueError: The time is before the video's beginning, or later than that.
     """
     total, fps = results['total_frames'], results['avg_fps']
     if results.get('blank'):  # a black frame stands for a file that cannot be read
         return 0
-    start = results.get('timestamp_start', 0)
-    frame = round((results['timestamp'] - start) * fps)
-    if not 0 <= frame <= total:  # the end itself is the last frame
-        origin = results.get('origin')
+    start, times = results.get('timestamp_start', 0), results.get('frame_times')
+    second, end = results['timestamp'] - start, find_end(total, fps, times)
+    frame = round(float(find_frames(second, total, fps, times)))
+    if frame < 0 or second >= end + SLACK:
+        origin, end = results.get('origin'), start + end
         raise ValueError(
             f'{f"{origin}: " if origin else ""}second {results["timestamp"]:g} is not in '
             f'{results.get("filename", "the video")}, which shows seconds {start:g} to '
-            f'{start + total / fps:g}: timestamp_start={start:g} is the second at which the file '
-            'begins (900 for the cut videos of AVA, 0 for whole videos); correct it or the line'
+            f'{end:g}: timestamp_start={start:g} is the second at which the file begins (900 for '
+            'the cut videos of AVA, 0 for whole videos); correct it or the line'
         )
     return min(frame, total - 1)

@@ -30,13 +30,12 @@ class SampleSegments(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add the frame numbers; see the class."""
-        shape = (self.num_clips, self.num_frames)
+        total = results['total_frames']
         if self.test_mode:
-            middles = (np.arange(self.num_clips) + 0.5) / self.num_clips
-            offsets = np.broadcast_to(middles[:, None], shape)
+            indices = choose_middles(total, self.num_frames, self.num_clips)
         else:
-            offsets = np.random.random_sample(shape)
-        indices = choose_in_segments(results['total_frames'], offsets)
+            offsets = np.random.random_sample((self.num_clips, self.num_frames))
+            indices = choose_in_segments(total, offsets)
         results['frame_inds'] = indices.reshape(-1) + results.get('start_index', 0)
         results.update(clip_len=self.num_frames, frame_interval=None, num_clips=self.num_clips)
         return results
@@ -60,3 +59,19 @@ def choose_in_segments(total_frames: int, offsets: np.ndarray) -> np.ndarray:
     num_frames = offsets.shape[-1]
     indices = (np.arange(num_frames) + offsets) * (total_frames / num_frames)
     return np.minimum(indices.astype(np.int64), total_frames - 1)
+
+
+def choose_middles(total_frames: int, num_frames: int, num_clips: int = 1) -> np.ndarray:
+    """Choose the middle frame of each of T equal segments or, for clips, of each of their parts.
+
+    In whole numbers, since fractions may end just below a frame that is exactly in the middle.
+    Returns int64 (num_clips, T) in [0, total_frames).
+
+    >>> choose_middles(12, 3, 2)
+    array([[ 1,  5,  9],
+           [ 3,  7, 11]])
+    """
+    # In halves of parts: part c of segment i has its middle at 2 * (i * num_clips + c) + 1.
+    segments, parts = np.arange(num_frames), np.arange(num_clips)[:, None]
+    middles = 2 * (segments * num_clips + parts) + 1
+    return middles * total_frames // (2 * num_frames * num_clips)

@@ -67,6 +67,7 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
             any video.
     """
 
+    folder_key = 'video'
     recursive: ClassVar[bool] = False
     """Whether videos may lie anywhere below the folder."""
     names_have_extension: ClassVar[bool] = False
@@ -100,7 +101,7 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
         self.video_list = video_list
         self.missing_videos: list[str] = []
         """Videos of the split that are left out, in its order."""
-        prefix = dict(data_prefix or dict(video=''))
+        prefix = data_prefix or {self.folder_key: ''}
         super().__init__(ann_file, data_prefix=prefix, test_mode=test_mode, **kwargs)
 
     @abstractmethod
@@ -150,7 +151,7 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
         info = self.get_data_info(idx)
         if self.pairs == 'random':  # drawn here, where ReliableSamples has set the streams
             info['captions'] = [info['captions'][np.random.randint(len(info['captions']))]]
-        return self.pipeline(info)
+        return self.run_pipeline(info)
 
     def _open_captions(self) -> TextFile:
         """Open the file with the captions, which messages name."""
@@ -185,7 +186,7 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
             FileNotFoundError: The folder is missing, or all files are.
             ValueError: A name leads out of the folder.
         """
-        folder = self.data_prefix['video']
+        folder = self.data_prefix[self.folder_key]
         file = self._open_captions()
         for video in videos:
             check_inside(file, video, folder)
@@ -218,7 +219,7 @@ class VideoTextDataset(ReliableSamples, BaseDataset, ABC):
             f'{len(videos)} without {thing} ({name_a_few(videos)})'
             for videos, thing in (
                 (without_captions, f'captions in {self.ann_file or split}'),
-                (without_file, f'a file in {self.data_prefix["video"]}'),
+                (without_file, f'a file in {self.data_prefix[self.folder_key]}'),
             )
             if videos
         ]

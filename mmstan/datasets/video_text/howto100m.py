@@ -95,6 +95,11 @@ class HowTo100M(RowsDataset):
         folder, file = self.data_prefix['video'], os.stat(self.captions)
         return dict(settings, folder=folder, captions=(file.st_size, file.st_mtime_ns))
 
+    def digest_samples(self) -> str | None:
+        """Add the settings that choose the parts of the videos."""
+        rows = super().digest_samples()
+        return rows and f'{rows} {self.clip} {self.min_seconds} {self.min_words}'
+
     @property
     def cache_path(self) -> str:
         """The cache lies next to the captions."""
@@ -127,7 +132,7 @@ class HowTo100M(RowsDataset):
         captions = [Caption(*each) for each in json.loads(info['captions'][0])]
         caption = self.choose_window(captions, np.random.randint(len(captions)))
         info.update(captions=[caption.text], start_seconds=caption.start, end_seconds=caption.end)
-        return self.pipeline(info)
+        return self.run_pipeline(info)
 
     def choose_window(self, captions: list[Caption], index: int) -> Caption:
         """Choose the part of the video for a caption, and the text that goes with it."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmstan.datasets.annotation_files import check_kind, open_annotations
+from mmstan.datasets.video_text.base import Pairs
 from mmstan.datasets.video_text.csv_rows import iterate_columns, iterate_rows
 from mmstan.datasets.video_text.rows import Row, RowsDataset
 from mmstan.registry import DATASETS
@@ -26,6 +27,7 @@ class ImageText(RowsDataset):
         ann_file: The captions.
         columns: Names of the columns with the path and the caption, in a csv or in the objects of
             a json.
+        pairs: In training 'expand', each caption is a sample; in a test 'all'.
         kwargs: Of :class:`RowsDataset` and :class:`VideoTextDataset`.
 
     Example::
@@ -41,15 +43,16 @@ class ImageText(RowsDataset):
         ann_file: str = '',
         *,
         columns: tuple[str, str] = ('image', 'caption'),
-        data_prefix: Mapping[str, str] | None = None,
+        pairs: Pairs | None = None,
         **kwargs: Any,
     ) -> None:
         self.columns = tuple(columns)
-        prefix = dict(data_prefix or dict(img=''))
-        if 'img' not in prefix:
-            raise ValueError(f'data_prefix={prefix} must be dict(img=FOLDER) of the images')
-        # VideoTextDataset looks for files below the folder of videos.
-        super().__init__(ann_file, data_prefix=dict(prefix, video=prefix['img']), **kwargs)
+        if pairs == 'random':
+            raise ValueError(
+                "pairs='random': in training each caption of an image is a sample, none is drawn; "
+                'remove pairs'
+            )
+        super().__init__(ann_file, pairs=pairs, **kwargs)
 
     def describe_settings(self) -> dict[str, Any]:
         """Add the columns."""

@@ -52,8 +52,6 @@ class RowsDataset(VideoTextDataset):
 
     endings: ClassVar[Sequence[str]] = ('.mp4',)
     """Endings that a file may have, in the order of choice; ('',) where names have them."""
-    folder_key: ClassVar[str] = 'video'
-    """The key of ``data_prefix`` with the folder of the files."""
 
     def __init__(
         self, ann_file: str = '', *, cache: bool = False, test_mode: bool = False, **kwargs: Any

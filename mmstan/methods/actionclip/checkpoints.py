@@ -17,7 +17,14 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from mmstan.converters.hf_clip import map_layer
-from mmstan.converters.key_map import Entry, add_prefixes, to_ours, to_theirs
+from mmstan.converters.key_map import (
+    Entry,
+    add_prefixes,
+    drop_scale,
+    drop_tensors,
+    to_ours,
+    to_theirs,
+)
 from mmstan.converters.openai_clip import BLOCK, TEXT, VISUAL
 from mmstan.converters.systems import register_converter
 from mmstan.methods.clip4clip.checkpoints import SEQUENCE_LSTM
@@ -76,8 +83,8 @@ def from_released(
 
     Blocks with a shift (``tsm``) become blocks of ``mmstan.TemporalShift``. The table of positions
     is dropped if no transformer reads it. In recognition (below ``cls_head.``) CLIP's learned scale
-    is dropped: the released test takes 100, ``TextHead``'s default. ``joint`` is not built,
-    so its tensors are left over.
+    is dropped: the released test takes 100, ``TextHead``'s default. The log says what is dropped.
+    ``joint`` is not built, so its tensors are left over.
 
     Args:
         state: The file; or names such as ``'model_state_dict.visual.proj'`` and their tensors.
@@ -92,7 +99,7 @@ def from_released(
     theirs = {_VISUAL_BLOCK.sub(r'\1', name): tensor for name, tensor in flat.items()}
     neck = _find_neck(theirs)
     if neck in _WITHOUT_POSITIONS:
-        theirs.pop(_FUSION + _POSITIONS, None)
+        theirs = drop_tensors(theirs, {_FUSION + _POSITIONS}, 'which the neck does not read')
     if neck is SEQUENCE_CONV:
         print_log(
             'the released convolution mixes time and channels up, SequenceConv does not: with '
@@ -101,7 +108,7 @@ def from_released(
             logging.WARNING,
         )
     if text_tower.startswith('cls_head.'):
-        theirs.pop(_SCALE, None)
+        theirs = drop_scale(theirs, _SCALE)
     return to_ours(theirs, _list_entries(theirs, text_tower))
 
 

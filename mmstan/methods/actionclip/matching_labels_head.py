@@ -14,6 +14,7 @@ from mmaction.structures import ActionDataSample
 from mmengine.dist import get_world_size
 from torch import Tensor
 
+from mmstan.models.features import need_one
 from mmstan.models.heads import TextHead
 from mmstan.models.losses.contrastive import gather
 from mmstan.registry import MODELS
@@ -46,8 +47,9 @@ class MatchingLabelsHead(TextHead):
         """Features (n, D), or frames (n, T, D) for an interaction -> ``loss_cls``.
 
         Raises:
-            ValueError: The labels are mixed (Mixup, CutMix).
+            ValueError: The labels are mixed (Mixup, CutMix), or the features are a pair.
         """
+        feats = need_one(feats, type(self).__name__)
         labels = torch.stack([sample.gt_label.to(feats.device) for sample in data_samples])
         if labels.flatten(1).shape[1] != 1:
             raise ValueError(

@@ -59,10 +59,10 @@ class SequenceClassToken(BaseModule):
         Raises:
             ValueError: T is not ``num_frames``.
         """
+        padding = ~frame_mask(x, data_samples)
         (n, t), known = x.shape[:2], self.positions.shape[1] - 1
         if t != known:
             raise ValueError(f'{t} frames, but num_frames={known}; sample as many, or set it')
-        padding = ~frame_mask(x, data_samples)
         padding = torch.cat([padding.new_zeros(n, 1), padding], dim=1)
         tokens = torch.cat([self.class_token.to(x.dtype).expand(n, 1, -1), x], dim=1)
         # The class token is first; padded frames are no keys.

@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from mmstan.converters.hf_clip import map_layer
-from mmstan.converters.key_map import Entry, add_prefixes, to_ours, to_theirs
+from mmstan.converters.key_map import Entry, add_prefixes, drop_tensors, to_ours, to_theirs
 from mmstan.converters.openai_clip import BLOCK
 from mmstan.converters.systems import register_converter
 from mmstan.methods.clip4clip import checkpoints as clip4clip
@@ -52,8 +52,9 @@ def from_released(
         print_log(
             f'{len(state) - len(kept)} tensors of the temporal alignment block left out', 'current'
         )
-    if not any(name.startswith('frame2t_') for name in kept):  # raw differences: it is not read
-        kept = {name: tensor for name, tensor in kept.items() if 'trans_layernorm' not in name}
+    if not any(name.startswith('frame2t_') for name in kept):
+        norm = [name for name in kept if 'trans_layernorm' in name]
+        kept = drop_tensors(kept, norm, 'which raw differences do not read')
     return to_ours(kept, _list_entries(kept, text_tower))
 
 

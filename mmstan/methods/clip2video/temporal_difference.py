@@ -69,7 +69,7 @@ class TemporalDifference(BaseModule):
         self.difference, self.init_from = difference, init_from
         quick_gelu = uses_quick_gelu(init_from)
         self.positions = nn.Parameter(torch.empty(max_frames, width))
-        stretch_when_loaded(self, 'positions')
+        stretch_when_loaded(self, 'positions', cut=True)
         self.type_embeddings = nn.Parameter(torch.empty(2, width))  # of differences, of frames
         self.blocks = FrameBlocks(width, heads=heads, layers=layers, quick_gelu=quick_gelu)
         self.alignment_blocks = None

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mmstan.converters.hf_clip import map_layer
-from mmstan.converters.key_map import Entry, add_prefixes, to_ours, to_theirs
+from mmstan.converters.key_map import Entry, add_prefixes, drop_tensors, to_ours, to_theirs
 from mmstan.converters.openai_clip import BLOCK, TEXT, VISUAL
 from mmstan.converters.systems import register_converter
 
@@ -51,8 +51,8 @@ def from_released(
 ) -> dict[str, Tensor]:
     """A released state dict under our names.
 
-    Tensors that are not read are dropped: seqLSTM's position table, tightTransf's logit scale, and
-    the patch embedding of one frame if there is one over three frames.
+    Tensors that are not read are dropped and logged: seqLSTM's position table, tightTransf's logit
+    scale, and the patch embedding of one frame if there is one over three frames.
 
     Args:
         state: The released state dict.
@@ -63,6 +63,7 @@ def from_released(
     """
     state = drop_unread(state)
     if _TUBES in state:
+        state = drop_tensors(state, {_PATCHES}, f'the middle frame of {_TUBES} takes its place')
         slices = state.pop(_TUBES).unbind(2)  # (C, 3 colours, 3 frames, p, p)
         state |= {name: x.contiguous() for name, x in zip(_SLICES, slices, strict=True)}
     return to_ours(state, _list_with_tubes(state, text_tower))
@@ -110,10 +111,10 @@ def _list_with_tubes(names: Iterable[str], text_tower: str) -> list[Entry]:
 
 def drop_unread(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A released state dict without the tensors that its kind of model does not read."""
-    unread = {_POSITIONS} if _has_any_below(state, 'lstm_visual.') else set()
     if _has_any_below(state, 'cross.'):
-        unread = {'clip.logit_scale'}
-    return {name: tensor for name, tensor in state.items() if name not in unread}
+        return drop_tensors(state, {'clip.logit_scale'}, 'which a tight transformer does not read')
+    unread = {_POSITIONS} if _has_any_below(state, 'lstm_visual.') else set()
+    return drop_tensors(state, unread, 'which an LSTM does not read')
 
 
 def _has_any_below(names: Iterable[str], *prefixes: str) -> bool:

@@ -50,7 +50,7 @@ class SequenceTransformer(BaseModule):
         super().__init__()
         self.init_from = init_from
         self.positions = nn.Parameter(torch.empty(max_frames, width))
-        stretch_when_loaded(self, 'positions')
+        stretch_when_loaded(self, 'positions', cut=True)
         quick_gelu = uses_quick_gelu(init_from)
         self.blocks = FrameBlocks(width, heads=heads, layers=layers, quick_gelu=quick_gelu)
         nn.init.normal_(self.positions, std=0.02)

@@ -53,7 +53,7 @@ class TightTransformer(Interaction):
         super().__init__()
         self.init_from = init_from
         self.positions = nn.Parameter(torch.empty(1 + max_frames, width))
-        stretch_when_loaded(self, 'positions', first=1)
+        stretch_when_loaded(self, 'positions', first=1, cut=True)
         quick_gelu = uses_quick_gelu(init_from)
         self.blocks = FrameBlocks(width, heads=heads, layers=layers, quick_gelu=quick_gelu)
         self.dropout = nn.Dropout(dropout)

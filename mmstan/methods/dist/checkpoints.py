@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from mmstan.converters.systems import register_converter
-
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import torch
-from mmengine.logging import print_log
 from torch import Tensor
 
 from mmstan.converters.hf_clip import map_layer
-from mmstan.converters.key_map import Entry, to_ours, to_theirs, add_prefixes
+from mmstan.converters.key_map import Entry, add_prefixes, drop_scale, to_ours, to_theirs
 from mmstan.converters.openai_clip import TEXT, VISUAL
+from mmstan.converters.systems import register_converter
 
 _PREFIX = 'backbone.base_encoder.'
 _LADDER_NET = {
@@ -107,9 +105,8 @@ def from_released(
         _name_newer(name.removeprefix(_PREFIX)): tensor
         for name, tensor in state.get('model_state', state).items()
     }
-    if (scale := state.pop('logit_scale', None)) is not None:
-        print_log(f'logit_scale is dropped: TextHead(logit_scale={scale.exp():.4g})', 'current')
-    return to_ours(_reshape_differing(state, _strip_ones), _list_entries(text_tower))
+    state = _reshape_differing(drop_scale(state), _strip_ones)
+    return to_ours(state, _list_entries(text_tower))
 
 
 def to_released(

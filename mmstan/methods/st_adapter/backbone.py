@@ -123,17 +123,12 @@ class STAdapter(VideoBackbone):
         """Clip (N, 3, T, H, W) -> frame features (N, T, D), or the clip's (N, 1, C)."""
         x = self._run(clip, only_cls=not self.tower.reads_patches)
         if self.features == 'clip':
-            return self._normalise(x.mean(dim=1))
+            return self.tower.normalise(x.mean(dim=1))  # the last norm, without a projection
         return self.tower.project(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
     def tokens(self, clip: Tensor) -> Tensor:
         """See :meth:`VideoBackbone.tokens`: the output of the last block."""
         return self._run(clip, only_cls=False)
-
-    def _normalise(self, cls: Tensor) -> Tensor:
-        """The tower's last norm, without a projection: (N, 1, C) -> same."""
-        # A tower without a joint space (MMPretrain's) has no `pool`: its projection is the norm.
-        return getattr(self.tower, 'pool', self.tower.project_tokens)(cls)
 
     def _run(self, clip: Tensor, *, only_cls: bool) -> Tensor:
         """Clip -> tokens of the last block (N, T, 1 + L, C), or class tokens (N, T, 1, C)."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModule
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 from torch import Tensor, nn
 
+from mmstan.models.features import average_real_frames, frame_mask
 from mmstan.models.layers.time_table import TimeInterpolation, fit_time_table, stretch_loaded_table
-from mmstan.models.towers.block import OpenClipBlock
+from mmstan.models.towers.block import Block, OpenClipBlock
 from mmstan.registry import MODELS
 from mmstan.wording import check_choice
 
@@ -66,23 +68,48 @@ class MultiFrameIntegration(BaseModule):
     ) -> tuple[Any, dict[str, Tensor]]:
         """Frame features (N, T, D) -> a video's (N, D), and no auxiliary loss.
 
-        From (frames, context) it gives (video, context): the context passes unchanged.
+        From (frames, context) it gives (video, context): the context passes unchanged. Padded
+        frames (:func:`frame_mask`) take no part.
 
         Raises:
-            ValueError: T is not ``num_frames``, and ``time_interpolation`` is None.
+            ValueError: T is not ``num_frames``, and ``time_interpolation`` is None; or a mask has
+                another length.
         """
         frames = x[0] if isinstance(x, tuple) else x
         # MIT(H + e_temp), pre-norm blocks over the T frames.
         h = frames + self._take_times(frames.shape[1])
-        for block in self.blocks:
-            h = block(h)
-        # AvgPool over the frames; the residual H is without the positions.
-        video = (h + frames).mean(dim=1)  # (N, D)
+        # AvgPool over the frames; the residual H is without the positions: (N, D).
+        if _has_masks(data_samples):
+            mask = frame_mask(frames, data_samples)
+            for block in self.blocks:
+                h = block(h, _attend_to_real(cast(Block, block), h, mask))
+            with torch.autocast(h.device.type, enabled=False):  # the mean is a matrix product
+                video = average_real_frames(h + frames, mask)
+        else:
+            for block in self.blocks:
+                h = block(h)
+            video = (h + frames).mean(dim=1)
         return (video, *x[1:]) if isinstance(x, tuple) else video, {}
 
     def _take_times(self, t: int) -> Tensor:
         """Time positions of ``t`` frames, (T, D)."""
         return fit_time_table(self.positions[0], t, interpolation=self.time_interpolation)
+
+
+def _has_masks(data_samples: list[Any] | Tensor | None) -> bool:
+    """Whether a sample has a frame mask; an exported model gets the masks themselves."""
+    if isinstance(data_samples, Tensor):
+        return True
+    return any(getattr(x, 'frame_mask', None) is not None for x in data_samples or ())
+
+
+def _attend_to_real(block: Block, x: Tensor, mask: Tensor) -> Tensor:
+    """Attention's update by ``block`` of frames (N, T, D), real where ``mask`` (N, T) is True."""
+    # Where all frames are padding, all are keys: a row without keys gives NaN.
+    keys = mask | ~mask.any(dim=1, keepdim=True)
+    q, k, v = block.queries_keys_values(x)  # (N, heads, T, D/heads)
+    mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=keys[:, None, None])
+    return block.project_out(mixed.transpose(1, 2).flatten(2))
 
 
 def _stretch_loaded(

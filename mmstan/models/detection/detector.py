@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import torch
 from mmaction.structures import ActionDataSample
 from mmengine.model import BaseModel
 from torch import Tensor
@@ -106,6 +107,14 @@ class ActionDetector(BaseModel):
             sample.pred_instances = instances
         return samples
 
+    def val_step(self, data: dict[str, Any]) -> list[ActionDataSample]:
+        """Predict a batch of a data loader; black clips of broken videos get the others' size."""
+        return super().val_step(_fit_black_clips(data))
+
+    def test_step(self, data: dict[str, Any]) -> list[ActionDataSample]:
+        """As :meth:`val_step`."""
+        return super().test_step(_fit_black_clips(data))
+
     def extract_map(self, clip: Tensor) -> Tensor:
         """Clip (N, 3, T, H, W) -> map of its patches (N, C, T', h, w)."""
         extract = getattr(self.backbone, 'feature_map', self.backbone)
@@ -138,6 +147,22 @@ def _make_clips(inputs: Tensor) -> Tensor:
             "(N, 3, T, H, W) of FormatShape('NCTHW', collapse=True), and no test with several views"
         )
     return clip
+
+
+def _fit_black_clips(data: dict[str, Any]) -> dict[str, Any]:
+    """Give the black clips that stand for broken videos (``skip_broken``) the size of a whole one.
+
+    They have their own size, and a batch of clips has one.
+    """
+    clips, samples = list(data['inputs']), data['data_samples']
+    whole = [clip for clip, sample in zip(clips, samples) if not sample.get('broken')]
+    if not whole or len(whole) == len(clips):
+        return data
+    for number, sample in enumerate(samples):
+        if sample.get('broken') and clips[number].shape != whole[0].shape:
+            clips[number] = torch.zeros_like(whole[0])
+            sample.set_metainfo(dict(img_shape=tuple(whole[0].shape[-2:])))
+    return dict(data, inputs=clips)
 
 
 def _check_sizes(samples: Sequence[ActionDataSample], height: int, width: int) -> None:

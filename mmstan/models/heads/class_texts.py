@@ -105,12 +105,14 @@ class ClassTexts(BaseModule):
     ) -> Iterator[None]:
         """Within, the classes are other texts, of any form, in other templates.
 
+        One template is enough for ``sample_template``, too: the mean of one.
+
         Raises:
             ValueError: There is no text, or the templates do not fit.
         """
         if not texts or isinstance(texts, str):
             raise ValueError(f'{texts!r}: give a list of texts, one a class')
-        _check_templates(templates, self.sample_template, self.context_vectors, self.tokens)
+        _check_templates(templates, False, self.context_vectors, self.tokens)
         before = self._names, self.templates, self._ids
         try:
             self.templates = tuple(templates)

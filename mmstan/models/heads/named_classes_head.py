@@ -77,6 +77,11 @@ class NamedClassesHead(BaseHead):
         self.texts.names = names
         self.num_classes = len(self.texts.names)
 
+    @property
+    def templates(self) -> Sequence[str]:
+        """Sentences with a ``{}`` for the name of a class."""
+        return self.texts.templates
+
     @contextmanager
     def swap_names(
         self, texts: Sequence[str], templates: Sequence[str] = ('{}',)

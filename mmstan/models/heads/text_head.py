@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import Unpack
 
-from mmstan.models.features import TextFeatures, VideoFeatures
+from mmstan.models.features import TextFeatures, VideoFeatures, need_one
 from mmstan.models.heads.class_texts import ClassTexts
 from mmstan.models.heads.named_classes_head import HeadOptions, NamedClassesHead
 from mmstan.models.interactions import Interaction
@@ -88,8 +88,9 @@ class TextHead(NamedClassesHead):
 
         Raises:
             ValueError: ``x`` has a time axis and there is no interaction, or the other way round;
-                or ``x`` has another width than the text tower's.
+                or ``x`` has another width than the text tower's; or ``x`` is a pair.
         """
+        x = need_one(x, type(self).__name__)
         wanted = (
             ('N', self.in_channels) if self.interaction is None else ('N', 'T', self.in_channels)
         )

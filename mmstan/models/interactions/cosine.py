@@ -31,10 +31,14 @@ class Cosine(Interaction):
 
     def forward(self, text: TextFeatures, video: VideoFeatures) -> Tensor:
         """Cosines (A, B)."""
+        pooled = self.pool(video)
         with torch.autocast(text.sentence.device.type, enabled=False):
-            return l2_normalise(text.sentence) @ self.pool(video).T
+            return l2_normalise(text.sentence) @ pooled.T
 
     def pool(self, video: VideoFeatures) -> Tensor:
         """One feature a video (B, D), L2-normalised, float32."""
-        frames = l2_normalise(video.frames) if self.frames == 'normalised' else video.frames.float()
-        return l2_normalise(average_real_frames(frames, video.mask))
+        # Of its own: it is also called outside of `forward`, and the mean is a matrix product.
+        with torch.autocast(video.frames.device.type, enabled=False):
+            normalised = self.frames == 'normalised'
+            frames = l2_normalise(video.frames) if normalised else video.frames.float()
+            return l2_normalise(average_real_frames(frames, video.mask))

@@ -104,8 +104,8 @@ def stretch_when_loaded(
         name: Its parameter (..., T, D); all dimensions before T have size 1.
         mode: ``'nearest'`` where the module stretches its table so for clips of another length.
         first: Rows before the table that belong to no frame; they stay.
-        cut: Take the first rows of a longer table, where clips of T frames read the first T: the
-            others may never have been trained.
+        cut: Take the first rows of a longer table, where clips of T frames read the first T
+            (:func:`take_first_positions`): the others may never have been trained.
     """
     module.register_load_state_dict_pre_hook(
         partial(_stretch_rows, name=name, mode=mode, first=first, cut=cut)
@@ -135,6 +135,8 @@ def _stretch_rows(
     else:
         fitted = stretch_time_table(flat[first:], rows - first, mode=mode)
         change = f'interpolated ({mode})'
+        if cut:  # a clip of the old length would read rows that belong to its beginning
+            change += f'; for clips of {theirs - first} frames keep max_frames={theirs - first}'
     state[prefix + name] = torch.cat([flat[:first], fitted]).reshape(*own.shape[:-1], -1)
     frames = f'{theirs - first} frames -> {rows - first}'
     print_log(f'{prefix}{name} of the checkpoint: {frames}, {change}', 'current')

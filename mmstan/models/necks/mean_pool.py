@@ -23,5 +23,6 @@ class MeanPool(BaseModule):
         self, x: Tensor, data_samples: list[Any] | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """(N, T, D) -> (N, D) and no auxiliary loss, the pair that MMAction2's recognizers take."""
+        mask = frame_mask(x, data_samples)
         with torch.autocast(x.device.type, enabled=False):  # the mean is a matrix product, float32
-            return average_real_frames(x, frame_mask(x, data_samples)), {}
+            return average_real_frames(x, mask), {}

@@ -73,6 +73,23 @@ def find_architecture(model: str | Mapping[str, Any], pretrained: str | None) ->
     return Architecture(name, cfg['embed_dim'], vision, text, quick_gelu)
 
 
+def name_without_weights(
+    model: str | Mapping[str, Any], pretrained: str | None
+) -> str | dict[str, Any]:
+    """The ``model`` argument that builds the same tower where ``pretrained`` is left out.
+
+    OpenAI's weights mean QuickGELU whatever the name says, so the name has to say it then.
+    """
+    quick_gelu = find_architecture(model, pretrained).quick_gelu
+    if isinstance(model, str):
+        name = model if find_architecture(model, None).quick_gelu == quick_gelu else None
+        quick = f'{model}-quickgelu'
+        if name is None and quick in open_clip.list_models():
+            name = quick
+        return name or {**open_clip.get_model_config(model), 'quick_gelu': quick_gelu}
+    return {**model, 'quick_gelu': quick_gelu}
+
+
 def _refuse_unknown(name: str, sizes: Mapping[str, Any], cls: type) -> None:
     allowed = [field.name for field in fields(cls)]
     for key in sizes:

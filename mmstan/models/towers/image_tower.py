@@ -43,8 +43,8 @@ class ImageTower(BaseImageTower):
             ``'patches'``, for towers without a class token's feature (Mug-STAN, III-A: Florence).
 
     Raises:
-        ValueError: The model is unknown, or has no class token; or it has an attention pooler and
-            ``feature='patches'``.
+        ValueError: The model is unknown, has no class token or drops patches; or it has an
+            attention pooler and ``feature='patches'``.
 
     Example:
         >>> import torch
@@ -68,6 +68,8 @@ class ImageTower(BaseImageTower):
         check_choice('feature', feature, ('class', 'patches'))
         arch = find_architecture(model, pretrained)
         vision_cfg = dict(arch.vision_cfg)
+        if rate := vision_cfg.get('patch_dropout'):
+            raise ValueError(f'patch_dropout={rate}: the tower keeps all patches; leave it out')
         if image_size is not None:
             vision_cfg['image_size'] = image_size
         self.model, self.pretrained = arch.name, pretrained

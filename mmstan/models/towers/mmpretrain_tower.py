@@ -70,6 +70,9 @@ class MMPretrainImageTower(BaseImageTower):
             ``model.train()``.
         joint_dim: D, for a linear layer without bias into the joint space of a text tower, which
             learns from random weights (X-CLIP, Table 10).
+
+    Raises:
+        ValueError: The transformer has no class token, or ``vit`` has an option without an effect.
     """
 
     reads_patches = False
@@ -84,6 +87,7 @@ class MMPretrainImageTower(BaseImageTower):
         self.visual = VisionTransformer(**vit)
         if not self.visual.with_cls_token:
             raise ValueError(f'vit={dict(vit)!r} is refused: it has no class token')
+        _refuse_unread(self.visual)
         heads = self.visual.layers[0].attn.num_heads
         self.visual.layers = nn.ModuleList(map(MMPretrainBlock, self.visual.layers))
         self.width = self.visual.embed_dims
@@ -163,6 +167,22 @@ class MMPretrainImageTower(BaseImageTower):
         """See :meth:`BaseImageTower.project_tokens`."""
         tokens = self.normalise(tokens)
         return tokens if self.projection is None else self.projection(tokens)
+
+
+def _refuse_unread(vit: Any) -> None:
+    """Raise ValueError for options of a ``VisionTransformer`` that the tower does not read."""
+    if vit.out_type != 'cls_token':
+        raise ValueError(
+            f"out_type='{vit.out_type}': the feature of an image is its class token; leave it out"
+        )
+    if list(vit.out_indices) != [vit.num_layers - 1]:
+        raise ValueError(
+            f'out_indices={list(vit.out_indices)}: the tower ends with its last block; leave it out'
+        )
+    if rate := max(layer.attn.attn_drop for layer in vit.layers):
+        raise ValueError(
+            f'attn_drop_rate={rate}: attention has no dropout here; leave it out of layer_cfgs'
+        )
 
 
 def _find_sizes(arch: str | dict[str, Any]) -> dict[str, Any]:

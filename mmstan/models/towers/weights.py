@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -70,7 +71,14 @@ def _download(model: str, tag: str) -> Path:
         f"no weights for '{model}' with pretrained='{tag}': not cached, and the download failed "
         f'({"; ".join(reasons)}). Fetch {wanted}, and set pretrained to the path of that file; '
         'pretrained=None goes on without weights'
+        f'{_remind_of_activation(model, cfg)}'
     )
+
+
+def _remind_of_activation(model: str, cfg: Mapping[str, Any]) -> str:
+    if not cfg.get('quick_gelu') or model.endswith('-quickgelu'):
+        return ''
+    return f" (with model='{model}-quickgelu', for checkpoints that began with these)"
 
 
 @contextmanager

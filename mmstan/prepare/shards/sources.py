@@ -14,8 +14,11 @@ from mmengine.registry import DATASETS
 
 from mmstan.datasets import VideoTextDataset
 from mmstan.datasets.video_text.howto100m import HowTo100M
+from mmstan.datasets.video_text.image_text import ImageText
 from mmstan.datasets.video_text.narration import Caption
 from mmstan.text_files import TextFile
+
+_REPLACED = ('type', 'pipeline', 'pairs')  # of a config's data set
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class VideosOfDataset(Sequence[CaptionedVideo]):
 
     def __init__(self, dataset: VideoTextDataset) -> None:
         self._dataset = dataset
-        self._folder = dataset.data_prefix.get('video') or ''
+        self._folder = dataset.data_prefix[dataset.folder_key]
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -137,7 +140,14 @@ def _name_kind(source: Path) -> str:
 def _read_config(source: Path) -> ConfigDict:
     dataset = Config.fromfile(source).get('train_dataloader', {}).get('dataset')
     while dataset and ('dataset' in dataset or 'datasets' in dataset):  # a wrapper
-        dataset = dataset.get('dataset') or dataset.datasets[0]
+        parts = dataset.get('datasets') or [dataset.get('dataset')]
+        if len(parts) > 1:
+            raise ValueError(
+                f'{source}: {dataset.type} of train_dataloader has {len(parts)} data sets, and a '
+                'folder of shards is made from one: give a config for each, and mix their shards '
+                'with mmstan.MixedClips'
+            )
+        (dataset,) = parts
     if not dataset:
         raise ValueError(f'{source} has no train_dataloader.dataset: give a config that trains')
     return dataset
@@ -145,8 +155,6 @@ def _read_config(source: Path) -> ConfigDict:
 
 def _build(cfg: ConfigDict, videos: Path | None) -> VideoTextDataset:
     """Build the data set; a sample is a video with all its captions."""
-    if videos is not None:
-        cfg.data_prefix = dict(video=str(videos))
     with DATASETS.switch_scope_and_registry('mmaction') as registry:
         kind: Any = registry.get(cfg.type)
         if not (isinstance(kind, type) and issubclass(kind, VideoTextDataset)):
@@ -154,6 +162,10 @@ def _build(cfg: ConfigDict, videos: Path | None) -> VideoTextDataset:
                 f"type='{cfg.type}' has no captions and video files: give a config whose training "
                 'data are video files with captions'
             )
-        arguments = {key: value for key, value in cfg.items() if key not in ('type', 'pipeline')}
-        dataset: VideoTextDataset = kind(**arguments, pipeline=[], pairs='random')
+        arguments = {key: value for key, value in cfg.items() if key not in _REPLACED}
+        if videos is not None:
+            arguments['data_prefix'] = {kind.folder_key: str(videos)}
+        if not issubclass(kind, ImageText):
+            arguments['pairs'] = 'random'
+        dataset: VideoTextDataset = kind(**arguments, pipeline=[])
     return dataset

@@ -6,6 +6,8 @@ import io
 import json
 import os
 import tarfile
+import zlib
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -69,9 +71,10 @@ def prepare_shards(
     """
     if not len(videos):
         raise ValueError('there are no videos to prepare: give a list that has some')
-    plan = plan_shards((max(len(video.windows), 1) for video in videos), shard_size)
+    counts, digest = _survey(videos)
+    plan = plan_shards(counts, shard_size)
     with claim_folder(out):
-        _claim_content(out, videos, encoding, shard_size)
+        _claim_content(out, videos, digest, encoding, shard_size)
         waiting = [i for i in range(len(plan)) if not _is_done(out, i)]
 
         def work(number: int, stop: Event) -> None:
@@ -81,6 +84,15 @@ def prepare_shards(
         for _ in run_jobs(work, waiting, workers):
             pass
         return _finish(out, len(videos), len(plan), len(waiting))
+
+
+def _survey(videos: Sequence[CaptionedVideo]) -> tuple[Sequence[int], int]:
+    """Count the clips of each video, and take a checksum of all names, captions and windows."""
+    counts, digest = array('L'), 0
+    for video in videos:
+        counts.append(max(len(video.windows), 1))
+        digest = zlib.crc32(json.dumps(_name_content(video)).encode(), digest)
+    return counts, digest
 
 
 def plan_shards(counts: Iterable[int], size: int) -> list[range]:
@@ -113,7 +125,7 @@ def _count_digits(size: int) -> int:
 
 
 def _claim_content(
-    out: Path, videos: Sequence[CaptionedVideo], encoding: ClipEncoding, size: int
+    out: Path, videos: Sequence[CaptionedVideo], digest: int, encoding: ClipEncoding, size: int
 ) -> None:
     """Note what the folder is made from; refuse a folder that is made from something else."""
     first, last = videos[0], videos[len(videos) - 1]
@@ -124,17 +136,19 @@ def _claim_content(
         **asdict(encoding),
         codec=encoding.codec,
         shard_size=size,
+        crc32_of_videos=digest,
     )
     path = out / STATE / 'made_from.json'
     if path.exists():
-        found = json.loads(path.read_text('utf-8'))
+        found = {'crc32_of_videos': digest, **json.loads(path.read_text('utf-8'))}  # old: without
         if found != made_from:
             key = next(key for key in made_from if found.get(key) != made_from[key])
             raise ValueError(
                 f'{out} holds shards with {key}={found.get(key)!r}, not {made_from[key]!r}: name '
                 'another folder, or remove this one'
             )
-    elif any(out.glob('*.tar')):
+        return
+    if any(out.glob('*.tar')):
         raise ValueError(f'{out} holds shards that were not made here: name another folder')
     write_whole(path, json.dumps(made_from, ensure_ascii=False, indent=1) + '\n')
 

@@ -2,18 +2,25 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import torch
 from apis.export.conftest import Exported
+from helpers import text_heads
 from helpers.export_systems import draw_videos
+from helpers.text_heads import NAMES
+from mmengine.config import ConfigDict
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 import mmstan
+from mmstan.apis.export.onnx_model import OnnxHead
 from mmstan.apis.video_model import VideoModel
-from mmstan.models.features import VideoFeatures
+from mmstan.models import TextHead
+from mmstan.models.features import VideoFeatures, l2_normalise
 from mmstan.models.interactions import Cosine
 
 TEXTS = ['a dog', 'a man is riding a bike']
@@ -44,10 +51,64 @@ def test_texts(exported: Exported) -> None:
         return
     assert (model.embed_texts(TEXTS) - ours.embed_texts(TEXTS)).abs().max() < 1e-5
     assert (model.similarity(TEXTS, videos) - ours.similarity(TEXTS, videos)).abs().max() < 1e-5
-    for templates in [('{}',), ('a video of {}', '{}, filmed')][: 1 if ours.is_retrieval else 2]:
+    several = ('a video of {}', '{}, filmed')
+    for templates in [None, ('{}',), several][: 2 if ours.is_retrieval else 3]:
         pair = [x.classify(videos, TEXTS, templates=templates) for x in (model, ours)]
         for x, y in zip(*pair):
             np.testing.assert_allclose(x.all, y.all, atol=1e-4)
+
+
+def _make_head(ours: TextHead, **options: Any) -> OnnxHead:
+    """A head over the files of ``ours``, whose text and scores parts are PyTorch."""
+    parts: Any = SimpleNamespace(
+        description=SimpleNamespace(model=ConfigDict(cls_head=options), class_names=NAMES),
+        scale=ours.scale,
+        outputs=['features'],
+        file=SimpleNamespace(use={}, path='model.onnx'),
+        encode_texts=ours.encode_texts,
+        compare=lambda text, x: l2_normalise(text.sentence) @ l2_normalise(x['features']).T,
+    )
+    return OnnxHead(parts)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('sample_template', [False, True])
+def test_templates_are_those_of_the_head(sample_template: bool) -> None:
+    options: Any = dict(templates=['a video of {}', '{}, filmed'], sample_template=sample_template)
+    ours, x = text_heads.build(**options).eval(), torch.randn(3, 16)
+    head = _make_head(ours, **options)
+    with head.swap_names(NAMES, head.templates):
+        torch.testing.assert_close(head([x]), ours(x))
+
+
+def test_templates_have_a_place_for_the_name() -> None:
+    with (
+        pytest.raises(ValueError, match=r"each needs a '\{\}' for the class name"),
+        _make_head(text_heads.build()).swap_names(NAMES, ['a video']),
+    ):
+        pass
+
+
+@torch.no_grad()
+def test_texts_of_a_stream_are_encoded_once() -> None:
+    ours, x = text_heads.build().eval(), torch.randn(3, 16)
+    head, seen = _make_head(ours), []
+    head.parts.encode_texts = lambda texts: seen.append(texts) or ours.encode_texts(texts)
+    for _ in range(2):
+        with head.swap_names(NAMES):
+            torch.testing.assert_close(head([x]), ours(x))
+    with head.swap_names(NAMES[:2]):
+        assert head([x]).shape == (3, 2)
+    assert seen == [NAMES, NAMES[:2]]
+
+
+def test_learned_words_are_not_in_the_file() -> None:
+    ours = text_heads.build(context_vectors=4)
+    with (
+        pytest.raises(ValueError, match=r'context_vectors=4: .* not in model\.onnx; other texts'),
+        _make_head(ours, context_vectors=4).swap_names(NAMES),
+    ):
+        pass
 
 
 def test_frames(exported: Exported) -> None:

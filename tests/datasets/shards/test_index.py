@@ -17,6 +17,7 @@ from mmengine.logging import MMLogger
 from mmstan.datasets import Shards
 from mmstan.datasets.readers import BrokenVideoError
 from mmstan.datasets.shards import find_shards, index, open_index
+from mmstan.datasets.shards.files import ShardFiles
 
 
 @pytest.fixture
@@ -60,6 +61,42 @@ def test_a_tar_of_another_size_is_indexed_again(
     assert len(Shards(str(folder))) == 24
     assert scanned == ['00001.tar', '00002.tar']
     assert f'{folder}/index.npz: indexing 2 shards, ' in log()
+
+
+def test_a_changed_tar_of_the_same_size_is_indexed_again(
+    tmp_path: Path, scanned: list[str]
+) -> None:
+    folder = write_shards(tmp_path / 'a', [2, 2, 2])
+    index_of = folder / 'index.npz'
+    Shards(str(folder))
+    scanned.clear()
+    sizes = [path.stat().st_size for path in sorted(folder.glob('*.tar'))]
+    future = index_of.stat().st_mtime + 100
+    for number in (0, 2):
+        members = make_members(range(1000 * number, 1000 * number + 2))
+        members[1] = (members[1][0], b'a much longer caption')
+        write_shard(folder / f'{number:05d}.tar', members)
+        os.utime(folder / f'{number:05d}.tar', (future, future))
+    assert [path.stat().st_size for path in sorted(folder.glob('*.tar'))] == sizes
+    # The index that is written for the first shard does not hide that the third was changed.
+    assert Shards(f'{folder}/00000.tar').get_data_info(0)['captions'] == ['a much longer caption']
+    os.utime(index_of, (future + 100, future + 100))
+    assert Shards(str(folder)).get_data_info(4)['captions'] == ['a much longer caption']
+    assert scanned == ['00000.tar', '00002.tar']
+    Shards(str(folder))
+    assert len(scanned) == 2
+
+
+def test_a_copy_that_is_younger_than_the_original_is_known(
+    tmp_path: Path, scanned: list[str]
+) -> None:
+    folder = write_shards(tmp_path / 'a', [3])
+    Shards(str(folder))
+    past = (folder / 'index.npz').stat().st_mtime
+    os.utime(folder / '00000.tar', (past + 5, past + 5))
+    os.utime(folder / 'index.npz', (past + 6, past + 6))
+    assert len(Shards(str(folder))) == 3
+    assert scanned == ['00000.tar']
 
 
 def test_a_part_of_the_shards_leaves_the_index_alone(tmp_path: Path, scanned: list[str]) -> None:
@@ -114,7 +151,8 @@ def test_an_index_of_other_shards_that_cannot_be_renewed_counts_both(
 ) -> None:
     folder = write_shards(tmp_path / 'a', [3, 2])
     Shards(str(folder))
-    write_shards(folder, [3, 20, 1, 1])
+    for number, count in ((1, 20), (2, 1), (3, 1)):
+        write_shard(folder / f'{number:05d}.tar', make_members(range(count)))
     request.getfixturevalue('read_only')
     with pytest.raises(
         ValueError, match=r'has 2 shards, which are 1 of the 4 wanted, and .* cannot'
@@ -199,6 +237,47 @@ def test_whole_shards_are_copied_and_the_oldest_removed(remote: str, tmp_path: P
     copy.write_bytes(b'cut')  # of another size than the shard: copied again
     assert len(keys(Shards(remote, **arguments))) == 5
     assert not [*cache.glob('*.part')]
+
+
+def test_removed_copies_take_no_room(remote: str, tmp_path: Path) -> None:
+    cache = tmp_path / 'cache'
+    dataset = Shards(remote, cache_dir=str(cache), cache_gb=1e-9)
+    assert len(keys(dataset)) == 5
+    links = [os.readlink(link) for link in Path('/proc/self/fd').iterdir() if link.is_symlink()]
+    assert not [link for link in links if link.startswith(str(cache)) and '.tar' in link]
+
+
+@pytest.mark.parametrize(('times', 'works'), [(4, True), (5, False)])
+def test_a_copy_that_another_worker_removes_is_made_again(
+    times: int, works: bool, remote: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = Shards(remote, cache_dir=str(tmp_path / 'cache'))
+    copy, copied = ShardFiles._copy, []
+
+    def copy_and_remove(self: ShardFiles, shard: Any) -> str:
+        path = copy(self, shard)
+        copied.append(path)
+        if len(copied) <= times:
+            Path(path).unlink()
+        return path
+
+    monkeypatch.setattr(ShardFiles, '_copy', copy_and_remove)
+    if works:
+        assert dataset.get_data_info(0)['video'] == b'video 00000000'
+    else:
+        with pytest.raises(BrokenVideoError, match='was removed 5 times before it was read: raise'):
+            dataset.get_data_info(0)
+
+
+def test_copies_that_vanish_while_the_cache_is_cleared_are_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [tmp_path / name for name in ('gone.tar', 'old.tar', 'new.tar')]
+    for path in names[1:]:
+        path.write_bytes(b'x' * 10)
+    monkeypatch.setattr(Path, 'glob', lambda self, pattern: iter(names))
+    ShardFiles(str(tmp_path), cache_gb=15e-9)._evict(tmp_path, keep=names[2])
+    assert [path.exists() for path in names] == [False, False, True]
 
 
 @pytest.mark.parametrize(('failures', 'works'), [(5, True), (6, False)])

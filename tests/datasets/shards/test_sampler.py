@@ -99,6 +99,57 @@ def test_epochs_of_a_fixed_length_go_on_through_the_passes() -> None:
     assert len(deal(dataset, 1, samples_per_epoch=2)[0]) == 2
 
 
+def test_more_parts_than_fit_begin_the_pass_again() -> None:
+    (whole,) = deal(Numbers(10), 1)
+    parts = [deal(Numbers(10), 1, epoch, parts=7)[0] for epoch in range(7)]
+    assert [index for part in parts for index in part] == (whole + whole)[:14]
+
+
+def read_numbers(dataset: Any, order: list[int], num_workers: int = 0) -> list[Any]:
+    loader = DataLoader(
+        dataset,
+        3,
+        sampler=order,
+        num_workers=num_workers,
+        collate_fn=list,
+        multiprocessing_context='fork' if num_workers else None,
+    )
+    return [number for batch in loader for number in batch]
+
+
+@pytest.mark.parametrize('world_size', [1, 2])
+def test_visits_are_counted_over_all_ranks_and_pieces(
+    world_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('mmstan.datasets.shards.sampler._CHUNK', 2)
+    order = weave(deal(Numbers(3), world_size, samples_per_epoch=10))
+    assert [getattr(index, 'earlier', 0) for index in order] == [0] * 3 + [1] * 3 + [2] * 3 + [3]
+
+
+@pytest.mark.parametrize('num_workers', [0, 1])
+def test_each_visit_of_an_epoch_has_its_own_random_numbers(
+    num_workers: int, tmp_path: Path
+) -> None:
+    dataset = Shards(str(write_shards(tmp_path, [3])), pipeline=[lambda r: np.random.rand()])
+    set_epoch(dataset, 0, seed=1)
+    (order,) = deal(dataset, 1, samples_per_epoch=9)
+    numbers = read_numbers(dataset, order, num_workers)
+    assert len({*numbers}) == 9
+    assert numbers[:3] == [dataset[int(index)] for index in order[:3]]  # as it was seen but once
+    both = deal(dataset, 2, samples_per_epoch=9)
+    assert read_numbers(dataset, weave(both)[:9]) == numbers
+
+
+def test_each_visit_of_a_small_source_has_its_own_random_numbers(tmp_path: Path) -> None:
+    dataset = make_mixture(tmp_path, weights=[1, 3])
+    for source in dataset.datasets:
+        source.pipeline = lambda results: (results['filename'], np.random.rand())
+    set_epoch(dataset, 0, seed=1)
+    (order,) = deal(dataset, 1)
+    assert len({*order}) < len(order)
+    assert len({*read_numbers(dataset, order)}) == len(order)
+
+
 def test_a_data_set_without_shards_is_shuffled_as_a_whole() -> None:
     (order,) = deal(range(100), 1)
     assert sorted(order) == [*range(100)] != order

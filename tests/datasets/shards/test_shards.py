@@ -155,6 +155,7 @@ def test_captions_that_are_no_utf8_are_repaired_and_counted(
     [
         ('txt', b' ', 'txt', 'has an empty caption'),
         ('json', b'{"b": "B"}', 'json:a', r"has no caption in \['a'\] of its json: 'b' have text"),
+        ('json', b'{"b": "caf\xe9"}', 'json:a', r"has no caption in \['a'\] of its json: 'b' have"),
         ('json', b'{"a"', 'json:a', 'has metadata that cannot be read'),
         ('json', b'[]', 'json:a', r'has metadata that cannot be read \(its json is not an object'),
     ],

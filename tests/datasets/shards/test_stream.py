@@ -77,6 +77,7 @@ def test_samples_are_those_of_the_shards(tmp_path: Path) -> None:
     stream = make(str(folder))
     for results in stream:
         key = results['video_id']
+        assert (results['modality'], results['start_index']) == ('RGB', 0)
         assert (results['video'], results['captions'], results['filename']) == known[key]
 
 
@@ -101,25 +102,27 @@ def test_draws_follow_seed_epoch_rank_worker_and_batches_seen(tmp_path: Path) ->
     stream = make(str(write_shards(tmp_path, [8] * 8)))
     first = list_batches(stream)
     assert list_batches(stream) == first
-    others = [first]
+    others = [first[:6]]
     set_epoch(stream, 1, seed=1)
-    others.append(list_batches(stream))
+    others.append(list_batches(stream)[:6])
     set_epoch(stream, 0, seed=2)
-    others.append(list_batches(stream))
+    others.append(list_batches(stream)[:6])
     set_epoch(stream, 0, seed=1)
     with mock.patch.object(stream_module, 'get_dist_info', lambda: (1, 2)):
-        others.append([[r['video_id'] for r in stream]])
+        others.append(list_batches(stream))
+    assert {len(each) for each in others} == {6}
     assert len({str(each) for each in others}) == 4
 
 
 def test_resumed_statistically(tmp_path: Path, log: Callable[[], str]) -> None:
     stream = make(str(write_shards(tmp_path, [8] * 8)), workers=2)
-    whole = [results['video_id'] for results in stream]
-    set_epoch(stream, 0, seed=1)
+    whole = list_batches(stream, workers=2)
+    assert len(whole) == 12
     stream.skip(5)
     rest = list_batches_of_rest(stream)
     assert len(rest) == 12 - 5
-    assert rest != whole[10:]
+    assert rest not in (whole[5:], whole[:7])  # neither the rest nor the beginning again
+    assert list_batches_of_rest(stream) == rest
     assert 'resumed statistically behind batch 5: a stream draws new samples' in log()
 
 
@@ -156,6 +159,38 @@ def test_shards_that_are_all_broken_end_the_run(tmp_path: Path) -> None:
         next(iter(make(str(tmp_path))))
 
 
+@pytest.mark.parametrize(
+    ('names', 'arguments', 'members'),
+    [
+        (['0.mp4', '0.json', '1.mp4'], {}, 'KEY.json, KEY.mp4'),
+        (['0.jpg', '0.txt'], {}, 'KEY.jpg, KEY.txt'),
+        (['readme'], {}, 'no KEY.ENDING at all'),
+        ([], {}, 'no KEY.ENDING at all'),
+        (['0.mp4', '0.txt'], dict(caption='json:a'), 'KEY.mp4, KEY.txt'),
+    ],
+)
+def test_shards_without_a_usable_sample_end_the_run(
+    names: list[str], arguments: dict[str, Any], members: str, tmp_path: Path
+) -> None:
+    write_shard(tmp_path / '0.tar', [(name, b'{}') for name in names])
+    with pytest.raises(
+        ValueError,
+        match=rf"21 shards in a row, the last is {tmp_path}/0.tar, have no sample with video=.'mp4'"
+        rf".* and caption='.*'; their members are {members}: set caption='json:FIELD'",
+    ):
+        next(iter(make(str(tmp_path), **arguments)))
+
+
+def test_good_samples_behind_bad_shards_fill_the_buffer(tmp_path: Path) -> None:
+    """In a row are 20 shards at most, while many more pass before the first sample is given."""
+    write_shards(tmp_path, [1, 1])
+    (tmp_path / '00002.tar').write_bytes(b'no tar' * 500)
+    write_shard(tmp_path / '00003.tar', [('0.mp4', b'x')])
+    stream = make(str(tmp_path), buffer=80)
+    next(iter(stream))
+    assert stream.num_faults > 20
+
+
 def test_broken_videos_are_replaced_by_the_next_and_named(tmp_path: Path) -> None:
     members = [
         ('0.mp4', b'x'),
@@ -190,9 +225,27 @@ def test_commands_are_streams(tmp_path: Path) -> None:
     assert stream_module._translate('s3://bucket/0.tar') == 'pipe:aws s3 cp s3://bucket/0.tar -'
 
 
+@pytest.mark.parametrize(('after', 'faulty'), [('; exit 1', True), ('', False)])
+def test_a_command_that_fails_is_a_fault_and_not_the_end(
+    after: str, faulty: bool, tmp_path: Path
+) -> None:
+    folder = write_shards(tmp_path, [3])
+    stream = make([f'pipe:cat {folder}/00000.tar{after}'], buffer=1)
+    assert sum(1 for _ in stream) == 24
+    assert bool(stream.num_faults) == faulty
+    mixed = make([f'pipe:cat {folder}/00000.tar', 'pipe:exit 1'], buffer=1)
+    assert sum(1 for _ in mixed) == 24
+    assert mixed.num_faults > 0
+    more = make([f'pipe:cat {folder}/00000.tar /dev/zero'], samples=8, buffer=1)
+    assert sum(1 for _ in more) == 8
+    assert more.num_faults == 0  # it was stopped, and had not failed
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
+        (dict(video='mp4'), "video='mp4' must be a list, of mp4, webm"),
+        (dict(video=['mp4', 'gif']), 'must be a list, of mp4, webm'),
         (dict(weights=[1, 2]), r'weights=\[1, 2\] must be 1 numbers of 0 or more'),
         (dict(weights=[0]), r'weights=\[0\] must be 1 numbers'),
         (dict(samples=1), 'samples_per_epoch=1 is less than a batch of 2 for each of 1 worker'),

@@ -1,3 +1,4 @@
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 
 from mmstan.datasets.readers import BrokenVideoError, open_video
-from mmstan.datasets.transforms import choose_in_segments
+from mmstan.datasets.transforms import choose_in_segments, choose_middles
 
 SEGMENTS = dict(type='mmstan.SampleSegments', num_frames=8)
 PACK = [
@@ -58,6 +59,23 @@ def test_test_clips_take_the_middles_of_the_segments_parts() -> None:
     results = sampler(dict(total_frames=40, start_index=0))
     assert results['frame_inds'].tolist() == [2, 12, 22, 32, 7, 17, 27, 37]
     assert (results['num_clips'], results['clip_len']) == (2, 4)
+
+
+def test_middles_are_exact() -> None:
+    sampler = TRANSFORMS.build(dict(SEGMENTS, num_frames=12, test_mode=True))
+    assert sampler(dict(total_frames=392, start_index=0))['frame_inds'][7] == 245  # 7.5 / 12
+    assert choose_middles(100, 8).tolist() == [[6, 18, 31, 43, 56, 68, 81, 93]]
+    assert choose_middles(5, 8).tolist() == [[0, 0, 1, 2, 2, 3, 4, 4]]
+    for total in range(1, 400, 7):
+        for frames, clips in ((8, 1), (12, 1), (12, 3), (24, 4)):
+            expected = [
+                [
+                    total * Fraction(2 * (i * clips + c) + 1, 2 * frames * clips) // 1
+                    for i in range(frames)
+                ]
+                for c in range(clips)
+            ]
+            assert choose_middles(total, frames, clips).tolist() == expected
 
 
 @pytest.mark.parametrize('argument', ['num_frames', 'num_clips'])
@@ -110,6 +128,16 @@ def test_stock_decoding_gives_the_same(sampler: dict[str, Any], moving_shapes: P
     stock = compose(dict(type='DecordInit'), sampler, dict(type='DecordDecode'), *PACK)
     info = dict(filename=filename, label=1, start_index=0, modality='RGB')
     torch.testing.assert_close(own(dict(info))['inputs'], stock(dict(info))['inputs'])
+
+
+def test_stock_flip_follows_without_more_keys(video: str) -> None:
+    pipeline = compose(
+        dict(type='mmstan.ReadFrames', sampler=dict(SEGMENTS, test_mode=True)),
+        dict(type='Flip', flip_ratio=1),
+    )
+    plain = read(video, dict(SEGMENTS, test_mode=True))['imgs']
+    flipped = pipeline(dict(filename=video))['imgs']
+    np.testing.assert_array_equal(np.stack(flipped), np.stack(plain)[:, :, ::-1])
 
 
 def test_missing_file() -> None:

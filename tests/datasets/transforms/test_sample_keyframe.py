@@ -31,13 +31,15 @@ def test_an_odd_number_is_symmetric() -> None:
     assert results['frame_inds'].tolist() == [18, 20, 22, 24, 26, 28, 30]
 
 
-@pytest.mark.parametrize(('second', 'expected'), [(900, [0, 0, 0, 30]), (1801, 27029)])
+@pytest.mark.parametrize(
+    ('second', 'expected'), [(900, [0, 0, 0, 30]), (1801, 27029), (1801.9, 27029)]
+)
 def test_edge_frames_repeat(second: int, expected: Any) -> None:
     frames = SampleKeyframe(4, seconds=4.0, test_mode=True)(key_frame(timestamp=second))
     found = frames['frame_inds'].tolist()
     if second == 900:
         assert found == expected
-    else:  # the end itself is the last frame
+    else:  # the end itself is the last frame, and so is a rounded one
         assert found[2:] == [expected, expected]
 
 

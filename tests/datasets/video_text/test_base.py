@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mmengine.dataset import ConcatDataset
+from mmaction.datasets.transforms import SampleFrames
+from mmengine.dataset import Compose, ConcatDataset
 from mmengine.logging import MMLogger
 from torch.utils.data import Subset
 
@@ -87,6 +88,21 @@ def test_expanded_and_whole(tmp_path: Path) -> None:
     )
     assert {test[i]['video_id']: test[i]['captions'] for i in range(len(test))} == CAPTIONS
     assert [test[i]['sample_idx'] for i in range(len(test))] == list(range(12))
+
+
+def count_frames(results: dict[str, Any]) -> dict[str, Any]:
+    """In the place of DecordInit."""
+    return dict(results, total_frames=40, avg_fps=8.0)
+
+
+@pytest.mark.parametrize('test_mode', [False, True])
+def test_stock_samplers_find_their_keys(test_mode: bool, tmp_path: Path) -> None:
+    dataset = make(tmp_path, test_mode=test_mode)
+    stock = SampleFrames(clip_len=4, frame_interval=1, num_clips=1, test_mode=True)
+    dataset.pipeline = Compose([count_frames, stock])
+    assert dataset[0]['frame_inds'].tolist() == [18, 19, 20, 21]
+    assert dataset[0]['modality'] == 'RGB'
+    assert 'start_index' not in dataset.get_data_info(0)  # a resumed run compares these
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,14 @@ from helpers.videos import frame_number, numbered_frames, write_video
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
-from mmstan.datasets import HowTo100M, ImageText, VideoTextDataset, WebVid, set_epoch
+from mmstan.datasets import (
+    HowTo100M,
+    ImageText,
+    ShardSampler,
+    VideoTextDataset,
+    WebVid,
+    set_epoch,
+)
 from mmstan.datasets.fingerprint import fingerprint
 from mmstan.datasets.readers import BrokenVideoError
 from mmstan.datasets.video_text.json_objects import iterate_object
@@ -171,6 +178,7 @@ def make_howto(root: Path, narrations: Any = NARRATIONS, **arguments: Any) -> Ho
 
 def visit(dataset: HowTo100M, index: int, times: int) -> set[tuple[float, float, str]]:
     samples = [dataset.prepare_data(index) for _ in range(times)]
+    assert {(s['modality'], s['start_index']) for s in samples} == {('RGB', 0)}
     return {(s['start_seconds'], s['end_seconds'], *s['captions']) for s in samples}
 
 
@@ -180,6 +188,10 @@ def test_every_visit_draws_a_caption_and_its_part_of_the_video(tmp_path: Path) -
     drawn = {(round(s, 9), round(e, 9), t) for s, e, t in visit(dataset, 0, 50)}
     assert drawn == expected
     assert visit(dataset, 1, 3) == {(0.0, 4.0, 'crack two eggs')}
+    # An epoch of several passes draws anew, too.
+    set_epoch(dataset, 0, seed=0)
+    order = ShardSampler(dataset, seed=0, samples_per_epoch=20 * len(dataset))
+    assert {dataset[i]['captions'][0] for i in order if i == 0} == {text for *_, text in expected}
     assert dataset.get_data_info(0)['filename'].endswith('videos/first.webm')
     set_epoch(dataset, 0, seed=0)
     epoch = [dataset[0]['captions'] for _ in range(5)]
@@ -191,6 +203,16 @@ def test_neighbours_are_merged_until_it_is_long_enough(tmp_path: Path) -> None:
     both = (0.5, 4.4, 'hi all take it')
     assert visit(dataset, 0, 50) == {both, (3.2, 15.0, 'take it press')}
     assert visit(dataset, 1, 2) == {(1.0, 2.0, 'crack two eggs')}
+
+
+def test_settings_that_choose_the_parts_are_in_the_fingerprint(tmp_path: Path) -> None:
+    same = [fingerprint(make_howto(tmp_path)) for _ in range(2)]
+    others = [
+        fingerprint(make_howto(tmp_path, **settings))
+        for settings in (dict(clip='merged'), dict(min_seconds=5.0), dict(min_words=3))
+    ]
+    assert same[0] == same[1]
+    assert len({same[0], *others}) == 4
 
 
 def test_a_list_of_videos_and_a_folder_of_captions(tmp_path: Path, log: Callable[[], str]) -> None:
@@ -345,8 +367,11 @@ def test_other_lists_of_images_are_refused(
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=message):
         ImageText(name, data_root=str(tmp_path), data_prefix=dict(img=''))
-    with pytest.raises(ValueError, match=r'must be dict\(img=FOLDER\)'):
-        ImageText(name, data_prefix=dict(video=''))
+
+
+def test_images_draw_no_captions(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^pairs='random': in training each caption of an image"):
+        ImageText('a.tsv', data_prefix=dict(img=str(tmp_path)), pairs='random')
 
 
 def test_remote_files_are_not_looked_up(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
-from mmstan.converters import CONVERTERS
+from mmstan.converters import CONVERTERS, key_map
 from mmstan.methods.actionclip import SequenceClassToken, SequenceConv, TemporalShift
 from mmstan.methods.actionclip import checkpoints as actionclip
 from mmstan.methods.clip4clip import SequenceLSTM, SequenceTransformer
@@ -174,6 +174,17 @@ def test_the_mended_convolution_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     for neck in NECKS:
         actionclip.from_released(actionclip.to_released(model(neck).state_dict()))
     assert len(told) == 1 and 'SequenceConv does not' in told[0]
+
+
+def test_tensors_that_are_dropped_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(key_map, 'print_log', lambda message, *_: told.append(message))
+    released = actionclip.to_released(model('LSTM').state_dict())
+    actionclip.from_released({**released, SCALE: torch.tensor(4.5)})
+    assert told == [
+        f'1 tensor dropped, which the neck does not read: {TABLE}',
+        f'{SCALE} is dropped: TextHead(logit_scale=90.02)',
+    ]
 
 
 def test_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 from helpers.frame_masks import LENGTHS, prefixes, samples
 from helpers.tiny_models import CLIP, TEXT, reference, shaken
 
+from mmstan.converters import key_map
 from mmstan.methods.clip2video import TemporalDifference
 from mmstan.methods.clip2video import checkpoints as clip2video
 from mmstan.methods.clip4clip import SequenceTransformer
@@ -130,7 +132,12 @@ def test_released_names_and_back(difference: str) -> None:
     assert ('frame2t_projection' in released) == (difference == 'linear')
     alignment = {'weight_center': torch.zeros(5, 16), 'actionClip.resblocks.0.ln_1.bias': None}
     unread = {f'trans_layernorm.{name}': torch.zeros(16) for name in ('weight', 'bias')}
-    again = clip2video.from_released({**unread, **released, **alignment})
+    with mock.patch.object(key_map, 'print_log') as log:
+        again = clip2video.from_released({**unread, **released, **alignment})
+    said = '2 tensors dropped, which raw differences do not read: '
+    assert [call.args[0].startswith(said) for call in log.call_args_list] == (
+        [True] if difference == 'raw' else []
+    )
     assert again.keys() == ours.keys()
     assert all(torch.equal(again[key], ours[key]) for key in ours)
     with pytest.raises(ValueError, match='1 tensors missing: type_position_embeddings'):

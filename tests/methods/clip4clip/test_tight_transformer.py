@@ -2,12 +2,14 @@
 
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 from helpers.tiny_models import CLIP, TEXT, reference, shaken
 from torch import Tensor
 
+from mmstan.converters import key_map
 from mmstan.methods.clip4clip import TightTransformer, tight_transformer
 from mmstan.methods.clip4clip import checkpoints as clip4clip
 from mmstan.models import VideoTextModel
@@ -175,7 +177,10 @@ def test_released_names_and_back() -> None:
     released = clip4clip.to_released(ours)
     assert {name.split('.')[0] for name in released} == {'clip', 'cross', 'similarity_dense'}
     assert len(released['cross.embeddings.position_embeddings.weight']) == 77
-    again = clip4clip.from_released({**released, 'clip.logit_scale': torch.zeros(())})
+    with mock.patch.object(key_map, 'print_log') as log:
+        again = clip4clip.from_released({**released, 'clip.logit_scale': torch.zeros(())})
+    said = '1 tensor dropped, which a tight transformer does not read: clip.logit_scale'
+    log.assert_called_once_with(said, 'current')
     assert again.keys() == ours.keys()
     assert all(torch.equal(again[key], ours[key]) for key in ours)
     released['cross.embeddings.token_type_embeddings.weight'] = torch.zeros(2, 16)

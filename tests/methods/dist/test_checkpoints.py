@@ -8,6 +8,7 @@ from helpers.dist_models import make
 from helpers.tiny_models import CLIP, shaken
 from torch import Tensor
 
+from mmstan.converters import key_map
 from mmstan.methods.dist import checkpoints as dist
 from mmstan.models import TextTower
 
@@ -127,6 +128,6 @@ def test_the_scale_that_is_dropped_is_logged(
     ours: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(dist, 'print_log', lambda message, *_: said.append(message))
+    monkeypatch.setattr(key_map, 'print_log', lambda message, *_: said.append(message))
     dist.from_released(dist.to_released(ours, logit_scale=42.0))
     assert said == ['logit_scale is dropped: TextHead(logit_scale=42)']

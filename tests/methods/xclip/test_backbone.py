@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.frame_masks import LENGTHS, prefixes, samples
 from helpers.tiny_models import CLIP, COCA_TOWER, TOWER, VIT_TOWER, shaken
 from mmengine.runner.checkpoint import load_state_dict
 from timm.layers import resample_abs_pos_embed
@@ -255,6 +256,22 @@ def test_neck_equals_the_definition(layers: int) -> None:
     (video, handed_on), _ = neck((frames, context), data_samples=None)
     torch.testing.assert_close(video, expected, atol=1e-5, rtol=1e-5)
     assert handed_on is context
+
+
+@torch.no_grad()
+def test_padded_frames_take_no_part_in_the_neck() -> None:
+    neck, frames = make_neck(6, layers=2), torch.randn(4, 6, 16)
+    masks = [*prefixes(), torch.zeros(6, dtype=torch.bool)]
+    video, _ = neck(frames, samples(masks))
+    for clip_frames, ours, length in zip(frames, video, LENGTHS):
+        alone = make_neck(length, layers=2)
+        state = neck.state_dict()
+        alone.load_state_dict({**state, 'positions': state['positions'][:, :length]})
+        torch.testing.assert_close(ours, alone(clip_frames[None, :length])[0][0])
+    assert not video[3].any()  # no frame is real
+    assert torch.equal(neck(frames, torch.stack(masks))[0], video)  # as in an exported model
+    unmasked, _ = neck(frames, samples([None] * 4))
+    torch.testing.assert_close(neck(frames, torch.ones(4, 6, dtype=torch.bool))[0], unmasked)
 
 
 def test_neck_of_another_number_of_frames() -> None:

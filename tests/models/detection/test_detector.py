@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 import torch
 from helpers.detection import CLASSES, make_detector, make_sample
+from mmaction.structures import ActionDataSample
 from mmaction.structures.bbox import bbox2result
 from torch import Tensor
 
 from mmstan.models.detection import ActionDetector
+from mmstan.registry import MODELS
 
 BOX = (2.0, 3.0, 20.0, 30.0)
 OTHER = (8.0, 0.0, 28.0, 16.0)
@@ -160,6 +162,29 @@ def test_samples_without_boxes_or_with_other_labels(detector: ActionDetector, cl
     other.gt_instances.labels = torch.ones(1, 81)
     with pytest.raises(ValueError, match=r'labels \(1, 81\), but the head has num_classes=6'):
         detector(clip[:1], [other], mode='loss')
+
+
+@pytest.mark.parametrize('step', ['val_step', 'test_step'])
+def test_the_black_clip_of_a_broken_video_takes_the_size_of_its_batch(step: str) -> None:
+    torch.manual_seed(0)
+    detector = make_detector().eval()
+    preprocessor = dict(type='mmaction.ActionDataPreprocessor', format_shape='NCTHW')
+    detector.data_preprocessor = MODELS.build(preprocessor)
+    clip, black = torch.randint(256, (3, 4, 32, 48)).byte(), torch.zeros(3, 4, 64, 64).byte()
+    run = getattr(detector, step)
+
+    def make(**meta: Any) -> ActionDataSample:
+        return make_sample([], [BOX], **meta)
+
+    (alone,) = run(dict(inputs=[clip], data_samples=[make(img_shape=(32, 48))]))
+    broken = make(img_shape=(64, 64), broken=[('b.mp4', 'is empty')])
+    samples = [broken, make(img_shape=(32, 48))]
+    empty, whole = run(dict(inputs=[black, clip], data_samples=samples))
+    torch.testing.assert_close(whole.pred_instances.scores, alone.pred_instances.scores)
+    assert (empty.img_shape, empty.broken[0][0]) == ((32, 48), 'b.mp4')
+    other = make(img_shape=(64, 64))  # of another size, and whole
+    with pytest.raises(ValueError, match='a clip of 32x48 pixels in a batch of 64x64'):
+        run(dict(inputs=[black, clip], data_samples=[other, make(img_shape=(32, 48))]))
 
 
 def test_channels_of_the_head() -> None:

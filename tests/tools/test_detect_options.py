@@ -1,0 +1,33 @@
+"""Options of ``tools/detect.py`` that are refused, before anything is read."""
+
+from pathlib import Path
+
+import pytest
+from helpers.scripts import script
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--data', 'a.py', '--number', '0'], 'argument --number: 0 is less than 1'),
+        (['a.mp4', '--person-score', '90'], 'argument --person-score: 90 is not between 0 and 1'),
+        (['a.mp4', '--action-score', '-1'], 'argument --action-score: -1 is not between 0 and 1'),
+        (['a.mp4', '--action-score', 'nan'], 'argument --action-score: nan is not between 0 and 1'),
+        (['a.mp4', '--boxes', 'a.csv', '--every', '2'], '--every is for --persons'),
+        (['--data', 'a.py', '--every', '0'], '--every is for --persons'),
+    ],
+)
+def test_options_that_cannot_be(
+    options: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    checkpoint = tmp_path / 'a.pth'
+    checkpoint.touch()
+    positional = [] if '--data' in options else ['config.py', str(checkpoint)]
+    monkeypatch.setattr('sys.argv', ['detect.py', *positional, *options])
+    with pytest.raises(SystemExit):
+        script('detect').parse_args()
+    assert message in capsys.readouterr().err
