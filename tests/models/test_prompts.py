@@ -130,6 +130,25 @@ def test_texts_with_context_are_kept_in_evaluation() -> None:
     assert (head(x) - before).abs().max() > 1e-3
 
 
+@torch.no_grad()
+def test_other_texts_are_kept_until_weights_change() -> None:
+    head, x = build().eval(), torch.randn(2, 16)
+
+    def score(texts: list[str]) -> Tensor:
+        with head.swap_names(texts):
+            return head(x)
+
+    before = score(['a dog', 'a cat'])
+    shaken(head.texts)
+    torch.testing.assert_close(score(['a dog', 'a cat']), before)
+    assert score(['a dog']).shape == (2, 1)  # other texts take their place
+    assert (score(['a dog', 'a cat']) - before).abs().max() > 1e-3
+    shaken(head.texts)
+    before = score(['a dog', 'a cat'])
+    head.load_state_dict(head.state_dict())
+    assert (score(['a dog', 'a cat']) - before).abs().max() > 1e-3
+
+
 def test_state_dict_holds_the_context() -> None:
     head = build(context_vectors=4)
     assert head.state_dict()['texts.context_embedding'].shape == (4, 8)

@@ -81,6 +81,27 @@ def test_templates_are_those_of_the_head(sample_template: bool) -> None:
         torch.testing.assert_close(head([x]), ours(x))
 
 
+def test_templates_have_a_place_for_the_name() -> None:
+    with (
+        pytest.raises(ValueError, match=r"each needs a '\{\}' for the class name"),
+        _make_head(text_heads.build()).swap_names(NAMES, ['a video']),
+    ):
+        pass
+
+
+@torch.no_grad()
+def test_texts_of_a_stream_are_encoded_once() -> None:
+    ours, x = text_heads.build().eval(), torch.randn(3, 16)
+    head, seen = _make_head(ours), []
+    head.parts.encode_texts = lambda texts: seen.append(texts) or ours.encode_texts(texts)
+    for _ in range(2):
+        with head.swap_names(NAMES):
+            torch.testing.assert_close(head([x]), ours(x))
+    with head.swap_names(NAMES[:2]):
+        assert head([x]).shape == (3, 2)
+    assert seen == [NAMES, NAMES[:2]]
+
+
 def test_learned_words_are_not_in_the_file() -> None:
     ours = text_heads.build(context_vectors=4)
     with (
