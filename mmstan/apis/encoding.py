@@ -76,7 +76,11 @@ def encode_frames(model: Any, batch: Batch) -> VideoFeatures:
     Raises:
         ValueError: The backbone is none of mmstan and gives something else.
     """
-    return _encode(model, batch, 'backbone')
+    if is_retrieval(model):
+        return encode_videos(model, batch)
+    # With test_mode=True MMAction2 runs the neck whatever the stage.
+    x, _ = model.extract_feat(batch['inputs'], stage='backbone')
+    return _join_views(_take_tensor(model, x), batch)
 
 
 def encode_compared(model: Any, batch: Batch) -> VideoFeatures:
@@ -85,13 +89,9 @@ def encode_compared(model: Any, batch: Batch) -> VideoFeatures:
     Raises:
         ValueError: The backbone is none of mmstan and gives something else.
     """
-    return _encode(model, batch, 'neck')
-
-
-def _encode(model: Any, batch: Batch, stage: str) -> VideoFeatures:
     if is_retrieval(model):
         return encode_videos(model, batch)
-    x, _ = model.extract_feat(batch['inputs'], stage=stage, test_mode=True)
+    x, _ = model.extract_feat(batch['inputs'], test_mode=True)
     return _join_views(_take_tensor(model, x), batch)
 
 

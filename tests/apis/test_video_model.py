@@ -97,6 +97,12 @@ def test_features_are_unit_and_pooled_by_the_interaction(
     for name in (*SYSTEMS, RETRIEVAL, LINEAR):
         features = tiny_model(name).embed(clips)
         torch.testing.assert_close(features.norm(dim=1), torch.ones(5))
+    for name, dim in ((STAN, 16), ('xclip/k400_b16', 16)):
+        recognizer = tiny_model(name)
+        frames, mask = recognizer.embed(clips, frames=True)  # before the neck, which averages
+        assert frames.shape == (5, 8, dim) and mask.shape == (5, 8)
+        compared, _ = recognizer.embed_compared(clips)
+        assert compared.shape == (5, 1, dim)
     model = tiny_model(RETRIEVAL)
     frames, mask = model.embed(clips, frames=True)
     assert frames.shape == (5, 12, 16) and mask.all() and mask.dtype == torch.bool

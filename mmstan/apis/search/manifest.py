@@ -13,7 +13,7 @@ from typing import Any
 from mmstan.apis.search.kinds import AGAIN, KINDS
 from mmstan.text_files import TextFile
 
-FORMAT = 2  # 1 had features before the neck of recognition models
+FORMAT = 1
 NAME = 'manifest.json'
 _LONGEST = 1 << 20  # bytes of a manifest; ours have about a thousand
 _STORES = dict(float16=2, float32=4)  # bytes of a number
