@@ -100,7 +100,7 @@ class AnyPerson:
 
     def find_in_video(self, video: str, choose: Any) -> Iterator[tuple[float, np.ndarray]]:
         with open_video(video) as reader:
-            for second in choose(reader.num_frames, reader.avg_fps):
+            for second in choose(reader.num_frames, reader.avg_fps, times=None):
                 yield second, np.array([[0, 0, 0.5, 1, 0.9]])
                 if Path(video).stem == 'c':
                     raise BrokenVideoError(video, 'frame 24 of 48 cannot be decoded')

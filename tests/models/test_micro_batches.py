@@ -104,7 +104,7 @@ def double_encoders(model: VideoTextModel) -> VideoTextModel:
 
 def list_interactions(cls: type = Interaction) -> Iterator[str]:
     for subclass in cls.__subclasses__():
-        if subclass.__module__.startswith('mmstan.'):
+        if subclass.__module__.startswith(('mmstan.models.', 'mmstan.methods.')):
             yield f'mmstan.{subclass.__name__}'
         yield from list_interactions(subclass)
 

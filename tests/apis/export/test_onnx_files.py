@@ -76,7 +76,7 @@ def leave(model: Any) -> None:
         (leave, {'mmstan.config': None}, r"lacks the metadata 'mmstan\.config'"),
         (leave, {'mmstan.use': None}, r"lacks the metadata 'mmstan\.use'"),
         (leave, {'mmstan.config': '{'}, 'is no JSON'),
-        (leave, {'mmstan.config': '{"format": 7}'}, 'format=7, this mmstan reads format 1'),
+        (leave, {'mmstan.config': '{"format": 7}'}, 'format=7, this mmstan reads format 2'),
         (leave, {'mmstan.config': 'x' * (17 << 20)}, 'larger than 16 MB'),
         (leave, {'mmstan.use': '['}, 'is no JSON'),
         (leave, {'mmstan.use': '{"format": 2}'}, 'format=2, this mmstan reads format 1'),
