@@ -140,7 +140,7 @@ def to_json(description: ModelDescription, **more: Any) -> str:
     """
     model = deepcopy(description.model.to_dict())
     for node in walk(model):
-        if node.get('pretrained') and node.get('model'):
+        if node.get('pretrained') and node.get('model') and _is_of_open_clip(node):
             node['model'] = name_without_weights(node['model'], node['pretrained'])
         if 'pretrained' in node:
             node['pretrained'] = None
@@ -160,6 +160,11 @@ def to_json(description: ModelDescription, **more: Any) -> str:
                 'write numbers, strings, lists and dicts, and types by their names'
             )
     return json.dumps(content, indent=1, ensure_ascii=False)
+
+
+def _is_of_open_clip(node: Mapping[str, Any]) -> bool:
+    """Whether a config is of a tower, or names one to start from (``init_from``)."""
+    return str(node.get('type', 'TextTower')).rpartition('.')[2] in ('ImageTower', 'TextTower')
 
 
 def _list_values(node: Any, where: str = '') -> Iterator[tuple[str, Any]]:

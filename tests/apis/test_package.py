@@ -95,6 +95,10 @@ def test_the_activation_of_sizes_and_archives(tmp_path: Path) -> None:
         archive.writestr('clip/code/clip.py', '')  # TorchScript, as OpenAI's
     for model in ('ViT-B-32', 'ViT-B-16-quickgelu', 'coca_ViT-B-32', TOWER['model']):
         keeps_the_activation(model, str(tmp_path / 'clip.pt'))
+    own = dict(type='MyNet', model='resnet50', pretrained=True)  # a module of one's own
+    cfg = ConfigDict(backbone=own)
+    saved = json.loads(to_json(ModelDescription(cfg, {}, None, 'retrieval', 'x')))['model']
+    assert saved['backbone'] == {**own, 'pretrained': None}
     assert find_architecture('ViT-B-16', 'openai').quick_gelu
     keeps_the_activation('ViT-L-14-336', 'openai')
 
