@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mmengine.config import Config, ConfigDict
+from mmengine.runner import find_latest_checkpoint
 
 from mmstan.apis.load import build_runner
 from mmstan.cli import command, merge_run_options, one_line_errors, parse
@@ -131,12 +134,25 @@ def use_mixed_precision(wrapper: ConfigDict, dtype: str) -> None:
     wrapper.setdefault('loss_scale', 'dynamic' if dtype == 'float16' else dict(enabled=False))
 
 
+@contextmanager
+def _without_start_file(cfg: Config, args: argparse.Namespace) -> Iterator[None]:
+    """Within, ``load_from`` is not there if a resumed run has a checkpoint of its own."""
+    start = cfg.get('load_from')
+    if args.resume == 'auto' and start and find_latest_checkpoint(cfg.work_dir):
+        cfg.load_from = None
+    try:
+        yield
+    finally:
+        cfg.load_from = start
+
+
 def main() -> None:
     """Build the runner and train."""
     args = parse_args()
     with one_line_errors():
         cfg = merge_args(Config.fromfile(args.config), args)
-        check_config(cfg, splits=('train', 'val') if cfg.get('val_cfg') else ('train',))
+        with _without_start_file(cfg, args):
+            check_config(cfg, splits=('train', 'val') if cfg.get('val_cfg') else ('train',))
         with claim_work_dir(cfg.work_dir, launcher=cfg.launcher):
             runner = build_runner(cfg, sharded=True)
             if args.resume == 'auto':

@@ -175,8 +175,9 @@ def fingerprint_run(config: Path, *options: str) -> str:
     """
     cfg = Config.fromfile(config)
     manifest = Path(cfg.data_root, 'manifest.json').read_text()
-    named = sorted({Path(value) for _, _, value in (x.partition('=') for x in options) if value})
-    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in named if path.is_file()]
+    named = sorted({value for _, _, value in (x.partition('=') for x in options) if value})
+    files = [Path(value) for value in named if os.path.isfile(value)]
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
     return '\n'.join([cfg.pretty_text, ' '.join(options), manifest, *digests])
 
 

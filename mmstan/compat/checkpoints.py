@@ -119,7 +119,8 @@ def _find_note(path: Path) -> Path:
 
 def _hide_password(url: str) -> str:
     parts = urlparse(url)
-    return parts._replace(netloc=parts.netloc.rpartition('@')[2]).geturl()
+    # A signature in the query is another one every day.
+    return parts._replace(netloc=parts.netloc.rpartition('@')[2], query='', fragment='').geturl()
 
 
 def load_strictly() -> bool:

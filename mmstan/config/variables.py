@@ -132,6 +132,8 @@ def _is_used(cfg: Config, name: str) -> bool:
 
 def _is_dump(text: str) -> bool:
     names = re.findall(r'^(\w+) *=', text, re.MULTILINE)
+    if '_base_' in names[1:]:  # a config whose base is a dump, which stands in front of it
+        names = names[: names.index('_base_', 1)]
     return len(names) >= _DUMPED and names == sorted(names)
 
 

@@ -15,6 +15,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from torch.serialization import add_safe_globals, clear_safe_globals, get_safe_globals
 
+from mmstan.compat import checkpoints
 from mmstan.compat.checkpoints import load_url
 
 
@@ -171,5 +172,6 @@ def test_two_addresses_with_one_file_name_are_two_files(tmp_path: Path) -> None:
     for folder in ('k400', 'ssv2'):
         (tmp_path / folder / 'best.pth').unlink()
     assert [load(url) for url in (*urls, *urls)] == [0, 1, 0, 1]  # nothing is fetched again
+    assert checkpoints._choose_file(f'{urls[0]}?signature=b#c', tmp_path / 'hub').name == 'best.pth'
     (tmp_path / 'hub/best.pth.url').unlink()  # as torch.hub leaves a file
     assert [load(url) for url in urls] == [0, 0]

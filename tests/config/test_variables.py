@@ -88,6 +88,8 @@ def test_a_dumped_config_has_lost_the_uses_of_its_variables(tmp_path: Path) -> N
     check_misplaced(cfg)
     cfg.dump(tmp_path / 'dumped.py')
     check_misplaced(Config.fromfile(tmp_path / 'dumped.py'))
+    (tmp_path / 'child.py').write_text("_base_ = ['dumped.py']\ntrain_cfg = dict(max_epochs=77)\n")
+    check_misplaced(Config.fromfile(tmp_path / 'child.py'))
 
 
 # --- variables of a base ---

@@ -8,14 +8,14 @@ import pytest
 import torch
 from helpers.videos import numbered_frames, write_video
 from mmaction.structures import ActionDataSample
-from mmengine.dataset import ConcatDataset, RepeatDataset, pseudo_collate
+from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset, pseudo_collate
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
 
 from mmstan.datasets import AVADataset, CaptionsJson, EpicKitchens, ImageText
 from mmstan.datasets.readers import BrokenVideoError
-from mmstan.datasets.reliable import set_epoch
+from mmstan.datasets.reliable import ReliableSamples, set_epoch
 from mmstan.datasets.video_dataset import VideoDataset
 
 LENGTH = 12
@@ -224,3 +224,15 @@ def test_data_prefix_has_one_key(cls: Any, key: str, prefix: Any) -> None:
     with pytest.raises(ValueError, match=re.escape(message)) as error:
         cls('list', data_prefix=prefix, data_root='data', pipeline=[])
     assert '\n' not in str(error.value)
+
+
+def test_the_other_base_may_prepare_its_own_samples(tmp_path: Path) -> None:
+    class Theirs(BaseDataset):
+        def prepare_data(self, idx: int) -> list[int]:
+            return [idx, idx]
+
+    class Both(ReliableSamples, Theirs):
+        def load_data_list(self) -> list[dict[str, Any]]:
+            return [{}, {}]
+
+    assert Both(pipeline=[])[1] == [1, 1]

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -383,3 +383,17 @@ def test_slurm_command_of_a_test(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert '--ntasks=16|--ntasks-per-node=8|' in result.stdout
     assert result.stdout.endswith('tools/test.py|c.py|--launcher|slurm|my epoch.pth|--dump|a.pkl|')
+
+
+def test_a_start_file_that_is_gone_is_not_missed_once_there_is_a_checkpoint(
+    tmp_path: Path,
+) -> None:
+    train = script('train')
+    cfg = Config(dict(load_from='gone.pth', work_dir=str(tmp_path)))
+    args = SimpleNamespace(resume='auto')
+    with train._without_start_file(cfg, args):
+        assert cfg.load_from == 'gone.pth'
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
+    with train._without_start_file(cfg, args):
+        assert cfg.load_from is None
+    assert cfg.load_from == 'gone.pth'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import zipfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -78,6 +79,16 @@ def open_index(
     places = _find_places(index, shards, path)
     if index is not None and (places >= 0).all():
         return index, places
+    if index is not None and not os.access(os.path.dirname(path) or os.curdir, os.W_OK):
+        known = _find_places(index, shards, path, by_time=False)
+        if (known >= 0).all():
+            print_log(
+                f'{path}: some shards are newer than their index, which cannot be written: it is '
+                'used since their sizes are the same. Copy with dates (cp -p), or give index=',
+                logger='current',
+                level=logging.WARNING,
+            )
+            return index, known
     _require_writable(path, index, places)
     with FileLock(f'{path}.lock'):
         index = read_index(path)  # another process may have made it in the meantime
@@ -123,11 +134,13 @@ def _shorten(url: str, path: str) -> str:
     return os.path.abspath(url) if relative.startswith(os.pardir) else relative
 
 
-def _find_places(index: ShardIndex | None, shards: Sequence[Shard], path: str) -> np.ndarray:
+def _find_places(
+    index: ShardIndex | None, shards: Sequence[Shard], path: str, *, by_time: bool = True
+) -> np.ndarray:
     """Find each shard in the index; -1 where it is not there or was changed."""
     if index is None:
         return np.full(len(shards), -1)
-    written = os.stat(path).st_mtime_ns
+    written = os.stat(path).st_mtime_ns if by_time else sys.maxsize
     known = {name: place for place, name in enumerate(index.names.tolist())}
     places = [known.get(_shorten(shard.url, path), -1) for shard in shards]
     return np.array(

@@ -22,7 +22,7 @@ from mmstan.datasets.readers import BrokenVideoError
 from mmstan.datasets.reliable import add_stock_keys
 from mmstan.datasets.shards.captions import CaptionChoice
 from mmstan.datasets.shards.names import Urls, expand_urls
-from mmstan.datasets.shards.scan import VIDEO_SUFFIXES, check_suffixes
+from mmstan.datasets.shards.scan import VIDEO_SUFFIXES
 from mmstan.datasets.shards.stream_faults import MOST_FAULTS, StreamFaults, end_stream
 from mmstan.registry import DATASETS
 
@@ -78,7 +78,9 @@ class ShardStream(IterableDataset):
         _import_webdataset()
         self.urls, self.caption = urls, caption
         self.samples_per_epoch, self.buffer = samples_per_epoch, buffer
-        self.video = check_suffixes(video)
+        if isinstance(video, str) or not video:
+            raise ValueError(f'video={video!r} must be a list, such as {VIDEO_SUFFIXES}')
+        self.video = tuple(video)
         self.metainfo: dict[str, Any] = {}
         self._choice = CaptionChoice(caption)
         sources = [urls] if isinstance(urls, str) else list(urls)
@@ -201,7 +203,7 @@ class ShardStream(IterableDataset):
                 continue
             try:
                 # A command's pipe itself: webdataset's wrapper loses the end of a failed one.
-                data = getattr(stream, 'stream', stream)
+                data = stream.stream if type(stream).__name__ == 'Pipe' else stream
                 yield dict(url=faults.url, stream=data)
                 if not faults.failed:
                     end_stream(stream, data)

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,18 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Folders that cannot be written, also for root."""
     access = os.access
     monkeypatch.setattr(os, 'access', lambda p, mode: mode != os.W_OK and access(p, mode))
+
+
+def test_copies_without_dates_in_a_folder_that_cannot_be_written(
+    tmp_path: Path, request: pytest.FixtureRequest, log: Callable[[], str]
+) -> None:
+    folder = write_shards(tmp_path / 'a', [3, 2])
+    Shards(str(folder))
+    later = time.time() + 9
+    os.utime(folder / '00001.tar', (later, later))
+    request.getfixturevalue('read_only')
+    assert len(Shards(str(folder))) == 5
+    assert 'some shards are newer than their index, which cannot be written' in log()
 
 
 @pytest.mark.usefixtures('read_only')
