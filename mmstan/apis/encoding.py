@@ -89,10 +89,8 @@ def encode_compared(model: Any, batch: Batch) -> VideoFeatures:
     Raises:
         ValueError: The backbone is none of mmstan and gives something else.
     """
-    if is_retrieval(model):
-        return encode_videos(model, batch)
-    x, _ = model.extract_feat(batch['inputs'], test_mode=True)
-    return _join_views(_take_tensor(model, x), batch)
+    features = encode_videos(model, batch)
+    return features if is_retrieval(model) else _join_views(_take_tensor(model, features[0]), batch)
 
 
 def _take_tensor(model: Any, x: Any) -> Tensor:

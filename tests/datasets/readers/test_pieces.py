@@ -10,7 +10,6 @@ import pytest
 from helpers.videos import frame_number, numbered_frames, write_video
 
 from mmstan.datasets.readers import READERS, BrokenVideoError, open_video
-from mmstan.datasets.readers import pyav as readers_pyav
 
 FRAMES = numbered_frames(40)
 GROUPS = {'g': '10', 'bf': '2', 'x264-params': 'scenecut=0:b-adapt=0'}
@@ -92,11 +91,10 @@ PIECES: dict[str, tuple[str, Callable[[Path], None]]] = {
 @pytest.mark.parametrize('keep', [True, False])
 @pytest.mark.parametrize('kind', PIECES)
 def test_a_players_frames(
-    kind: str, keep: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, keep: bool, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     if not keep:
-        monkeypatch.setattr(readers_pyav, '_KEEP_BYTES', 0)
-        monkeypatch.setattr(readers_pyav, '_KEEP_PICTURES', 0)
+        request.getfixturevalue('forgetful')
     name, make = PIECES[kind]
     path = tmp_path / name
     make(path)

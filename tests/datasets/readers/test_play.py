@@ -41,11 +41,14 @@ def count_passes(reader: PyAVReader, monkeypatch: pytest.MonkeyPatch) -> list[in
 @pytest.mark.parametrize('name', ['a.mp4', 'a.avi'])
 @pytest.mark.parametrize('kept', [True, False])
 def test_all_frames_come_in_one_pass(
-    name: str, kept: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    kept: bool,
+    folder: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if not kept:
-        monkeypatch.setattr(pyav, '_KEEP_BYTES', 0)
-        monkeypatch.setattr(pyav, '_KEEP_PICTURES', 0)
+        request.getfixturevalue('forgetful')
     with PyAVReader(folder / name) as reader:
         expected = reader.read(range(COUNT))
         passes = count_passes(reader, monkeypatch)
