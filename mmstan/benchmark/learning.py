@@ -9,7 +9,6 @@ retrieve videos that show the caption's event in a third of their frames.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from copy import deepcopy
 from dataclasses import dataclass
@@ -21,9 +20,11 @@ from mmengine.config import Config
 from mmstan.benchmark.runs import (
     Figures,
     compute_recognition_figures,
+    digest_start_files,
     find_last_checkpoint,
     lock_run,
     read_detection_figures,
+    read_result,
     read_retrieval_figures,
     train_and_test,
 )
@@ -93,9 +94,11 @@ class Plan:
     def run(self) -> None:
         """Train and test, unless the run is finished."""
         generate(size='small', tasks=[self.kind.task])
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        if not self._is_written:
-            self.config.dump(self.file)
+        with lock_run(self.work_dir):
+            if not self._is_written:
+                part = self.file.with_suffix('.part.py')  # renamed: nobody reads half a config
+                self.config.dump(part)
+                part.replace(self.file)
         figures = _FIGURES.get(self.kind.task, read_retrieval_figures)
         train_and_test(self.file, self.work_dir, '--seed', str(self.seed), figures=figures)
 
@@ -111,11 +114,19 @@ class Plan:
 
     @property
     def score(self) -> float | None:
-        """The score in per cent; None if the run is unfinished or had another config."""
+        """The score in per cent; None if the run is unfinished or had another config or start."""
         result, (key, factor) = self.work_dir / 'result.json', self.kind.score
-        if not result.exists() or not self._is_written:
+        if not result.exists() or not self._is_written or not self._has_its_start:
             return None
-        return factor * json.loads(result.read_text())[key]
+        figures = read_result(result)
+        return None if figures is None else factor * figures[key]
+
+    @property
+    def _has_its_start(self) -> bool:
+        # Towers that were trained again are another start.
+        made_from = self.work_dir / 'made_from.txt'
+        known = made_from.read_text().splitlines() if made_from.exists() else []
+        return bool(known) and {*digest_start_files(self.config)} <= {*known}
 
 
 def plan_system(config: str, seed: int, folder: Path) -> tuple[Plan, Plan]:
@@ -164,8 +175,8 @@ def train(config: str, seed: int, folder: Path) -> None:
     weights = towers.work_dir / 'towers.pt'
     # Only one process trains the towers; the others wait for the file.
     with lock_run(towers.work_dir.with_name(f'{towers.work_dir.name}_weights')):
-        if towers.score is None or not weights.exists():
-            towers.run()
+        towers.run()  # of other data or another config empties the folder, the file included
+        if not weights.exists():
             state = load_file(find_last_checkpoint(towers.work_dir))['state_dict']
             torch.save(take_towers(state), weights.with_suffix('.part'))
             weights.with_suffix('.part').replace(weights)

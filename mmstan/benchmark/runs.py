@@ -19,6 +19,7 @@ from filelock import FileLock
 from mmengine.config import Config
 
 from mmstan.config.paths import find_shipped
+from mmstan.config.walk import walk
 from mmstan.evaluation import read_dump
 
 Figures = Callable[[Path], dict[str, float]]
@@ -107,18 +108,32 @@ def _train_and_test(
         work_dir.mkdir(parents=True)
         made_from.write_text(what)
     if (known := read_result(result)) is None:
-        start = time.time()
-        run('train.py', str(config), '--work-dir', str(work_dir), '--resume', *options)
-        known = dict(seconds=time.time() - start)
+        known = dict(seconds=_train(config, work_dir, *options))
         if test:
             dump = work_dir / 'predictions.pkl'
             where = ['--work-dir', str(work_dir), '--dump', str(dump)]
             run('test.py', str(config), find_last_checkpoint(work_dir), *where)
             known = {**(figures or compute_recognition_figures)(work_dir), **known}
-        written = result.with_suffix('.tmp')  # renamed at the end: never half a result.json
-        written.write_text(json.dumps(known, indent=1) + '\n')
-        written.replace(result)
+        _write_result(result, known)
     return known
+
+
+def _train(config: Path, work_dir: Path, *options: str) -> float:
+    """Train, or go on with a training that was stopped; returns the seconds of all its starts."""
+    stopped = work_dir / 'stopped.json'
+    before, start = (read_result(stopped) or {}).get('seconds', 0.0), time.time()
+    try:
+        run('train.py', str(config), '--work-dir', str(work_dir), '--resume', *options)
+    finally:
+        seconds = before + time.time() - start
+        _write_result(stopped, dict(seconds=seconds))
+    return seconds
+
+
+def _write_result(path: Path, figures: dict[str, float]) -> None:
+    written = path.with_suffix('.tmp')  # renamed at the end: never half a file
+    written.write_text(json.dumps(figures, indent=1) + '\n')
+    written.replace(path)
 
 
 def read_result(path: Path) -> dict[str, float] | None:
@@ -171,14 +186,20 @@ def _read_metrics(work_dir: Path, prefix: str) -> dict[str, float]:
 def fingerprint_run(config: Path, *options: str) -> str:
     """A text of everything that a result depends on except the code: config, options, data.
 
-    Files that options name, as the checkpoint of ``load_from``, count with their contents.
+    Files of weights count with their contents, :func:`digest_start_files`.
     """
     cfg = Config.fromfile(config)
     manifest = Path(cfg.data_root, 'manifest.json').read_text()
-    named = sorted({value for _, _, value in (x.partition('=') for x in options) if value})
-    files = [Path(value) for value in named if os.path.isfile(value)]
-    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    digests = digest_start_files(cfg, *options)
     return '\n'.join([cfg.pretty_text, ' '.join(options), manifest, *digests])
+
+
+def digest_start_files(cfg: Config, *options: str) -> list[str]:
+    """Hashes of the files that a run starts from: ``pretrained``, ``load_from``, in options too."""
+    named = [option.partition('=')[2] or option for option in options]
+    named += [node.get('pretrained') for node in walk(cfg.get('model'))] + [cfg.get('load_from')]
+    files = sorted({x for x in named if isinstance(x, str) and os.path.isfile(x)})
+    return [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files]
 
 
 def read_predictions(work_dir: Path) -> tuple[np.ndarray, np.ndarray]:
