@@ -100,10 +100,17 @@ def add_measured_device(parser: argparse.ArgumentParser, *, default: str | None 
     """
     parser.add_argument(
         '--device',
+        type=_existing_device,
         choices=['cpu', 'cuda'],
         default=default or ('cuda' if torch.cuda.is_available() else 'cpu'),
         help='default: %(default)s; CUDA_VISIBLE_DEVICES chooses one of several GPUs',
     )
+
+
+def _existing_device(text: str) -> str:
+    if text == 'cuda' and not torch.cuda.is_available():
+        raise argparse.ArgumentTypeError('cuda: PyTorch sees no GPU')
+    return text
 
 
 def at_least(least: int) -> Callable[[str], int]:

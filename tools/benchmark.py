@@ -96,8 +96,6 @@ def parse_args() -> argparse.Namespace:
         parser.error('--data measures the pipelines of CONFIG [CONFIG ...]: name at least one')
     if (args.videos or args.workers is not None) and not args.data:
         parser.error('--videos and --workers are options of --data')
-    if args.device == 'cuda' and not torch.cuda.is_available():
-        parser.error('--device cuda: PyTorch sees no GPU')
     _check_variants(parser, args)
     return args
 

@@ -23,12 +23,13 @@ from mmstan.benchmark.model_zoo import put_between
 from mmstan.benchmark.pretraining import OUT as PRETRAINING
 from mmstan.benchmark.pretraining import run_pretraining
 from mmstan.benchmark.quickstart import OUT, run_recognition, run_retrieval
+from mmstan.cli import one_line_errors
 
 DOCS = Path(__file__).parents[1] / 'docs'
 
 
-def main() -> None:
-    """Render, train, test; print the tables."""
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -36,17 +37,27 @@ def main() -> None:
         'task', nargs='?', choices=['detection', 'pretraining'], help='one of these alone'
     )
     parser.add_argument(
-        '--seed', type=int, nargs='+', default=[0], help='of detection, one or several; default: 0'
+        '--seed', type=int, nargs='+', help='of detection, one or several; default: 0'
     )
     parser.add_argument(
         '--docs', action='store_true', help='of pretraining: write the table into the docs too'
     )
     args = parser.parse_args()
+    if args.seed is not None and args.task != 'detection':
+        parser.error('--seed is an option of detection: python tools/quickstart.py detection')
+    if args.docs and args.task != 'pretraining':
+        parser.error('--docs is an option of pretraining: python tools/quickstart.py pretraining')
+    return args
+
+
+def main() -> None:
+    """Render, train, test; print the tables."""
+    args = parse_args()
     if args.task == 'pretraining':
         show_pretraining(docs=args.docs)
         return
     if args.task == 'detection':
-        show_detection(args.seed)
+        show_detection(args.seed or [0])
         return
     tables = [
         'Moving Shapes: eight classes, four motions and the same played backwards\n'
@@ -82,4 +93,5 @@ def show_detection(seeds: list[int]) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with one_line_errors():
+        main()

@@ -24,6 +24,7 @@ from mmstan.models.heads import ClassTexts
 
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 _OPTIMISER = ('optimizer', 'constructor', 'paramwise_cfg', 'clip_grad')
+_HALVINGS = 16  # from the loss's first scale in fp16 to 1; steps that overflow are skipped
 _FINEST = 16  # the largest batch is found to a sixteenth of itself
 
 
@@ -80,12 +81,14 @@ class Iteration:
 
         Features of class names are computed before, where the model keeps them.
         """
+        # Without oneDNN, which counting turns off, bf16 takes minutes on a CPU. On a GPU a batch
+        # may fit in the own precision alone.
+        precision = 'fp32' if self.device == 'cpu' else self.precision
         if any(isinstance(part, ClassTexts) for part in self.model.modules()):
             with torch.no_grad():
-                self._compute_loss(clip, 'fp32')
-        # In fp32: without oneDNN, which counting turns off, bf16 takes minutes on a CPU.
-        exact = functools.partial(self.compute_gradients, precision='fp32')
-        counted = count_multiply_adds(exact, clip, gradients=True)
+                self._compute_loss(clip, precision)
+        compute = functools.partial(self.compute_gradients, precision=precision)
+        counted = count_multiply_adds(compute, clip, gradients=True)
         self.optim_wrapper.zero_grad()
         return counted.total
 
@@ -105,20 +108,32 @@ class Iteration:
         """
         device, dtype = self.device, PRECISIONS[self.precision]
         memory = measure_peak_memory(lambda: self.compute_gradients(clip), device=device)
-        self.update()  # creates the optimiser's state
-        if device != 'cpu':
-            torch.cuda.reset_peak_memory_stats()
-        laps = []
+        self.update()
+        self._create_state(clip)
+        laps, peaks = [], []
         for _ in range(repeats):
             # They follow each other, so that a slow moment of the machine hits both.
             rate = measure_matrix_products(device=device, dtype=dtype)
+            if device != 'cpu':  # the product's own matrices do not count
+                torch.cuda.reset_peak_memory_stats()
             step, update = measure_laps(
                 lambda: self.compute_gradients(clip), self.update, device=device
             )
             laps.append((step, step + update, macs / (step + update) / rate))
+            if device != 'cpu':
+                peaks.append(torch.cuda.max_memory_allocated())
         step, iteration, utilisation = (statistics.median(column) for column in zip(*laps))
-        peak = {} if device == 'cpu' else dict(peak=torch.cuda.max_memory_allocated())
+        peak = dict(peak=max(peaks)) if peaks else {}
         return dict(step=step, iteration=iteration, memory=memory, utilisation=utilisation, **peak)
+
+    def _create_state(self, clip: Tensor) -> None:
+        """In fp16, run until the scale is so small that the optimiser steps and has its state."""
+        if self.precision != 'fp16':
+            return
+        for _ in range(_HALVINGS):
+            if self.optim_wrapper.optimizer.state:
+                return
+            self.run(clip)
 
     def fits(self, clip: Tensor, clips: int) -> bool:
         """Whether an iteration of ``clips`` clips like ``clip`` (N, 3, T, H, W) fits on the GPU."""

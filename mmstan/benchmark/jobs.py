@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -131,9 +131,17 @@ def add_references(configs: Sequence[str], settings: Settings) -> list[Job]:
         ValueError: Two files have the same name.
     """
     jobs = [Job(config, settings) for config in configs]
-    means = [mean for mean in map(find_reference, jobs) if mean is not None]
+    return drop_repeated([*filter(None, map(find_reference, jobs)), *jobs])
+
+
+def drop_repeated(jobs: Iterable[Job]) -> list[Job]:
+    """The jobs, none twice.
+
+    Raises:
+        ValueError: Two files have the same name.
+    """
     found: dict[tuple[str, Settings], Job] = {}
-    for job in [*means, *jobs]:
+    for job in jobs:
         first = found.setdefault((job.name, job.settings), job)
         if Path(first.config).resolve() != Path(job.config).resolve():
             raise ValueError(

@@ -53,19 +53,35 @@ def add_figures(root: Path, patterns: Sequence[str] = ()) -> None:
         root: The checkout.
         patterns: Configs below ``root`` to count again; the others are counted only if their
             figures are missing.
+
+    Raises:
+        ValueError: A pattern finds no config of a metafile's folder.
     """
-    again = {path for pattern in patterns for path in root.glob(pattern)}
-    for metafile in list_metafiles(root):
+    metafiles = {path: sorted(path.parent.rglob('*.py')) for path in list_metafiles(root)}
+    every = {config for configs in metafiles.values() for config in configs}
+    again = {config for pattern in patterns for config in _find_configs(root, pattern, every)}
+    for metafile, configs in metafiles.items():
         content = read_metafile(metafile)
         entries = {entry['Config']: entry for entry in content['Models']}
         collection = content['Collections'][0]['Name']
-        for config in sorted(metafile.parent.rglob('*.py')):
+        for config in configs:
             name = config.relative_to(root).as_posix()
             entry = entries.setdefault(name, _make_entry(name, collection))
             if 'Metadata' not in entry or config in again:
                 entry['Metadata'] = count_figures(config)
         content['Models'] = [_order_keys(entry) for entry in entries.values()]
         write_metafile(metafile, content)
+
+
+def _find_configs(root: Path, pattern: str, every: set[Path]) -> set[Path]:
+    # An absolute pattern finds nothing; Path.glob refuses it with a NotImplementedError.
+    found = set() if Path(pattern).is_absolute() else every & {*root.glob(pattern)}
+    if not found:
+        raise ValueError(
+            f"--figures '{pattern}' is no config of a metafile: write a path below the checkout, "
+            "such as 'configs/stan/*.py'"
+        )
+    return found
 
 
 def _make_entry(config: str, collection: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -18,7 +19,9 @@ def run_own_process(*arguments: str) -> dict[str, float]:
         ValueError: The process failed; the message is the last error that it printed.
     """
     command = [sys.executable, '-W', 'ignore', *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
+    # A whole traceback: one_line_errors of the calling command shortens the error once.
+    environment = dict(os.environ, MMSTAN_TRACEBACK='1')
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise ValueError(find_last_error(done.stderr))
     return json.loads(done.stdout.splitlines()[-1])

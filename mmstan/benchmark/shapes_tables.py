@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmstan.benchmark.runs import find_last_checkpoint, read_retrieval_figures, train_and_test
+from mmstan.benchmark.runs import (
+    find_last_checkpoint,
+    read_result,
+    read_retrieval_figures,
+    train_and_test,
+)
 from mmstan.config.paths import find_shipped
 from mmstan.datasets.moving_shapes import generate
 from mmstan.wording import markdown_table
@@ -61,7 +65,7 @@ def run_misaligned(seed: int, systems: Sequence[str] | None) -> None:
 def read_figures(stem: str, seeds: Sequence[int], key: str) -> list[float | None]:
     """One figure of a config's runs, one value per seed; None for an unfinished run."""
     files = [OUT / f'{stem}_seed{seed}' / 'result.json' for seed in seeds]
-    return [json.loads(f.read_text())[key] if f.exists() else None for f in files]
+    return [None if found is None else found[key] for found in map(read_result, files)]
 
 
 def report_recognition(seeds: Sequence[int]) -> str:

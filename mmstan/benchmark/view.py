@@ -34,7 +34,9 @@ def find_view_size(
     if 'roi_head' in cfg.model:
         size = size or find(cfg.model.backbone, 'image_size')
     if not frames or not size:
-        raise ValueError('the test pipeline does not say frames and crop size: --frames, --size')
+        raise ValueError(
+            f'{cfg.filename}: the test pipeline does not say frames and crop size: --frames, --size'
+        )
     return frames, size
 
 

@@ -17,7 +17,7 @@ import torch
 
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.cost import Settings
-from mmstan.benchmark.jobs import Job
+from mmstan.benchmark.jobs import Job, drop_repeated
 from mmstan.benchmark.measure import describe_machine
 from mmstan.benchmark.measuring import measure_in_own_process
 from mmstan.benchmark.systems import list_backbones
@@ -67,7 +67,7 @@ def main() -> None:
         size=args.size,
         repeats=args.repeats,
     )
-    jobs = [Job(config, settings) for config in args.configs or list_backbones()]
+    jobs = drop_repeated(Job(config, settings) for config in args.configs or list_backbones())
     rounds: dict[str, list[tuple[Figures, Figures]]] = {job.name: [] for job in jobs}
     for index in range(args.rounds):
         for job in jobs:

@@ -19,15 +19,18 @@ import torch
 
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.measure import describe_machine, measure_seconds
+from mmstan.cli import at_least, one_line_errors
 from mmstan.evaluation import AVAMetric
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--frames', type=int, default=57_000, help="key frames; AVA's test: 57,000")
-    parser.add_argument('--boxes', type=int, default=2, help='persons in each frame')
-    parser.add_argument('--classes', type=int, default=60)
+    parser.add_argument(
+        '--frames', type=at_least(1), default=57_000, help="key frames; AVA's test: 57,000"
+    )
+    parser.add_argument('--boxes', type=at_least(1), default=2, help='persons in each frame')
+    parser.add_argument('--classes', type=at_least(1), default=60)
     return parser.parse_args()
 
 
@@ -99,4 +102,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with one_line_errors():
+        main()

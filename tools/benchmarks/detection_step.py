@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.measure import describe_machine
-from mmstan.cli import add_measured_device, at_least
+from mmstan.cli import add_measured_device, at_least, one_line_errors
 from mmstan.registry import MODELS
 
 TINY = dict(
@@ -141,4 +141,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with one_line_errors():
+        main()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import shlex
 import statistics
 import sys
 import tempfile
@@ -33,6 +34,7 @@ from mmstan.apis.encoding import encode_videos, pool_videos, predict_classes
 from mmstan.apis.export.parts import draw_clip
 from mmstan.apis.video_model import VideoModel
 from mmstan.benchmark.measure import describe_machine
+from mmstan.cli import at_least, one_line_errors
 from mmstan.config.paths import find_shipped
 from mmstan.registry import MODELS
 from mmstan.wording import markdown_table
@@ -48,9 +50,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--config', default='stan/k400_b16', help='name of a recognition config')
     parser.add_argument('--weights', help='checkpoint; random by default')
-    parser.add_argument('--clips', type=int, default=1, help='clips of a round')
-    parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--threads', type=int, default=torch.get_num_threads())
+    parser.add_argument('--clips', type=at_least(1), default=1, help='clips of a round')
+    parser.add_argument('--rounds', type=at_least(1), default=5)
+    parser.add_argument('--threads', type=at_least(1), default=torch.get_num_threads())
     parser.add_argument(
         '--clock',
         choices=['wall', 'processor'],
@@ -156,7 +158,7 @@ def main() -> None:
     print(f'{args.config}, {weights}, {args.clips} clip(s) {tuple(shape)} a round; {machine}')
     print(markdown_table(COLUMNS, rows, align='lrrrrrr'))
     if args.csv is not None:
-        command = 'python ' + ' '.join(['tools/benchmarks/export.py', *sys.argv[1:]])
+        command = shlex.join(['python', 'tools/benchmarks/export.py', *sys.argv[1:]])
         extra = [args.config, weights, args.rounds, machine, command]
         with open(args.csv, 'w', encoding='utf-8', newline='') as file:
             head = [*COLUMNS, 'config', 'weights', 'rounds', 'machine', 'command']
@@ -164,4 +166,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with one_line_errors():
+        main()

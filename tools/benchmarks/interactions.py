@@ -14,6 +14,7 @@ import torch
 
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.measure import describe_machine, measure_peak_memory, measure_seconds
+from mmstan.cli import at_least, one_line_errors
 from mmstan.methods.drl import TokenWise, WeightedTokenWise
 from mmstan.methods.mug import Mug
 from mmstan.models import Cosine
@@ -24,15 +25,19 @@ from mmstan.models.interactions import Interaction
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--pairs', type=int, default=1000, help='texts, and videos, in the test')
-    parser.add_argument('--tokens', type=int, default=32)
-    parser.add_argument('--frames', type=int, default=12)
-    parser.add_argument('--batch', type=int, default=128, help='texts, and videos, in training')
-    parser.add_argument('--train-tokens', type=int, default=64)
-    parser.add_argument('--train-frames', type=int, default=64)
-    parser.add_argument('--dim', type=int, default=512)
-    parser.add_argument('--repeats', type=int, default=3)
-    parser.add_argument('--threads', type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        '--pairs', type=at_least(1), default=1000, help='texts, and videos, in the test'
+    )
+    parser.add_argument('--tokens', type=at_least(1), default=32)
+    parser.add_argument('--frames', type=at_least(1), default=12)
+    parser.add_argument(
+        '--batch', type=at_least(1), default=128, help='texts, and videos, in training'
+    )
+    parser.add_argument('--train-tokens', type=at_least(1), default=64)
+    parser.add_argument('--train-frames', type=at_least(1), default=64)
+    parser.add_argument('--dim', type=at_least(1), default=512)
+    parser.add_argument('--repeats', type=at_least(1), default=3)
+    parser.add_argument('--threads', type=at_least(1), default=torch.get_num_threads())
     return parser.parse_args()
 
 
@@ -105,4 +110,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with one_line_errors():
+        main()

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mmstan.benchmark.live_storage import measure_live_peak
 from mmstan.benchmark.measure import describe_machine, measure_peak_memory
-from mmstan.cli import add_measured_device
+from mmstan.cli import add_measured_device, at_least, one_line_errors
 from mmstan.registry import MODELS
 
 SIZES = dict(
@@ -36,12 +36,12 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--model', help="open_clip's name; default: towers of a million parameters")
-    parser.add_argument('--pairs', type=int, default=32, help='n, pairs in a batch')
-    parser.add_argument('--frames', type=int, default=8)
-    parser.add_argument('--parts', type=int, nargs='+', default=[1, 2, 4, 8, 16])
+    parser.add_argument('--pairs', type=at_least(1), default=32, help='n, pairs in a batch')
+    parser.add_argument('--frames', type=at_least(1), default=8)
+    parser.add_argument('--parts', type=at_least(1), nargs='+', default=[1, 2, 4, 8, 16])
     add_measured_device(parser)
-    parser.add_argument('--threads', type=int, default=torch.get_num_threads())
-    parser.add_argument('--rounds', type=int, default=3, help='timed steps of each')
+    parser.add_argument('--threads', type=at_least(1), default=torch.get_num_threads())
+    parser.add_argument('--rounds', type=at_least(1), default=3, help='timed steps of each')
     return parser.parse_args()
 
 
@@ -123,4 +123,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with one_line_errors():
+        main()

@@ -15,26 +15,45 @@ import argparse
 
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.shapes_tables import (
+    MISALIGNED,
     OUT,
+    RECOGNITION,
     report_misaligned,
     report_recognition,
     run_misaligned,
     run_recognition,
 )
+from mmstan.cli import one_line_errors
+
+SYSTEMS = {'recognition': RECOGNITION, 'misaligned': MISALIGNED}
+"""Task -> row of its table -> file stem of its config, behind ``misaligned_`` there."""
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='The tables on Moving Shapes')
+    parser.add_argument(
+        'tasks', nargs='*', choices=[[], *SYSTEMS], metavar='TASK', help=', '.join(SYSTEMS)
+    )
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
+    parser.add_argument('--systems', nargs='+', help='systems to run; default: all of the tasks')
+    parser.add_argument('--report', action='store_true', help='run nothing, show the finished runs')
+    args = parser.parse_args()
+    args.tasks = args.tasks or list(SYSTEMS)
+    if args.report and args.systems:
+        parser.error('--report shows all finished runs: without --systems')
+    for task in args.tasks:
+        known = list(SYSTEMS[task].values())
+        for system in args.systems or ():
+            if system not in known:
+                parser.error(f'--systems {system} is none of {task}: name some of {known}')
+    return args
 
 
 def main() -> None:
     """Run the missing trainings and print the tables."""
-    parser = argparse.ArgumentParser(description='The tables on Moving Shapes')
-    tasks = ('recognition', 'misaligned')
-    parser.add_argument('tasks', nargs='*', choices=[[], *tasks], metavar='TASK', help=str(tasks))
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
-    parser.add_argument(
-        '--systems', nargs='+', help='file stems of the configs to run; default: all'
-    )
-    parser.add_argument('--report', action='store_true', help='run nothing, show the finished runs')
-    args = parser.parse_args()
-    for task in args.tasks or tasks:
+    args = parse_args()
+    for task in args.tasks:
         if not args.report:
             for seed in args.seeds:
                 run = run_recognition if task == 'recognition' else run_misaligned
@@ -50,4 +69,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with one_line_errors():
+        main()

@@ -17,7 +17,7 @@ from torch.optim import AdamW, Optimizer
 
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.measure import describe_machine
-from mmstan.cli import add_measured_device
+from mmstan.cli import add_measured_device, at_least, one_line_errors
 from mmstan.models import ImageTower, TextTower
 
 FORMS: dict[str, dict[str, bool]] = {
@@ -34,8 +34,10 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--model', default='ViT-B-32-quickgelu', help="open_clip's name")
     add_measured_device(parser)
-    parser.add_argument('--threads', type=int, default=torch.get_num_threads())
-    parser.add_argument('--rounds', type=int, default=5, help='timed steps, after one warm-up step')
+    parser.add_argument('--threads', type=at_least(1), default=torch.get_num_threads())
+    parser.add_argument(
+        '--rounds', type=at_least(1), default=5, help='timed steps, after one warm-up step'
+    )
     return parser.parse_args()
 
 
@@ -91,4 +93,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with one_line_errors():
+        main()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import statistics
 import subprocess
 import sys
@@ -219,8 +220,7 @@ def main() -> None:
         else:
             with tempfile.TemporaryDirectory(dir=args.folder) as folder:
                 figures = list(measure_large(args.clips or 100_000, args.queries, Path(folder)))
-        size = '' if args.clips is None else f' --clips {args.clips}'
-        command = f'python tools/benchmarks/search.py {args.what}{size}'
+        command = shlex.join(['python', 'tools/benchmarks/search.py', *sys.argv[1:]])
         machine = f'{describe_machine()}, 1 thread'
         write_figures(args.csv, args.what, figures, machine=machine, command=command)
         print(format_figures(args.csv, args.what))

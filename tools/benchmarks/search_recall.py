@@ -10,6 +10,8 @@ Figures go into a csv file.
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -132,8 +134,7 @@ def main() -> None:
     args = parser.parse_args()
     with one_line_errors():
         figures = list(measure_misaligned(args.config, args.checkpoint, args.clips))
-        names = f'{Path(args.config).name} {Path(args.checkpoint).name}'
-        command = f'python tools/benchmarks/search_recall.py {names}'
+        command = shlex.join(['python', 'tools/benchmarks/search_recall.py', *sys.argv[1:]])
         write_figures(args.csv, 'recall', figures, machine=describe_machine(), command=command)
         print(format_figures(args.csv, 'recall'))
 

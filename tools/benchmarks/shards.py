@@ -22,6 +22,7 @@ import numpy as np
 from mmengine.registry import DefaultScope
 
 from mmstan.benchmark.measure import describe_machine
+from mmstan.cli import at_least, one_line_errors
 from mmstan.datasets import CaptionsJson, Shards, ShardSampler
 from mmstan.datasets.moving_shapes import generate
 from mmstan.datasets.shards.index import INDEX_NAME, write_index
@@ -138,8 +139,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--samples', type=int, default=10_000_000, help='in the made-up index')
-    parser.add_argument('--passes', type=int, default=20, help='over the files that are read')
+    parser.add_argument(
+        '--samples', type=at_least(1), default=10_000_000, help='in the made-up index'
+    )
+    parser.add_argument(
+        '--passes', type=at_least(1), default=20, help='over the files that are read'
+    )
     args = parser.parse_args()
     print(f'{describe_machine()}, load {os.getloadavg()[0]:.0f}')
     with tempfile.TemporaryDirectory() as name:
@@ -158,4 +163,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with one_line_errors():
+        main()

@@ -25,7 +25,7 @@ from torch.optim import Optimizer
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.measure import count_parameters, describe_machine, measure_peak_memory
 from mmstan.benchmark.own_process import run_own_process
-from mmstan.cli import add_measured_device
+from mmstan.cli import add_measured_device, at_least, one_line_errors
 from mmstan.registry import MODELS
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -43,16 +43,20 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--tower', default='ViT-B-16-quickgelu', help="open_clip's name")
-    parser.add_argument('--clips', type=int, default=2, help='clips in a batch')
-    parser.add_argument('--frames', type=int, default=8, help="the tower's frames of a clip")
+    parser.add_argument('--clips', type=at_least(1), default=2, help='clips in a batch')
     parser.add_argument(
-        '--gamma', type=int, default=2, help="DiST's dense frames per frame of the tower"
+        '--frames', type=at_least(1), default=8, help="the tower's frames of a clip"
     )
-    parser.add_argument('--size', type=int, default=224, help='side in pixels')
+    parser.add_argument(
+        '--gamma', type=at_least(1), default=2, help="DiST's dense frames per frame of the tower"
+    )
+    parser.add_argument('--size', type=at_least(1), default=224, help='side in pixels')
     add_measured_device(parser)
-    parser.add_argument('--threads', type=int, default=torch.get_num_threads())
-    parser.add_argument('--steps', type=int, default=3, help='timed steps, after one warm-up step')
-    parser.add_argument('--rounds', type=int, default=1, help='processes per method')
+    parser.add_argument('--threads', type=at_least(1), default=torch.get_num_threads())
+    parser.add_argument(
+        '--steps', type=at_least(1), default=3, help='timed steps, after one warm-up step'
+    )
+    parser.add_argument('--rounds', type=at_least(1), default=1, help='processes per method')
     parser.add_argument(
         '--method', choices=METHODS, help='measure this method in this process, print JSON'
     )
@@ -135,4 +139,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with one_line_errors():
+        main()

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.measure import describe_machine, measure_seconds
-from mmstan.cli import add_measured_device
+from mmstan.cli import add_measured_device, at_least, one_line_errors
 from mmstan.methods.xclip import checkpoints_hf as xclip_hf
 from mmstan.models.features import TextFeatures
 from mmstan.registry import MODELS
@@ -39,12 +39,12 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--tower', choices=SIZES, default='b16')
-    parser.add_argument('--clips', type=int, default=2, help='clips in a batch')
-    parser.add_argument('--frames', type=int, default=8)
-    parser.add_argument('--size', type=int, default=224, help='side in pixels')
-    parser.add_argument('--classes', type=int, default=400)
-    parser.add_argument('--repeats', type=int, default=5)
-    parser.add_argument('--threads', type=int, default=torch.get_num_threads())
+    parser.add_argument('--clips', type=at_least(1), default=2, help='clips in a batch')
+    parser.add_argument('--frames', type=at_least(1), default=8)
+    parser.add_argument('--size', type=at_least(1), default=224, help='side in pixels')
+    parser.add_argument('--classes', type=at_least(1), default=400)
+    parser.add_argument('--repeats', type=at_least(1), default=5)
+    parser.add_argument('--threads', type=at_least(1), default=torch.get_num_threads())
     add_measured_device(parser, default='cpu')
     parser.add_argument('--bf16', action='store_true', help='autocast to bfloat16')
     parser.add_argument('--compile', action='store_true', help='torch.compile both')
@@ -197,4 +197,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with one_line_errors():
+        main()

@@ -2,6 +2,7 @@
 
 import argparse
 
+from mmstan.cli import one_line_errors
 from mmstan.datasets.moving_shapes.render import SIZES, TASKS, generate
 
 
@@ -21,4 +22,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with one_line_errors():
+        main()

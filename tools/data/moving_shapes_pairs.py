@@ -6,6 +6,7 @@ Shapes, and renders its videos if they are missing (:mod:`mmstan.datasets.moving
 
 import argparse
 
+from mmstan.cli import one_line_errors
 from mmstan.datasets.moving_shapes.pairs import write_pairs
 from mmstan.datasets.moving_shapes.render import SIZES, generate
 
@@ -23,4 +24,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with one_line_errors():
+        main()
