@@ -31,6 +31,7 @@ from mmengine.config import Config
 
 import mmstan  # noqa: F401  (fixes MMAction2 before anything of it is imported)
 from mmstan.benchmark.cost import VARIANTS, Settings
+from mmstan.benchmark.endless import prepare_data
 from mmstan.benchmark.iteration import PRECISIONS
 from mmstan.benchmark.jobs import Job, add_references, add_variants
 from mmstan.benchmark.measure import describe_machine
@@ -156,6 +157,9 @@ def main() -> None:
     settings, configs = settings_of(args), args.configs or list_systems()
     for config in configs:
         check_arguments(Config.fromfile(config))
+        if args.data:  # before hours of measurements
+            with prepare_data(Config.fromfile(config), args.videos):
+                pass
     name, jobs = describe_machine(args.device), add_references(configs, settings)
     folder = Path('work_dirs/benchmark', re.sub(r'[^\w.]+', '-', name).strip('-').lower())
     costs, runs = Costs(folder / 'cost.jsonl'), folder / 'moving_shapes'

@@ -113,14 +113,18 @@ def mean_pooling() -> dict[tuple[str, str], System]:
 
 
 def find_reference(job: Job) -> Job | None:
-    """CLIP mean pooling of the job's tower on as many frames of the same size, if there is one."""
+    """CLIP mean pooling of the job's tower on as many frames of the same size, if there is one.
+
+    Raises:
+        ValueError: The job's config does not say the size of a view.
+    """
+    frames, size = job.view_of_tower
     system = mean_pooling().get((job.system.kind, job.system.tower))
     if system is None:
         return None
     mean = Job(system.config, job.settings, system)
-    if mean.view_of_tower == job.view_of_tower:
+    if mean.view_of_tower == (frames, size):
         return mean
-    frames, size = job.view_of_tower
     return Job(system.config, replace(job.settings, frames=frames, size=size), system)
 
 
@@ -128,7 +132,7 @@ def add_references(configs: Sequence[str], settings: Settings) -> list[Job]:
     """Jobs of the configs, after the jobs of CLIP mean pooling with their towers; none twice.
 
     Raises:
-        ValueError: Two files have the same name.
+        ValueError: Two files have the same name, or a config does not say the size of a view.
     """
     jobs = [Job(config, settings) for config in configs]
     return drop_repeated([*filter(None, map(find_reference, jobs)), *jobs])

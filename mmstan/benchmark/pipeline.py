@@ -7,24 +7,18 @@ import re
 import statistics
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from copy import deepcopy
+from collections.abc import Callable, Iterable, Mapping
 from itertools import cycle, islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from mmengine.config import Config, ConfigDict
-from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
+from mmengine.config import Config
 from mmengine.utils.dl_utils import set_multi_processing
 
+from mmstan.benchmark.endless import Passes, make_endless, prepare_data
 from mmstan.benchmark.measure import measure_seconds
-from mmstan.benchmark.videos import SPREAD, describe_videos, list_parts, replace_videos
-from mmstan.config.checks import find_missing_data
-from mmstan.datasets import set_epoch
+from mmstan.benchmark.videos import SPREAD, describe_videos, list_parts
 
 # Transforms that open or decode a video; MMAction2's SampleFrames only draws numbers.
 _READS = re.compile(r'^ReadFrames|Decode|^DecordInit|^PyAVInit|^OpenCVInit')
@@ -61,14 +55,13 @@ def measure_pipeline(
         least = 0 if name == 'workers' else 1
         if value is not None and value < least:
             raise ValueError(f'{name}={value} must be at least {least}: give a larger one')
-    init_default_scope(cfg.get('default_scope', 'mmaction'))
     threads = torch.get_num_threads()
     # The conditions of training: the runner's way to start workers, one thread in each of them.
     set_multi_processing(**(cfg.get('env_cfg') or {}).get('mp_cfg', {}))
     torch.set_num_threads(1)
     try:
-        with _data(cfg, videos) as loader_cfg:
-            return _measure(_endless(loader_cfg, workers), clips, repeats)
+        with prepare_data(cfg, videos) as loader_cfg:
+            return _measure(make_endless(loader_cfg, workers), clips, repeats)
     finally:
         torch.set_num_threads(threads)
 
@@ -77,7 +70,9 @@ def _measure(loader: Any, clips: int, repeats: int) -> dict[str, Any]:
     # In this order: the loader runs before time_transforms replaces the transforms.
     reader, videos = describe_videos(loader.dataset)
     rate = measure_loader(loader, clips, repeats)
-    times = time_transforms(loader.dataset, clips, repeats)
+    order = loader.batch_sampler.sampler
+    own = order if isinstance(order, Passes) else None
+    times = time_transforms(loader.dataset, clips, repeats, order=own)
     total = sum(times.values())
     return dict(
         loader=rate,
@@ -88,37 +83,6 @@ def _measure(loader: Any, clips: int, repeats: int) -> dict[str, Any]:
         reader=reader,
         videos=videos,
     )
-
-
-@contextmanager
-def _data(cfg: Config, videos: Path | None) -> Iterator[ConfigDict]:
-    """Within, the config of the training loader; it reads its own data, or ``videos``."""
-    loader = deepcopy(cfg.get('train_dataloader'))
-    if not loader:
-        raise ValueError(f'{cfg.filename} has no train_dataloader: give a config that trains')
-    missing = [path for key, path in find_missing_data(cfg, ('train',)) if key.startswith('train_')]
-    if missing and videos is None:
-        raise FileNotFoundError(
-            f'{cfg.filename} needs {missing[0]}, which is not here: prepare the data as '
-            'docs/data.md says, or give --videos FOLDER for others in their place'
-        )
-    with TemporaryDirectory() as folder:
-        if videos is not None:
-            loader.dataset = replace_videos(loader.dataset, videos, Path(folder))
-        yield loader
-
-
-def _endless(cfg: ConfigDict, workers: int | None) -> Any:
-    """A DataLoader that never ends and shuffles: a pass begins where the last one stopped."""
-    cfg.sampler = dict(type='InfiniteSampler', shuffle=True)
-    cfg.num_workers = cfg.get('num_workers', 0) if workers is None else workers
-    cfg.persistent_workers = False  # they end with the last pass
-    cfg.pop('num_batch_per_epoch', None)
-    if not cfg.num_workers:
-        cfg.pop('prefetch_factor', None)
-    loader = Runner.build_dataloader(cfg, seed=0)
-    set_epoch(loader.dataset, 0, seed=0)  # as mmstan's loop does: each sample keeps its crop
-    return loader
 
 
 def measure_loader(loader: Any, clips: int, repeats: int) -> float:
@@ -132,9 +96,12 @@ def measure_loader(loader: Any, clips: int, repeats: int) -> float:
     return batches * size / statistics.median(times[1:])
 
 
-def time_transforms(dataset: Any, clips: int, repeats: int) -> dict[str, float]:
+def time_transforms(
+    dataset: Any, clips: int, repeats: int, *, order: Iterable[int] | None = None
+) -> dict[str, float]:
     """Transform -> seconds per clip, and ``'rest'`` for the time outside of the transforms.
 
+    Samples come in ``order``, by default shuffled, from the beginning again when all were read.
     Replaces each transform of ``dataset`` by one that also adds its time to a table.
     """
     spent: dict[str, float] = {}
@@ -145,12 +112,15 @@ def time_transforms(dataset: Any, clips: int, repeats: int) -> dict[str, float]:
             seen[name] += 1
             name = f'{name} {seen[name]}' if seen[name] > 1 else name
             part.pipeline.transforms[i] = _clocked(part.pipeline.transforms[i], name, spent)
-    # Random samples, from one shuffle that starts over when it ends.
-    indices = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
-    order, passes = cycle(indices.tolist()), []
+    if order is None:
+        shuffled = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
+        order = cycle(shuffled.tolist())
+    indices, passes = iter(order), []
     for _ in range(repeats + 1):
         spent.update(dict.fromkeys(spent, 0.0))
-        total = measure_seconds(lambda: _exhaust(dataset[index] for index in islice(order, clips)))
+        total = measure_seconds(
+            lambda: _exhaust(dataset[index] for index in islice(indices, clips))
+        )
         passes.append({**spent, 'rest': total - sum(spent.values())})
     return {name: statistics.median(x[name] for x in passes[1:]) / clips for name in passes[0]}
 

@@ -26,7 +26,7 @@ from mmstan.benchmark.shapes_tables import (
 from mmstan.cli import one_line_errors
 
 SYSTEMS = {'recognition': RECOGNITION, 'misaligned': MISALIGNED}
-"""Task -> row of its table -> file stem of its config, behind ``misaligned_`` there."""
+"""Task -> row of its table -> its config's file stem, for misaligned without that word."""
 
 
 def parse_args() -> argparse.Namespace:
