@@ -33,13 +33,27 @@ def test_workers_that_were_stopped_first(capsys: pytest.CaptureFixture[str]) -> 
         raise RuntimeError('out of memory')
 
 
-def test_a_measurement_is_of_the_first_gpu() -> None:
+def test_a_measurement_is_of_the_first_gpu(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Clocks and counters are the current device's, so ``cuda:1`` would measure ``cuda:0``."""
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
     parser = argparse.ArgumentParser()
-    add_measured_device(parser)
+    add_measured_device(parser, default='cpu')
     assert parser.parse_args(['--device', 'cuda']).device == 'cuda'
     with pytest.raises(SystemExit):
         parser.parse_args(['--device', 'cuda:1'])
     scripts = [PROJECT / 'tools/benchmark.py', *PROJECT.glob('tools/benchmarks/*.py')]
     own = [x.name for x in scripts if "add_argument('--device'" in x.read_text()]
     assert len(scripts) > 10 and not own
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    with pytest.raises(SystemExit):
+        parser.parse_args(['--device', 'cuda'])
+    assert 'argument --device: cuda: PyTorch sees no GPU' in capsys.readouterr().err
+
+
+def test_measurements_report_errors_in_one_line() -> None:
+    own = {'digests.py'}  # compares checkouts, for which a traceback is right
+    scripts = [*PROJECT.glob('tools/*.py'), *PROJECT.glob('tools/benchmarks/*.py')]
+    without = {x.name for x in scripts if 'with one_line_errors()' not in x.read_text()}
+    assert without == own

@@ -26,7 +26,7 @@ def find_view_size(
     """Frames, and side in pixels, of one view; by default the numbers that the test loader has."""
     # The loader's pipeline is the one that runs: a config may test on another than `test_pipeline`.
     loader = cfg.get('test_dataloader')
-    pipeline = cfg.test_pipeline if loader is None else loader.dataset.pipeline
+    pipeline = cfg.get('test_pipeline') if loader is None else loader.dataset.get('pipeline')
     # MMAction2's SampleFrames calls the number of frames clip_len.
     frames = frames or find(pipeline, 'num_frames') or find(pipeline, 'clip_len')
     # Detection is tested on whole frames; the toy's have the size of its tower.

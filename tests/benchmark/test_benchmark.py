@@ -168,6 +168,16 @@ def test_pipelines_beside_what_the_models_take(
     assert 'ReadFrames' in out
 
 
+def test_missing_videos_are_found_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(benchmark, 'run_costs', None)
+    monkeypatch.setattr(sys, 'argv', ['benchmark.py', STAN, '--data'])
+    with pytest.raises(FileNotFoundError, match='--videos FOLDER'):
+        benchmark.main()
+
+
 @pytest.mark.parametrize(
     ('options', 'message'),
     [

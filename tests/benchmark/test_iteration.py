@@ -8,6 +8,7 @@ from helpers.tiny_models import TOWER, WORDS
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from mmstan.benchmark import iteration as iterations
 from mmstan.benchmark.iteration import Iteration, find_largest_batch
 from mmstan.benchmark.measure import count_multiply_adds
 from mmstan.benchmark.view import make_view
@@ -96,6 +97,67 @@ def test_the_largest_batch(most: int, found: int) -> None:
 
     assert find_largest_batch(fits) == found
     assert len(tried) < 20
+
+
+def test_the_peak_is_of_iterations_alone(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of the matrices whose product is measured between them."""
+    used = [0]
+    laps = iter([5, 7, 6])
+
+    def measure_product(**_: object) -> float:
+        used[0] = max(used[0], 100)
+        return 1.0
+
+    def measure_lap(*_: object, **__: object) -> tuple[float, float]:
+        used[0] = max(used[0], next(laps))
+        return 1.0, 1.0
+
+    monkeypatch.setattr(torch.cuda, 'reset_peak_memory_stats', lambda: used.__setitem__(0, 0))
+    monkeypatch.setattr(torch.cuda, 'max_memory_allocated', lambda: used[0])
+    monkeypatch.setattr(iterations, 'measure_peak_memory', lambda *_, **__: 3)
+    monkeypatch.setattr(iterations, 'measure_matrix_products', measure_product)
+    monkeypatch.setattr(iterations, 'measure_laps', measure_lap)
+    iteration = Iteration(model, {}, device='cpu', precision='fp32')
+    iteration.device = 'cuda'
+    found = iteration.measure(torch.randn(1, 3, 2, 32, 32), macs=4, repeats=3)
+    assert (found['peak'], found['memory'], found['utilisation']) == (7, 3, 2.0)
+
+
+def test_fp16_runs_until_the_optimiser_has_its_state(
+    model: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first steps overflow, and are skipped, until the scale of the loss is small enough."""
+    iteration = Iteration(model, {}, device='cpu', precision='fp32')
+    optimiser, runs = iteration.optim_wrapper.optimizer, []
+
+    def run(clip: torch.Tensor) -> None:
+        runs.append(clip)
+        if len(runs) == 3:
+            optimiser.state[torch.zeros(1)] = {}
+
+    monkeypatch.setattr(iteration, 'run', run)
+    clip = torch.zeros(1)
+    iteration._create_state(clip)
+    assert not runs
+    iteration.precision = 'fp16'
+    iteration._create_state(clip)
+    assert len(runs) == 3
+    optimiser.state.clear()
+    iteration._create_state(clip)  # SGD has no state: this ends nevertheless
+    assert 3 < len(runs) < 30
+
+
+@pytest.mark.parametrize(('device', 'counted'), [('cpu', 'fp32'), ('cuda', 'bf16')])
+def test_counting_needs_no_more_gpu_memory_than_a_step(
+    model: nn.Module, device: str, counted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    iteration = Iteration(model, {}, device=device, precision='bf16')
+    found: list[str] = []
+    monkeypatch.setattr(
+        iteration, 'compute_gradients', lambda clip, precision: found.append(precision)
+    )
+    iteration.count(torch.zeros(1))
+    assert found == [counted]
 
 
 def test_a_batch_that_does_not_fit(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -17,10 +18,11 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset, Compose, RepeatDataset
 
 from mmstan.benchmark import pipeline
+from mmstan.benchmark.endless import make_endless
 from mmstan.benchmark.measure import describe_machine
 from mmstan.benchmark.videos import describe_videos
 from mmstan.config.tiny import make_tiny
-from mmstan.datasets import ReliableSamples, VideoDataset
+from mmstan.datasets import ReliableSamples, ShardSampler, VideoDataset
 from mmstan.datasets.readers import BrokenVideoError, reader_problem
 
 PROJECT = Path(__file__).parents[2]
@@ -249,6 +251,30 @@ def test_a_pipeline_of_shards(
     assert found['loader'] > 0 and found['shares']['ReadFrames'] > 0
     assert ' 24 videos ' in tool.report('shards_b32', found)
     assert 'reading and decoding' in tool.report('shards_b32', found)
+
+
+def test_shards_are_read_in_the_order_of_training(
+    shapes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full shuffle would fetch another shard for almost every sample."""
+    cfg = config('mug_stan/pretrain/shards_b32', monkeypatch)
+    make_tiny(cfg, data=shapes)
+    endless = make_endless(cfg.train_dataloader, 0).batch_sampler.sampler
+    own = endless.sampler
+    found = list(islice(endless, 2 * len(own) + 1))
+    expected: list[int] = []
+    for epoch in range(3):
+        own.set_epoch(epoch)
+        expected += own
+    assert isinstance(own, ShardSampler) and found == expected[: len(found)]
+    assert expected[: len(own)] != expected[len(own) : 2 * len(own)]
+
+
+def test_a_stream_is_refused(tool: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = config('mug_stan/pretrain/shards_b32', monkeypatch)
+    cfg.train_dataloader.dataset.type = 'mmstan.ShardStream'
+    with pytest.raises(ValueError, match=r'shards_b32\.py: mmstan\.ShardStream has no numbered'):
+        tool.measure_pipeline(cfg)
 
 
 @pytest.mark.parametrize('clips', [dict(clips=0), dict(repeats=0), dict(workers=-1)])

@@ -48,6 +48,16 @@ def test_two_configs_of_one_name(tmp_path: Path) -> None:
         add_references([str(path) for path in paths], SETTINGS)
 
 
+def test_a_config_without_a_view_size_is_refused_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / 'mine.py'
+    path.write_text(
+        f"_base_ = {STAN!r}\nmodel = dict(backbone=dict(tower=dict(model='mine')))\n"
+        'test_dataloader = dict(dataset=dict(pipeline=[]))'
+    )
+    with pytest.raises(ValueError, match=r'mine\.py: the test pipeline does not say frames'):
+        add_references([str(path)], SETTINGS)
+
+
 def test_costs_by_settings(tmp_path: Path) -> None:
     path, job = tmp_path / 'cost.jsonl', Job(STAN, SETTINGS)
     Costs(path).add(job, 0, FIGURES)
@@ -174,6 +184,7 @@ def test_rows_find_their_mean_pooling_and_scores(tmp_path: Path) -> None:
     plan = plan_system(STAN, 1, runs)[1]
     plan.work_dir.mkdir(parents=True)
     plan.config.dump(plan.file)
+    (plan.work_dir / 'made_from.txt').write_text('this config')
     (plan.work_dir / 'result.json').write_text(json.dumps({'top-1': 0.75, 'pair': 1.0}))
     first, second = make_rows([mean, stan], costs, [0, 1], runs, 'A')
     assert (first.forward, second.forward) == (1.0, 1.5)

@@ -1,5 +1,6 @@
 """``tools/model_zoo.py`` on a checkout of one method."""
 
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -164,6 +165,14 @@ def test_figures_of_named_configs_are_counted_again(tool: ModuleType, checkout: 
     models = read_metafile(checkout / 'configs/baselines/mine/metafile.yml')['Models']
     assert [model['Metadata'] for model in models] == [COUNTED, COUNTED]
     assert models[0]['Reported'][0]['Figures'] == {'top-1': 84.2, 'top-5': '96.5 ± 0.1'}
+
+
+@pytest.mark.parametrize('pattern', ['configs/baselines/mine/k40.py', 'docs/*', '/configs/*.py'])
+def test_a_pattern_that_finds_no_config(pattern: str, tool: ModuleType, checkout: Path) -> None:
+    metafile = checkout / 'configs/baselines/mine/metafile.yml'
+    with pytest.raises(SystemExit, match=rf"^error: --figures '{re.escape(pattern)}' is no config"):
+        run(tool, '--figures', 'configs/baselines/mine/*.py', pattern)
+    assert metafile.read_text() == METAFILE
 
 
 @pytest.mark.parametrize('readme', ['# Mine\n', '<!-- of metafile.yml -->\n', README + README])

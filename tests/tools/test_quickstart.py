@@ -1,10 +1,15 @@
+import hashlib
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.scripts import script
 from helpers.tiny_runs import stock_runner
+from mmengine.config import Config
 
 from mmstan.benchmark import runs
 from mmstan.benchmark.quickstart import SYSTEMS
@@ -91,3 +96,56 @@ def test_a_result_of_another_config_is_made_anew(
         (tmp_path / 'start.pt').write_bytes(weights)
         runs.train_and_test(config, work_dir, '--cfg-options', f'load_from={tmp_path}/start.pt')
     assert ran == ['train.py', 'test.py'] * 5
+
+
+def test_files_that_a_run_starts_from_count_with_their_contents(tmp_path: Path) -> None:
+    files = [tmp_path / f'{name}.pth' for name in 'abcd']
+    for file in files:
+        file.write_text(file.stem)
+    a, b, c, d = map(str, files)
+    model = dict(backbone=dict(tower=dict(pretrained=a)), head=[dict(pretrained='openai')])
+    cfg = Config(dict(model=model, load_from=b))
+    found = runs.digest_start_files(cfg, '--resume', c, '--cfg-options', f'x.y={d}', 'z=gone.pth')
+    assert found == [hashlib.sha256(name.encode()).hexdigest() for name in 'abcd']
+
+
+def test_seconds_of_a_stopped_training_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, left = [0.0], [100.0, 7.0]
+    (tmp_path / 'manifest.json').write_text('{}')
+    config, work_dir = tmp_path / 'config.py', tmp_path / 'work_dir'
+    config.write_text(f'data_root = {str(tmp_path)!r}')
+
+    def fake_run(tool: str, *args: str) -> None:
+        clock[0] += left.pop(0)
+        if left:
+            raise SystemExit('stopped')
+
+    monkeypatch.setattr(runs, 'run', fake_run)
+    monkeypatch.setattr(runs, 'time', SimpleNamespace(time=lambda: clock[0]))
+    with pytest.raises(SystemExit, match='stopped'):
+        runs.train_once(config, work_dir)
+    assert runs.train_once(config, work_dir) == 107
+    assert runs.train_once(config, work_dir) == 107  # it is finished
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--seed', '0'], '--seed is an option of detection'),
+        (['pretraining', '--seed', '1'], '--seed is an option of detection'),
+        (['--docs'], '--docs is an option of pretraining'),
+        (['detection', '--docs'], '--docs is an option of pretraining'),
+    ],
+)
+def test_options_of_another_task(
+    options: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, 'argv', ['quickstart.py', *options])
+    with pytest.raises(SystemExit):
+        script('quickstart').parse_args()
+    assert message in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """bf16 next to fp32, a config of every backbone."""
 
 import sys
+from pathlib import Path
 
 import pytest
 from helpers.benchmark_systems import FIGURES, MEAN, STAN
@@ -41,3 +42,14 @@ def test_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     mean, stan = out.splitlines()[-2:]
     assert mean.endswith('k400_b16` | 33 s | 11.5 s | 2.50 x | 2 s | 2 s | 1.00 x | 0.75000 |')
     assert '| 1.00 x | 2 s' in stan
+
+
+def test_two_configs_of_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [tmp_path / folder / 'idea.py' for folder in 'ab']
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text(f'_base_ = {STAN!r}')
+    tool = script('benchmarks/bf16')
+    monkeypatch.setattr(sys, 'argv', ['bf16.py', *map(str, paths)])
+    with pytest.raises(ValueError, match="are both 'idea' in the table"):
+        tool.main()

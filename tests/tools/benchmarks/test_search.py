@@ -1,5 +1,6 @@
 """The benchmark of search, on a few made-up clips."""
 
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from helpers.scripts import script
 
+from mmstan.benchmark.figures import read_figures
 from mmstan.methods.mug import Mug
 from mmstan.models.features import TextFeatures
 
@@ -27,6 +29,35 @@ def test_kinds(tool: ModuleType) -> None:
         assert found['fp16', f'{query}: top 10 in 400'] == 100
     # Two bytes a value and eight of the id, without the header's share.
     assert found['fp16', 'bytes a frame'] == pytest.approx(2 * 16 + 8, rel=0.02)
+
+
+def test_the_command_that_ran_is_recorded(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = [('brute', 'query', 1.0, 'ms')]
+    monkeypatch.setattr(tool, 'measure_kinds', lambda clips, queries: figures)
+    path = tmp_path / 'a table.csv'
+    options = ['kinds', '--queries', '5', '--csv', str(path)]
+    monkeypatch.setattr(sys, 'argv', ['search.py', *options])
+    threads = torch.get_num_threads()
+    tool.main()
+    torch.set_num_threads(threads)
+    (found,) = read_figures(path).values()
+    assert found[-1] == f"python tools/benchmarks/search.py kinds --queries 5 --csv '{path}'"
+
+
+def test_the_recorded_recall_has_its_folders_and_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = script('benchmarks/search_recall')
+    monkeypatch.setattr(tool, 'measure_misaligned', lambda *_: [('a', 'top 1', 1.0, '%')])
+    checkpoint, path = tmp_path / 'epoch_8.pth', tmp_path / 'table.csv'
+    checkpoint.touch()
+    options = ['configs/a.py', str(checkpoint), '--clips', '7', '--csv', str(path)]
+    monkeypatch.setattr(sys, 'argv', ['search_recall.py', *options])
+    tool.main()
+    (found,) = read_figures(path).values()
+    assert found[-1] == f'python tools/benchmarks/search_recall.py {" ".join(options)}'
 
 
 def test_an_index_of_random_features(tool: ModuleType, tmp_path: Path) -> None:
