@@ -108,8 +108,9 @@ class Iteration:
         """
         device, dtype = self.device, PRECISIONS[self.precision]
         memory = measure_peak_memory(lambda: self.compute_gradients(clip), device=device)
-        self.update()
-        self._create_state(clip)
+        self.update()  # creates the optimiser's state
+        if self.precision == 'fp16':
+            self._create_state(clip)
         laps, peaks = [], []
         for _ in range(repeats):
             # They follow each other, so that a slow moment of the machine hits both.
@@ -127,9 +128,7 @@ class Iteration:
         return dict(step=step, iteration=iteration, memory=memory, utilisation=utilisation, **peak)
 
     def _create_state(self, clip: Tensor) -> None:
-        """In fp16, run until the scale is so small that the optimiser steps and has its state."""
-        if self.precision != 'fp16':
-            return
+        """Run until the loss's scale is so small that the optimiser steps and has its state."""
         for _ in range(_HALVINGS):
             if self.optim_wrapper.optimizer.state:
                 return
