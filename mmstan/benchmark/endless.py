@@ -45,6 +45,7 @@ def prepare_data(cfg: Config, videos: Path | None) -> Iterator[ConfigDict]:
     with TemporaryDirectory() as folder:
         if videos is not None:
             loader.dataset = replace_videos(loader.dataset, videos, Path(folder))
+            loader.sampler = None  # the config's may ask for shards or for several sources
         yield loader
 
 
