@@ -4,9 +4,11 @@ The cost of each config on this machine: parameters, multiply-adds, throughput, 
 of the machine's matrix-product rate. Forward and training step are given as ratios to CLIP mean
 pooling with the same tower and as many frames; where ``configs/baselines/clip_mean`` has such a
 config, it is measured too, once. Each config runs in its own process, one after the other,
-``--rounds`` times in turn; the table shows medians. ``iteration`` is training as users run it: a
-step, clipping, the config's optimiser, zero_grad. ``--beside bf16 compiled bf16-compiled`` also
-measures each config in these variants: how many times as fast is its iteration there?
+``--rounds`` times in turn; the table shows medians. Ratios are of times in plain matrix products,
+which are measured next to them: on a shared machine, seconds differ more. ``iteration`` is training
+as users run it: a step, clipping, the config's optimiser, zero_grad.
+``--beside bf16 compiled bf16-compiled`` also measures each config in these variants: how many times
+as fast is its iteration there?
 ``--train moving_shapes`` adds accuracies: top-1 of eight motions, or R@1 on misaligned videos,
 with the same small towers, data and budget for all.
 ``--data`` measures the pipelines of the named configs: is the model fed fast enough?

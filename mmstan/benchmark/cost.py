@@ -105,7 +105,8 @@ def measure(config: str, settings: Settings) -> dict[str, float]:
     Returns:
         ``gmacs`` of a view (nominal: every token through every layer), numbers of ``parameters``
         and of ``trained`` ones, and the figures of :meth:`Iteration.measure`; with ``views``
-        seconds of ``forward`` for a batch, ``share`` (the forward pass's multiply-adds a second
+        seconds of ``forward`` for a batch, ``forward_products`` (multiply-adds that a plain fp32
+        product makes in that time), ``share`` (the forward pass's multiply-adds a second
         over a plain matrix product's, in the same precision), and in a lower precision
         ``agreement``, the least cosine between a clip's output and its output in fp32; with
         ``largest_batch`` that number of clips.
@@ -156,7 +157,7 @@ def _measure_training(iteration: Iteration, clip: Tensor, settings: Settings) ->
 
 
 def _measure_view(model: Any, clip: Tensor, settings: Settings, macs: int) -> dict[str, float]:
-    """Measure ``forward``, ``share`` and ``agreement``; ``macs`` are a batch's."""
+    """The figures of views; ``macs`` are a batch's."""
     device, dtype, view = settings.device, PRECISIONS[settings.precision], make_view(model.eval())
 
     def forward() -> Any:
@@ -167,19 +168,16 @@ def _measure_view(model: Any, clip: Tensor, settings: Settings, macs: int) -> di
     if settings.precision != 'fp32':
         with torch.no_grad():
             found['agreement'] = _compare(output, view(clip))
-    # Product and forward pass follow each other, so that a slow moment of the machine hits both.
-    pairs = [
-        (
-            measure_matrix_products(device=device, dtype=dtype),
-            measure_seconds(forward, device=device),
-        )
-        for _ in range(settings.repeats)
-    ]
-    return dict(
-        forward=statistics.median(time for _, time in pairs),
-        share=statistics.median(macs / time / rate for rate, time in pairs),
-        **found,
-    )
+    laps = []
+    for _ in range(settings.repeats):
+        # They follow each other, so that a slow moment of the machine hits all.
+        pace = measure_matrix_products(device=device)
+        exact = dtype == torch.float32
+        rate = pace if exact else measure_matrix_products(device=device, dtype=dtype)
+        time = measure_seconds(forward, device=device)
+        laps.append((time, pace * time, macs / time / rate))
+    medians = (statistics.median(column) for column in zip(*laps))
+    return dict(zip(('forward', 'forward_products', 'share'), medians), **found)
 
 
 def _compare(output: Any, exact: Any) -> float:

@@ -24,6 +24,7 @@ from mmstan.models.heads import ClassTexts
 
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 _OPTIMISER = ('optimizer', 'constructor', 'paramwise_cfg', 'clip_grad')
+_FIGURES = ('step', 'iteration', 'step_products', 'iteration_products', 'utilisation')
 _HALVINGS = 16  # from the loss's first scale in fp16 to 1; steps that overflow are skipped
 _FINEST = 16  # the largest batch is found to a sixteenth of itself
 
@@ -102,9 +103,11 @@ class Iteration:
 
         Returns:
             Seconds of ``step`` (forward and backward pass) and of the whole ``iteration``,
-            ``memory`` (bytes that a step needs in addition to weights and inputs),
-            ``utilisation`` (the iteration's multiply-adds a second over a matrix product's), and on
-            a GPU ``peak`` (bytes in use at most, weights and optimiser state included).
+            ``step_products`` and ``iteration_products`` (multiply-adds that a plain fp32 product
+            makes in these times), ``memory`` (bytes that a step needs in addition to weights and
+            inputs), ``utilisation`` (the iteration's multiply-adds a second over a matrix
+            product's in the same precision), and on a GPU ``peak`` (bytes in use at most, weights
+            and optimiser state included).
         """
         device, dtype = self.device, PRECISIONS[self.precision]
         memory = measure_peak_memory(lambda: self.compute_gradients(clip), device=device)
@@ -113,19 +116,22 @@ class Iteration:
             self._create_state(clip)
         laps, peaks = [], []
         for _ in range(repeats):
-            # They follow each other, so that a slow moment of the machine hits both.
-            rate = measure_matrix_products(device=device, dtype=dtype)
+            # They follow each other, so that a slow moment of the machine hits all.
+            pace = measure_matrix_products(device=device)
+            exact = dtype == torch.float32
+            rate = pace if exact else measure_matrix_products(device=device, dtype=dtype)
             if device != 'cpu':  # the product's own matrices do not count
                 torch.cuda.reset_peak_memory_stats()
             step, update = measure_laps(
                 lambda: self.compute_gradients(clip), self.update, device=device
             )
-            laps.append((step, step + update, macs / (step + update) / rate))
+            whole = step + update
+            laps.append((step, whole, pace * step, pace * whole, macs / whole / rate))
             if device != 'cpu':
                 peaks.append(torch.cuda.max_memory_allocated())
-        step, iteration, utilisation = (statistics.median(column) for column in zip(*laps))
-        peak = dict(peak=max(peaks)) if peaks else {}
-        return dict(step=step, iteration=iteration, memory=memory, utilisation=utilisation, **peak)
+        medians = (statistics.median(column) for column in zip(*laps))
+        found = dict(zip(_FIGURES, medians), memory=memory)
+        return {**found, 'peak': max(peaks)} if peaks else found
 
     def _create_state(self, clip: Tensor) -> None:
         """Run until the loss's scale is so small that the optimiser steps and has its state."""

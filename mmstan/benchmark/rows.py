@@ -24,7 +24,8 @@ class Row:
         parameters: Parameters of the model, in millions.
         trained: Trained parameters, in millions.
         rounds: Number of processes behind each median.
-        forward: Time of a view, divided by CLIP mean pooling's.
+        forward: Time of a view, divided by CLIP mean pooling's. As all ratios of times, it is of
+            times in plain matrix products, measured next to them.
         step: Time of a training step, divided by CLIP mean pooling's.
         throughput: Views a second.
         trained_clips: Clips a second in training steps.
@@ -135,12 +136,17 @@ def summarise_variants(
 
 
 def _divide(rounds: Rounds, others: Rounds, key: str) -> float | None:
-    """Median of a figure over that of others, taken within each round."""
-    ratios = [
-        rounds[i][key] / others[i][key]
-        for i in sorted(rounds.keys() & others.keys())
-        if key in rounds[i] and key in others[i]
-    ]
+    """Median of a time over that of others, taken within each round.
+
+    Times are taken in plain products, which were measured next to them: what else the machine does
+    at the moment counts less. Without these figures, which older ones lack, in seconds.
+    """
+    ratios = []
+    for i in sorted(rounds.keys() & others.keys()):
+        for unit in (f'{key}_products', key):
+            if unit in rounds[i] and unit in others[i]:
+                ratios.append(rounds[i][unit] / others[i][unit])
+                break
     return statistics.median(ratios) if ratios else None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.benchmark_systems import FIGURES, MEAN, SETTINGS, STAN
+from helpers.benchmark_systems import FIGURES, MEAN, PRODUCTS, SETTINGS, STAN
 from helpers.devices import on_devices
 from helpers.scripts import script
 from helpers.tiny_models import TOWER
@@ -57,7 +57,7 @@ def small_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_measure(small_config: str) -> None:
     found = measure(small_config, SETTINGS)
-    assert set(found) == set(FIGURES)
+    assert set(found) == set(FIGURES) | PRODUCTS
     assert 0.01 < found['gmacs'] < 0.1  # 8 frames of 17 tokens through 4 blocks of width 64, twice
     text = 49408 * 64
     assert text < found['parameters'] - found['trained'] < 2 * text  # the text tower is frozen
@@ -76,7 +76,7 @@ def test_a_detector_is_measured(tmp_path: Path) -> None:
     Config(dict(model=model, test_pipeline=pipeline)).dump(path)
     assert read_system(str(path)).kind == 'detection'
     found = measure(str(path), SETTINGS)
-    assert set(found) == set(FIGURES) and all(value > 0 for value in found.values())
+    assert set(found) == set(FIGURES) | PRODUCTS and all(value > 0 for value in found.values())
 
 
 def test_settings_reach_the_measurement(small_config: str) -> None:
@@ -93,7 +93,9 @@ def test_on_a_device(small_config: str, precision: str, device: str) -> None:
     found = measure(small_config, Settings(device, 1, precision=precision, repeats=1))
     more = {'peak'} if device == 'cuda' else set()
     more |= {'agreement'} if precision != 'fp32' else set()
-    assert set(found) == set(FIGURES) | more and all(value > 0 for value in found.values())
+    assert set(found) == set(FIGURES) | PRODUCTS | more and all(
+        value > 0 for value in found.values()
+    )
 
 
 @pytest.mark.gpu
@@ -110,7 +112,7 @@ def test_the_largest_batch_of_a_gpu(small_config: str) -> None:
 def test_a_process_of_its_own(small_config: str) -> None:
     settings = replace(SETTINGS, frames=2, views=False)
     found = measure_in_own_process(Job(small_config, settings))
-    assert set(found) == set(FIGURES) - {'forward', 'share'}
+    assert set(found) == (set(FIGURES) | PRODUCTS) - {'forward', 'forward_products', 'share'}
     with pytest.raises(ValueError, match=r'^error: no memory$'):
         run_own_process('-c', 'print("a line"); raise SystemExit("a\\nerror: no memory\\nb")')
 
@@ -234,6 +236,17 @@ def test_ratios_are_of_the_same_round() -> None:
     assert found['memory'] == pytest.approx(0.5) and found['parameters'] == pytest.approx(3)
     assert summarise_costs(rounds(3.0), {}, clips=2)['forward'] is None
     assert summarise_costs({}, rounds(3.0), clips=2) == {}
+
+
+def test_ratios_are_of_times_in_plain_products() -> None:
+    # The machine was half as fast for the system: its time doubled, the products' rate was halved.
+    mean = {0: FIGURES | dict(iteration=10.0, iteration_products=1e12)}
+    slow = {0: FIGURES | dict(iteration=30.0, iteration_products=1.5e12)}
+    found = summarise_costs(slow, mean, clips=2)
+    assert found['iteration'] == 1.5 and found['iterated_clips'] == pytest.approx(2 / 30)
+    assert summarise_variants(slow, {'bf16': mean})['bf16'] == 1.5
+    older = {0: FIGURES | dict(iteration=20.0)}
+    assert summarise_costs(slow, older, clips=2)['iteration'] == 1.5  # seconds over seconds
 
 
 def test_variants_are_compared_within_a_round() -> None:

@@ -18,3 +18,5 @@ FIGURES = dict(
     share=0.5,
     utilisation=0.25,
 )
+# Of a measurement today; older ones lack them.
+PRODUCTS = {'step_products', 'iteration_products', 'forward_products'}
