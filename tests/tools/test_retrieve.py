@@ -32,7 +32,7 @@ from mmstan.apis.retrieval_wins import (
     measure_drops,
     show_wins,
 )
-from mmstan.apis.test_set import TestSet
+from mmstan.apis.test_set import TestSet, fingerprint
 from mmstan.evaluation import MatrixBlocks, RetrievalMetric, text_to_video_ranks
 from mmstan.evaluation.gallery import Gallery
 from mmstan.methods.mug import Mug
@@ -338,6 +338,22 @@ def test_features_are_kept_for_as_long_as_they_hold(
     listed = json.loads(captions.read_text())
     captions.write_text(json.dumps(dict(list(listed.items())[:9])))
     assert query(anew=True) != first
+
+
+@pytest.mark.parametrize('key', ['text_tower.pretrained', 'neck.init_from.pretrained', 'load_from'])
+def test_features_are_made_again_for_other_weights(
+    key: str, data: Any, config_file: Path, tmp_path: Path
+) -> None:
+    """Whoever names the file; open_clip's names are no files."""
+    cfg, weights = Config.fromfile(config_file), tmp_path / 'weights.pt'
+    cfg.merge_from_dict({'load_from': None, 'model.backbone.tower.pretrained': 'openai'})
+    where = key if key == 'load_from' else f'model.{key}'
+    cfg.merge_from_dict({where: str(weights)})
+    weights.touch()
+    before = fingerprint(cfg, data.dataset)
+    assert fingerprint(cfg, data.dataset) == before
+    os.utime(weights, (0, 0))
+    assert fingerprint(cfg, data.dataset) != before
 
 
 def test_training_data_as_the_bank_of_qb_norm(
