@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.tiny_models import CLIP, TOWER, shaken
+from helpers.every_backbone import BACKBONES, T
+from helpers.tiny_models import CLIP, TOWER, VIT_TOWER, shaken
 from mmaction.registry import MODELS
 from torch import nn
 
@@ -50,6 +51,23 @@ def test_layers_of_every_backbone(
     cut = keep_same_frames(tokens)
     fewest = min(t for _, t, _ in shapes.values())
     assert {x.shape[1] for layers in cut.values() for x in layers} == {fewest}
+
+
+@pytest.mark.parametrize('tower', [TOWER, VIT_TOWER], ids=['clip', 'vit'])
+@pytest.mark.parametrize('name', BACKBONES)
+def test_blocks_whose_halves_are_called_are_shown(name: str, tower: dict[str, Any]) -> None:
+    backbone = build(dict(BACKBONES[name], tower=tower))
+    clip = VIDEO[:, :, :T, :, :32]
+    groups = group_layers(backbone, {'first': r'tower\..*\.0'} if tower is TOWER else None)
+    tokens = collect_layer_tokens(backbone, clip, groups)
+    blocks = tokens['tower']
+    assert len(blocks) == DEPTH and not torch.equal(blocks[0], blocks[1])
+    if tower is TOWER:
+        assert torch.equal(tokens['first'][0], blocks[0])
+    if 'branch' not in tokens:
+        torch.testing.assert_close(blocks[-1], tokens['output'][0])
+    assert hooks(backbone) == 0
+    assert not any('feed_forward' in vars(block) for block in backbone.tower.blocks)
 
 
 @torch.no_grad()
