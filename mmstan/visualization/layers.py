@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from mmstan.models.backbones import VideoBackbone
 from mmstan.models.towers import Block
 
+_OUTPUT = 'output'  # the group of the backbone's own tokens
+
 
 def group_layers(
     backbone: VideoBackbone, extra: Mapping[str, str] | None = None
@@ -29,11 +31,17 @@ def group_layers(
         extra: Name of one more group -> regular expression of its layers' names in the backbone.
 
     Raises:
-        ValueError: An expression matches no layer.
+        ValueError: An expression is none, or matches no layer; or a group is named ``'output'``.
     """
     groups = backbone.layer_groups()
     for name, pattern in (extra or {}).items():
-        groups[name] = [m for key, m in backbone.named_modules() if re.fullmatch(pattern, key)]
+        if name == _OUTPUT:
+            raise ValueError(f"{name}={pattern}: 'output' is the backbone's own; rename it")
+        try:
+            expression = re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f'{name}={pattern}: no regular expression, {error}') from error
+        groups[name] = [m for key, m in backbone.named_modules() if expression.fullmatch(key)]
         if not groups[name]:
             raise ValueError(
                 f'{name}={pattern}: no module of {type(backbone).__name__} has such a name; it is '
@@ -79,7 +87,7 @@ def collect_layer_tokens(
             'tokens are computed; choose others'
         )
     found = {name: layers for name, layers in found.items() if layers}
-    return {**found, 'output': [as_patches(output, clip, rows * columns)]}
+    return {**found, _OUTPUT: [as_patches(output, clip, rows * columns)]}
 
 
 @contextmanager

@@ -123,8 +123,16 @@ def test_other_layers_by_name() -> None:
     groups = group_layers(backbone, {'norms': r'tower\.visual\.transformer\.resblocks\.\d\.ln_1'})
     tokens = collect_layer_tokens(backbone, VIDEO, groups)
     assert [x.shape for x in tokens['norms']] == [(2, 8, 24, 32)] * DEPTH
-    with pytest.raises(ValueError, match=r'x=nothing: no module of FrameEncoder has such a name'):
-        group_layers(backbone, {'x': 'nothing'})
+    for name, pattern, problem in (
+        ('x', 'nothing', '^x=nothing: no module of FrameEncoder has such a name'),
+        ('x', '(', r'^x=\(: no regular expression, missing \)'),
+        ('output', '.*', "^output=.*'output' is the backbone's own; rename it"),
+    ):
+        with pytest.raises(ValueError, match=problem):
+            group_layers(backbone, {name: pattern})
+    assert group_layers(backbone, {'tower': r'tower\.visual\.ln_pre'})['tower'] == [
+        backbone.tower.visual.ln_pre
+    ]
 
 
 def hooks(backbone: nn.Module) -> int:
