@@ -217,8 +217,17 @@ def batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
         yield batch
 
 
+def show_first_view(inputs: Tensor) -> Tensor:
+    """A sample's first view as pictures, (T, H, W, 3).
+
+    Args:
+        inputs: Output of FormatShape: (views, 3, T, H, W) of NCTHW, or (T, 3, H, W) of NCHW.
+    """
+    return inputs.permute(0, 2, 3, 1) if inputs.ndim == 4 else inputs[0].permute(1, 2, 3, 0)
+
+
 def to_frames(packed: dict[str, Any]) -> np.ndarray:
     """The real frames of a sample's first view, (T, H, W, 3), uint8 RGB."""
-    frames = packed['inputs'][0].permute(1, 2, 3, 0)  # (3, T, H, W) -> (T, H, W, 3)
+    frames = show_first_view(packed['inputs'])
     mask = packed['data_samples'].get('frame_mask')
     return (frames if mask is None else frames[torch.as_tensor(mask)]).numpy()

@@ -79,9 +79,8 @@ def collect_layer_tokens(
         for layer in names:
             stack.enter_context(_watch(layer, partial(keep, layer)))
         output = backbone.run_every_token(clip)
-    if idle := [
-        x for x, layers in found.items() if not layers and x not in backbone.layer_groups()
-    ]:
+    own = backbone.layer_groups()
+    if idle := [x for x, layers in found.items() if not layers and groups[x] != own.get(x)]:
         raise ValueError(
             f'--layers {idle[0]}: no such module of {type(backbone).__name__} is called where its '
             'tokens are computed; choose others'

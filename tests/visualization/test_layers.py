@@ -108,8 +108,9 @@ def test_the_decoder_of_evl_shows_the_tokens_that_it_attends_to() -> None:
 def test_layers_that_are_not_run_are_not_left_out_in_silence() -> None:
     backbone = build(FRAMES)
     groups = group_layers(backbone, {'norm': r'tower\.visual\.ln_post', 'idle': r'tower\.visual'})
-    with pytest.raises(ValueError, match='--layers idle: no such module of FrameEncoder is called'):
-        collect_layer_tokens(backbone, VIDEO, {'idle': groups['idle']})
+    for name in ('idle', 'tower'):
+        with pytest.raises(ValueError, match=f'--layers {name}: no such module of FrameEncoder is'):
+            collect_layer_tokens(backbone, VIDEO, {name: groups['idle']})
 
 
 def test_switched_off_parts_are_left_out() -> None:
