@@ -320,7 +320,7 @@ def test_a_map_of_zeros_is_reported(
     show_maps(model, sample, Question(labels=[0]), view, tmp_path / 'cam.png')
     assert said == [
         'layer tower.4, gradcam: the map is zero everywhere, since all its values are negative '
-        'and cut off; --method attention cuts nothing off'
+        'and cut off; --method attention, which blocks have, cuts nothing off'
     ]
     assert compute_frame_shares(empty.maps['gradcam']).sum() == 0
 
