@@ -353,6 +353,15 @@ def test_gains_over_videos(
         measure_gains(cfg, videos=1, methods=['attention'])
 
 
+@pytest.mark.parametrize('name', ['dist, recognition', 'clip, retrieval'])
+def test_models_without_gains(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for builder in ('load_model_of_layers', 'build_twin'):
+        monkeypatch.setattr(f'mmstan.apis.cam_gains.{builder}', lambda cfg, **_: build(name))
+    cfg: Any = SimpleNamespace(filename='a.py')
+    with pytest.raises(ValueError, match=r'^a\.py: \w+ of \w+ has no classes, or no block with g'):
+        measure_gains(cfg, videos=1, methods=['attention'])
+
+
 def test_padding_is_cut_away() -> None:
     maps, real = torch.rand(4, 2, 2), torch.tensor([True, True, False, False])
     assert cut_padding(maps, None) is maps
