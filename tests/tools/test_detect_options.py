@@ -46,5 +46,5 @@ def test_splits_that_a_config_does_not_have(
 
 
 def test_a_missing_label_map_is_of_any_split() -> None:
-    with pytest.raises(ValueError, match='the data set has no label_file, .*SPLIT_dataloader'):
+    with pytest.raises(ValueError, match=r'the data set has no label_file, .*SPLIT_dataloader'):
         read_action_names(dict(type='mmstan.AVADataset'))
