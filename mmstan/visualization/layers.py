@@ -66,7 +66,7 @@ def collect_layer_tokens(
     """
     rows, columns = backbone.tower.grid(clip)
     found: dict[str, list[Tensor]] = {name: [] for name in groups}
-    names = defaultdict(list)
+    names: dict[nn.Module, list[str]] = defaultdict(list)
     for name, layers in groups.items():
         for layer in layers:
             names[layer].append(name)
