@@ -28,6 +28,9 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.names and len(args.names) != len(args.runs):
         parser.error(f'--names: {len(args.names)} names for {len(args.runs)} runs')
+    args.names = args.names or [str(path) for path in args.runs]
+    if len(set(args.names)) < len(args.names):
+        parser.error(f'{" ".join(args.names)}: each run needs a name of its own; give --names')
     return args
 
 
@@ -35,12 +38,11 @@ def main() -> None:
     """Read and draw."""
     args = parse_args()
     with one_line_errors():
-        names = args.names or [str(path) for path in args.runs]
-        runs = {name: read_curves(find_scalars(path)) for name, path in zip(names, args.runs)}
+        runs = {name: read_curves(find_scalars(path)) for name, path in zip(args.names, args.runs)}
         scalars = choose_scalars(runs, args.scalars)
         if not scalars:
             raise ValueError(
-                f'{", ".join(names)}: no losses and no scores, there is nothing to draw'
+                f'{", ".join(args.names)}: no losses and no scores, there is nothing to draw'
             )
         args.out.parent.mkdir(parents=True, exist_ok=True)
         draw_curves(args.out, runs, scalars)

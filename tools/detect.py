@@ -97,9 +97,11 @@ def main() -> None:
     with one_line_errors():
         if args.data is not None:
             cfg = read_config(args.data, args)
-            dataset = cfg[f'{args.split}_dataloader'].dataset
+            loader = cfg.get(f'{args.split}_dataloader')
+            if not loader:
+                raise ValueError(f'{args.data}: no {args.split}_dataloader; give another --split')
             path = args.out / f'{Path(args.data).stem}_{args.split}.png'
-            print(draw_data_set(dataset, path, number=args.number))
+            print(draw_data_set(loader.dataset, path, number=args.number))
             return
         refuse_namesakes(args.videos)
         refuse_to_replace(args.boxes, args.videos, args.out)

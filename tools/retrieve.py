@@ -69,7 +69,9 @@ def parse_args() -> argparse.Namespace:
         help='of --wins and --index: the model to compare with',
     )
     parser.add_argument('--mark', nargs='+', default=[], help='of --against: words to draw in red')
-    parser.add_argument('--top', type=int, default=5, help='how many videos to show')
+    parser.add_argument(
+        '--top', type=at_least(1), help='of --query and --index: videos to show; default: 5'
+    )
     parser.add_argument('--out', type=Path, help='the picture, .png')
     parser.add_argument('--no-cache', action='store_true', help='encode the test set again')
     args = parse(parser)
@@ -79,6 +81,10 @@ def parse_args() -> argparse.Namespace:
         parser.error('--against goes with --index or --wins')
     if (args.wins or args.mark) and not args.against:
         parser.error('--wins and --mark go with --against')
+    finds = args.queries or (args.index is not None and not args.against)
+    if args.top is not None and not finds:
+        parser.error('--top goes with --query, and with --index without --against')
+    args.top = 5 if args.top is None else args.top
     for option, given in (('--levels-from', args.levels_from), ('--against', args.against)):
         if len(given or ()) > 2:
             parser.error(f'{option} {" ".join(given)}: give CONFIG [CHECKPOINT]')

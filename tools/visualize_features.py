@@ -36,7 +36,8 @@ the two can be due to training. docs/where_a_model_looks.md says what a map show
 
 Layers: tower.12 (blocks, from 1), branch.2 (STAN's intra-frame modules; branch.2.3 of the second of
 several branches), temporal.12 and integration.12 (DiST), or the name of a module of the backbone;
-message.12 (X-CLIP) and time.4 (attention over time) give a matrix: which frames each frame hears.
+message.12 (X-CLIP) and time.4 (attention over time) give a matrix, whatever --method and --scale
+are: which frames each frame hears.
 
   gradcam             Grad-CAM, each frame an image
   gradcam-video       with one weight a channel for the whole video, so that frames are comparable
@@ -49,9 +50,11 @@ message.12 (X-CLIP) and time.4 (attention over time) give a matrix: which frames
 def parse_layers(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line of ``layers``."""
     parser = command(__doc__, checkpoint=True, launcher=False)
-    parser.add_argument('--videos', type=int, default=32, help='number of videos for cka.png')
     parser.add_argument(
-        '--patches', type=int, default=1024, help='number of patches over all videos'
+        '--videos', type=at_least(1), default=32, help='number of videos for cka.png'
+    )
+    parser.add_argument(
+        '--patches', type=at_least(4), default=1024, help='number of patches over all videos'
     )
     parser.add_argument(
         '--index', type=int, nargs='*', default=[0], help='videos whose activations are drawn'
@@ -62,6 +65,10 @@ def parse_layers(arguments: Sequence[str]) -> argparse.Namespace:
     args = parse(parser, arguments)
     if not all('=' in group for group in args.layers):
         parser.error(f'--layers {" ".join(args.layers)}: give NAME=EXPRESSION')
+    if len({group.partition('=')[0] for group in args.layers}) < len(args.layers):
+        parser.error(f'--layers {" ".join(args.layers)}: give each a NAME of its own')
+    if args.patches < args.videos:
+        parser.error(f'--patches {args.patches} of --videos {args.videos}: give one a video')
     return args
 
 

@@ -82,14 +82,19 @@ def find_best_videos(data: TestSet, text: str, top: int) -> list[dict[str, Any]]
     return [data.dataset[data.numbers[video]] for video in order]
 
 
+def preprocess_first_view(model: Any, sample: dict[str, Any]) -> tuple[Tensor, Sequence[Any]]:
+    """Normalised frames (1, 3, T, H, W) of a sample's first view, and its data samples."""
+    if sample['inputs'].ndim > 4:  # with FormatShape('NCHW') there is one view, (T, 3, H, W)
+        sample = dict(sample, inputs=sample['inputs'][:1])
+    batch = model.data_preprocessor(pseudo_collate([sample]), False)
+    return make_clips(batch['inputs']), batch['data_samples']
+
+
 def prepare_clip(model: Any, sample: dict[str, Any]) -> Clip:
     """The first view of a sample for a model; prints if there are more."""
-    views = len(sample['inputs'])
-    if views > 1:
+    if sample['inputs'].ndim > 4 and (views := len(sample['inputs'])) > 1:
         print(f'{views} views of the video: the first is shown')
-    first = dict(sample, inputs=sample['inputs'][:1])
-    batch = model.data_preprocessor(pseudo_collate([first]), False)
-    inputs = make_clips(batch['inputs'])
+    inputs, samples = preprocess_first_view(model, sample)
     packed, frames = sample['data_samples'], to_frames(sample)
     name, mask = packed.get('filename'), packed.get('frame_mask')
     shape = None
@@ -98,7 +103,7 @@ def prepare_clip(model: Any, sample: dict[str, Any]) -> Clip:
     return Clip(
         str(name if name is not None else 'video'),
         inputs,
-        batch['data_samples'],
+        samples,
         frames,
         None if mask is None else torch.as_tensor(mask, device=inputs.device),
         shape if shape is not None and shape.any() else None,
@@ -111,5 +116,5 @@ def share_patches(pixels: Any, grid: tuple[int, int]) -> Tensor:
 
 
 def cut_padding(maps: Tensor, real: Tensor | None) -> Tensor:
-    """The maps (T', h, w) of real frames; T' divides the number of frames."""
+    """The maps (T', h, w), or tokens (T', L, C), of real frames; T' divides their number T."""
     return maps if real is None else maps[real[:: len(real) // len(maps)]]

@@ -38,11 +38,18 @@ def measure_gains(
         methods: Methods.
 
     Raises:
-        ValueError: No video has a colored shape.
+        ValueError: No video has a colored shape, the model has no classes, or no block of it has
+            gradients inside.
     """
     models: list[Any] = [load_model_of_layers(cfg, splits=('test',)), build_twin(cfg)]
     backbones = [model.backbone for model in models]
     names = [x for x in backbones[0].named_layers() if find_layer(backbones[0], x).inside]
+    if not names or not hasattr(models[0], 'cls_head'):
+        kind = f'{type(models[0]).__name__} of {type(backbones[0]).__name__}'
+        raise ValueError(
+            f'{cfg.filename}: {kind} has no classes, or no block with gradients inside; take a '
+            'recognition config whose backbone has such blocks'
+        )
     layers = [[find_layer(backbone, name) for name in names] for backbone in backbones]
     shares, covered = defaultdict(list), []
     for sample in tqdm(find_videos(cfg, range(videos)), desc='videos', disable=None):

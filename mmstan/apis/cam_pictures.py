@@ -181,7 +181,7 @@ def report_empty_maps(found: Looked) -> None:
         if not of.any():
             print_log(
                 f'layer {key[0]}, {key[1]}: the map is zero everywhere, since all its values are '
-                'negative and cut off; --method attention cuts nothing off',
+                'negative and cut off; --method attention, which blocks have, cuts nothing off',
                 'current',
                 logging.WARNING,
             )

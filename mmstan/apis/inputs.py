@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
@@ -20,6 +18,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor
 
 from mmstan.config.walk import find
+from mmstan.datasets.image_folders import list_images
 from mmstan.datasets.readers import BrokenVideoError
 from mmstan.datasets.readers.base import name_source
 from mmstan.wording import write_on_one_line
@@ -28,8 +27,6 @@ Video = str | os.PathLike[str] | bytes | BinaryIO | np.ndarray | Tensor
 """Path, address, folder of images, bytes of a file, open file, or uint8 RGB frames (T, H, W, 3)."""
 Videos = Video | Iterable[Video]
 OnError = Literal['raise', 'skip']
-
-_IMAGES = ('.bmp', '.jpeg', '.jpg', '.png', '.webp')
 
 
 class Sample(NamedTuple):
@@ -91,7 +88,7 @@ def prepare_video(video: Video) -> dict[str, Any]:
     if '://' in path:
         return dict(common, filename=_fetch(path))
     if os.path.isdir(path):
-        return dict(common, image_files=_list_images(path))
+        return dict(common, image_files=list_images(path))
     return dict(common, filename=path)
 
 
@@ -116,21 +113,6 @@ def _fetch(address: str) -> BinaryIO:
         raise BrokenVideoError(address, f'cannot be fetched ({reason})') from error
     content.name = address
     return content
-
-
-def _list_images(folder: str) -> list[str]:
-    files = [path for path in Path(folder).iterdir() if path.suffix.lower() in _IMAGES]
-    files = [path for path in files if not path.name.startswith('.')]
-    if not files:
-        raise BrokenVideoError(
-            folder, f'is a folder that holds no images ({", ".join(_IMAGES)}); give its videos'
-        )
-    return [str(path) for path in sorted(files, key=lambda path: _natural(path.name))]
-
-
-def _natural(name: str) -> list[Any]:
-    """A key by which frame2 comes before frame10."""
-    return [int(part) if part.isdigit() else part for part in re.split(r'(\d+)', name)]
 
 
 class SampleReader:
@@ -217,8 +199,17 @@ def batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
         yield batch
 
 
+def show_first_view(inputs: Tensor) -> Tensor:
+    """A sample's first view as pictures, (T, H, W, 3).
+
+    Args:
+        inputs: Output of FormatShape: (views, 3, T, H, W) of NCTHW, or (T, 3, H, W) of NCHW.
+    """
+    return inputs.permute(0, 2, 3, 1) if inputs.ndim == 4 else inputs[0].permute(1, 2, 3, 0)
+
+
 def to_frames(packed: dict[str, Any]) -> np.ndarray:
     """The real frames of a sample's first view, (T, H, W, 3), uint8 RGB."""
-    frames = packed['inputs'][0].permute(1, 2, 3, 0)  # (3, T, H, W) -> (T, H, W, 3)
+    frames = show_first_view(packed['inputs'])
     mask = packed['data_samples'].get('frame_mask')
     return (frames if mask is None else frames[torch.as_tensor(mask)]).numpy()

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
 from mmengine.runner import Runner
 from torch import Tensor
 from tqdm import tqdm
 
-from mmstan.apis.cam_clips import refuse_broken
+from mmstan.apis.cam_clips import cut_padding, preprocess_first_view, refuse_broken
+from mmstan.apis.inputs import show_first_view
 from mmstan.apis.load import build_runner, load_weights
 from mmstan.config.checks import check_config
 from mmstan.models.backbones import VideoBackbone
@@ -53,9 +53,8 @@ class Layers:
 
     def tokens(self, sample: dict[str, Any]) -> dict[str, list[Tensor]]:
         """Group -> output tokens of each of its layers for the first view, (1, T', L, C)."""
-        first = dict(sample, inputs=sample['inputs'][:1])
-        batch = self.model.data_preprocessor(pseudo_collate([first]), False)
-        return collect_layer_tokens(self.backbone, batch['inputs'][0], self.groups)
+        clip, _ = preprocess_first_view(self.model, sample)
+        return collect_layer_tokens(self.backbone, clip, self.groups)
 
 
 def load_model_of_layers(cfg: Config, *, splits: tuple[str, ...]) -> Any:
@@ -81,7 +80,7 @@ def load_model_of_layers(cfg: Config, *, splits: tuple[str, ...]) -> Any:
 
 
 def show_cka(layers: Layers, *, videos: int, patches: int, path: Path) -> None:
-    """Draw and print the CKA of all layers, on the same patches of every video.
+    """Draw and print the CKA of all layers, on the same patches of every video's real frames.
 
     Args:
         layers: Model and videos.
@@ -93,13 +92,15 @@ def show_cka(layers: Layers, *, videos: int, patches: int, path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     rows = defaultdict(list)
     for index in tqdm(chosen.tolist(), desc='videos', disable=None):
-        tokens = layers.tokens(layers.sample(index))
+        sample = layers.sample(index)
+        mask, tokens = sample['data_samples'].get('frame_mask'), layers.tokens(sample)
+        real = None if mask is None else torch.as_tensor(mask)
         if len(tokens) > 1:
             del tokens['output']  # computed from the last layers, which are shown themselves
         places = None  # drawn at the video's first layer, then used for all of its layers
         for name, group in keep_same_frames(tokens).items():
             for number, x in enumerate(group):
-                x = x[0].flatten(0, 1)  # (T*L, C)
+                x = cut_padding(x[0], real).flatten(0, 1)  # (T*L, C)
                 if places is None:
                     places = torch.randperm(len(x), generator=generator)[: patches // len(chosen)]
                 rows[name, number].append(x[places].float().cpu())
@@ -121,7 +122,7 @@ def format_layers(lines: dict[str, np.ndarray]) -> str:
 def show_activations(layers: Layers, index: int, path: Path) -> None:
     """Draw the activations of each group's last layer in a video."""
     sample = layers.sample(index)
-    frames = sample['inputs'][0].permute(1, 2, 3, 0).numpy()  # (3, T, H, W) -> (T, H, W, 3)
+    frames = show_first_view(sample['inputs']).numpy()
     grid = layers.backbone.tower.grid(sample['inputs'])
     tokens = layers.tokens(sample)
     maps = {name: map_activations(group[-1][0], grid) for name, group in tokens.items()}

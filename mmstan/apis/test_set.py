@@ -19,6 +19,7 @@ from mmstan.apis.inputs import to_frames
 from mmstan.apis.load import build_runner, load_weights
 from mmstan.compat.closed import read_file
 from mmstan.config.checks import check_config
+from mmstan.config.walk import walk
 from mmstan.evaluation import ScoreBlocks
 from mmstan.evaluation.gallery import Gallery, Result, drop_broken, join_gallery, keep_fields
 from mmstan.models.features import TextFeatures, VideoFeatures
@@ -114,8 +115,9 @@ def read_cache(file: Path) -> dict[str, Any]:
 
 
 def fingerprint(cfg: Config, dataset: Any) -> str:
-    """Hash of everything that features depend on: config, checkpoint and its date, samples."""
-    checkpoint = Path(cfg.load_from or '')
-    date = checkpoint.stat().st_mtime_ns if checkpoint.is_file() else None
+    """Hash of all that features depend on: config, dates of the files of weights, samples."""
+    named = [node.get(key) for node in walk(cfg.model) for key in ('pretrained', 'checkpoint')]
+    files = [Path(name).expanduser() for name in (cfg.load_from, *named) if isinstance(name, str)]
+    dates = [file.stat().st_mtime_ns for file in files if file.is_file()]
     samples = [dataset.get_data_info(i) for i in range(len(dataset))]
-    return hashlib.sha256(repr((cfg.pretty_text, date, samples)).encode()).hexdigest()
+    return hashlib.sha256(repr((cfg.pretty_text, dates, samples)).encode()).hexdigest()

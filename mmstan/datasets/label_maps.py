@@ -64,8 +64,8 @@ def read_action_names(dataset: Mapping[str, Any]) -> dict[int, str]:
     path = dataset.get('label_file')
     if not path:
         raise ValueError(
-            'test_dataloader.dataset has no label_file, which names the actions; set it '
-            '(--cfg-options test_dataloader.dataset.label_file=FILE)'
+            'the data set has no label_file, which names the actions; set it (--cfg-options '
+            'SPLIT_dataloader.dataset.label_file=FILE, where SPLIT is train, val or test)'
         )
     root = dataset.get('data_root') or ''
     names = read_label_map('label_file', str(Path(root, path)))

@@ -6,13 +6,19 @@ Letters: N clips, T frames, L patches, C channels.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mmstan.models.backbones import VideoBackbone
+from mmstan.models.towers import Block
+
+_OUTPUT = 'output'  # the group of the backbone's own tokens
 
 
 def group_layers(
@@ -25,11 +31,17 @@ def group_layers(
         extra: Name of one more group -> regular expression of its layers' names in the backbone.
 
     Raises:
-        ValueError: An expression matches no layer.
+        ValueError: An expression is none, or matches no layer; or a group is named ``'output'``.
     """
     groups = backbone.layer_groups()
     for name, pattern in (extra or {}).items():
-        groups[name] = [m for key, m in backbone.named_modules() if re.fullmatch(pattern, key)]
+        if name == _OUTPUT:
+            raise ValueError(f"{name}={pattern}: 'output' is the backbone's own; rename it")
+        try:
+            expression = re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f'{name}={pattern}: no regular expression, {error}') from error
+        groups[name] = [m for key, m in backbone.named_modules() if expression.fullmatch(key)]
         if not groups[name]:
             raise ValueError(
                 f'{name}={pattern}: no module of {type(backbone).__name__} has such a name; it is '
@@ -46,39 +58,61 @@ def collect_layer_tokens(
 
     The group ``'output'`` is added; it has the backbone's own tokens. All tokens are patches
     (N, T', L, C) without class tokens, where T' is the number of frames that the layer sees. Of the
-    backbone's own groups those are left out whose layers are not called as modules.
+    backbone's own groups those are left out whose layers are not called as modules; of a block its
+    second half, ``feed_forward``, is enough.
 
     Raises:
         ValueError: A layer gives no tokens of the clip's patches, or none of an extra group is run.
     """
     rows, columns = backbone.tower.grid(clip)
     found: dict[str, list[Tensor]] = {name: [] for name in groups}
+    names: dict[nn.Module, list[str]] = defaultdict(list)
+    for name, layers in groups.items():
+        for layer in layers:
+            names[layer].append(name)
 
-    def keep(name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+    def keep(layer: nn.Module, output: Any) -> None:
+        for name in names[layer]:
             found[name].append(as_patches(output, clip, rows * columns))
 
-        return hook
-
-    handles = [
-        layer.register_forward_hook(keep(name))
-        for name, layers in groups.items()
-        for layer in layers
-    ]
-    try:
+    with ExitStack() as stack:
+        for layer in names:
+            stack.enter_context(_watch(layer, partial(keep, layer)))
         output = backbone.run_every_token(clip)
-    finally:
-        for handle in handles:
-            handle.remove()
-    if idle := [
-        x for x, layers in found.items() if not layers and x not in backbone.layer_groups()
-    ]:
+    own = backbone.layer_groups()
+    if idle := [x for x, layers in found.items() if not layers and groups[x] != own.get(x)]:
         raise ValueError(
             f'--layers {idle[0]}: no such module of {type(backbone).__name__} is called where its '
             'tokens are computed; choose others'
         )
     found = {name: layers for name, layers in found.items() if layers}
-    return {**found, 'output': [as_patches(output, clip, rows * columns)]}
+    return {**found, _OUTPUT: [as_patches(output, clip, rows * columns)]}
+
+
+@contextmanager
+def _watch(layer: nn.Module, keep: Callable[[Any], None]) -> Iterator[None]:
+    """Within, give each output of a layer to ``keep``.
+
+    A block's output is seen in its second half: X-CLIP and others call the halves, not the block.
+    """
+    if not isinstance(layer, Block):
+        handle = layer.register_forward_hook(lambda module, inputs, output: keep(output))
+        try:
+            yield
+        finally:
+            handle.remove()
+        return
+
+    def feed_forward(x: Tensor) -> Tensor:
+        update = type(layer).feed_forward(layer, x)
+        keep(x + update)
+        return update
+
+    layer.feed_forward = feed_forward  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del layer.feed_forward
 
 
 def as_patches(output: Any, clip: Tensor, patches: int) -> Tensor:

@@ -114,7 +114,9 @@ def _watch(
     def place(x: Tensor) -> Tensor:
         if attention:  # (B, heads, Q, S) -> the class token's row, as tokens (B, S, heads)
             x = x[:, :, 0].transpose(1, 2)
-        return as_patches(x.detach(), clip, grid[0] * grid[1])[0].unflatten(1, grid)
+        # At least float32: a tower may run in bfloat16, in which no picture is drawn.
+        x = x.detach().to(torch.promote_types(x.dtype, torch.float32))
+        return as_patches(x, clip, grid[0] * grid[1])[0].unflatten(1, grid)
 
     patches = place(watched)
     number = float(value.detach())
@@ -144,8 +146,8 @@ def _differentiate(value: Tensor, watched: Tensor) -> Tensor | None:
 
 
 def _explain_missing_gradient(backbone: Any, layer: Layer) -> str:
+    or_attention = ', or --method attention' if isinstance(layer.module, Block) else ''
     return (
         f"layer {layer.name} gets no gradient of the score: it runs without a graph (DiST's tower) "
-        f'or nothing behind reads its patches; choose one of {list_layers(backbone)}, or '
-        '--method attention'
+        f'or nothing behind reads its patches; choose one of {list_layers(backbone)}{or_attention}'
     )

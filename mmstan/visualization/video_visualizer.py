@@ -14,6 +14,7 @@ from mmaction.structures import ActionDataSample
 from mmaction.visualization import ActionVisualizer
 from mmengine.dist import master_only
 
+from mmstan.datasets.image_folders import list_images
 from mmstan.datasets.readers import open_video
 from mmstan.registry import VISUALIZERS
 from mmstan.visualization.film import write_film
@@ -101,8 +102,7 @@ class VideoVisualizer(ActionVisualizer):
     ) -> Sequence[np.ndarray]:
         """All frames, RGB; see :meth:`add_datasample`."""
         if isinstance(video, str) and os.path.isdir(video):
-            files = sorted(os.scandir(video), key=lambda entry: entry.name)
-            video = [mmcv.imread(file.path, channel_order='rgb') for file in files]
+            video = [mmcv.imread(path, channel_order='rgb') for path in list_images(video)]
         elif isinstance(video, str):
             with open_video(video) as reader:
                 video = reader.read(range(reader.num_frames))

@@ -52,7 +52,9 @@ def draw_caption(axes: Axes, win: Win) -> None:
     axes.axis('off')
     lines: list[Artist] = []
     place = 0
-    for line in textwrap.wrap(' '.join(win.words), _LINE, break_long_words=False):
+    # Broken at spaces alone, so that the words of the lines are those of the caption.
+    text = ' '.join(win.words)
+    for line in textwrap.wrap(text, _LINE, break_long_words=False, break_on_hyphens=False):
         words: list[Artist] = []
         for word in line.split(' '):
             color = _MARK if place in win.marked else _WORD

@@ -320,7 +320,7 @@ def test_a_map_of_zeros_is_reported(
     show_maps(model, sample, Question(labels=[0]), view, tmp_path / 'cam.png')
     assert said == [
         'layer tower.4, gradcam: the map is zero everywhere, since all its values are negative '
-        'and cut off; --method attention cuts nothing off'
+        'and cut off; --method attention, which blocks have, cuts nothing off'
     ]
     assert compute_frame_shares(empty.maps['gradcam']).sum() == 0
 
@@ -350,6 +350,15 @@ def test_gains_over_videos(
     monkeypatch.setattr('mmstan.apis.cam_clips.is_of_moving_shapes', lambda name: False)
     cfg.experiment_name = 'no gains'
     with pytest.raises(ValueError, match=r': none of 1 videos is one of Moving Shapes with'):
+        measure_gains(cfg, videos=1, methods=['attention'])
+
+
+@pytest.mark.parametrize('name', ['dist, recognition', 'clip, retrieval'])
+def test_models_without_gains(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for builder in ('load_model_of_layers', 'build_twin'):
+        monkeypatch.setattr(f'mmstan.apis.cam_gains.{builder}', lambda cfg, **_: build(name))
+    cfg: Any = SimpleNamespace(filename='a.py')
+    with pytest.raises(ValueError, match=r'^a\.py: \w+ of \w+ has no classes, or no block with g'):
         measure_gains(cfg, videos=1, methods=['attention'])
 
 

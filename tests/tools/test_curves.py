@@ -59,6 +59,15 @@ def test_runs_in_one_picture(
     assert capsys.readouterr().out == f'{out}: loss_cls\n'
 
 
+@pytest.mark.parametrize('options', [['a', 'b', '--names', 'stan', 'stan'], ['stan', 'stan']])
+def test_two_runs_have_two_names(
+    options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run(monkeypatch, *options)
+    assert 'stan stan: each run needs a name of its own; give --names' in capsys.readouterr().err
+
+
 def test_errors_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit, match=r'no scalars\.json is there; give the work dir'):
         run(monkeypatch, tmp_path)

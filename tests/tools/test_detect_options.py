@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from helpers.scripts import script
 
+from mmstan.datasets.label_maps import read_action_names
+
 
 @pytest.mark.parametrize(
     ('options', 'message'),
@@ -31,3 +33,18 @@ def test_options_that_cannot_be(
     with pytest.raises(SystemExit):
         script('detect').parse_args()
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('lines', ['', 'train_dataloader = None'])
+def test_splits_that_a_config_does_not_have(
+    lines: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / 'a.py').write_text(lines)
+    monkeypatch.setattr('sys.argv', ['detect.py', '--data', f'{tmp_path}/a.py', '--split', 'train'])
+    with pytest.raises(SystemExit, match=r'^error: .*a\.py: no train_dataloader; give another --'):
+        script('detect').main()
+
+
+def test_a_missing_label_map_is_of_any_split() -> None:
+    with pytest.raises(ValueError, match=r'the data set has no label_file, .*SPLIT_dataloader'):
+        read_action_names(dict(type='mmstan.AVADataset'))

@@ -32,7 +32,7 @@ from mmstan.apis.retrieval_wins import (
     measure_drops,
     show_wins,
 )
-from mmstan.apis.test_set import TestSet
+from mmstan.apis.test_set import TestSet, fingerprint
 from mmstan.evaluation import MatrixBlocks, RetrievalMetric, text_to_video_ranks
 from mmstan.evaluation.gallery import Gallery
 from mmstan.methods.mug import Mug
@@ -229,6 +229,22 @@ def test_levels_of_another_test_set(data: Any) -> None:
         match_captions(data, other)
 
 
+@pytest.mark.parametrize(
+    ('options', 'problem'),
+    [
+        (['--query', 'a cat', '--top', '-3'], 'argument --top: -3 is less than 1'),
+        (['--pair', '1', '--top', '3'], '--top goes with --query, and with --index without'),
+        (['--misalignment', '--top', '5'], '--top goes with --query, and with --index without'),
+    ],
+)
+def test_options_of_found_videos(
+    options: list[str], problem: str, run: Callable[..., None], config_file: Path, capsys: Any
+) -> None:
+    with pytest.raises(SystemExit):
+        run(config_file, *options)
+    assert problem in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('options', [['--levels-from', 'a.py'], ['--train-set']])
 def test_options_of_misalignment_alone(
     options: list[str], run: Callable[..., None], config_file: Path, capsys: Any
@@ -338,6 +354,22 @@ def test_features_are_kept_for_as_long_as_they_hold(
     listed = json.loads(captions.read_text())
     captions.write_text(json.dumps(dict(list(listed.items())[:9])))
     assert query(anew=True) != first
+
+
+@pytest.mark.parametrize('key', ['text_tower.pretrained', 'neck.init_from.pretrained', 'load_from'])
+def test_features_are_made_again_for_other_weights(
+    key: str, data: Any, config_file: Path, tmp_path: Path
+) -> None:
+    """Whoever names the file; open_clip's names are no files."""
+    cfg, weights = Config.fromfile(config_file), tmp_path / 'weights.pt'
+    cfg.merge_from_dict({'load_from': None, 'model.backbone.tower.pretrained': 'openai'})
+    where = key if key == 'load_from' else f'model.{key}'
+    cfg.merge_from_dict({where: str(weights)})
+    weights.touch()
+    before = fingerprint(cfg, data.dataset)
+    assert fingerprint(cfg, data.dataset) == before
+    os.utime(weights, (0, 0))
+    assert fingerprint(cfg, data.dataset) != before
 
 
 def test_training_data_as_the_bank_of_qb_norm(
@@ -477,6 +509,8 @@ def test_another_test_set_cannot_be_compared(data: Any) -> None:
         (['--pair', '1', '--against', 'a.py'], '--against goes with --index or --wins'),
         (['--wins', '1', '--against', 'a', 'b', 'c'], '--against a b c: give CONFIG [CHECKPOINT]'),
         (['--wins', '0', '--against', 'a'], '0 is less than 1'),
+        (['--wins', '1', '--against', 'a', '--top', '3'], '--top goes with --query, and with --in'),
+        (['--index', '1', '--against', 'a', '--top', '3'], 'with --index without --against'),
     ],
 )
 def test_options_of_two_models(

@@ -147,6 +147,24 @@ def test_wrong_settings(
         run(config_file, '--work-dir', tmp_path, '--videos', 1, *arguments)
 
 
+@pytest.mark.parametrize(
+    ('options', 'problem'),
+    [
+        (['--videos', '0'], 'argument --videos: 0 is less than 1'),
+        (['--patches', '3'], 'argument --patches: 3 is less than 4'),
+        (['--patches', '9', '--videos', '10'], '--patches 9 of --videos 10: give one a video'),
+        (['--layers', 'a=b', 'c=d', 'a=e'], '--layers a=b c=d a=e: give each a NAME of its own'),
+        (['--layers', 'a'], '--layers a: give NAME=EXPRESSION'),
+    ],
+)
+def test_options_that_cannot_be(
+    options: list[str], problem: str, tool: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        tool.parse_layers(['config.py', *options])
+    assert problem in capsys.readouterr().err
+
+
 def test_stock_backbones(run: Callable[..., None], tmp_path: Path) -> None:
     stock_config(tmp_path / 'work_dir').dump(tmp_path / 'stock.py')
     with pytest.raises(SystemExit, match=r'^error: .*backbone ResNet3dSlowOnly is none of mmstan'):

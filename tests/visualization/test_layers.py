@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.tiny_models import CLIP, TOWER, shaken
+from helpers.every_backbone import BACKBONES, T
+from helpers.tiny_models import CLIP, TOWER, VIT_TOWER, shaken
 from mmaction.registry import MODELS
 from torch import nn
 
@@ -52,6 +53,23 @@ def test_layers_of_every_backbone(
     assert {x.shape[1] for layers in cut.values() for x in layers} == {fewest}
 
 
+@pytest.mark.parametrize('tower', [TOWER, VIT_TOWER], ids=['clip', 'vit'])
+@pytest.mark.parametrize('name', BACKBONES)
+def test_blocks_whose_halves_are_called_are_shown(name: str, tower: dict[str, Any]) -> None:
+    backbone = build(dict(BACKBONES[name], tower=tower))
+    clip = VIDEO[:, :, :T, :, :32]
+    groups = group_layers(backbone, {'first': r'tower\..*\.0'} if tower is TOWER else None)
+    tokens = collect_layer_tokens(backbone, clip, groups)
+    blocks = tokens['tower']
+    assert len(blocks) == DEPTH and not torch.equal(blocks[0], blocks[1])
+    if tower is TOWER:
+        assert torch.equal(tokens['first'][0], blocks[0])
+    if 'branch' not in tokens:
+        torch.testing.assert_close(blocks[-1], tokens['output'][0])
+    assert hooks(backbone) == 0
+    assert not any('feed_forward' in vars(block) for block in backbone.tower.blocks)
+
+
 @torch.no_grad()
 def test_layers_are_in_order_and_patches_in_place() -> None:
     backbone = build(FRAMES)
@@ -90,8 +108,9 @@ def test_the_decoder_of_evl_shows_the_tokens_that_it_attends_to() -> None:
 def test_layers_that_are_not_run_are_not_left_out_in_silence() -> None:
     backbone = build(FRAMES)
     groups = group_layers(backbone, {'norm': r'tower\.visual\.ln_post', 'idle': r'tower\.visual'})
-    with pytest.raises(ValueError, match='--layers idle: no such module of FrameEncoder is called'):
-        collect_layer_tokens(backbone, VIDEO, {'idle': groups['idle']})
+    for name in ('idle', 'tower'):
+        with pytest.raises(ValueError, match=f'--layers {name}: no such module of FrameEncoder is'):
+            collect_layer_tokens(backbone, VIDEO, {name: groups['idle']})
 
 
 def test_switched_off_parts_are_left_out() -> None:
@@ -105,8 +124,16 @@ def test_other_layers_by_name() -> None:
     groups = group_layers(backbone, {'norms': r'tower\.visual\.transformer\.resblocks\.\d\.ln_1'})
     tokens = collect_layer_tokens(backbone, VIDEO, groups)
     assert [x.shape for x in tokens['norms']] == [(2, 8, 24, 32)] * DEPTH
-    with pytest.raises(ValueError, match=r'x=nothing: no module of FrameEncoder has such a name'):
-        group_layers(backbone, {'x': 'nothing'})
+    for name, pattern, problem in (
+        ('x', 'nothing', '^x=nothing: no module of FrameEncoder has such a name'),
+        ('x', '(', r'^x=\(: no regular expression, missing \)'),
+        ('output', '.*', "^output=.*'output' is the backbone's own; rename it"),
+    ):
+        with pytest.raises(ValueError, match=problem):
+            group_layers(backbone, {name: pattern})
+    assert group_layers(backbone, {'tower': r'tower\.visual\.ln_pre'})['tower'] == [
+        backbone.tower.visual.ln_pre
+    ]
 
 
 def hooks(backbone: nn.Module) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.every_backbone import SIZE, T
+from helpers.every_backbone import CASES, SIZE, T
 from helpers.scored_models import MODELS_OF_BOTH_TASKS, build
 from helpers.tiny_models import TOWER, shaken
 from mmaction.registry import MODELS
@@ -334,6 +334,33 @@ def test_frames_of_another_size_than_the_patches() -> None:
     layer = find_layer(model.backbone, 'tower.4')
     with pytest.raises(ValueError, match=r'^image size 30x32 is not a multiple of the patch size'):
         compute_maps(model, clip, layer, ['gradcam'], make_score(model, clip))
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_the_main_layers_of_every_backbone_are_there(name: str) -> None:
+    backbone = MODELS.build(CASES[name])
+    main = backbone.main_layers()
+    assert main and [find_layer(backbone, layer).name for layer in main] == main
+
+
+def test_the_tower_of_dist_alone() -> None:
+    off = dict(temporal_block=None, integration_to_temporal=None, temporal_to_integration=None)
+    backbone = MODELS.build(dict(CASES['dist'], integration=False, **off))
+    assert backbone.main_layers() == ['tower.4']
+
+
+def test_maps_of_bfloat16_are_float32() -> None:
+    """Of DiST's tower alone; NumPy, which draws them, has no bfloat16."""
+    model, clip = build('dist, recognition'), torch.randn(1, 3, T, SIZE, SIZE)
+    layer, score = find_layer(model.backbone, 'tower.2'), make_score(model, clip)
+    methods = ['elementwise', 'attention']
+    plain = compute_maps(model, clip, layer, methods, score).maps
+    model.backbone.tower_dtype = 'bfloat16'
+    maps = compute_maps(model, clip, layer, methods, score).maps
+    for method in methods:
+        assert maps[method].dtype == torch.float32
+        most = float(plain[method].max())
+        torch.testing.assert_close(maps[method], plain[method], rtol=0.1, atol=0.1 * most)
 
 
 def test_the_tower_of_dist_is_watched_behind_its_blocks() -> None:

@@ -67,6 +67,14 @@ def test_images_and_sizes(tmp_path: Path) -> None:
     assert np.array_equal(visualizer._load_video(str(folder))[2], drawn[2])
 
 
+def test_images_of_a_folder_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    frames = numbered_frames(12, 48, 64)
+    folder = write_frames(frames, tmp_path, 'img', fps=4)  # 0.png to 11.png
+    (folder / 'notes.txt').touch()
+    drawn = VideoVisualizer('f').add_datasample('f', str(folder), out_path=str(tmp_path / 'g'))
+    assert [frame_number(frame) for frame in drawn] == list(range(12))
+
+
 def test_a_video_is_not_written_over(tmp_path: Path) -> None:
     video = write_video(tmp_path / 'a.mp4', numbered_frames(3))
     before = video.read_bytes()

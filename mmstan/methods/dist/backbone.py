@@ -151,10 +151,13 @@ class DiST(VideoBackbone):
         return groups
 
     def main_layers(self) -> list[str]:
-        """See :meth:`VideoBackbone.main_layers`: the last layers of the two other encoders."""
+        """See :meth:`VideoBackbone.main_layers`: the last layers of the two other encoders.
+
+        Without both, the tower's last block.
+        """
         last = [f'{word}.{len(self.branch.layers)}' for word in ('integration', 'temporal')]
         named = self.named_layers()
-        return [name for name in last if name in named]
+        return [name for name in last if name in named] or super().main_layers()
 
     def forward(self, clip: Tensor) -> Any:
         """Clip (N, 3, g*T, H, W) -> feature (N, D); with ``frame_features`` also frames (N, T, D).

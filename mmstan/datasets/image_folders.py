@@ -1,0 +1,33 @@
+"""Folders of images, each of which is a frame of a video."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mmstan.datasets.readers import BrokenVideoError
+
+_IMAGES = ('.bmp', '.jpeg', '.jpg', '.png', '.webp')
+
+
+def list_images(folder: str) -> list[str]:
+    """List the paths of a folder's images in their order: frame2 comes before frame10.
+
+    Hidden files and other files are left out.
+
+    Raises:
+        BrokenVideoError: The folder holds no images.
+    """
+    files = [path for path in Path(folder).iterdir() if path.suffix.lower() in _IMAGES]
+    files = [path for path in files if not path.name.startswith('.')]
+    if not files:
+        raise BrokenVideoError(
+            folder, f'is a folder that holds no images ({", ".join(_IMAGES)}); give its videos'
+        )
+    return [str(path) for path in sorted(files, key=lambda path: _split_numbers(path.name))]
+
+
+def _split_numbers(name: str) -> list[Any]:
+    """Split a name into texts and numbers, alternately: a key for sorting."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r'(\d+)', name)]
