@@ -205,8 +205,18 @@ def check_templates(templates: Sequence[str]) -> None:
     """Raise ValueError unless templates are sentences with a ``{}`` for the class name."""
     if isinstance(templates, str):
         raise ValueError(f'templates={show(templates)}: give a list of sentences, not one text')
-    if not templates or not all('{}' in template for template in templates):
-        raise ValueError(f"templates={list(templates)}: each needs a '{{}}' for the class name")
+    if not templates or not all(map(_takes_a_name, templates)):
+        raise ValueError(
+            f"templates={list(templates)}: each needs a '{{}}' for the class name, and no other "
+            'braces'
+        )
+
+
+def _takes_a_name(template: str) -> bool:
+    try:
+        return '{}' in template and bool(template.format('a name'))
+    except (IndexError, KeyError, ValueError):
+        return False
 
 
 def _check_templates(
