@@ -13,7 +13,6 @@ from mmengine.device import get_device
 from mmengine.dist import barrier, is_distributed, is_main_process
 from mmengine.runner.checkpoint import _load_checkpoint
 from torch import nn
-from torch.distributed.tensor import DTensor
 
 from mmstan.compat.new_parts import find_new_parts
 from mmstan.compat.state_dicts import find_state_dict, fit_state, unwrap_name
@@ -218,17 +217,13 @@ class FullyShard(DDPStrategy):
             for name, x in find_state_dict(checkpoint, filename).items()
         }
         begins = self.allow_missing is not None
-        state = fit_state(
+        checkpoint['state_dict'] = fit_state(
             self.model,
             theirs,
             source=filename,
             allow_missing=self.allow_missing,
             new_parts=find_new_parts(self.model, theirs) if begins else (),
         )
-        # Of what the checkpoint lacks, the model's own tensors, which are divided.
-        checkpoint['state_dict'] = {
-            name: x.full_tensor() if isinstance(x, DTensor) else x for name, x in state.items()
-        }
         if callback is not None:
             callback(checkpoint)
         spread_model(self.model, checkpoint.pop('state_dict'))
