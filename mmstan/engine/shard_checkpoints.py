@@ -43,7 +43,7 @@ def gather_optimizer(model: nn.Module, optimizer: Optimizer) -> State:
 
 
 def spread_model(model: nn.Module, state: State) -> None:
-    """Load a whole state dict, which every process has read; its divided tensors are joined first."""
+    """Load a whole state dict, which every process has read; parts are joined before."""
     whole = {name: x.full_tensor() if isinstance(x, DTensor) else x for name, x in state.items()}
     set_model_state_dict(model, whole, options=StateDictOptions(full_state_dict=True))
 
