@@ -47,6 +47,6 @@ def count_accumulated_steps() -> bool:
 def _divide_base(auto_scale_lr: Mapping[str, Any] | None, wrapper: Any) -> Any:
     """Copy the setting for one of the steps; a dumped config keeps the global batch."""
     steps = getattr(wrapper, '_accumulative_counts', 1)
-    if steps == 1 or 'base_batch_size' not in (auto_scale_lr or {}):
+    if steps == 1 or not auto_scale_lr or 'base_batch_size' not in auto_scale_lr:
         return auto_scale_lr
     return {**auto_scale_lr, 'base_batch_size': auto_scale_lr['base_batch_size'] / steps}
