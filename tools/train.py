@@ -48,7 +48,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help="multiply the learning rate by batch size / the config's base_batch_size",
+        help="multiply the learning rate by the clips of an update / the config's base_batch_size",
     )
     parser.add_argument('--seed', type=int, help='random seed')
     parser.add_argument('--deterministic', action='store_true', help='deterministic GPU kernels')
@@ -83,7 +83,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     if args.resume:
         _set_resume(cfg, args)
     if args.auto_scale_lr:
-        if 'auto_scale_lr' not in cfg:
+        if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
             raise ValueError(f'--auto-scale-lr: {args.config} has no auto_scale_lr.base_batch_size')
         cfg.auto_scale_lr.enable = True
     if args.seed is not None:

@@ -31,6 +31,8 @@ def build_runner(cfg: Config, *, sharded: bool = False) -> Runner:
     with short_console_of_runners():
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.whole_checkpoints = True  # see mmstan.compat.checkpoints.load_strictly
+    if sharded and hasattr(runner, 'strategy'):
+        runner.strategy.allow_missing = cfg.get('allow_missing') or ()
     runner.register_hook(FiniteScores())
     return runner
 

@@ -30,6 +30,7 @@ from mmstan.compat.inferencers import accept_recognizer_inputs, keep_read_frames
 from mmstan.compat.mmdet import skip_mmpretrain_multimodal
 from mmstan.compat.moved import import_moved_modules
 from mmstan.compat.run_names import name_runs_apart
+from mmstan.compat.scaled_lr import count_accumulated_steps
 
 __all__ = ['apply', 'list_active']
 
@@ -50,6 +51,7 @@ _FIXES = (
     keep_read_frames_in_inferencers,
     accept_recognizer_inputs,
     name_runs_apart,
+    count_accumulated_steps,
 )
 _active: dict[str, str] = {}
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,10 @@ class Checkpoint(dict):
             )
         super().__init__(content)
         self.source = source
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A file that is read and written again (published_keys) must not need this class.
+        return OrderedDict, (), None, None, iter(self.items())
 
 
 def load_checkpoints_of_runner() -> bool:

@@ -45,6 +45,9 @@ def check_config(cfg: Config, *, splits: tuple[str, ...]) -> None:
     check_engine(cfg)
     _check_recomputation(cfg)
     _check_skip_broken(cfg)
+    _check_frame_masks(cfg)
+    if 'train' in splits:
+        _check_layer_decay(cfg)
     missing = list(find_missing_data(cfg, splits))
     if missing:
         lines = '\n'.join(f'  {path}  ({key})' for key, path in missing)
@@ -88,6 +91,34 @@ def _check_skip_broken(cfg: Config) -> None:
                 f"{split}_dataloader.dataset.skip_broken=True, but {split}_evaluator '{others[0]}' "
                 "would count the black clips; use 'mmstan.AccMetric' or 'mmstan.RetrievalMetric'"
             )
+
+
+def _check_frame_masks(cfg: Config) -> None:
+    """Refuse frame masks of recognizers: MMAction2 hands them to the neck in training only."""
+    if 'cls_head' not in (cfg.get('model') or {}):
+        return
+    for split in ('train', 'val', 'test'):
+        loader = f'{split}_dataloader'
+        for where, node in walk_named(cfg.get(loader), loader):
+            if 'frame_mask' in (node.get('algorithm_keys') or ()):
+                raise ValueError(
+                    f"{where}.algorithm_keys: 'frame_mask' of a recognizer counts in training and "
+                    'not in a test, which averages padded frames too; leave it out, and sample '
+                    'without padding (mmstan.SampleSegments)'
+                )
+
+
+def _check_layer_decay(cfg: Config) -> None:
+    """Refuse MMAction2's layer-wise learning rates, which know the names of two backbones."""
+    kind = type_name(((cfg.get('model') or {}).get('backbone') or {}).get('type', ''))
+    wrapper = cfg.get('optim_wrapper') or {}
+    constructor = type_name(wrapper.get('constructor') or '').rpartition('.')[2]
+    if kind.startswith('mmstan.') and constructor == 'LearningRateDecayOptimizerConstructor':
+        raise ValueError(
+            f'optim_wrapper.constructor={constructor} knows the layers of MViT and '
+            f"VisionTransformer, not those of {kind}; take 'mmstan.ParamGroups', whose "
+            'paramwise_cfg.rules give a block its lr_mult'
+        )
 
 
 def check_work_dir(work_dir: str) -> None:

@@ -44,7 +44,7 @@ class FiniteTraining(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Note the gradient norm before each step, unless clipping computes it anyway."""
-        for name, wrapper in _list_wrappers(runner.optim_wrapper):
+        for name, wrapper in list_wrappers(runner.optim_wrapper):
             if getattr(wrapper, 'clip_func', None) is torch.nn.utils.clip_grad_norm_:
                 continue
 
@@ -109,7 +109,7 @@ class FiniteTraining(Hook):
         bad = [f'{name}={x}' for name, x in losses.items() if not math.isfinite(x)]
         if bad:
             return 0, f'the loss is not a number: {", ".join(bad)}'
-        for name, wrapper in _list_wrappers(runner.optim_wrapper):
+        for name, wrapper in list_wrappers(runner.optim_wrapper):
             scaler = getattr(wrapper, 'loss_scaler', None)
             norm = self._read_norm(runner, name, wrapper)
             if norm is not None and math.isfinite(norm):
@@ -136,7 +136,7 @@ class FiniteTraining(Hook):
     def _describe_rates(self, runner: Runner) -> str:
         """Describe learning rate and gradient norm of each optimiser (most models have one)."""
         said = []
-        for name, wrapper in _list_wrappers(runner.optim_wrapper):
+        for name, wrapper in list_wrappers(runner.optim_wrapper):
             norm = self._read_norm(runner, name, wrapper)
             rates = {group['lr'] for group in wrapper.optimizer.param_groups}
             rate = ' and '.join(f'{x:g}' for x in sorted({min(rates), max(rates)}))
@@ -168,7 +168,8 @@ def name_samples(data_batch: Any) -> list[str]:
     return [str(name) for name in names if name is not None]
 
 
-def _list_wrappers(wrapper: Any) -> Iterator[tuple[str, OptimWrapper]]:
+def list_wrappers(wrapper: Any) -> Iterator[tuple[str, OptimWrapper]]:
+    """List the wrappers of an ``OptimWrapperDict`` with their names; a single one has ''."""
     if isinstance(wrapper, OptimWrapperDict):
         yield from wrapper.items()
     else:
@@ -205,7 +206,7 @@ def _name_last_checkpoint(runner: Runner) -> str:
 
 
 def _advise(runner: Runner) -> str:
-    wrappers = [wrapper for _, wrapper in _list_wrappers(runner.optim_wrapper)]
+    wrappers = [wrapper for _, wrapper in list_wrappers(runner.optim_wrapper)]
     ideas = ['a lower optim_wrapper.optimizer.lr', 'a longer warm-up']
     if not all(wrapper.clip_grad_kwargs for wrapper in wrappers):
         ideas.append('optim_wrapper.clip_grad=dict(max_norm=1)')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from mmengine.dist import barrier, is_distributed, is_main_process
 from mmengine.runner.checkpoint import _load_checkpoint
 from torch import nn
 
+from mmstan.compat.new_parts import find_new_parts
 from mmstan.compat.state_dicts import find_state_dict, fit_state, unwrap_name
 from mmstan.engine.prepare_resume import fix_last_checkpoint, has_named_state, is_folder
 from mmstan.engine.shard_checkpoints import (
@@ -61,6 +62,10 @@ class FullyShard(DDPStrategy):
     Raises:
         ValueError: There is no launcher.
     """
+
+    allow_missing: Sequence[str] | None = None
+    """The config's, where a training begins (:func:`~mmstan.apis.load.build_runner` sets it); None
+    if a checkpoint must fit whole."""
 
     def __init__(
         self,
@@ -185,6 +190,11 @@ class FullyShard(DDPStrategy):
         rest.update(scalars=sorted(self._scalars), optimizer_settings=self._get_settings())
         return rest
 
+    def resume(self, filename: str, **kwargs: Any) -> dict[str, Any]:
+        """Go on from a checkpoint, which must fit whole."""
+        self.allow_missing = None
+        return super().resume(filename, **kwargs)
+
     def load_checkpoint(
         self, filename: str, *, callback: Callback | None = None, **_: Any
     ) -> dict[str, Any]:
@@ -206,7 +216,14 @@ class FullyShard(DDPStrategy):
             name: x.reshape(1) if unwrap_name(name) in self._scalars else x
             for name, x in find_state_dict(checkpoint, filename).items()
         }
-        checkpoint['state_dict'] = fit_state(self.model, theirs, source=filename)
+        begins = self.allow_missing is not None
+        checkpoint['state_dict'] = fit_state(
+            self.model,
+            theirs,
+            source=filename,
+            allow_missing=self.allow_missing,
+            new_parts=find_new_parts(self.model, theirs) if begins else (),
+        )
         if callback is not None:
             callback(checkpoint)
         spread_model(self.model, checkpoint.pop('state_dict'))

@@ -55,12 +55,20 @@ def fix_last_checkpoint(work_dir: str | Path) -> None:
     ``last_checkpoint``. Then the file gets the name of the newest other checkpoint that is whole,
     or is removed if there is none. Files of the best epoch do not count, which hold no optimiser,
     nor do files without a number (``features.pth``), which are no checkpoints.
+
+    In a copy of a work dir the file names the original's checkpoint; it gets the copy's own.
     """
     pointer = Path(work_dir, 'last_checkpoint')
     if not pointer.exists():
         return
     named = pointer.read_bytes().decode('utf-8', 'replace').strip().replace('\0', '\ufffd')
-    if _ADDRESS.fullmatch(named) or (named and not is_truncated(named)):
+    if _ADDRESS.fullmatch(named):
+        return
+    if (own := _find_copy(named, work_dir)) is not None:
+        print_log(f'{pointer} names {named}; taking {own}', 'current', logging.WARNING)
+        _write_pointer(pointer, own)
+        return
+    if named and not is_truncated(named):
         return
     if os.path.isfile(named):
         why = f'{named} was not written to its end'
@@ -78,8 +86,23 @@ def fix_last_checkpoint(work_dir: str | Path) -> None:
     if not whole:
         pointer.unlink()
         return
+    _write_pointer(pointer, whole[-1])
+
+
+def _find_copy(named: str, work_dir: str | Path) -> Path | None:
+    """Find the checkpoint ``named`` in ``work_dir`` if it lies in another work dir."""
+    folder, name = os.path.split(named)
+    elsewhere = os.path.realpath(folder) != os.path.realpath(work_dir)
+    # A folder without this file holds the checkpoints of a work dir (out_dir of CheckpointHook).
+    if not name or not elsewhere or not os.path.isfile(os.path.join(folder, 'last_checkpoint')):
+        return None
+    own = os.path.join(work_dir, name)
+    return None if is_truncated(own) else Path(own)
+
+
+def _write_pointer(pointer: Path, checkpoint: Path) -> None:
     corrected = pointer.with_suffix('.tmp')
-    corrected.write_text(str(whole[-1]))
+    corrected.write_text(str(checkpoint))
     corrected.replace(pointer)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import collect_results, is_main_process
+from mmengine.dist import barrier, collect_results, is_main_process
 from mmengine.evaluator import Evaluator
 from mmengine.logging import print_log
 from mmengine.runner import Runner, TestLoop, ValLoop, autocast
@@ -92,6 +92,7 @@ class _RetrievalLoop(BaseLoop):
         first = self._bank_metrics[0]
         size = len(self._bank_loader.dataset)  # type: ignore[arg-type]
         together = collect_results(results, size, first.collect_device, first.collect_dir)
+        barrier()  # rank 0 still reads and removes collect_dir, into which metrics write next
         if not is_main_process():
             return
         bank = join_gallery(drop_broken(together, what='the features of the bank')[0])
@@ -105,7 +106,8 @@ def make_training_bank(cfg: Config) -> dict[str, Any]:
     Wrappers that repeat or balance the training data are removed.
 
     Raises:
-        ValueError: There is no training data, or it consists of several data sets.
+        ValueError: There is no training data, or it consists of several data sets, as the test data
+            may not either.
     """
     node = (cfg.get('train_dataloader') or {}).get('dataset') or {}
     while 'dataset' in node:
@@ -116,6 +118,12 @@ def make_training_bank(cfg: Config) -> dict[str, Any]:
             f'{node.get("type")}; give the config of a loader'
         )
     loader = cfg.get('test_dataloader') or cfg.val_dataloader
+    if 'pipeline' not in loader.dataset:
+        raise ValueError(
+            "bank_dataloader='train' takes the pipeline of the test set, and "
+            f'{type_name(loader.dataset.get("type"))} has none of its own; give the config of a '
+            'loader'
+        )
     dataset = {'missing': 'report', **node, 'test_mode': True}  # 'report' is the default there
     dataset.pop('pairs', None)
     # The bank must be encoded as the test set is: same transforms, same treatment of broken videos.

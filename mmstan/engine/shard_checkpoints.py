@@ -21,6 +21,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_model_state_dict,
     set_optimizer_state_dict,
 )
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from mmstan.compat.checkpoints import load_file
@@ -42,8 +43,9 @@ def gather_optimizer(model: nn.Module, optimizer: Optimizer) -> State:
 
 
 def spread_model(model: nn.Module, state: State) -> None:
-    """Load a whole state dict, which every process has read."""
-    set_model_state_dict(model, state, options=StateDictOptions(full_state_dict=True))
+    """Load a whole state dict, which every process has read; parts are joined before."""
+    whole = {name: x.full_tensor() if isinstance(x, DTensor) else x for name, x in state.items()}
+    set_model_state_dict(model, whole, options=StateDictOptions(full_state_dict=True))
 
 
 def spread_optimizer(model: nn.Module, optimizer: Optimizer, state: State) -> None:

@@ -30,6 +30,8 @@ def add_trackers(cfg: Config, names: Sequence[str]) -> None:
     for name in names:
         if find_spec(name) is None:
             raise ImportError(f'--track {name} needs the package {name}: pip install {name}')
+        if not cfg.get('visualizer'):  # MMEngine's own
+            cfg.visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
         backends = list(cfg.visualizer.get('vis_backends') or [])
         if TRACKERS[name] not in [backend['type'] for backend in backends]:
             cfg.visualizer.vis_backends = [*backends, _make_backend(name, cfg)]

@@ -24,7 +24,7 @@ from mmstan.engine.epoch_batches import (
 )
 from mmstan.engine.epoch_order import Order, find_place
 from mmstan.engine.finite_scores import FiniteScores
-from mmstan.engine.finite_training import FiniteTraining
+from mmstan.engine.finite_training import FiniteTraining, list_wrappers
 from mmstan.engine.prepare_resume import PrepareResume
 from mmstan.engine.save_rng import SaveRNG
 from mmstan.engine.stop_checkpoint import leave_validation, save_stop_checkpoint
@@ -137,7 +137,7 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         super().run_iter(idx, data_batch)
         number = self._signals.agree()
         # Gradients that wait for others (accumulative_counts) would be lost.
-        if number and getattr(self.runner.optim_wrapper, 'should_update', lambda: True)():
+        if number and is_updated(self.runner.optim_wrapper):
             for hook in self.runner.hooks:
                 if isinstance(hook, SaveRNG):
                     hook.gather()
@@ -204,3 +204,9 @@ class EpochTrainLoop(EpochBasedTrainLoop):
                 f'train_cfg.max_epochs is {self._max_epochs}'
             )
         return place.seen
+
+
+def is_updated(optim_wrapper: Any) -> bool:
+    """Whether no gradients wait for an update of the weights, of any optimiser."""
+    wrappers = [wrapper for _, wrapper in list_wrappers(optim_wrapper)]
+    return all(getattr(wrapper, 'should_update', lambda: True)() for wrapper in wrappers)

@@ -11,13 +11,16 @@ from torch import Tensor
 from mmstan.evaluation.finite import holds_nan, refuse_nan, sample_name
 from mmstan.registry import METRICS
 
+_OF_ONE_LABEL = ('top_k_accuracy', 'mean_class_accuracy')
+
 
 @METRICS.register_module()
 class AccMetric(_AccMetric):
     """MMAction2's ``AccMetric`` without the videos that the data set flagged as ``broken``.
 
     ``acc/left_out`` is the number of broken videos over all ranks, if there are any; a warning
-    names them. NaN scores raise an error that names their videos.
+    names them. NaN scores raise an error that names their videos; so do several labels of a video
+    (``multi_class``) with accuracies, which take one.
     """
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
@@ -29,8 +32,19 @@ class AccMetric(_AccMetric):
             elif holds_nan(sample['pred_score']):
                 self.results.append(dict(nan=sample_name(sample)))
             else:
+                self._refuse_several_labels(sample)
                 _check_label(sample)
                 super().process(data_batch, [sample])
+
+    def _refuse_several_labels(self, sample: dict[str, Any]) -> None:
+        """Raise ValueError where the length of a vector of labels would be taken for a class."""
+        wrong = [name for name in self.metrics if name in _OF_ONE_LABEL]
+        if sample['gt_label'].numel() > 1 and wrong:
+            raise ValueError(
+                f'{sample.get("filename", "a video")} has a vector of labels (multi_class=True), '
+                f"and {', '.join(wrong)} take one label: set metric_list='mean_average_precision' "
+                'of mmstan.AccMetric'
+            )
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
         """Accuracies of the readable videos, shares between 0 and 1."""

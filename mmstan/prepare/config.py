@@ -88,7 +88,8 @@ def set_rates(cfg: Config, samples: int) -> list[str]:
         _scale_rate(cfg, batch),
         'more processes: --auto-scale-lr multiplies the rate by their number',
     ]
-    cfg.auto_scale_lr = dict(enable=False, base_batch_size=batch)
+    steps = cfg.optim_wrapper.get('accumulative_counts', 1)
+    cfg.auto_scale_lr = dict(enable=False, base_batch_size=batch * steps)
     return rules
 
 

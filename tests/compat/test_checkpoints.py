@@ -73,6 +73,14 @@ def test_a_run_resumes_from_its_own_checkpoint(work_dir: Path) -> None:
     assert resumed.epoch == 2
 
 
+def test_a_checkpoint_that_is_written_again_is_read_by_everybody(tmp_path: Path) -> None:
+    path = saved(tmp_path / 'a.pth', dict(state_dict=dict(weight=torch.arange(3.0))))
+    again = saved(tmp_path / 'again.pth', CheckpointLoader.load_checkpoint(path))
+    for found in (torch.load(again, weights_only=True), CheckpointLoader.load_checkpoint(again)):
+        assert list(found) == ['state_dict']
+        assert found['state_dict']['weight'].tolist() == [0, 1, 2]
+
+
 @pytest.mark.parametrize('module', ['numpy.core.multiarray', 'numpy._core.multiarray'])
 def test_files_written_with_numpy_1_and_2_load(tmp_path: Path, module: str) -> None:
     now = np.zeros(1).__reduce__()[0].__module__.encode()

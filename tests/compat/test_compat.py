@@ -18,8 +18,10 @@ from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 from mmaction.utils import dependency
 from mmengine._strategy import SingleDeviceStrategy
+from mmengine.config import ConfigDict
 from mmengine.dist import get_backend, init_dist
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import OPTIMIZERS
 from mmengine.utils.dl_utils import mmcv_full_available
 
@@ -111,6 +113,19 @@ def two_runs():
     if len(names) < 2:
         raise ValueError('two runs have one name')
 
+def accumulated():
+    from types import SimpleNamespace as Some
+    from unittest import mock
+    from mmengine.optim import OptimWrapper
+    from mmengine.runner import Runner
+    run = Some(_train_dataloader=dict(batch_size=4), world_size=1, logger=mock.Mock())
+    run.param_schedulers = []
+    sgd = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    wrapper = OptimWrapper(sgd, accumulative_counts=2)
+    Runner.scale_lr(run, wrapper, dict(enable=True, base_batch_size=8))
+    if sgd.param_groups[0]['lr'] != 1:
+        raise ValueError('8 clips an update are taken for 4')
+
 tries = dict(
     replace_missing_drn=drn,
     skip_vindlu_on_new_transformers=vindlu,
@@ -126,6 +141,7 @@ tries = dict(
     keep_read_frames_in_inferencers=inferencer,
     accept_recognizer_inputs=recognizer,
     name_runs_apart=two_runs,
+    count_accumulated_steps=accumulated,
 )
 faults = []
 for name, attempt in tries.items():
@@ -368,6 +384,22 @@ def test_runs_of_one_second_have_names_of_their_own(
     assert [(b - a).seconds for a, b in pairwise(stamps)] == [1, 1, 1]
     assert runs[0].message_hub is not runs[1].message_hub
     assert len({run.log_dir for run in runs}) == 2
+
+
+def test_scaled_learning_rates_count_accumulated_steps(work_dir: Path) -> None:
+    scale = ConfigDict(enable=True, base_batch_size=8)  # an update has half as many clips, 2 x 2
+    runner = stock_runner(work_dir)
+    strategy = SingleDeviceStrategy(work_dir=str(work_dir), auto_scale_lr=scale)
+    strategy.dispatch_kwargs = dict(train_micro_batch_size_per_gpu=2)
+    optimizers = [torch.optim.SGD([torch.zeros(1)], lr=1.0) for _ in range(3)]
+    alone, one_of_several, strategy.optim_wrapper = (
+        OptimWrapper(optimizer, accumulative_counts=2) for optimizer in optimizers
+    )
+    runner.scale_lr(alone, scale)
+    runner.scale_lr(OptimWrapperDict(a=one_of_several), scale)
+    strategy._scale_lr()
+    assert [optimizer.param_groups[0]['lr'] for optimizer in optimizers] == [0.5] * 3
+    assert scale.base_batch_size == strategy._auto_scale_lr.base_batch_size == 8
 
 
 def test_adafactor_of_transformers_is_registered_later() -> None:

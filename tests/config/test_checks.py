@@ -316,3 +316,28 @@ def test_a_detector_of_mmdetection(
 def test_other_ways_to_save_memory_are_named(cfg: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         check_config(Config(dict(dict(model=dict(type='Recognizer3D')), **cfg)), splits=())
+
+
+@pytest.mark.parametrize('split', ['train', 'test'])
+def test_frame_masks_of_a_recognizer(split: str, tmp_path: Path) -> None:
+    pack = dict(type='PackActionInputs', algorithm_keys=('captions', 'frame_mask'))
+    loader = {f'{split}_dataloader': dict(dataset=dict(dataset=dict(pipeline=[pack])))}
+    said = rf"^{split}_dataloader\.dataset\.dataset\.pipeline\.0\.algorithm_keys: 'frame_mask' of a"
+    with pytest.raises(ValueError, match=said):
+        check_config(Config(dict(model=dict(cls_head={}), **loader)), splits=())
+    retrieval = Config(dict(model=dict(head={}), work_dir=str(tmp_path), **loader))
+    check_config(retrieval, splits=())
+
+
+@pytest.mark.parametrize('constructor', ['', 'mmaction.'])
+def test_layer_decay_of_backbones_that_it_does_not_know(constructor: str, tmp_path: Path) -> None:
+    constructor += 'LearningRateDecayOptimizerConstructor'
+    model = dict(backbone=dict(type='mmstan.FrameEncoder'))
+    cfg = Config(
+        dict(model=model, optim_wrapper=dict(constructor=constructor), work_dir=str(tmp_path))
+    )
+    with pytest.raises(ValueError, match=r"those of mmstan\.FrameEncoder; take 'mmstan.ParamGr"):
+        check_config(cfg, splits=('train',))
+    check_config(cfg, splits=('test',))
+    cfg.model.backbone.type = 'mmaction.VisionTransformer'
+    check_config(cfg, splits=('train',))

@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,21 @@ def test_what_is_whole_or_elsewhere_stays(named: str, tmp_path: Path):
     (tmp_path / 'last_checkpoint').write_text(named)
     fix_last_checkpoint(tmp_path)
     assert find_latest_checkpoint(str(tmp_path)) == named
+
+
+def test_a_copied_work_dir_goes_on_from_its_own_checkpoint(tmp_path: Path):
+    original, copied = tmp_path / 'original', tmp_path / 'copied'
+    original.mkdir()
+    path = save(original / 'iter_3.pth', age=0)
+    (original / 'last_checkpoint').write_text(str(path))
+    shutil.copytree(original, copied)
+    for folder in (original, copied):
+        fix_last_checkpoint(folder)
+        assert find_latest_checkpoint(str(folder)) == str(folder / 'iter_3.pth')
+    (original / 'last_checkpoint').unlink()  # a folder of checkpoints, and an older file here
+    (copied / 'last_checkpoint').write_text(str(path))
+    fix_last_checkpoint(copied)
+    assert find_latest_checkpoint(str(copied)) == str(path)
 
 
 def test_nothing_whole(tmp_path: Path):

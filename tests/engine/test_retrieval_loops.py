@@ -17,6 +17,8 @@ from mmengine.runner import Runner
 from torch import nn
 
 import mmstan  # noqa: F401
+from mmstan.engine import retrieval_loops
+from mmstan.engine.retrieval_loops import make_training_bank
 from mmstan.models.features import TextFeatures, VideoFeatures
 
 WIDTH = 8
@@ -228,6 +230,37 @@ def test_training_data_that_are_no_bank(work_dir: Path):
     made.test_cfg.bank_dataloader = 'train'
     with pytest.raises(ValueError, match=r"^bank_dataloader='train' .* has CaptionedVideos; give"):
         Runner.from_cfg(made).test()
+
+
+def test_a_bank_in_the_pipeline_of_the_test_set() -> None:
+    captions = dict(type='mmstan.CaptionsJson', pipeline=['of training'], pairs='random')
+    test_set = dict(type='mmstan.CaptionsJson', pipeline=['of the test'])
+    cfg = Config(
+        dict(
+            train_dataloader=dict(dataset=dict(type='RepeatDataset', dataset=captions)),
+            test_dataloader=dict(batch_size=3, dataset=test_set),
+        )
+    )
+    dataset = dict(test_set, missing='report', test_mode=True)
+    assert make_training_bank(cfg) == dict(batch_size=3, dataset=dataset)
+    cfg.test_dataloader.dataset = dict(type='ConcatDataset', datasets=[test_set])
+    with pytest.raises(ValueError, match=r'of the test set, and ConcatDataset has none of its own'):
+        make_training_bank(cfg)
+
+
+def test_all_processes_wait_until_the_bank_is_read(
+    work_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = []
+
+    def collect(results: list, *_: Any) -> list:
+        called.append('collect')
+        return results
+
+    monkeypatch.setattr(retrieval_loops, 'collect_results', collect)
+    monkeypatch.setattr(retrieval_loops, 'barrier', lambda: called.append('barrier'))
+    Runner.from_cfg(config(work_dir, **QB_NORM)).test()
+    assert called == ['collect', 'barrier']
 
 
 def test_bank_that_no_metric_reads(work_dir: Path):

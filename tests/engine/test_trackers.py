@@ -29,6 +29,9 @@ def test_backends_are_added_once(monkeypatch: pytest.MonkeyPatch) -> None:
     cfg.visualizer.vis_backends = None
     add_trackers(cfg, ['wandb'])
     assert cfg.visualizer.vis_backends == [dict(type='WandbVisBackend')]
+    for bare in (Config(dict(work_dir='runs')), Config(dict(work_dir='runs', visualizer=None))):
+        add_trackers(bare, ['wandb'])
+        assert bare.visualizer.vis_backends == [LOCAL, dict(type='WandbVisBackend')]
 
 
 def test_mlflow_writes_to_the_work_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -76,6 +76,17 @@ def test_an_empty_test_set():
         AccMetric().evaluate(0)
 
 
+def test_a_vector_of_labels():
+    scores, labels = torch.tensor([[0.9, 0.1], [0.2, 0.8]]), torch.eye(2, dtype=torch.long)
+    several = [dict(pred_score=x, gt_label=y, filename='a.mp4') for x, y in zip(scores, labels)]
+    message = r'^a\.mp4 has a vector of labels .*, and top_k_accuracy, mean_class_accuracy take one'
+    with pytest.raises(ValueError, match=message):
+        AccMetric().process(None, several)
+    metric = AccMetric(metric_list='mean_average_precision')
+    metric.process(None, several)
+    assert metric.evaluate(2)['acc/mean_average_precision'] == 1
+
+
 @pytest.mark.parametrize('label', [6, -1])
 def test_labels_without_a_score(label: int):
     message = rf'the label {label} of a\.mp4 is none of the 6 classes, which are 0 to 5'

@@ -185,8 +185,14 @@ def load_plain_checkpoint(folder: Path, strategy: FullyShard) -> None:
     """Load weights of a run that is not sharded, and be refused its optimiser."""
     strategy.load_checkpoint(str(folder / 'plain.pth'))
     weights = strategy.model_state_dict()
+    with pytest.raises(ValueError, match='does not fit'):
+        strategy.load_checkpoint(str(folder / 'part.pth'))
+    strategy.allow_missing = ['text_tower.*']
+    strategy.load_checkpoint(str(folder / 'part.pth'))
+    partly = strategy.model_state_dict()
     if is_main_process():
         torch.save(weights, folder / 'loaded.pth')
+        torch.save(partly, folder / 'partly.pth')
     with pytest.raises(ValueError, match='goes by number, so Runner wrote it'):
         strategy.load_optim_state_dict(dict(state={}, param_groups=[dict(params=[0])]))
 
@@ -227,6 +233,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     plain = make_model(FIRST[-1], seed=7).state_dict()
     torch.save(dict(state_dict=plain), folder / 'plain.pth')
+    part = {name: x + 1 for name, x in plain.items() if not name.startswith('text_tower.')}
+    torch.save(dict(state_dict=part), folder / 'part.pth')
     run_ranks(f'{__file__}:work', folder, timeout=600)
     torch.set_num_threads(threads)
     return folder
@@ -288,6 +296,12 @@ def test_its_checkpoint_is_any_runs(folder: Path) -> None:
 
 def test_it_loads_a_plain_checkpoint(folder: Path) -> None:
     assert_equal(torch.load(folder / 'loaded.pth'), load_file(folder / 'plain.pth')['state_dict'])
+
+
+def test_it_begins_with_a_part_where_that_is_allowed(folder: Path) -> None:
+    plain, part = (load_file(folder / name)['state_dict'] for name in ('plain.pth', 'part.pth'))
+    assert 0 < len(part) < len(plain)
+    assert_equal(torch.load(folder / 'partly.pth'), {**plain, **part})
 
 
 def test_runner_says_that_it_cannot_resume_it(folder: Path) -> None:

@@ -47,6 +47,33 @@ def test_frozen_tower_runs_once_in_training(head: TextHead) -> None:
     assert model[1].weight.grad is not None
 
 
+def test_frozen_tower_runs_once_where_every_step_sets_the_mode(head: TextHead) -> None:
+    """As ``IterBasedTrainLoop`` does."""
+    calls, x = Calls(head), torch.randn(2, 16)
+    for _ in range(3):
+        head.train()(x)
+    assert calls.new() == 1
+    for _ in range(2):
+        head.eval()(x)  # weights may have been swapped
+    assert calls.new() == 2
+
+
+def test_a_mode_that_is_set_again_drops_the_features_of_every_template() -> None:
+    head, x = build(templates=('a {}', 'the {}'), sample_template=True).train(), torch.randn(2, 16)
+    calls = Calls(head)
+    for seed in (0, 1, 2, 3):
+        torch.manual_seed(seed)
+        head(x)
+        with torch.no_grad():
+            head.texts.tower.text.text_projection.mul_(2)
+    assert calls.new() == 2  # both templates, the second one with other weights
+    head.train()
+    for seed in (0, 1, 2, 3):
+        torch.manual_seed(seed)
+        head(x)
+    assert calls.new() == 2
+
+
 def drop_by_train(head: TextHead) -> None:
     head.train()
 

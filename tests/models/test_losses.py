@@ -17,6 +17,18 @@ def rows(n: int, seed: int) -> Rows:
     return Rows(torch.randn(n, 4, generator=torch.Generator().manual_seed(seed)))
 
 
+def test_a_transposed_tensor_is_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def all_gather(parts: list[Tensor], x: Tensor) -> None:
+        assert all(part.is_contiguous() for part in (*parts, x))  # or gloo refuses them
+        for rank, part in enumerate(parts):
+            part.copy_(x + rank)
+
+    monkeypatch.setattr(losses, 'get_world_size', lambda: 2)
+    monkeypatch.setattr('torch.distributed.all_gather', all_gather)
+    x = torch.arange(6.0).view(2, 3).T
+    assert torch.equal(losses.gather(Rows(x)).x, torch.cat([x, x + 1]))
+
+
 @pytest.mark.parametrize('world_size', [1, 2, 5])
 def test_a_process_scores_its_own_rows_and_columns(
     world_size: int, monkeypatch: pytest.MonkeyPatch

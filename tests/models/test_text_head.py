@@ -99,7 +99,17 @@ def test_wrong_number_of_classes(num_classes: int, tmp_path: Path) -> None:
     assert build(num_classes=3).num_classes == 3
 
 
-@pytest.mark.parametrize('templates', [(), ('a video',), ('{}', 'a video of {name}')])
+@pytest.mark.parametrize(
+    'templates',
+    [
+        (),
+        ('a video',),
+        ('{}', 'a video of {name}'),
+        ('{} and {}',),
+        ('{} in {place}',),
+        ('{} {',),
+    ],
+)
 def test_templates_without_a_place(templates: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match=r'each needs a .*for the class name'):
         build(templates=templates)

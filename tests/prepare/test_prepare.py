@@ -236,7 +236,7 @@ def test_the_config_says_its_rules(folder: Make, prepare: Prepare, tmp_path: Pat
     assert cfg.train_dataloader.batch_size == 5  # 20 videos in four steps
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(8e-6 * 5 * 4 / 256)
     assert cfg.param_scheduler[1].eta_min == pytest.approx(8e-8 * 5 * 4 / 256)
-    assert cfg.auto_scale_lr.base_batch_size == 5
+    assert cfg.auto_scale_lr.base_batch_size == 5 * 4
     assert 'linear in the global batch of 5 x 4 accumulated steps' in text
     assert cfg.work_dir == 'work_dirs/mine' and 'kinetics' not in text
     moved = (tmp_path / 'mine').rename(tmp_path / "it's moved")

@@ -140,6 +140,10 @@ def test_options_hold_for_trackers_and_compiling(
 
 def test_auto_scale_lr(merge: Callable[..., Config], config: Config) -> None:
     assert merge(train, '--auto-scale-lr').auto_scale_lr == dict(enable=True, base_batch_size=128)
+    for lacking in (None, dict(enable=False)):
+        config.auto_scale_lr = lacking
+        with pytest.raises(ValueError, match=f'{CLIP_MEAN} has no auto_scale_lr.base_batch_size'):
+            merge(train, '--auto-scale-lr')
     config.pop('auto_scale_lr')
     with pytest.raises(ValueError, match=f'{CLIP_MEAN} has no auto_scale_lr.base_batch_size'):
         merge(train, '--auto-scale-lr')

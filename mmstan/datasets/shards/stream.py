@@ -88,8 +88,18 @@ class ShardStream(IterableDataset):
         self._weights = _read_weights(weights, self._sources)
         self.pipeline = Compose(list(pipeline))
         self.batch_size, self.num_workers = 1, 1
+        self._place: tuple[int, int] | None = None
         self._clock = torch.zeros(3, dtype=torch.int64).share_memory_()  # seed, epoch, seen
         self._faults = torch.zeros(64, dtype=torch.int64).share_memory_()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A worker that is spawned, not forked, has no process group to ask.
+        return {**vars(self), '_place': self._find_place()}
+
+    def _find_place(self) -> tuple[int, int]:
+        """Rank and number of processes."""
+        rank, world_size = get_dist_info()
+        return self._place if self._place and world_size == 1 else (rank, world_size)
 
     def divide(self, batch_size: int, num_workers: int) -> None:
         """Set the loader's numbers, by which an epoch is divided; the training loop does that.
@@ -98,7 +108,7 @@ class ShardStream(IterableDataset):
             ValueError: An epoch has no batch for every worker.
         """
         self.batch_size, self.num_workers = batch_size, max(1, num_workers)
-        _, world_size = get_dist_info()
+        _, world_size = self._find_place()
         if not len(self):
             raise ValueError(
                 f'samples_per_epoch={self.samples_per_epoch} is less than a batch of {batch_size} '
@@ -137,13 +147,13 @@ class ShardStream(IterableDataset):
 
     def __len__(self) -> int:
         """Samples of this rank in an epoch."""
-        _, world_size = get_dist_info()
+        _, world_size = self._find_place()
         batches = self.samples_per_epoch // (self.batch_size * world_size)
         return batches // self.num_workers * self.num_workers * self.batch_size
 
     def __iter__(self) -> Iterator[Any]:
         """Give this worker's share of the epoch's samples, packed."""
-        rank, _ = get_dist_info()
+        rank, _ = self._find_place()
         info = get_worker_info()
         worker = info.id if info else 0
         seed, epoch, seen = self._clock.tolist()

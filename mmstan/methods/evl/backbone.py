@@ -22,7 +22,8 @@ class EVL(VideoBackbone):
     """A query token that attends, layer by layer, to the outputs of the tower's last K blocks.
 
     The tower's computation is not changed. In the paper the tower is frozen; then no gradient
-    passes through it.
+    passes through it. Nothing reads its last norm and projection: distributed training of a tower
+    that learns needs ``find_unused_parameters=True``.
 
     Args:
         tower: Config of an image tower.

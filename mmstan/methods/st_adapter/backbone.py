@@ -62,7 +62,9 @@ class STAdapter(VideoBackbone):
         before: Halves of a block with an adapter in front. ``('mlp',)`` is 12 x 384 of the released
             code (Kinetics), ``('attention', 'mlp')`` 24 x 384 (Something-Something).
         features: ``'frames'``: each frame in the joint space, (N, T, D). ``'clip'``: the mean of
-            the class tokens, normalised and not projected, (N, 1, C), as in the release.
+            the class tokens, normalised and not projected, (N, 1, C), as in the release. Nothing
+            reads the tower's projection then: distributed training of a tower that learns needs
+            ``find_unused_parameters=True``.
 
     Raises:
         ValueError: ``layers``, ``before`` or ``features`` is none of these, or ``features='clip'``

@@ -48,6 +48,7 @@ class ClassTexts(BaseModule):
 
     _kept: dict[int | None, TextFeatures]  # by the template that was drawn
     _swapped: _Swapped | None  # of the last swap, while its features hold
+    _kept_of: list[tuple[int, int]] | None  # the weights behind the kept features
 
     def __init__(
         self,
@@ -128,12 +129,22 @@ class ClassTexts(BaseModule):
         self._swapped = swapped
 
     def _drop(self, *_: Any) -> None:
-        self._kept, self._swapped = {}, None
+        self._kept, self._swapped, self._kept_of = {}, None, None
 
     def train(self, mode: bool = True) -> Self:
-        """Drop the kept features: weights may have changed before a change of mode."""
-        self._drop()
+        """Drop the kept features: weights may have changed before a change of mode.
+
+        MMEngine's ``IterBasedTrainLoop`` calls this at every step. From training to training the
+        features stay, unless a weight was written since.
+        """
+        if not (mode and self.training) or self._kept_of != self._count_writes():
+            self._drop()
         return super().train(mode)
+
+    def _count_writes(self) -> list[tuple[int, int]]:
+        # The counters do not see writes through `.data`, such as the swaps of an EMA hook; the mode
+        # changes around these.
+        return [(id(p), p._version) for p in self.parameters()]
 
     def forward(self) -> TextFeatures:
         """Features of the K classes, float32.
@@ -157,6 +168,7 @@ class ClassTexts(BaseModule):
             with torch.no_grad(), torch.autocast(device.type, enabled=False):
                 parts = [self._encode(part, count) for part in ids.split(whole_classes)]
             kept = TextFeatures(*(torch.cat(part) for part in zip(*parts)))
+            self._kept_of = self._kept_of or self._count_writes()
             self._kept[drawn] = kept
         return kept
 
@@ -193,8 +205,18 @@ def check_templates(templates: Sequence[str]) -> None:
     """Raise ValueError unless templates are sentences with a ``{}`` for the class name."""
     if isinstance(templates, str):
         raise ValueError(f'templates={show(templates)}: give a list of sentences, not one text')
-    if not templates or not all('{}' in template for template in templates):
-        raise ValueError(f"templates={list(templates)}: each needs a '{{}}' for the class name")
+    if not templates or not all(map(_takes_a_name, templates)):
+        raise ValueError(
+            f"templates={list(templates)}: each needs a '{{}}' for the class name, and no other "
+            'braces'
+        )
+
+
+def _takes_a_name(template: str) -> bool:
+    try:
+        return '{}' in template and bool(template.format('a name'))
+    except (IndexError, KeyError, ValueError):
+        return False
 
 
 def _check_templates(

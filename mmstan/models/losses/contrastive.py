@@ -61,8 +61,9 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
+        x = x.contiguous()  # `empty_like` keeps the strides of a transposed tensor
         parts = [torch.empty_like(x) for _ in range(get_world_size())]
-        dist.all_gather(parts, x.contiguous())
+        dist.all_gather(parts, x)
         if not x.is_floating_point():
             ctx.mark_non_differentiable(gathered := torch.cat(parts))
             return gathered

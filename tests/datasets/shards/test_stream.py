@@ -1,6 +1,7 @@
 """Shards that are streamed: equal shares, seeded draws, faults that are replaced."""
 
 import os
+import pickle
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -112,6 +113,16 @@ def test_draws_follow_seed_epoch_rank_worker_and_batches_seen(tmp_path: Path) ->
         others.append(list_batches(stream))
     assert {len(each) for each in others} == {6}
     assert len({str(each) for each in others}) == 4
+
+
+def test_spawned_workers_draw_as_their_rank(tmp_path: Path) -> None:
+    stream = make(str(write_shards(tmp_path, [8] * 8)), pipeline=[dict])
+    with mock.patch.object(stream_module, 'get_dist_info', lambda: (1, 2)):
+        expected = list_batches(stream)
+        spawned = pickle.loads(pickle.dumps(stream))  # as for a worker, which has no group
+    assert len(expected) == 6
+    assert list_batches(spawned) == expected
+    assert list_batches(pickle.loads(pickle.dumps(spawned))) == expected
 
 
 def test_resumed_statistically(tmp_path: Path, log: Callable[[], str]) -> None:
