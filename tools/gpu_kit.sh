@@ -27,7 +27,7 @@ if [ "$PART" != benchmark ]; then
     # Other tests may need packages that are not there. Other versions of packages may warn.
     files=$(grep --recursive --files-with-matches --include='test_*.py' --extended-regexp 'on_devices|mark\.gpu' tests)
     # shellcheck disable=SC2086  (a list of files)
-    "$PYTHON" -m pytest -m gpu -rfE -W default $files || status=$?
+    "$PYTHON" -m pytest -m gpu -rfEs -W default $files || status=$?
 fi
 if [ "$PART" != tests ]; then
     "$PYTHON" tools/benchmark.py "${@:3}" --device cuda --precision bf16 --beside compiled --largest-batch \
