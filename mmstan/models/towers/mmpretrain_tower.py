@@ -153,7 +153,8 @@ class MMPretrainImageTower(BaseImageTower):
 
     def finish(self, tokens: Tensor) -> Tensor:
         """See :meth:`BaseImageTower.finish`."""
-        return self.visual.pre_norm(self.visual.drop_after_pos(tokens))
+        # As open_clip's norms, it keeps the type of the tokens under autocast.
+        return self.visual.pre_norm(self.visual.drop_after_pos(tokens)).to(tokens.dtype)
 
     def normalise(self, tokens: Tensor) -> Tensor:
         """See :meth:`BaseImageTower.normalise`."""
