@@ -6,32 +6,23 @@ import pytest
 import torch
 import torch.nn.functional as F
 from helpers.every_backbone import BACKBONES, DIST, FROZEN, SIZE, T
-from helpers.tiny_models import TOWER, VIT_TOWER
+from helpers.tiny_models import CLIP, IMAGE, TOWER, VIT_TOWER
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from mmstan.registry import MODELS
 
 CLIPS = 2
+FACTORS = dict(CLIP, vision_cfg=dict(IMAGE, ls_init_value=0.1))
+VIT = dict(VIT_TOWER['vit'], pre_norm=True, layer_cfgs=dict(layer_scale_init_value=0.1))
 CASES: dict[str, dict[str, Any]] = {
     **{name: dict(cfg, tower=TOWER) for name, cfg in BACKBONES.items()},
     'bt_adapter': dict(
-        type='mmstan.STAN',
-        levels=(3, 4),
-        class_token='own',
-        gates=True,
-        own_positions=True,
-        tower=TOWER,
+        BACKBONES['stan'], tower=TOWER, class_token='own', gates=True, own_positions=True
     ),
-    'stan of convolutions': dict(
-        type='mmstan.STAN',
-        levels=(3, 4),
-        cross_frame=dict(type='mmstan.TemporalConv'),
-        tower=dict(TOWER, model=dict(TOWER['model'], quick_gelu=True)),
-    ),
-    'vit': dict(
-        type='mmstan.FrameEncoder', tower=dict(VIT_TOWER, vit=dict(VIT_TOWER['vit'], pre_norm=True))
-    ),
+    'quick gelu': dict(BACKBONES['stan'], tower=dict(TOWER, model=dict(CLIP, quick_gelu=True))),
+    'layer scale': dict(BACKBONES['stan'], tower=dict(TOWER, model=FACTORS)),
+    'vit': dict(BACKBONES['stan'], tower=dict(VIT_TOWER, vit=VIT)),
     **{
         f'dist, {block}': dict(DIST, tower=FROZEN, temporal_block=block)
         for block in ('r2plus1d', 'tadaconv', 'joint')
