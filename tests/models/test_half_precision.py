@@ -14,7 +14,7 @@ from mmstan.registry import MODELS
 
 CLIPS = 2
 FACTORS = dict(CLIP, vision_cfg=dict(IMAGE, ls_init_value=0.1))
-VIT = dict(VIT_TOWER['vit'], pre_norm=True, layer_cfgs=dict(layer_scale_init_value=0.1))
+VIT = dict(VIT_TOWER['vit'], pre_norm=True, layer_scale_init_value=0.1)
 CASES: dict[str, dict[str, Any]] = {
     **{name: dict(cfg, tower=TOWER) for name, cfg in BACKBONES.items()},
     'bt_adapter': dict(
