@@ -75,6 +75,21 @@ def restored_managers() -> Iterator[None]:
                 handler.close()
 
 
+@pytest.fixture(autouse=True)
+def without_tf32(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Float32 is float32 on a GPU too, so that it can be compared with the CPU's."""
+    if request.node.get_closest_marker('gpu') is None:
+        yield
+        return
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [backend.allow_tf32 for backend in backends]
+    for backend in backends:
+        backend.allow_tf32 = False
+    yield
+    for backend, allowed in zip(backends, before):
+        backend.allow_tf32 = allowed
+
+
 def _managers(cls: type) -> Iterator[type]:
     for subclass in cls.__subclasses__():
         yield subclass

@@ -93,7 +93,7 @@ def check_question(model: Any, question: Question, name: str) -> None:
 
 def build_twin(cfg: Config) -> Any:
     """The model of a config as ``init_weights`` leaves it, with seed 0, in evaluation mode."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(0)
         model = MODELS.build(cfg.model)
         model.init_weights()

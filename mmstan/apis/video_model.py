@@ -57,8 +57,8 @@ class VideoModel:
 
     ``videos`` is one of these, or a list or iterator of them: a path, an address (``https://``,
     ``s3://``), a folder of images, the bytes of a video file, an open binary file, or frames
-    (T, H, W, 3) as a uint8 RGB array or tensor. Numbers are those of ``tools/test.py``, since model
-    and pipeline are the config's.
+    (T, H, W, 3) as a uint8 RGB array or tensor. In float32, numbers are those of ``tools/test.py``,
+    since model and pipeline are the config's.
 
     Args:
         model: A recognizer or :class:`~mmstan.models.VideoTextModel` with its weights.
@@ -121,7 +121,7 @@ class VideoModel:
 
     @property
     def identity(self) -> str:
-        """Hash of config and weights; two models with one identity give equal features."""
+        """Hash of config and weights; two models with one identity and dtype give equal features."""
         if self._identity is None:
             self._identity = getattr(self.model, 'identity', None)  # of an ONNX file its own
         if self._identity is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -54,8 +54,7 @@ def load_engine(
             bnb_4bit_quant_type='nf4',
             llm_int8_skip_modules=_NOT_QUANTIZED,
         )
-    on_cpu = device_map in (None, 'cpu') or not torch.cuda.is_available()
-    if dtype == 'auto' and on_cpu:
+    if dtype == 'auto' and loads_to_cpu(device_map):
         dtype = torch.float32
     name = str(engine)
     with _name_missing_engine(name):
@@ -66,6 +65,14 @@ def load_engine(
             name, local_files_only=local_files_only
         )
     return model.eval(), processor
+
+
+def loads_to_cpu(device_map: Any) -> bool:
+    """Whether a ``device_map``, as transformers takes it, leaves all layers on the CPU."""
+    if device_map is None or not torch.cuda.is_available():
+        return True
+    devices = device_map.values() if isinstance(device_map, Mapping) else [device_map]
+    return {str(device) for device in devices} == {'cpu'}
 
 
 def check_engine(engine: str, *, local_files_only: bool = False) -> Any:

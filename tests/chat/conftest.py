@@ -11,6 +11,8 @@ from mmstan.chat import VideoChat
 @pytest.fixture(scope='session')
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a saved LLaVA with C=64, M=4, H=48, to be read only."""
+    for package in ('transformers', 'accelerate'):
+        pytest.importorskip(package)
     return save_tiny_engine(tmp_path_factory.mktemp('engine'))
 
 
@@ -22,5 +24,7 @@ def branch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope='session')
 def chat(engine: Path, branch: Path) -> VideoChat:
-    """Both, loaded; T = 4."""
-    return VideoChat.from_pretrained(engine, branch, num_frames=4, local_files_only=True)
+    """Both, loaded to the CPU; T = 4."""
+    return VideoChat.from_pretrained(
+        engine, branch, num_frames=4, local_files_only=True, device_map='cpu'
+    )

@@ -19,7 +19,7 @@ from helpers.tiny_chat import (
 )
 
 from mmstan.chat import VideoChat
-from mmstan.chat.loading import check_engine
+from mmstan.chat.loading import check_engine, loads_to_cpu
 
 
 def write_config(folder: Path, **config: Any) -> Path:
@@ -120,6 +120,21 @@ def test_half_precision_throughout(engine: Path, branch: Path) -> None:
     chat = VideoChat.from_pretrained(engine, branch, num_frames=4, dtype=torch.bfloat16)
     assert chat.encode(make_frames(4)).dtype == torch.bfloat16
     assert chat.ask(make_frames(4), QUESTION, **GREEDY)
+
+
+@pytest.mark.parametrize(
+    ('device_map', 'right'),
+    [
+        *((x, True) for x in (None, 'cpu', torch.device('cpu'), {'': 'cpu'})),
+        *((x, False) for x in ('auto', 'cuda', 0, {'': 'cuda'}, {'a': 'cpu', 'b': 0})),
+    ],
+)
+def test_a_map_to_the_cpu_alone(
+    device_map: Any, right: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is loaded in float32, however it is written."""
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    assert loads_to_cpu(device_map) is right
 
 
 @pytest.mark.skipif(find_spec('bitsandbytes') is None, reason='needs bitsandbytes')

@@ -18,7 +18,6 @@ from helpers.tiny_chat import (
 )
 from mmengine.logging import MMLogger
 from torch import Tensor
-from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from mmstan.chat import VideoChat
 from mmstan.chat.encoder import VideoEncoder
@@ -47,6 +46,9 @@ def close(ours: Tensor, theirs: Tensor) -> None:
 def test_one_frame_without_the_branch_is_plain_llava(
     tmp_path: Path, layer: int, strategy: str
 ) -> None:
+    # Not at the top: `make gpu` collects this file where transformers is missing.
+    from transformers import AutoProcessor, LlavaForConditionalGeneration
+
     folder = save_tiny_engine(tmp_path, feature_layer=layer, strategy=strategy)
     model = LlavaForConditionalGeneration.from_pretrained(folder).eval()
     processor = AutoProcessor.from_pretrained(folder)

@@ -82,7 +82,6 @@ class WithFrames(nn.Module):
 @pytest.mark.parametrize('name', NECKS)
 def test_necks(name: str, device: str) -> None:
     neck = build(name, NECKS[name])
-    neck.train(name == 'SequenceLSTM')  # cuDNN's has gradients in training only
     compare(WithFrames(neck), device, lambda neck, _: neck())
 
 

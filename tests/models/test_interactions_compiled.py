@@ -43,6 +43,8 @@ def test_compiled_mug(
         )
         similarity.sin().sum().backward()  # a different gradient for every pair
         results.append((similarity.detach(), tokens.grad, frames.grad))
+    # Triton's exponential is an approximation.
+    tolerance = dict(rtol=1e-4, atol=1e-5) if device == 'cuda' else {}
     for plain, fused in zip(*results):
         assert plain.abs().max() > 0
-        torch.testing.assert_close(fused, plain)
+        torch.testing.assert_close(fused, plain, **tolerance)

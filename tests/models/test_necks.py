@@ -95,6 +95,19 @@ def test_lstm_leaves_gaps_out() -> None:
     torch.testing.assert_close(lstm(x, samples([mask]))[0][:, mask], lstm(x[:, mask])[0])
 
 
+@pytest.mark.parametrize(('training', 'grad'), [(False, True), (True, True), (False, False)])
+def test_lstm_leaves_cudnn_only_where_it_has_no_gradients(
+    training: bool, grad: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Maps need the gradients of a model in evaluation mode."""
+    monkeypatch.setattr(torch.Tensor, 'is_cuda', True)
+    lstm, used = SequenceLSTM(WIDTH).train(training), []
+    lstm.lstm.register_forward_pre_hook(lambda *_: used.append(torch.backends.cudnn.enabled))
+    with torch.set_grad_enabled(grad):
+        lstm(torch.randn(1, 6, WIDTH))
+    assert used == [training or not grad] and torch.backends.cudnn.enabled
+
+
 def test_frames_see_each_other(neck: BaseModule) -> None:
     """No neck is the identity: the last frame depends on the first."""
     x = torch.randn(1, 6, WIDTH)

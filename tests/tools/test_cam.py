@@ -4,6 +4,7 @@ import itertools
 import re
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +29,7 @@ from mmstan.apis.cam_pictures import (
     show_maps,
 )
 from mmstan.apis.layer_pictures import load_model_of_layers
+from mmstan.chat.generation import seeded
 from mmstan.datasets.moving_shapes import CLASS_NAMES
 from mmstan.visualization import (
     Maps,
@@ -305,6 +307,22 @@ def test_the_twin_is_the_same_every_time(configs: dict[str, Path]) -> None:
     assert all(value.equal(twins[1][key]) for key, value in twins[0].items())
     tower = 'backbone.tower.visual.proj'
     assert twins[0][tower].equal(model.state_dict()[tower])
+
+
+def test_the_random_streams_of_all_gpus_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are named: where there are several and none is named, PyTorch warns on ten lines."""
+    forked: list[list[int]] = []
+
+    def fork(devices: Any = None) -> Any:
+        forked.append(list(devices))
+        return nullcontext()
+
+    monkeypatch.setattr(torch.random, 'fork_rng', fork)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    build_twin(Config(dict(model=dict(type='mmstan.MeanPool'))))
+    with seeded(3):
+        pass
+    assert forked == [[0, 1]] * 2
 
 
 def test_a_map_of_zeros_is_reported(

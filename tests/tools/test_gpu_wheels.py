@@ -1,13 +1,16 @@
 """A folder of wheels and what a machine with PyTorch has are all that mmstan needs."""
 
+import ast
 import os
 import re
 import subprocess
-from importlib.metadata import requires
+import sys
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import pytest
-from helpers.scripts import TOOLS
+from helpers.scripts import PROJECT, TOOLS
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -51,6 +54,48 @@ def test_nothing_is_missing() -> None:
     assert needed - there == set()
     # Nothing that is not needed either.
     assert read_list('WHEELS') - needed == set()
+
+
+def list_imports(path: Path) -> Iterator[str]:
+    """Modules that are imported where a file is imported, its helpers' and conftests' too."""
+    todo, seen = [path, *(folder / 'conftest.py' for folder in path.parents)], set()
+    while todo:
+        path = todo.pop()
+        if path in seen or not path.is_file():
+            continue
+        seen.add(path)
+        for node in ast.parse(path.read_text('utf-8')).body:
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                module = str(node.module)
+                names = (
+                    [f'{module}.{x.name}' for x in node.names] if module == 'helpers' else [module]
+                )
+            todo += [
+                PROJECT / 'tests' / f'{name.replace(".", "/")}.py'
+                for name in names
+                if name.startswith('helpers.')
+            ]
+            yield from (name.partition('.')[0] for name in names)
+
+
+def test_the_kit_s_tests_import_nothing_else() -> None:
+    """Or none of them would run: pytest stops at a file that it cannot import."""
+    marks = 'on_devices', 'mark.gpu'  # as tools/gpu_kit.sh finds them
+    files = [
+        path
+        for path in (PROJECT / 'tests').rglob('test_*.py')
+        if any(mark in path.read_text('utf-8') for mark in marks)
+    ]
+    assert len(files) >= 8
+    there = read_list('THERE') | read_list('WHEELS')
+    known = {'mmstan', 'helpers', *sys.stdlib_module_names}
+    packages = packages_distributions()
+    for path in files:
+        for module in set(list_imports(path)) - known:
+            assert there & {canonicalize_name(name) for name in packages[module]}, (path, module)
 
 
 @pytest.mark.parametrize('arguments', [[], ['folder'], ['folder', '--python']])

@@ -61,7 +61,7 @@ def parse_args() -> argparse.Namespace:
 class RandomModel:
     """A model whose texts are random; the part of ``VideoModel`` that a search by text asks for."""
 
-    identity, interaction = 'random', Mug()
+    identity, dtype, interaction = 'random', torch.float32, Mug()
 
     def embed_texts(self, texts: list[str], *, tokens: bool) -> TextFeatures:
         """Random features of 32 words."""

@@ -119,11 +119,8 @@ class SearchIndex:
                 f'{folder}: its build was stopped after {store.manifest.rows} videos; build it '
                 'again with the same videos, which goes on from there'
             )
-        if model is not None and model.identity != store.manifest.identity:
-            raise ValueError(
-                f'{folder} was built with the model {store.manifest.identity}, and this model is '
-                f'{model.identity}; open it with its own model, or build another index'
-            )
+        if model is not None:
+            changing.check_model(store, model)
         return cls(store.table, nearest, model, store)
 
     @classmethod

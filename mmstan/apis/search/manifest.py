@@ -25,6 +25,7 @@ class Manifest:
 
     Attributes:
         identity: Identity of the model that encoded the videos.
+        dtype: In which it ran, such as ``'bfloat16'``; '' of an index from before this was kept.
         interaction: Class of the model's interaction.
         pooled: Whether a video is one feature, as cosine models compare it.
         dim: D, width of the joint space.
@@ -51,6 +52,7 @@ class Manifest:
     store: str
     kind: str
     auto: bool
+    dtype: str = ''
     segments: tuple[float, float] | None = None
     sources: list[str] = field(default_factory=list)
     rows: int = 0
@@ -129,6 +131,7 @@ def read_manifest(folder: Path) -> Manifest:
             f'its format is {data.get("format")!r}, and this version reads {FORMAT}; build the '
             'index again'
         )
+    data = {'dtype': '', **data}
     if problem := _find_fault(data):
         raise file.error(f'{problem}; {AGAIN}')
     if data['segments'] is not None:
@@ -145,7 +148,7 @@ def _find_fault(data: Mapping[str, Any]) -> str:
     for key, (least, most) in counts.items():
         if not _is_count(data[key]) or not least <= data[key] <= most:
             return f'{key}={data[key]!r:.80} must be a whole number from {least} to {most}'
-    for key, kind in dict(identity=str, interaction=str, pooled=bool, auto=bool).items():
+    for key, kind in dict(identity=str, interaction=str, dtype=str, pooled=bool, auto=bool).items():
         if not isinstance(data[key], kind):
             return f'{key}={data[key]!r:.80} must be a {kind.__name__}'
     for key, choices in dict(store=tuple(_STORES), kind=KINDS[1:]).items():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
+import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -37,6 +39,9 @@ class SequenceLSTM(BaseModule):
         # Real frames first, in their order: padding behind them cannot change them.
         order = mask.int().argsort(dim=1, descending=True, stable=True)
         order = order[:, :, None].expand_as(x)
-        h, _ = self.lstm(x.gather(1, order))
+        # cuDNN's LSTM has no gradients in evaluation mode, which maps ask for; PyTorch's own has.
+        own = x.is_cuda and not self.training and torch.is_grad_enabled()
+        with torch.backends.cudnn.flags(enabled=False) if own else nullcontext():
+            h, _ = self.lstm(x.gather(1, order))
         h = h.new_zeros(h.shape).scatter(1, order, h)  # back into the frames' order
         return (x + h).masked_fill(~mask[:, :, None], 0), {}

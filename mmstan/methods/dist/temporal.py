@@ -10,10 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Literal
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmstan.methods.dist.layers import quick_gelu
+from mmstan.models.layers.attention import attention
 
 TemporalBlock = Literal['r2plus1d', 'c3d', 'tadaconv', 'joint']
 
@@ -122,8 +122,9 @@ class JointAttention(_TemporalBlock):
 
     def update(self, z: Tensor) -> Tensor:
         """See :meth:`_TemporalBlock.update`."""
-        q, k, v = self.qkv(z.flatten(2).mT).chunk(3, dim=-1)  # (N, S*h*w, d/4) each
-        return self.out(F.scaled_dot_product_attention(q, k, v)).mT.view_as(z)
+        # (N, 1, S*h*w, d/4) each: the fused kernels want a dimension of heads.
+        q, k, v = self.qkv(z.flatten(2).mT)[:, None].chunk(3, dim=-1)
+        return self.out(attention(q, k, v)).mT.view_as(z)
 
 
 TEMPORAL_BLOCKS: dict[str, Callable[[int], nn.Module]] = {

@@ -175,16 +175,21 @@ class STANBranch(nn.Module):
     def _start(
         self, x: Tensor, cls_embedding: Tensor, positions: Tensor, grid: tuple[int, int]
     ) -> tuple[Tensor, Tensor]:
-        """Tower tokens (N, T, 1 + L, C) -> the first layer's input (STAN Eq. 3-4)."""
+        """Tower tokens (N, T, 1 + L, C) -> the first layer's input (STAN Eq. 3-4).
+
+        Tables are added in the tokens' type: under autocast, one of float32 would make the whole
+        branch float32.
+        """
+        positions, times = positions.to(x.dtype), self.times(x.shape[1]).to(x.dtype)
         # Eq. 3: the frames' mean class token. As released, half of it and of the class token of the
         # tower's input.
         cls = x[:, :, 0].mean(dim=1, keepdim=True)
         if self.first_class == 'embedded':
             own = cls_embedding if self.class_token is None else self.class_token
-            cls = (cls + own + positions[0]) / 2
+            cls = (cls + own.to(x.dtype) + positions[0]) / 2
         # Eq. 4: space positions (L, C) in every frame, time positions (T, 1, C) on all its patches.
         space = positions[1:] if self.positions is None else self._fit_positions(grid)
-        patches = x[:, :, 1:] + space + self.times(x.shape[1])[:, None]
+        patches = x[:, :, 1:] + space.to(x.dtype) + times[:, None]
         return self.dropout(cls), self.dropout(patches)
 
     def _fit_positions(self, grid: tuple[int, int]) -> Tensor:
@@ -208,7 +213,7 @@ class STANBranch(nn.Module):
 def mix_by_gate(branch: Tensor, tower: Tensor, gate: Tensor) -> Tensor:
     """``(1 - g) branch + g tower`` with ``g = sigmoid(gate)``, a share for each channel (C)."""
     share = gate.sigmoid()
-    return (1 - share) * branch + share * tower
+    return (1 - share).to(branch.dtype) * branch + share.to(tower.dtype) * tower
 
 
 def choose_copied_blocks(levels: Levels, depth: int) -> tuple[int, ...]:

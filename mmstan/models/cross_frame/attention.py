@@ -36,7 +36,8 @@ class TemporalAttention(CrossFrame):
         """See :meth:`CrossFrame.forward`."""
         n, t, locations, _ = patches.shape
         # (N, T, L, C) -> (N*L, T, C): a sequence is one location over time.
-        x = self.norm(patches).transpose(1, 2).reshape(n * locations, t, -1)
+        # Autocast's norm is float32; what is copied need not be.
+        x = self.norm(patches).to(patches.dtype).transpose(1, 2).reshape(n * locations, t, -1)
         x = self_attend(x, read_input_projection(self.attn), self.attn.num_heads)
         x = apply_linear(x, self.attn.out_proj)
         x = apply_linear(self.drop_path(x), self.temporal_fc)

@@ -65,7 +65,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """
     if bias is None or not torch.compiler.is_compiling():
         return F.linear(x, weight, bias)
-    return F.linear(x, weight) + bias
+    product = F.linear(x, weight)
+    return product + bias.to(product.dtype)  # autocast's type, not the bias's
 
 
 def project_queries_keys_values(
@@ -100,7 +101,37 @@ def project_queries_keys_values(
 
 def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Queries, keys and values (B, heads, S, C/heads) -> (B, S, C), without a projection."""
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    most = find_most_sequences(q.shape[1], max(q.shape[2], k.shape[2]), q.shape[3])
+    if q.is_cuda and q.shape[0] > most:
+        mixed = attend_in_parts(q, k, v, most)
+    else:
+        mixed = F.scaled_dot_product_attention(q, k, v)
+    return mixed.transpose(1, 2).flatten(2)
+
+
+def find_most_sequences(heads: int, length: int, width: int) -> int:
+    """B, the most sequences that CUDA's fused kernels take at once; attention over time has many.
+
+    The grid of the forward pass ends at 65535. FlashAttention's backward pass has a buffer of
+    sequences x heads x rows x columns, which it indexes by 32 bits: with more elements it ends in
+    an illegal memory access.
+
+    Args:
+        heads: Number of heads.
+        length: S, tokens of a sequence, which the buffer rounds up to a multiple of 128.
+        width: C/heads, which it rounds up to a multiple of 32.
+
+    >>> find_most_sequences(12, 8, 64)
+    21845
+    """
+    rows, columns = -(-length // 128) * 128, -(-width // 32) * 32
+    return max(1, min(2**16 - 1, (2**31 - 1) // (heads * rows * columns)))
+
+
+def attend_in_parts(q: Tensor, k: Tensor, v: Tensor, most: int) -> Tensor:
+    """``F.scaled_dot_product_attention`` of at most ``most`` sequences at once."""
+    parts = zip(q.split(most), k.split(most), v.split(most))
+    return torch.cat([F.scaled_dot_product_attention(*part) for part in parts])
 
 
 def compute_attention_weights(q: Tensor, k: Tensor) -> Tensor:
@@ -172,8 +203,9 @@ def apply_quick_gelu_mlp(x: Tensor, up: nn.Module, down: nn.Module) -> Tensor:
     scale = 1.702
     if torch.compiler.is_compiling():  # the compiler merges the factors into its own passes
         h = F.silu(scale * linear(x, up.weight, up.bias))
-        return F.linear(h, down.weight) / scale + down.bias
+        h = F.linear(h, down.weight)
+        return h / scale + down.bias.to(h.dtype)  # autocast's type, not the bias's
     # h = 1.702 (x W^T + b), then down(silu(h)) / 1.702; the bias of `down` is not divided.
     h = F.silu(F.linear(scale * x, up.weight, scale * up.bias))
     h = F.linear(h, down.weight)
-    return torch.add(down.bias.to(h.dtype), h, alpha=1 / scale)  # autocast's type, not the bias's
+    return torch.add(down.bias.to(h.dtype), h, alpha=1 / scale)

@@ -104,12 +104,15 @@ class OpenClipBlock(Block):
 
     def project_out(self, x: Tensor) -> Tensor:
         """See :meth:`Block.project_out`."""
-        return self.ls_1(apply_linear(x, self.attn.out_proj))
+        update = apply_linear(x, self.attn.out_proj)
+        return self.ls_1(update).to(update.dtype)  # under autocast its factors are float32
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """See :meth:`Block.feed_forward`."""
         x = self.ln_2(x)
         # open_clip runs QuickGELU as three passes over (B, S, 4C); the fused path makes one.
         if isinstance(self.mlp.gelu, QuickGELU):
-            return self.ls_2(apply_quick_gelu_mlp(x, self.mlp.c_fc, self.mlp.c_proj))
-        return self.ls_2(self.mlp(x))
+            update = apply_quick_gelu_mlp(x, self.mlp.c_fc, self.mlp.c_proj)
+        else:
+            update = self.mlp(x)
+        return self.ls_2(update).to(update.dtype)

@@ -47,12 +47,14 @@ class MMPretrainBlock(Block):
     def project_out(self, x: Tensor) -> Tensor:
         """See :meth:`Block.project_out`."""
         attn = self.attn
-        return attn.out_drop(attn.gamma1(attn.proj_drop(attn.proj(x))))
+        x = attn.proj_drop(attn.proj(x))
+        return attn.out_drop(attn.gamma1(x).to(x.dtype))  # under autocast gamma1 is float32
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """See :meth:`Block.feed_forward`."""
         # MMPretrain's FFN adds `identity`; a zero leaves the update alone.
-        return self.ffn(self.ln2(x), identity=torch.zeros((), dtype=x.dtype, device=x.device))
+        zero = torch.zeros((), dtype=x.dtype, device=x.device)
+        return self.ffn(self.ln2(x), identity=zero).to(x.dtype)
 
 
 @MODELS.register_module()
@@ -153,7 +155,8 @@ class MMPretrainImageTower(BaseImageTower):
 
     def finish(self, tokens: Tensor) -> Tensor:
         """See :meth:`BaseImageTower.finish`."""
-        return self.visual.pre_norm(self.visual.drop_after_pos(tokens))
+        # As open_clip's norms, it keeps the type of the tokens under autocast.
+        return self.visual.pre_norm(self.visual.drop_after_pos(tokens)).to(tokens.dtype)
 
     def normalise(self, tokens: Tensor) -> Tensor:
         """See :meth:`BaseImageTower.normalise`."""

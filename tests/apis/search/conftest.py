@@ -23,7 +23,7 @@ class FakeModel:
 
     def __init__(self, interaction: Interaction | None = None, identity: str = 'a' * 64) -> None:
         self.interaction = interaction or Mug(sharpness=10.0)
-        self.identity = identity
+        self.identity, self.dtype = identity, torch.float32
         self.broken: list[tuple[str, str]] = []
         self.encoded: list[str] = []
         """Every video that was encoded."""

@@ -102,6 +102,7 @@ NAMES, INDEX, FRAMES = 'names-0.jsonl', 'index-1.faiss', 'frames-0.f16'
         (manifest(dim=1 << 40), 'manifest.json: dim=1099511627776 must be a whole number'),
         (manifest(store='object'), "manifest.json: store='object' must be one of float16"),
         (manifest(kind='python'), "manifest.json: kind='python' must be one of brute"),
+        (manifest(dtype=16), 'manifest.json: dtype=16 must be a str'),
         (manifest(pooled=0), 'manifest.json: pooled=0 must be a bool'),
         (manifest(segments=['a', 1]), 'manifest.json: segments=.* must be two numbers'),
         (manifest(sources=[1]), 'manifest.json: sources must be a list of paths'),

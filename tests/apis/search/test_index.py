@@ -1,5 +1,6 @@
 """Build, search, change and open an index."""
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from apis.search.conftest import DIM, FakeModel, best, draw, exact, names, unit
+from mmengine.logging import MMLogger
 
 from mmstan.apis.search import Changes, SearchIndex, building, kinds, store
 from mmstan.methods.clip4clip import TightTransformer
@@ -352,6 +354,31 @@ def test_another_model_is_refused_with_both_identities(
     SearchIndex.build(model, videos(3), tmp_path / 'index')
     with pytest.raises(ValueError, match=r'built with the model a{64}, and this model is b{64}'):
         SearchIndex.open(tmp_path / 'index', FakeModel(identity='b' * 64))
+
+
+def test_a_model_in_another_precision_is_named_once(
+    model: FakeModel, videos: Videos, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model.dtype = torch.bfloat16  # as mmstan.load takes it on a GPU
+    assert SearchIndex.build(model, videos(3), tmp_path / 'index').manifest.dtype == 'bfloat16'
+    SearchIndex.open(tmp_path / 'index', model)
+    assert 'was built in' not in ''.join(capsys.readouterr())
+    MMLogger.get_instance('search', log_level='INFO')
+    SearchIndex.open(tmp_path / 'index', FakeModel()).search('frame 1 2', top=1)
+    said = ''.join(capsys.readouterr())
+    assert said.count('was built in bfloat16, and this model runs in float32: scores differ') == 1
+
+
+def test_an_index_from_before_precision_was_kept(
+    model: FakeModel, videos: Videos, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    SearchIndex.build(model, videos(3), tmp_path / 'index')
+    path = tmp_path / 'index/manifest.json'
+    facts = json.loads(path.read_text())
+    del facts['dtype']
+    path.write_text(json.dumps(facts))
+    assert SearchIndex.open(tmp_path / 'index', model).manifest.dtype == ''
+    assert 'was built in' not in ''.join(capsys.readouterr())
 
 
 def test_folders_that_are_in_use(model: FakeModel, videos: Videos, tmp_path: Path) -> None:
