@@ -249,3 +249,13 @@ def test_linear_heads_get_the_number_of_classes(
     prepare(folder(TWO), '--config', 'baselines/divided_space_time/k400_vit_b16')
     cfg = Config.fromfile(tmp_path / 'mine/config.py')
     assert cfg.model.cls_head.num_classes == 2 and not re.search(r'=400\b', cfg.text)
+
+
+def test_classes_that_differ_in_case_are_for_linear_heads(
+    folder: Make, prepare: Prepare, tmp_path: Path
+) -> None:
+    videos = folder({name.replace('a/', 'B/'): number for name, number in TWO.items()})
+    with pytest.raises(ValueError, match="'B' and 'b' are one text to the text tower"):
+        prepare(videos, '--keep-names')
+    prepare(videos, '--config', 'baselines/divided_space_time/k400_vit_b16')
+    assert (tmp_path / 'mine/label_map.txt').read_text() == 'B\nb\n'
