@@ -92,6 +92,11 @@ def _find_splits(root: str, given: str) -> Sequence[tuple[Split | None, str]]:
             )
         splits[split] = name
     others = [name for name in names if find_split(name) is None]
+    if not others and {*splits} == {'val', 'test'}:
+        raise ValueError(
+            f'{given} has {" and ".join(f"{name}/" for name in splits.values())} and no folder for '
+            'training; put one next to them'
+        )
     if 'train' not in splits or (others and len(splits) == 1):
         return [(None, '')]  # 'train' is a class here, as 'bus' next to it
     if others:

@@ -50,6 +50,7 @@ def test_a_class_may_be_called_as_a_split_is(folder: Callable[..., Path]) -> Non
         (['a.mp4', 'b.mp4'], r'has 2 videos \(a.mp4, b.mp4\) and no class folder with videos: put'),
         (['run/notes.txt'], 'has no class folder with videos: put the videos of each class into'),
         (['train/r/a.mp4', 'val/r/b.mp4', 'more/c.mp4'], 'has train/, val/ and next to .* more/'),
+        (['val/r/a.mp4', 'test/r/b.mp4'], 'has test/ and val/ and no folder for training; put one'),
         (['train/r/a.mp4', 'val/r/b.mp4', 'Val/r/b.mp4'], "Val/ and val/ are both the split 'val'"),
     ],
 )
