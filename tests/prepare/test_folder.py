@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,26 @@ def test_classes_are_folders_and_nothing_is_passed_over_in_silence(untidy: Path)
         'links to a folder above them, not followed: loop',
     ]
     assert all(entry.split is None and not entry.is_part for entry in source.entries)
+
+
+def test_a_folder_that_cannot_be_read_is_left_out(
+    folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, scan = folder({'run/a.mp4': 0, 'run/closed/b.mp4': 1}), os.scandir
+    (root / 'run/itself.mp4').symlink_to('itself.mp4')
+
+    def scandir(path: str) -> object:
+        if path.endswith('closed'):
+            raise PermissionError(13, 'Permission denied')
+        return scan(path)
+
+    monkeypatch.setattr(os, 'scandir', scandir)
+    source = read_folder(root)
+    assert [entry.name for entry in source.entries] == ['run/a.mp4']
+    assert dict(source.left_out) == {
+        'run/closed': 'is a folder that cannot be read (Permission denied)',
+        'run/itself.mp4': 'is a link to nothing',
+    }
 
 
 def test_folders_of_splits(folder: Callable[..., Path]) -> None:
