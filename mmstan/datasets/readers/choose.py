@@ -20,7 +20,7 @@ from mmstan.datasets.readers.base import (
     say_once,
 )
 from mmstan.datasets.readers.optional import DecordReader, TorchCodecReader
-from mmstan.datasets.readers.pyav import PyAVReader
+from mmstan.datasets.readers.pyav import PyAVReader, find_stream
 
 __all__ = ['READERS', 'Backend', 'BrokenVideoError', 'VideoReader', 'open_video', 'reader_problem']
 
@@ -99,7 +99,7 @@ def find_duration(filename: str | os.PathLike[str]) -> float | None:
     """
     try:
         with av.open(os.fspath(filename), metadata_errors='replace') as container:
-            stream = container.streams.video[0]
+            stream = find_stream(container, os.fspath(filename))
             if stream.duration and stream.time_base:
                 return float(stream.duration * stream.time_base)
             return container.duration / av.time_base if container.duration else None
