@@ -118,7 +118,7 @@ def _describe(reader: VideoReader) -> dict[str, Any]:
 def _write_table(
     path: Path, video: str, found: Mapping[float, Actions], names: Mapping[int, str], least: float
 ) -> None:
-    with path.open('w', newline='', encoding='utf-8') as file:
+    with path.open('w', newline='', encoding='utf-8', errors='surrogateescape') as file:
         writer = csv.writer(file, lineterminator='\n')
         for second, actions in found.items():
             frame = name_frame(make_frame(video, second)).rpartition(',')

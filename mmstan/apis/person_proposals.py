@@ -60,7 +60,7 @@ def write_proposals(
     part.parent.mkdir(parents=True, exist_ok=True)
     frames = boxes = 0
     broken: list[BrokenVideoError] = []
-    with part.open('w', encoding='utf-8') as file:
+    with part.open('w', encoding='utf-8', errors='surrogateescape') as file:
         for video, path in tqdm(files.items(), desc='videos', disable=None):
             choose = partial(_place, wanted[video], path, every, timestamp_start)
             try:

@@ -26,7 +26,8 @@ class Table:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the file, whole or not at all."""
         part = Path(f'{os.fspath(path)}.part')
-        with open(part, 'w', encoding='utf-8', newline='') as file:
+        # A name on disk may be of any bytes.
+        with open(part, 'w', encoding='utf-8', errors='surrogateescape', newline='') as file:
             writer = csv.writer(file)
             writer.writerows([self.columns, *self.rows])
         part.replace(path)
@@ -136,7 +137,8 @@ def write_features(path: Path, model: VideoModel, videos: Sequence[str], *, fram
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        pq.write_table(pa.table(dict(name=names, feature=list(features[good]))), part)
+        texts = [name.encode('utf-8', 'backslashreplace').decode() for name in names]
+        pq.write_table(pa.table(dict(name=texts, feature=list(features[good]))), part)
     part.replace(path)
     print(f'written: {path}, {count_things(len(names), "video")}, {features.shape[1:]}')
     _report_broken(len(lost), len(videos), 'left out')

@@ -6,6 +6,7 @@ import argparse
 import csv
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -114,14 +115,10 @@ def answer(index: SearchIndex, args: argparse.Namespace) -> None:
     """
     if not args.queries and not args.interactive:
         raise ValueError('query: give a text or the path of a video, or --interactive')
-    file = open(args.csv, 'w', newline='', encoding='utf-8') if args.csv else None  # noqa: SIM115
-    try:
+    with _open_table(args.csv) if args.csv else nullcontext() as file:
         rows = file and _start_table(file)
         for query in [*args.queries, *(_ask() if args.interactive else ())]:
             _answer_one(index, query, args, rows)
-    finally:
-        if file:
-            file.close()
 
 
 def _answer_one(index: SearchIndex, query: str, args: argparse.Namespace, rows: Any) -> None:
@@ -144,6 +141,11 @@ def format_hits(query: str, hits: list[Hit]) -> str:
     """The query, and a line for each hit."""
     lines = [f'{rank:>5}. {hit}  {hit.score:.4f}' for rank, hit in enumerate(hits, start=1)]
     return '\n'.join([query, *lines])
+
+
+def _open_table(path: Path) -> TextIO:
+    # A name on disk may be of any bytes.
+    return open(path, 'w', newline='', encoding='utf-8', errors='surrogateescape')
 
 
 def _start_table(file: TextIO) -> Any:
