@@ -63,7 +63,9 @@ def run(args: argparse.Namespace) -> None:
         ValueError: As :class:`SearchIndex` does.
         OSError: A file is missing or cannot be written.
     """
-    from mmstan.apis.search.index import SearchIndex  # here: parsing the options needs no PyTorch
+    # Here: parsing the options needs no PyTorch.
+    from mmstan.apis.search.index import SearchIndex
+    from mmstan.apis.tables import make_place
 
     if args.action == 'info':
         show_info(args.index)
@@ -81,6 +83,8 @@ def run(args: argparse.Namespace) -> None:
         )
         print(f'{args.index}: {count_things(len(index), "video")}, kind {index.manifest.kind}')
     else:
+        if args.action == 'query' and args.csv:
+            make_place(args.csv)
         index = SearchIndex.open(args.index, _load(args))
         if args.action == 'add':
             changes = index.add(args.videos) if args.videos else index.refresh()
