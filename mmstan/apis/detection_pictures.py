@@ -61,10 +61,11 @@ def show_actions(
 
     Raises:
         ValueError: The film would replace the video itself.
+        BrokenVideoError: The video cannot be read.
     """
     name = Path(video).stem
     film = out / f'{name}.mp4'
-    if film.exists() and film.samefile(video):
+    if film.exists() and Path(video).exists() and film.samefile(video):
         raise ValueError(f'--out {out}: {film} is the video itself; give another folder')
     out.mkdir(parents=True, exist_ok=True)
     found = dict(finder.find_actions(video, persons))

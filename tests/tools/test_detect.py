@@ -142,6 +142,51 @@ def test_a_video_without_persons_is_copied(
     assert (tmp_path / 'out/film.csv').read_text() == ''
 
 
+@pytest.mark.parametrize('pixels', [False, True])
+def test_a_broken_video_does_not_end_the_others(
+    pixels: bool,
+    detector: TinyDetector,
+    tool: ModuleType,
+    film: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    broken, out = tmp_path / 'broken.mp4', tmp_path / 'out'
+    broken.write_text('no video')
+    boxes = tmp_path / 'boxes.csv'
+    boxes.write_text('broken,1,0,0,1,1,1\nfilm,1,0,0,1,1,1\n')
+    more = ['--pixels'] if pixels else []
+    with pytest.raises(SystemExit, match='error: 1 of 2 videos cannot be read, the reasons stand'):
+        call(tool, monkeypatch, *detector, broken, film, '--boxes', boxes, '--out', out, *more)
+    said = capsys.readouterr().out
+    assert f'{broken}: cannot be opened' in said and '1 person at 1 key frame' in said
+    assert (out / 'film.mp4').exists() and not (out / 'broken.mp4').exists()
+
+
+def test_persons_are_found_video_by_video(
+    detector: TinyDetector,
+    tool: ModuleType,
+    film: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order: list[str] = []
+
+    class Blind:
+        def find_in_video(self, video: str, choose: Any) -> Any:
+            order.append(f'find {Path(video).stem}')
+            yield 1.0, np.empty((0, 5))
+
+    def show(finder: Any, video: str, persons: Any, **_: Any) -> None:
+        order.append(f'show {Path(video).stem}')
+
+    monkeypatch.setattr(tool, 'PersonDetector', lambda weights, device: Blind())
+    monkeypatch.setattr(tool, 'show_actions', show)
+    call(tool, monkeypatch, *detector, film, 'b.mp4', '--persons', 'any.pth')
+    assert order == ['find film', 'show film', 'find b', 'show b']
+
+
 def test_a_data_set_is_drawn(
     detector: TinyDetector,
     tool: ModuleType,
