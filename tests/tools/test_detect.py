@@ -119,6 +119,24 @@ def test_scores_are_the_ones_of_the_test_set(
     assert {(int(row[6]), row[8]) for row in rows} == set(enumerate(CROWD_CLASSES, start=1))
 
 
+def test_a_film_is_opened_once_for_all_key_frames(
+    detector: TinyDetector, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = Config.fromfile(detector.config)
+    cfg.load_from = str(detector.checkpoint)
+    finder, opened = ActionFinder(cfg, device='cpu'), []
+
+    def count(*given: Any) -> Any:
+        opened.append(given)
+        return open_video(*given)
+
+    monkeypatch.setattr('mmstan.apis.action_detector.open_video', count)
+    monkeypatch.setattr('mmstan.datasets.transforms.read_frames.open_video', count)
+    persons = {second: np.array([[0, 0, 1, 1, 1]], np.float32) for second in (1.0, 2.0, 3.0)}
+    assert [second for second, _ in finder.find_actions(str(film), persons)] == [1, 2, 3]
+    assert len(opened) == 1
+
+
 def test_a_video_without_persons_is_copied(
     detector: TinyDetector,
     tool: ModuleType,
