@@ -20,7 +20,7 @@ from mmstan.apis.search.manifest import Manifest, read_manifest
 from mmstan.apis.search.nearest import Nearest, NearestByFaiss, NearestByTorch
 from mmstan.apis.search.recall import measure_recall
 from mmstan.apis.search.store import Store, has_index, lock_folder
-from mmstan.wording import name_a_few
+from mmstan.wording import count_things, name_a_few
 
 
 class Changes(NamedTuple):
@@ -206,8 +206,8 @@ def _look_again(source: str, known: Sequence[str]) -> list[str]:
         lost = [x for x in known if x.startswith(os.path.join(source, '')) or fnmatch(x, source)]
         if lost:
             raise ValueError(
-                f'{error}; {len(lost)} videos of the index are of it: is the disk mounted? Remove '
-                'them by name if they are gone'
+                f'{error}; {count_things(len(lost), "video")} of the index came from it: is the '
+                'disk mounted? Remove by name what is gone'
             ) from error
         print_log(f'{error}; it is passed over', 'current', logging.WARNING)
         return []

@@ -285,7 +285,7 @@ def test_a_source_that_is_gone_does_not_end_a_refresh_for_ever(
     index = SearchIndex.build(model, [videos(3), more, listed], tmp_path / 'index')
     (more / 'x.mp4').unlink()
     listed.unlink()
-    with pytest.raises(ValueError, match=r'more names no video.*; 1 videos of the index are'):
+    with pytest.raises(ValueError, match=r'more names no video.*; 1 video of the index came'):
         index.refresh()
     index.remove(more / 'x.mp4')
     videos(1, start=3)
