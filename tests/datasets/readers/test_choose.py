@@ -80,7 +80,7 @@ def test_without_a_folder_to_write_to_pyav_reads(
     def refuse() -> None:
         raise FileNotFoundError(2, 'No usable temporary directory found')
 
-    monkeypatch.setattr(choose.tempfile, 'TemporaryDirectory', refuse)
+    monkeypatch.setattr('mmstan.datasets.readers.choose.tempfile.TemporaryDirectory', refuse)
     problem = reader_problem.__wrapped__('pyav')
     assert problem == 'no clip can be written to try it (No usable temporary directory found)'
 
