@@ -178,7 +178,7 @@ def _export(args: argparse.Namespace) -> None:
         format='torch' if to_torch else 'onnx',
         parts=args.parts,
         dynamic=() if args.fixed_batch else ('batch',),
-        opset=args.opset or 20,
+        opset=20 if args.opset is None else args.opset,
         check=not args.no_check,
     )
     for part, file in files.items():
