@@ -288,7 +288,7 @@ def test_a_source_that_is_gone_does_not_end_a_refresh_for_ever(
     with pytest.raises(ValueError, match=r'more names no video.*; 1 video of the index came'):
         index.refresh()
     index.remove(more / 'x.mp4')
-    videos(1, start=3)
+    videos(4, start=3)
     assert index.refresh() == Changes(1, 0) and len(index) == 4
 
 
