@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import signal
@@ -170,8 +171,10 @@ def one_line_errors() -> Iterator[None]:
     """Within, an error in a setting or a signal ends the program with a message of one line.
 
     SIGTERM and Ctrl-C give the usual exit statuses, 143 and 130. A training loop handles both
-    signals itself.
+    signals itself. Names of files that are not UTF-8 can be printed.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == 'strict':
+        sys.stdout.reconfigure(errors='backslashreplace')
     try:
         with _sigterm_raises():
             yield

@@ -88,22 +88,26 @@ def _predict_options(parser: argparse.ArgumentParser) -> None:
     what.add_argument('--classes', metavar='FILE', help='other class names than the model has')
     what.add_argument('--texts', nargs='+', help='compare with these texts')
     parser.add_argument('--templates', nargs='+', help="sentences for names: 'a video of {}'")
-    parser.add_argument('--top', type=at_least(1), default=5, help='classes a video; default: 5')
+    parser.add_argument('--top', type=at_least(1), help='classes a video; default: 5')
     add_table_options(parser)
 
 
 def _predict(args: argparse.Namespace) -> None:
-    from mmstan.apis.tables import print_classes, print_similarities
+    from mmstan.apis.tables import make_place, print_classes, print_similarities
     from mmstan.models.heads import read_class_names
 
     if args.texts and args.templates:
         raise ValueError('--templates are for class names, and --texts are compared as they are')
+    if args.texts and args.top is not None:
+        raise ValueError(f'--top {args.top} is of classes, and all --texts are printed')
+    if args.csv:
+        make_place(args.csv)
     names = None if args.classes is None else read_class_names(args.classes)
     model, videos = load_model(args), list_inputs(args.videos)
     if args.texts:
         rows = print_similarities(model, args.texts, videos)
     else:
-        rows = print_classes(model, videos, names, args.templates, args.top)
+        rows = print_classes(model, videos, names, args.templates, args.top or 5)
     if args.csv:
         rows.write(args.csv)
 
@@ -135,6 +139,8 @@ def _package_options(parser: argparse.ArgumentParser) -> None:
 def _package(args: argparse.Namespace) -> None:
     import mmstan
 
+    if args.public and not args.push:
+        raise ValueError('--public is of the upload: give --push OWNER/NAME, too')
     model = mmstan.load(args.config, args.checkpoint, class_names=args.class_names, device='cpu')
     model.save(args.out)
     print(f"saved: {args.out}; mmstan.load('{args.out}') reads it")
@@ -157,17 +163,22 @@ def _export_options(parser: argparse.ArgumentParser) -> None:
         help='default: all that the model has',
     )
     parser.add_argument('--fixed-batch', action='store_true', help='one video and one text a call')
-    parser.add_argument('--opset', type=int, default=20, help='version of ONNX operators')
+    parser.add_argument('--opset', type=int, help='version of ONNX operators; default: 20')
     parser.add_argument('--no-check', action='store_true', help='do not compare with the model')
 
 
 def _export(args: argparse.Namespace) -> None:
+    to_torch = args.out.suffix == '.pt2'
+    if to_torch and args.opset is not None:
+        raise ValueError(
+            f'--opset {args.opset} is of ONNX, and --out {args.out} is of torch.export'
+        )
     files = load_model(args).export(
         args.out,
-        format='torch' if args.out.suffix == '.pt2' else 'onnx',
+        format='torch' if to_torch else 'onnx',
         parts=args.parts,
         dynamic=() if args.fixed_batch else ('batch',),
-        opset=args.opset,
+        opset=20 if args.opset is None else args.opset,
         check=not args.no_check,
     )
     for part, file in files.items():

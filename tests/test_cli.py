@@ -1,4 +1,5 @@
 import argparse
+import io
 import signal
 
 import pytest
@@ -22,6 +23,14 @@ def test_signals_end_a_command_in_one_line(
     assert capsys.readouterr().err == f'stopped by {number.name}\n'
     assert signal.getsignal(signal.SIGTERM) is before[signal.SIGTERM]
     signal.signal(signal.SIGCHLD, before[signal.SIGCHLD] or signal.SIG_DFL)
+
+
+def test_a_name_that_is_not_utf_8_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    printed = io.BytesIO()
+    monkeypatch.setattr('sys.stdout', io.TextIOWrapper(printed, encoding='utf-8', newline='\n'))
+    with one_line_errors():
+        print('caf\udce9.mp4', flush=True)
+        assert printed.getvalue() == b'caf\\udce9.mp4\n'
 
 
 def test_workers_that_were_stopped_first(capsys: pytest.CaptureFixture[str]) -> None:

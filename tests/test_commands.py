@@ -109,6 +109,46 @@ def test_package_then_predict(
     assert f"mmstan.load('{saved}')" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    'command',
+    [
+        ['predict', 'x', 'a.mp4', '--csv'],
+        ['embed', 'x', 'a.mp4', '--out'],
+        ['index', 'query', 'y', 'a dog', '--model', 'x', '--csv'],
+    ],
+)
+def test_the_place_of_a_file_is_looked_at_before_the_work(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: object, **__: object) -> None:
+        raise ValueError('loads')
+
+    monkeypatch.setattr('mmstan.load', load)
+    monkeypatch.setattr('mmstan.apis.sources.load', load)
+    (tmp_path / 'folder.npz').mkdir()
+    with pytest.raises(SystemExit, match=r'folder\.npz is a folder; give the path of a file'):
+        main([*command, str(tmp_path / 'folder.npz')])
+    with pytest.raises(SystemExit, match='loads'):
+        main([*command, str(tmp_path / 'new/x.npz')])
+    assert (tmp_path / 'new').is_dir()
+    (tmp_path / 'file').touch()
+    with pytest.raises(SystemExit, match='file'):
+        main([*command, str(tmp_path / 'file/x.npz')])
+
+
+@pytest.mark.parametrize(
+    ('command', 'problem'),
+    [
+        (['predict', 'x', 'a.mp4', '--texts', 'a', '--top', '3'], '--top 3 is of classes'),
+        (['package', 'x', 'y', '--out', 'z', '--public'], '--public is of the upload'),
+        (['export', 'x', '--out', 'x.pt2', '--opset', '18'], '--opset 18 is of ONNX, and --out'),
+    ],
+)
+def test_options_without_an_effect_are_refused(command: list[str], problem: str) -> None:
+    with pytest.raises(SystemExit, match=problem):
+        main(command)
+
+
 def test_every_command_has_help() -> None:
     for name in COMMANDS:
         with pytest.raises(SystemExit) as end:

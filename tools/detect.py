@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from mmstan.apis.key_frames import Persons, choose_seconds, read_persons
 from mmstan.apis.person_detector import PersonDetector
 from mmstan.cli import add_cfg_options, at_least, existing_checkpoint, one_line_errors, share
 from mmstan.config.options import merge_options
+from mmstan.datasets.readers import BrokenVideoError
+from mmstan.wording import count_things
 
 
 def parse_args() -> argparse.Namespace:
@@ -76,19 +79,21 @@ def read_config(path: str, args: argparse.Namespace) -> Config:
     return cfg
 
 
-def list_persons(args: argparse.Namespace) -> dict[str, Persons]:
-    """Read or find the persons of each video."""
+def make_finder(args: argparse.Namespace) -> Callable[[str], Persons]:
+    """Make the function that gives the persons of a video: from the file, or by the detector."""
     if args.boxes:
-        return read_persons(args.boxes, args.videos, score=args.person_score, pixels=args.pixels)
+        persons = read_persons(args.boxes, args.videos, score=args.person_score, pixels=args.pixels)
+        return persons.__getitem__
     detector = PersonDetector(args.persons, device=args.device)
     choose = partial(choose_seconds, every=1.0 if args.every is None else args.every)
-    return {
-        video: {
+
+    def find(video: str) -> Persons:
+        return {
             second: found[found[:, 4] >= args.person_score]
             for second, found in detector.find_in_video(video, choose)
         }
-        for video in args.videos
-    }
+
+    return find
 
 
 def main() -> None:
@@ -107,10 +112,26 @@ def main() -> None:
         refuse_to_replace(args.boxes, args.videos, args.out)
         cfg = read_config(args.config, args)
         cfg.load_from = args.checkpoint
-        finder = ActionFinder(cfg, device=args.device)
-        for video, persons in list_persons(args).items():
+        show_videos(ActionFinder(cfg, device=args.device), make_finder(args), args)
+
+
+def show_videos(
+    finder: ActionFinder, find_persons: Callable[[str], Persons], args: argparse.Namespace
+) -> None:
+    """Draw the actions of each video; ValueError at the end if some cannot be read."""
+    lost = 0
+    for video in args.videos:
+        try:
+            persons = find_persons(video)
             written = show_actions(finder, video, persons, out=args.out, least=args.action_score)
+        except BrokenVideoError as error:
+            print(error, flush=True)
+            lost += 1
+        else:
             print(written, flush=True)
+    if lost:
+        videos = count_things(len(args.videos), 'video')
+        raise ValueError(f'{lost} of {videos} cannot be read, the reasons stand above')
 
 
 def refuse_namesakes(videos: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from mmstan.apis.sources import choose_device
 from mmstan.config.checks import check_arguments
 from mmstan.datasets.ava_files import make_frame, name_frame
 from mmstan.datasets.label_maps import read_action_names
+from mmstan.datasets.readers import open_video
+from mmstan.datasets.transforms import ReadFrames
 from mmstan.registry import MODELS
 
 
@@ -73,13 +76,25 @@ class ActionFinder:
 
         Yields:
             The second of each key frame, and the actions of its persons.
+
+        Raises:
+            BrokenVideoError: The video cannot be read.
         """
-        for second, boxes in sorted(persons.items()):
-            sample = self.reader.pipeline(self._make_sample(video, second, boxes))
-            with torch.inference_mode():
-                (found,) = self.model.test_step(pseudo_collate([sample]))
-            scores = found.pred_instances.scores.float().cpu().numpy()
-            yield second, Actions(boxes[:, :4], scores, boxes[:, 4])
+        with self._open(video) as source:
+            for second, boxes in sorted(persons.items()):
+                given = self._make_sample(video, second, boxes)
+                sample = self.reader.pipeline(dict(given, filename=source))
+                with torch.inference_mode():
+                    (found,) = self.model.test_step(pseudo_collate([sample]))
+                scores = found.pred_instances.scores.float().cpu().numpy()
+                yield second, Actions(boxes[:, :4], scores, boxes[:, 4])
+
+    def _open(self, video: str) -> AbstractContextManager[Any]:
+        """Open a video once for all key frames, unless other transforms read it by its name."""
+        first = self.reader.pipeline.transforms[0]
+        if isinstance(first, ReadFrames):
+            return open_video(video, first.backend)
+        return nullcontext(video)
 
     def _make_sample(self, video: str, second: float, boxes: np.ndarray) -> dict[str, Any]:
         """Make a sample as ``mmstan.AVADataset`` does."""

@@ -11,7 +11,7 @@ from mmstan.apis.retrieval_pictures import read_tokens
 from mmstan.apis.search import Hit, SearchIndex
 from mmstan.apis.search.entries import Entry, read_segment
 from mmstan.apis.video_model import VideoModel
-from mmstan.datasets.readers import open_video
+from mmstan.datasets.readers import BrokenVideoError, open_video
 from mmstan.methods.mug import Mug
 from mmstan.models.features import VideoFeatures, l2_normalise
 from mmstan.visualization import draw_comparison
@@ -19,6 +19,7 @@ from mmstan.visualization import draw_comparison
 MINUTES = 10  # of an upload
 TOP = 5
 _STRIP = 8  # frames of a film strip
+_BLACK = (64, 64 * _STRIP, 3)
 
 
 def split_lines(text: str) -> list[str]:
@@ -57,14 +58,21 @@ def find(index: SearchIndex, text: str, example: str | None) -> list[Hit]:
 
 
 def make_strip(model: VideoModel, hit: Hit) -> tuple[np.ndarray, str]:
-    """A film strip of a video that was found, and the line below it."""
-    if hit.start is None:
-        frames = model.frames(hit.name)
-    else:
-        frames = read_segment(Entry(hit.name, 0, 0, start=hit.start, end=hit.end), _STRIP)
-    few = frames[np.linspace(0, len(frames) - 1, min(len(frames), _STRIP)).round().astype(int)]
+    """A film strip of a video that was found, and the line below it.
+
+    The strip of a video that cannot be read any more is black, and the line says why.
+    """
     when = '' if hit.start is None else f', {hit.start:g}-{hit.end:g} s'
-    return np.concatenate(list(few), axis=1), f'{hit.score:.3f} {Path(hit.name).name}{when}'
+    line = f'{hit.score:.3f} {Path(hit.name).name}{when}'
+    try:
+        if hit.start is None:
+            frames = model.frames(hit.name)
+        else:
+            frames = read_segment(Entry(hit.name, 0, 0, start=hit.start, end=hit.end), _STRIP)
+    except BrokenVideoError as error:
+        return np.zeros(_BLACK, np.uint8), f'{line}: {error.reason}'
+    few = frames[np.linspace(0, len(frames) - 1, min(len(frames), _STRIP)).round().astype(int)]
+    return np.concatenate(list(few), axis=1), line
 
 
 def compare(model: VideoModel, path: str | None, texts: str) -> Any:

@@ -61,10 +61,11 @@ def show_actions(
 
     Raises:
         ValueError: The film would replace the video itself.
+        BrokenVideoError: The video cannot be read.
     """
     name = Path(video).stem
     film = out / f'{name}.mp4'
-    if film.exists() and film.samefile(video):
+    if film.exists() and Path(video).exists() and film.samefile(video):
         raise ValueError(f'--out {out}: {film} is the video itself; give another folder')
     out.mkdir(parents=True, exist_ok=True)
     found = dict(finder.find_actions(video, persons))
@@ -118,7 +119,7 @@ def _describe(reader: VideoReader) -> dict[str, Any]:
 def _write_table(
     path: Path, video: str, found: Mapping[float, Actions], names: Mapping[int, str], least: float
 ) -> None:
-    with path.open('w', newline='', encoding='utf-8') as file:
+    with path.open('w', newline='', encoding='utf-8', errors='surrogateescape') as file:
         writer = csv.writer(file, lineterminator='\n')
         for second, actions in found.items():
             frame = name_frame(make_frame(video, second)).rpartition(',')

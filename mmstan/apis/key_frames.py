@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from mmstan.datasets.annotation_files import normalise
 from mmstan.datasets.ava_files import check_boxes
 from mmstan.datasets.person_boxes import keep_best, read_person_boxes
-from mmstan.datasets.readers import find_end, find_frames, open_video
+from mmstan.datasets.readers import BrokenVideoError, find_end, find_frames, open_video
 from mmstan.text_files import TextFile
 from mmstan.wording import name_a_few, show
 
@@ -53,25 +54,29 @@ def read_persons(
         pixels: Whether the boxes are in pixels.
 
     Returns:
-        Path of each video -> its persons.
+        Path of each video -> its persons; none of a video whose size in pixels cannot be read.
 
     Raises:
         ValueError: The file has another form, or nothing about a video.
         FileNotFoundError: The file does not exist.
     """
     paths = list(videos)
-    sizes = {_name_video(video): _measure_frame(video) for video in paths} if pixels else None
     if path.lower().endswith('.json'):
         if len(paths) != 1:
             raise ValueError(
                 f'--boxes {path}: a json holds the boxes of one video, and {len(paths)} are given; '
                 'write a csv: video,timestamp,x1,y1,x2,y2,score'
             )
-        size = None if sizes is None else next(iter(sizes.values()))
+        size = _measure_frame(paths[0]) if pixels else None
         return {paths[0]: read_json_boxes(path, score=score, size=size)}
+    sizes = _measure_frames(paths) if pixels else None
     found, _ = read_person_boxes('--boxes', path, score=score, sizes=sizes)
     persons = {video: _take_video(found, _name_video(video)) for video in paths}
-    empty = [video for video, of_video in persons.items() if not of_video]
+    empty = [
+        video
+        for video, of_video in persons.items()
+        if not of_video and (sizes is None or _name_video(video) in sizes)
+    ]
     if empty:
         named = name_a_few(dict.fromkeys(name for name, _ in found)) or 'other videos'
         raise ValueError(
@@ -148,6 +153,15 @@ def _name_video(path: str) -> str:
     Systems write an accent in one of two ways, and annotation files are read in this one.
     """
     return normalise(Path(path).stem)
+
+
+def _measure_frames(videos: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Name of each video that can be read -> width and height of its frames."""
+    sizes = {}
+    for video in videos:
+        with suppress(BrokenVideoError):  # said by whoever reads its frames next
+            sizes[_name_video(video)] = _measure_frame(video)
+    return sizes
 
 
 def _measure_frame(video: str) -> tuple[int, int]:

@@ -30,6 +30,7 @@ from mmstan.registry import MODELS, TRANSFORMS
 from mmstan.wording import show, write_on_one_line
 
 CONFIG, WEIGHTS, CARD = 'config.json', 'model.safetensors', 'README.md'
+_FILES = (WEIGHTS, CONFIG, CARD)
 METADATA = 'mmstan.config'
 MAX_CONFIG_BYTES = 16 << 20
 _KEYS = {'format', 'mmstan', 'model', 'pipeline', 'class_names', 'task', 'source', 'requires'}
@@ -59,7 +60,7 @@ def save_package(folder: str | os.PathLike[str], description: ModelDescription, 
     """
     folder = Path(folder)
     here = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if here - {CONFIG, WEIGHTS, CARD, '.gitattributes', '.cache'}:
+    if here - {*_FILES, *map(_part, _FILES), '.gitattributes', '.cache'}:
         raise FileExistsError(f'{folder} holds other files; save into a new folder')
     requires = list_requires(description)
     text = to_json(
@@ -76,9 +77,17 @@ def save_package(folder: str | os.PathLike[str], description: ModelDescription, 
         Path(temporary, CONFIG).write_text(text + '\n', 'utf-8')
         write_card(Path(temporary, CARD), description)
         folder.mkdir(exist_ok=True)
-        for name in (WEIGHTS, CONFIG, CARD):  # whole files, never half of one
-            shutil.copyfile(Path(temporary, name), folder / f'.{name}.part')
-            os.replace(folder / f'.{name}.part', folder / name)
+        for name in _FILES:  # whole files, never half of one
+            try:
+                shutil.copyfile(Path(temporary, name), folder / _part(name))
+                os.replace(folder / _part(name), folder / name)
+            finally:
+                (folder / _part(name)).unlink(missing_ok=True)  # of a copy that failed
+
+
+def _part(name: str) -> str:
+    """The name of a file that is not whole yet."""
+    return f'.{name}.part'
 
 
 def load_package(

@@ -16,6 +16,7 @@ from mmstan.datasets.ava_files import make_frame, name_frame, read_annotations
 from mmstan.datasets.readers import BrokenVideoError
 from mmstan.datasets.transforms.sample_keyframe import find_key_frame
 from mmstan.datasets.video_files import VIDEO_EXTENSIONS, find_files, split_extension
+from mmstan.datasets.visible_files import is_hidden
 from mmstan.wording import count_things, name_a_few
 
 
@@ -59,7 +60,7 @@ def write_proposals(
     part.parent.mkdir(parents=True, exist_ok=True)
     frames = boxes = 0
     broken: list[BrokenVideoError] = []
-    with part.open('w', encoding='utf-8') as file:
+    with part.open('w', encoding='utf-8', errors='surrogateescape') as file:
         for video, path in tqdm(files.items(), desc='videos', disable=None):
             choose = partial(_place, wanted[video], path, every, timestamp_start)
             try:
@@ -104,7 +105,8 @@ def _list_videos(folder: str) -> dict[str, list[float] | None]:
     """The videos of a folder, without key frames."""
     if not os.path.isdir(folder):
         raise FileNotFoundError(f'{folder} is not a folder; give the folder of the videos')
-    files = map(split_extension, sorted(os.listdir(folder)))
+    visible = (name for name in sorted(os.listdir(folder)) if not is_hidden(name))
+    files = map(split_extension, visible)
     known = VIDEO_EXTENSIONS - {''}
     stems = [stem for stem, extension in files if extension.lower() in known]
     if not stems:

@@ -19,6 +19,7 @@ from mmstan.apis.inputs import Sample, SampleReader, count_frames
 from mmstan.apis.scores import Scores, make_scores
 from mmstan.datasets.readers import BrokenVideoError
 from mmstan.datasets.readers.base import brief, name_source
+from mmstan.datasets.readers.pyav import find_stream
 from mmstan.datasets.readers.to_rgb import find_orientation, to_rgb
 from mmstan.models.backbones import FrameEncoder
 
@@ -143,14 +144,12 @@ def read_frames(video: Any) -> Iterator[tuple[float, np.ndarray]]:
     """
     name, lost, shown = name_source(video), 0, 0
     try:
-        container = av.open(os.fspath(video) if isinstance(video, os.PathLike) else video, 'r')
+        source = os.fspath(video) if isinstance(video, os.PathLike) else video
+        container = av.open(source, 'r', metadata_errors='replace')
     except (OSError, ValueError) as error:  # av.FFmpegError is an OSError or a ValueError
         raise BrokenVideoError(name, f'cannot be opened ({brief(error)})') from error
     with container:
-        if not container.streams.video:
-            raise BrokenVideoError(name, 'has no video stream')
-        stream, orientation = container.streams.video[0], None
-        first = None
+        stream, orientation, first = find_stream(container, name), None, None
         for packet in _demux(container, stream, name):
             try:
                 pictures = packet.decode()

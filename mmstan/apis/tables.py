@@ -26,7 +26,8 @@ class Table:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the file, whole or not at all."""
         part = Path(f'{os.fspath(path)}.part')
-        with open(part, 'w', encoding='utf-8', newline='') as file:
+        # A name on disk may be of any bytes.
+        with open(part, 'w', encoding='utf-8', errors='surrogateescape', newline='') as file:
             writer = csv.writer(file)
             writer.writerows([self.columns, *self.rows])
         part.replace(path)
@@ -92,12 +93,27 @@ def _report_broken(broken: int, count: int, reason: str) -> None:
         print(f'{count_things(broken, "video")} of {count} {reason}, the reasons stand above')
 
 
+def make_place(path: str | os.PathLike[str]) -> None:
+    """Make the folder of a file that is written after the work.
+
+    Raises:
+        OSError: The folder cannot be made or written, or ``path`` is a folder itself.
+    """
+    folder = Path(path).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    if Path(path).is_dir():
+        raise IsADirectoryError(f'{path} is a folder; give the path of a file')
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f'{folder}: no file can be written there; give another folder')
+
+
 def check_feature_file(path: Path, *, frames: bool) -> None:
-    """Raise an error if features cannot be written to this file.
+    """Make the folder of a file of features, or raise an error if they cannot be written to it.
 
     Raises:
         ValueError: The suffix is neither ``.npz`` nor ``.parquet``, or frames go into a table.
         ImportError: ``.parquet`` needs pyarrow.
+        OSError: As :func:`make_place` does.
     """
     if path.suffix not in ('.npz', '.parquet') or (frames and path.suffix != '.npz'):
         kinds = '.npz' if frames else '.npz or .parquet'
@@ -107,6 +123,7 @@ def check_feature_file(path: Path, *, frames: bool) -> None:
             import pyarrow  # noqa: F401
         except ImportError as error:
             raise ImportError(f'--out {path} needs pyarrow: pip install pyarrow') from error
+    make_place(path)
 
 
 def write_features(path: Path, model: VideoModel, videos: Sequence[str], *, frames: bool) -> None:
@@ -125,7 +142,6 @@ def write_features(path: Path, model: VideoModel, videos: Sequence[str], *, fram
         print(f'{video}: {broken.get(video, "its features are not finite")}')
     names = [video for video, kept in zip(videos, good) if kept]
     part = path.with_name(f'{path.name}.part')
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == '.npz':
         arrays = dict(names=np.array(names), features=features[good])
         if frames:
@@ -136,7 +152,8 @@ def write_features(path: Path, model: VideoModel, videos: Sequence[str], *, fram
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        pq.write_table(pa.table(dict(name=names, feature=list(features[good]))), part)
+        texts = [name.encode('utf-8', 'backslashreplace').decode() for name in names]
+        pq.write_table(pa.table(dict(name=texts, feature=list(features[good]))), part)
     part.replace(path)
     print(f'written: {path}, {count_things(len(names), "video")}, {features.shape[1:]}')
     _report_broken(len(lost), len(videos), 'left out')

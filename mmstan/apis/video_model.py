@@ -465,7 +465,7 @@ class VideoModel:
             for sample in batch:
                 rows.append((None if sample.packed is None else next(values), sample.error))
                 if sample.error is not None:
-                    self.broken.append((sample.error.filename, sample.error.reason))
+                    self.broken.append((sample.name, sample.error.reason))
         return rows
 
     @torch.no_grad()

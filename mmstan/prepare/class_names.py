@@ -84,16 +84,22 @@ def match_classes(labels: Sequence[str], path: Path, *, keep: bool = False) -> C
         keep: Leave the names as they are, instead of making words of them.
 
     Raises:
-        ValueError: No label has a class of the file, or two become the same words.
+        ValueError: No label has a class of the file, numbers begin at 1, or two names become the
+            same words.
         FileNotFoundError: There is no such file.
     """
     given = [normalise(name) for name in read_class_names(str(path))]
     names = given if keep else [to_words(name) for name in given]
     _check_distinct(given, names)
     numbers = {name: i for found in (names, given) for i, name in enumerate(found)}
-    by_number = all(label.isdecimal() and int(label) < len(given) for label in labels)
-    if by_number and not any(label in numbers for label in labels):
-        numbered = {label: int(label) for label in labels}
+    numbered = {label: int(label) for label in labels if label.isdecimal()}
+    are_numbers = len(numbered) == len(labels) and not any(label in numbers for label in labels)
+    if are_numbers and min(numbered.values()) == 1 and max(numbered.values()) <= len(given):
+        raise ValueError(
+            f'--classes {path}: the numbers of the videos begin at 1, and {show(given[0])} is '
+            'class 0; count them from 0'
+        )
+    if are_numbers and max(numbered.values()) < len(given):
         return ClassNames(names, numbered, [f'labels are numbers of the names in {path.name}'])
     found = {label: numbers.get(label, numbers.get(to_words(label))) for label in labels}
     known = {label: number for label, number in found.items() if number is not None}

@@ -15,6 +15,7 @@ from mmstan.config.sources import list_custom_imports
 from mmstan.config.types import name_types
 from mmstan.config.variables import is_read_by_own_code
 from mmstan.config.walk import find, walk
+from mmstan.models.heads.class_names import refuse_equal_texts
 from mmstan.prepare.entries import SPLITS, Split
 
 DEFAULTS = {False: 'stan/k400_b16', True: 'stan/msrvtt_b16'}
@@ -65,6 +66,12 @@ def load_config(name: str, *, captions: bool) -> Config:
         if find((cfg.get(f'{split}_dataloader') or {}).get('dataset'), 'pipeline') is None:
             raise ValueError(f'--config {name} has no {split}_dataloader with a pipeline')
     return cfg
+
+
+def check_class_names(cfg: Config, names: Sequence[str]) -> None:
+    """Raise ValueError if the text tower of ``cfg``, where there is one, reads two names as one."""
+    if any('class_names' in node for node in walk(cfg.model)):
+        refuse_equal_texts(names)
 
 
 def set_rates(cfg: Config, samples: int) -> list[str]:

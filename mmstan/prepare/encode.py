@@ -21,6 +21,7 @@ from mmstan.datasets.readers import BrokenVideoError
 from mmstan.datasets.readers.base import brief
 from mmstan.datasets.readers.play import play
 from mmstan.datasets.readers.pyav import PyAVReader
+from mmstan.datasets.readers.times import to_rate
 from mmstan.prepare.check import Facts
 from mmstan.prepare.entries import Entry
 from mmstan.prepare.jobs import run_jobs
@@ -215,7 +216,7 @@ class _Writer:
         self._last = -1
         self._scale = VideoReformatter()
         self._container = av.open(path, 'w', format='mp4', options={'movflags': 'faststart'})
-        rate = Fraction(fps).limit_denominator(1001)
+        rate = to_rate(fps)
         self._stream = self._container.add_stream('libx264', rate=rate)
         self._stream.height, self._stream.width = encoding.fit(*size)
         self._stream.pix_fmt = 'yuv420p'

@@ -5,21 +5,20 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmstan.datasets.annotation_files import normalise
 from mmstan.datasets.readers.choose import find_container
 from mmstan.datasets.video_files import VIDEO_EXTENSIONS, split_extension
+from mmstan.datasets.visible_files import Passed, is_folder, is_hidden, walk_visible
 from mmstan.prepare.entries import Entry, LeftOut, Source, Split, find_split, name_below
 from mmstan.wording import count_things, name_a_few
 
-# Names that systems put into folders, in lower case; '.DS_Store' and '._clip.mp4' begin with a dot.
-_SYSTEM = frozenset((
-    'thumbs.db', 'ehthumbs.db', 'desktop.ini', 'icon\r', '__macosx', '@eadir', '$recycle.bin',
-    'system volume information',
-))  # fmt: skip
 # Containers by which a file without a suffix counts as a video.
-_CONTAINERS = frozenset(('mov', 'matroska', 'avi', 'mpegts', 'mpeg', 'flv', 'asf', 'ogg', 'mxf'))
+_CONTAINERS = frozenset(
+    ('mov', 'matroska', 'avi', 'mpegts', 'mpeg', 'flv', 'asf', 'ogg', 'mxf', 'gif')
+)
 
 
 def read_folder(path: str | Path) -> Source:
@@ -50,31 +49,33 @@ def read_folder(path: str | Path) -> Source:
                 source.entries.append(Entry(video, below, normalise(label), split=split))
         _leave_out_loose(folder, seen, source)
     source.notes += seen.describe()
+    source.left_out += [
+        LeftOut(name_below(closed, root), f'is a folder that cannot be read ({reason})')
+        for closed, reason in seen.closed.items()
+    ]
     if not source.entries:
         raise ValueError(_explain_empty(str(path), source))
     return source
 
 
-class _Passed:
-    """Counts of files that are no videos."""
+@dataclass
+class _Passed(Passed):
+    """Also counts files that are no videos."""
 
-    def __init__(self) -> None:
-        self.hidden: Counter[str] = Counter()
-        self.others: Counter[str] = Counter()
-        self.loops: list[str] = []
+    others: Counter[str] = field(default_factory=Counter)
 
     def describe(self) -> list[str]:
         """A sentence a kind."""
         found = []
         for counts, kind in (
-            (self.hidden, 'hidden and system files, passed over'),
+            (Counter(map(_kind, self.hidden)), 'hidden and system files, passed over'),
             (self.others, 'files that are no videos, passed over'),
         ):
             if counts:
                 named = name_a_few(f'{count} x {name}' for name, count in sorted(counts.items()))
                 found.append(f'{kind}: {sum(counts.values())} ({named})')
-        if self.loops:
-            found.append(f'links to a folder above them, not followed: {name_a_few(self.loops)}')
+        if links := [os.path.basename(path) for path in self.loops]:
+            found.append(f'links to a folder above them, not followed: {name_a_few(links)}')
         return found
 
 
@@ -92,6 +93,11 @@ def _find_splits(root: str, given: str) -> Sequence[tuple[Split | None, str]]:
             )
         splits[split] = name
     others = [name for name in names if find_split(name) is None]
+    if not others and {*splits} == {'val', 'test'}:
+        raise ValueError(
+            f'{given} has {" and ".join(f"{name}/" for name in splits.values())} and no folder for '
+            'training; put one next to them'
+        )
     if 'train' not in splits or (others and len(splits) == 1):
         return [(None, '')]  # 'train' is a class here, as 'bus' next to it
     if others:
@@ -105,31 +111,10 @@ def _find_splits(root: str, given: str) -> Sequence[tuple[Split | None, str]]:
     return list(splits.items())
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith('.') or name.lower() in _SYSTEM
-
-
 def _list_folders(folder: str) -> list[str]:
     """Names of the folders in a folder, sorted, without hidden ones."""
     with os.scandir(folder) as items:
-        return sorted(item.name for item in items if item.is_dir() and not _is_hidden(item.name))
-
-
-def _walk(folder: str, passed: _Passed, above: frozenset[str]) -> Iterator[os.DirEntry[str]]:
-    """All files below a folder in the order of their names, through links, but not in circles."""
-    real = os.path.realpath(folder)
-    if real in above:
-        passed.loops.append(os.path.basename(folder))
-        return
-    with os.scandir(folder) as items:
-        entries = sorted(items, key=lambda item: item.name)
-    for item in entries:
-        if _is_hidden(item.name):
-            passed.hidden[_kind(item.name)] += 1
-        elif item.is_dir():
-            yield from _walk(item.path, passed, above | {real})
-        else:
-            yield item
+        return sorted(item.name for item in items if is_folder(item) and not is_hidden(item.name))
 
 
 def _kind(name: str) -> str:
@@ -137,32 +122,33 @@ def _kind(name: str) -> str:
     extension = split_extension(name.lstrip('.'))[1]
     if name.startswith('._'):
         return '._*'
-    return name if _is_hidden(name) else f'.{extension.lower()}' if extension else 'no suffix'
+    return name if is_hidden(name) else f'.{extension.lower()}' if extension else 'no suffix'
 
 
 def _find_videos(
     folder: str, above: Sequence[str], passed: _Passed, source: Source
 ) -> Iterator[str]:
-    for item in _walk(folder, passed, frozenset(map(os.path.realpath, above))):
-        extension = split_extension(item.name)[1].lower()
+    for path in walk_visible(folder, passed, frozenset(map(os.path.realpath, above))):
+        name = os.path.basename(path)
+        extension = split_extension(name)[1].lower()
         if extension not in VIDEO_EXTENSIONS:
-            passed.others[_kind(item.name)] += 1
-        elif not item.is_file():
-            link = 'is a link to nothing' if item.is_symlink() else 'is no regular file'
-            source.left_out.append(LeftOut(name_below(item.path, source.root), link))
-        elif extension or find_container(item.path) in _CONTAINERS:
-            yield item.path
+            passed.others[_kind(name)] += 1
+        elif not os.path.isfile(path):
+            link = 'is a link to nothing' if os.path.islink(path) else 'is no regular file'
+            source.left_out.append(LeftOut(name_below(path, source.root), link))
+        elif extension or find_container(path) in _CONTAINERS:
+            yield path
         else:
-            passed.others[_kind(item.name)] += 1
+            passed.others[_kind(name)] += 1
 
 
 def _leave_out_loose(folder: str, passed: _Passed, source: Source) -> None:
     """Name the videos that lie next to the class folders."""
     with os.scandir(folder) as items:
-        files = sorted((item for item in items if not item.is_dir()), key=lambda item: item.name)
+        files = sorted((item for item in items if not is_folder(item)), key=lambda item: item.name)
     for item in files:
-        if _is_hidden(item.name):
-            passed.hidden[_kind(item.name)] += 1
+        if is_hidden(item.name):
+            passed.hidden.append(item.name)
         elif split_extension(item.name)[1].lower() in VIDEO_EXTENSIONS - {''}:
             name = name_below(item.path, source.root)
             source.left_out.append(LeftOut(name, 'lies in no class folder'))

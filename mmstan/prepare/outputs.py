@@ -96,7 +96,7 @@ def make_texts(prepared: Prepared, cfg: Config, config: str, out: Path) -> dict[
 
 def _write_lists(prepared: Prepared, paths: dict[Entry, str]) -> dict[str, str]:
     texts = {}
-    captions: dict[str, list[str]] = {}
+    captions: dict[str, Sequence[str]] = {}
     for split in SPLITS:
         entries = [entry for entry in paths if prepared.splits[entry] == split]
         if not entries:
@@ -107,8 +107,7 @@ def _write_lists(prepared: Prepared, paths: dict[Entry, str]) -> dict[str, str]:
             texts[f'{split}.txt'] = write_labels(labels)
             continue
         texts[f'{split}.txt'] = write_names([paths[entry] for entry in entries])
-        for entry in entries:
-            captions.setdefault(paths[entry], []).extend(entry.captions)
+        captions.update((paths[entry], entry.captions) for entry in entries)
     if prepared.classes:
         texts['label_map.txt'] = ''.join(name + '\n' for name in prepared.classes.names)
     else:

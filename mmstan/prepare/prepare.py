@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mmstan.prepare.check import check_videos
 from mmstan.prepare.class_names import ClassNames, match_classes, name_classes
-from mmstan.prepare.config import DEFAULTS, load_config
+from mmstan.prepare.config import DEFAULTS, check_class_names, load_config
 from mmstan.prepare.encode import Encoding, encode_videos
 from mmstan.prepare.entries import SPLITS, Entry, LeftOut, Source, Split
 from mmstan.prepare.files import STATE, Outputs, claim_folder
@@ -48,6 +48,8 @@ def prepare(settings: Settings, say: Callable[[str], None] = print) -> None:
     work = Work(source, source.entries, list(source.left_out))
     classes = _find_classes(work, settings)
     _refuse_unused_options(settings, source)
+    if classes is not None:
+        check_class_names(cfg, classes.names)
     check_counts(work, classes)
     say(_describe_source(work, classes))
     with claim_folder(settings.out):

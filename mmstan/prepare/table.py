@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmstan.config.slips import find_slip
@@ -125,6 +125,19 @@ def _check_splits(file: TextFile, entries: Sequence[Entry]) -> None:
         )
 
 
+def _check_captions(file: TextFile, entries: Iterable[Entry]) -> None:
+    """Refuse other captions of a video in another split: one file of captions serves all splits."""
+    first: dict[tuple[str, float, float | None], Entry] = {}
+    for entry in entries:
+        before = first.setdefault((entry.path, entry.start, entry.end), entry)
+        if {*before.captions} != {*entry.captions}:
+            raise file.error(
+                f'{entry.name} has other captions in {entry.split} than in {before.split}; give it '
+                'one split, or the same captions in both',
+                line=entry.line,
+            )
+
+
 def _join_rows(file: TextFile, entries: Sequence[Entry], source: Source) -> list[Entry]:
     """One entry a video (or part of it) and split, with all its captions."""
     joined: dict[tuple[str, float, float | None, Split | None], Entry] = {}
@@ -143,6 +156,7 @@ def _join_rows(file: TextFile, entries: Sequence[Entry], source: Source) -> list
         new = tuple(text for text in entry.captions if text not in before.captions)
         repeated += not new
         joined[key] = Entry(**{**vars(before), 'captions': before.captions + new})
+    _check_captions(file, joined.values())
     if repeated:
         source.notes.append(f'rows that say again what another row says: {repeated}')
     return list(joined.values())

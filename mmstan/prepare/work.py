@@ -29,11 +29,16 @@ class Work:
 
 
 def check_counts(work: Work, classes: ClassNames | None) -> None:
-    """Raise ValueError for a class with fewer than two videos, or none for training."""
+    """Raise ValueError for a class with fewer than two videos, or if none is for training."""
     given = work.source.path
     if classes is None:
         if len(work.entries) < 2:
             raise ValueError(f'{given} has {count_videos(work.entries)} left; give two or more')
+        if not any(entry.split in (None, 'train') for entry in work.entries):
+            raise ValueError(
+                f'{given} has no video for training that can be used (split train); give some, or '
+                'leave the column split out'
+            )
         return
     if len(classes.names) < 2:
         raise ValueError(

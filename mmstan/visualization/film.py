@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 import av
 import numpy as np
 from matplotlib.axes import Axes
+
+from mmstan.datasets.readers.times import to_rate
 
 
 def draw_film(axes: Axes, frames: np.ndarray) -> tuple[int, int]:
@@ -39,7 +40,7 @@ def write_film(path: Path, frames: Iterable[np.ndarray], fps: float, *, gif: boo
     codec, pix_fmt = ('gif', 'rgb8') if gif else (_find_video_codec(), 'yuv420p')
     odd = [(0, first.shape[0] % 2), (0, first.shape[1] % 2), (0, 0)]
     with av.open(str(path), 'w') as container:
-        stream: Any = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
+        stream: Any = container.add_stream(codec, rate=to_rate(fps))
         stream.height, stream.width = first.shape[0] + odd[0][1], first.shape[1] + odd[1][1]
         stream.pix_fmt = pix_fmt
         for frame in chain([first], remaining):

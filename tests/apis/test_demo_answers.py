@@ -60,6 +60,16 @@ def test_strips_have_their_score_and_time(tiny_model: Models, clips: list[Path])
     assert strip.ndim == 3 and line == f'0.250 {clips[0].name}, 0-0.5 s'
 
 
+@pytest.mark.parametrize(('start', 'when'), [(None, ''), (0.0, ', 0-0.5 s')])
+def test_a_video_that_is_gone_hides_no_other(
+    tiny_model: Models, start: float | None, when: str
+) -> None:
+    hit = Hit('gone.mp4', 0.25, start=start, end=None if start is None else 0.5)
+    strip, line = make_strip(tiny_model(RETRIEVAL), hit)
+    assert strip.ndim == 3 and not strip.any()
+    assert line == f'0.250 gone.mp4{when}: cannot be found or read (No such file or directory)'
+
+
 def test_comparisons_of_a_recognizer_are_of_its_head(
     tiny_model: Models, clips: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

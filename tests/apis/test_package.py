@@ -174,6 +174,22 @@ def test_a_folder_with_other_files_is_left_alone(tiny_model: Models, tmp_path: P
         tiny_model(STAN).save(tmp_path)
 
 
+def test_a_save_that_was_stopped_is_made_again(
+    tiny_model: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_up(_: Path, target: Path) -> None:
+        target.write_bytes(b'half')
+        raise OSError(28, 'No space left on device')
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match='No space left'):
+        patch.setattr('mmstan.apis.package.shutil.copyfile', fill_up)
+        tiny_model(STAN).save(tmp_path / 'saved')
+    assert not [*(tmp_path / 'saved').iterdir()]
+    (tmp_path / 'saved/.model.safetensors.part').touch()  # of a process that was killed
+    tiny_model(STAN).save(tmp_path / 'saved')
+    assert len([*(tmp_path / 'saved').iterdir()]) == 3
+
+
 def _change(folder: Path, **changes: Any) -> str:
     """Rewrite config.json with dotted keys changed."""
     content = json.loads((folder / 'config.json').read_text())

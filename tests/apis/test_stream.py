@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from av.stream import Disposition
 from helpers.videos import frame_number, numbered_frames, write_video
 
 from mmstan.apis.inputs import count_frames
@@ -123,11 +124,40 @@ def test_a_camera_that_is_lost(film: Path, monkeypatch: pytest.MonkeyPatch) -> N
             raise av.InvalidDataError(1, 'the connection is lost')
 
     opened = av.open
-    monkeypatch.setattr(av, 'open', lambda *args: Lost(opened(*args)))
+    monkeypatch.setattr(av, 'open', lambda *args, **options: Lost(opened(*args, **options)))
     frames = read_frames(film)
     next(frames)
     with pytest.raises(BrokenVideoError, match='cannot be read to its end'):
         list(frames)
+
+
+def test_a_title_that_is_not_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / 'old.avi'
+    with av.open(str(path), 'w') as container:
+        container.metadata['title'] = 'caf#'
+        stream = container.add_stream('mpeg4', rate=8)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, 'yuv420p'
+        for frame in numbered_frames(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, 'rgb24')))
+        container.mux(stream.encode())
+    path.write_bytes(path.read_bytes().replace(b'caf#', b'caf\xe9'))
+    assert len(list(read_frames(path))) == 3
+
+
+def test_a_sound_file_with_a_cover_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / 'song.mp4'
+    with av.open(str(path), 'w') as container:
+        sound = container.add_stream('aac', rate=16000, layout='mono')
+        cover = container.add_stream('mjpeg', rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 48, 'yuvj420p'
+        cover.disposition = Disposition.attached_pic
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), 'fltp', 'mono')
+        silence.rate = 16000
+        picture = av.VideoFrame.from_ndarray(numbered_frames(1)[0], 'rgb24')
+        container.mux([*cover.encode(picture), *cover.encode()])
+        container.mux([*sound.encode(silence), *sound.encode()])
+    with pytest.raises(BrokenVideoError, match='has no video stream'):
+        list(read_frames(path))
 
 
 def test_what_cannot_be_streamed(tiny_model: Models, film: Path, tmp_path: Path) -> None:

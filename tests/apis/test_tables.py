@@ -1,13 +1,14 @@
 """Features as files."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from mmstan.apis.tables import write_features
+from mmstan.apis.tables import Table, write_features
 
 
 def test_features_that_are_not_finite_are_named(
@@ -30,3 +31,16 @@ def test_features_that_are_not_finite_are_named(
         f'written: {tmp_path}/x.npz, 1 video, (2,)',
         '3 videos of 4 left out, the reasons stand above',
     ]
+
+
+def test_names_that_are_not_utf_8_are_written(tmp_path: Path) -> None:
+    name = 'caf\udce9.mp4'
+    Table(['video'], [[name]]).write(tmp_path / 'x.csv')
+    assert (tmp_path / 'x.csv').read_bytes() == b'video\r\ncaf\xe9.mp4\r\n'
+    model: Any = SimpleNamespace(broken=[], embed=lambda videos, **_: torch.ones(1, 2))
+    write_features(tmp_path / 'x.npz', model, [name], frames=False)
+    assert np.load(tmp_path / 'x.npz')['names'].tolist() == [name]
+    parquet = pytest.importorskip('pyarrow.parquet')
+    write_features(tmp_path / 'x.parquet', model, [name], frames=False)
+    table = parquet.read_table(tmp_path / 'x.parquet')
+    assert table['name'].to_pylist() == ['caf\\udce9.mp4']

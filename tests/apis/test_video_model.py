@@ -191,6 +191,15 @@ def test_sizes_are_mixed_in_a_batch_and_threads_keep_the_order(
     torch.testing.assert_close(features, alone, rtol=0, atol=1e-6)
 
 
+def test_a_broken_folder_has_the_name_that_was_given(
+    tiny_model: Models, clips: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / '0.jpg').write_text('no image')
+    model, folder = tiny_model(STAN), f'{tmp_path}/'
+    model.embed([folder, clips[0]], on_error='skip')
+    assert model.broken == [(folder, "frame '0.jpg' is missing or is no image")]
+
+
 def test_broken_videos_are_skipped_by_name(
     tiny_model: Models, clips: list[Path], tmp_path: Path
 ) -> None:

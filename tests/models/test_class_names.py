@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from mmstan.models.heads import read_class_names
+from mmstan.models.heads.class_names import refuse_equal_texts
 
 NAMES = ['air drumming', 'playing "kazoo", badly', 'küssen']
 
@@ -159,3 +160,10 @@ def test_names_that_differ_by_their_numbers_alone_keep_them() -> None:
     assert read_class_names(names) == names
     with pytest.raises(ValueError, match=r"ends with its own number \('run 0'\)"):
         read_class_names(['run 0', 'jump 1'])
+
+
+@pytest.mark.parametrize('names', [['Run', 'sit', 'run'], ['high five', 'high  five']])
+def test_names_that_are_one_text_are_refused_where_a_tower_reads_them(names: list[str]) -> None:
+    assert read_class_names(names) == names  # a linear head tells them apart
+    with pytest.raises(ValueError, match=f'{names[0]!r} and {names[-1]!r} are one text to the'):
+        refuse_equal_texts(names)

@@ -146,6 +146,21 @@ def test_captions(folder: Make, prepare: Prepare, tmp_path: Path) -> None:
         prepare(videos / 'list.csv', '--classes', 'x.txt')
 
 
+def test_splits_of_captions(folder: Make, prepare: Prepare, tmp_path: Path) -> None:
+    videos = folder({f'{i}.mp4': i for i in range(3)})
+
+    def write(*rows: str) -> Path:
+        (videos / 'list.csv').write_text('\n'.join(['path,caption,split', *rows, '']))
+        return videos / 'list.csv'
+
+    for others in (('val', 'val'), ('test', 'test'), ('val', 'test')):
+        with pytest.raises(ValueError, match=r'has no video for training that can be used'):
+            prepare(write(*(f'{i}.mp4,A {i},{split}' for i, split in enumerate(others))))
+    prepare(write('0.mp4,A,train', '1.mp4,B,val', '1.mp4,B,test'))
+    captions = json.loads((tmp_path / 'mine/captions.json').read_text())
+    assert captions == {'0.mp4': ['A'], '1.mp4': ['B']}  # once, though two splits have it
+
+
 def test_videos_elsewhere_and_parts(folder: Make, prepare: Prepare, tmp_path: Path) -> None:
     videos = folder(TWO)
     rows = [f'{videos}/{name},{name[0]},,\n' for name in TWO]
@@ -249,3 +264,13 @@ def test_linear_heads_get_the_number_of_classes(
     prepare(folder(TWO), '--config', 'baselines/divided_space_time/k400_vit_b16')
     cfg = Config.fromfile(tmp_path / 'mine/config.py')
     assert cfg.model.cls_head.num_classes == 2 and not re.search(r'=400\b', cfg.text)
+
+
+def test_classes_that_differ_in_case_are_for_linear_heads(
+    folder: Make, prepare: Prepare, tmp_path: Path
+) -> None:
+    videos = folder({name.replace('a/', 'B/'): number for name, number in TWO.items()})
+    with pytest.raises(ValueError, match="'B' and 'b' are one text to the text tower"):
+        prepare(videos, '--keep-names')
+    prepare(videos, '--config', 'baselines/divided_space_time/k400_vit_b16')
+    assert (tmp_path / 'mine/label_map.txt').read_text() == 'B\nb\n'

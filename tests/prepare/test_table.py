@@ -58,6 +58,7 @@ def test_other_columns_are_named(tmp_path: Path) -> None:
         ('path,label\na.mp4,run,fast\n', 'line 2: .* has 3 fields, and the header 2'),
         ('path,label\na,x\na,y\n', "line 3: a has the label 'y' here and 'x' in line 2"),
         ('path,label,split\na,x,train\nb,x,\n', 'line 3: 1 row of 2 have no split'),
+        ('path,caption,split\na,x,val\na,y,test\n', 'line 3: a has other captions in test than in'),
         ('path,label,split\na,x,dev\n', "line 2: split='dev' is none of train, val and test"),
         ('path,label,start\na,x,-1\n', "line 2: start='-1' is no number of seconds from 0 on"),
         ('path,label,end\na,x,inf\n', "line 2: end='inf' is no number of seconds"),

@@ -119,6 +119,24 @@ def test_scores_are_the_ones_of_the_test_set(
     assert {(int(row[6]), row[8]) for row in rows} == set(enumerate(CROWD_CLASSES, start=1))
 
 
+def test_a_film_is_opened_once_for_all_key_frames(
+    detector: TinyDetector, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = Config.fromfile(detector.config)
+    cfg.load_from = str(detector.checkpoint)
+    finder, opened = ActionFinder(cfg, device='cpu'), []
+
+    def count(*given: Any) -> Any:
+        opened.append(given)
+        return open_video(*given)
+
+    monkeypatch.setattr('mmstan.apis.action_detector.open_video', count)
+    monkeypatch.setattr('mmstan.datasets.transforms.read_frames.open_video', count)
+    persons = {second: np.array([[0, 0, 1, 1, 1]], np.float32) for second in (1.0, 2.0, 3.0)}
+    assert [second for second, _ in finder.find_actions(str(film), persons)] == [1, 2, 3]
+    assert len(opened) == 1
+
+
 def test_a_video_without_persons_is_copied(
     detector: TinyDetector,
     tool: ModuleType,
@@ -140,6 +158,51 @@ def test_a_video_without_persons_is_copied(
     assert np.abs(read_pixels(tmp_path / 'out/film.mp4') - read_pixels(film)).mean() < 4
     assert not (tmp_path / 'out/film.png').exists()
     assert (tmp_path / 'out/film.csv').read_text() == ''
+
+
+@pytest.mark.parametrize('pixels', [False, True])
+def test_a_broken_video_does_not_end_the_others(
+    pixels: bool,
+    detector: TinyDetector,
+    tool: ModuleType,
+    film: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    broken, out = tmp_path / 'broken.mp4', tmp_path / 'out'
+    broken.write_text('no video')
+    boxes = tmp_path / 'boxes.csv'
+    boxes.write_text('broken,1,0,0,1,1,1\nfilm,1,0,0,1,1,1\n')
+    more = ['--pixels'] if pixels else []
+    with pytest.raises(SystemExit, match='error: 1 of 2 videos cannot be read, the reasons stand'):
+        call(tool, monkeypatch, *detector, broken, film, '--boxes', boxes, '--out', out, *more)
+    said = capsys.readouterr().out
+    assert f'{broken}: cannot be opened' in said and '1 person at 1 key frame' in said
+    assert (out / 'film.mp4').exists() and not (out / 'broken.mp4').exists()
+
+
+def test_persons_are_found_video_by_video(
+    detector: TinyDetector,
+    tool: ModuleType,
+    film: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order: list[str] = []
+
+    class Blind:
+        def find_in_video(self, video: str, choose: Any) -> Any:
+            order.append(f'find {Path(video).stem}')
+            yield 1.0, np.empty((0, 5))
+
+    def show(finder: Any, video: str, persons: Any, **_: Any) -> None:
+        order.append(f'show {Path(video).stem}')
+
+    monkeypatch.setattr(tool, 'PersonDetector', lambda weights, device: Blind())
+    monkeypatch.setattr(tool, 'show_actions', show)
+    call(tool, monkeypatch, *detector, film, 'b.mp4', '--persons', 'any.pth')
+    assert order == ['find film', 'show film', 'find b', 'show b']
 
 
 def test_a_data_set_is_drawn(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -19,7 +20,7 @@ from mmstan.apis.search.manifest import Manifest, read_manifest
 from mmstan.apis.search.nearest import Nearest, NearestByFaiss, NearestByTorch
 from mmstan.apis.search.recall import measure_recall
 from mmstan.apis.search.store import Store, has_index, lock_folder
-from mmstan.wording import name_a_few
+from mmstan.wording import count_things, name_a_few
 
 
 class Changes(NamedTuple):
@@ -219,9 +220,28 @@ def _refuse_to_start(frames: int, dim: int) -> NoReturn:
 def refresh_store(store: Store, encoder: Encoder) -> tuple[Changes, Broken]:
     """Look at all files again: the known ones, and the ones that the sources name now."""
     known = [entry.path for entry in store.table.entries if entry is not None]
-    paths = dict.fromkeys([*known, *find_videos(store.manifest.sources)])
-    there = [path for path in paths if os.path.exists(path)]
+    named = [path for source in store.manifest.sources for path in _look_again(source, known)]
+    there = [path for path in dict.fromkeys([*known, *named]) if os.path.exists(path)]
     return update_store(store, encoder, there, (), gone=True)
+
+
+def _look_again(source: str, known: Sequence[str]) -> list[str]:
+    """The videos that a source names now; none, with a warning, where it has lost its last one.
+
+    Raises:
+        ValueError: It names none, and known videos are of it, as if a disk were not mounted.
+    """
+    try:
+        return find_videos([source])
+    except (ValueError, OSError) as error:
+        lost = [x for x in known if x.startswith(os.path.join(source, '')) or fnmatch(x, source)]
+        if lost:
+            raise ValueError(
+                f'{error}; {count_things(len(lost), "video")} of the index came from it: is the '
+                'disk mounted? Remove by name what is gone'
+            ) from error
+        print_log(f'{error}; it is passed over', 'current', logging.WARNING)
+        return []
 
 
 def remove_paths(store: Store, paths: Sequence[str]) -> Changes:

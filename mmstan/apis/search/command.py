@@ -6,6 +6,7 @@ import argparse
 import csv
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -62,7 +63,9 @@ def run(args: argparse.Namespace) -> None:
         ValueError: As :class:`SearchIndex` does.
         OSError: A file is missing or cannot be written.
     """
-    from mmstan.apis.search.index import SearchIndex  # here: parsing the options needs no PyTorch
+    # Here: parsing the options needs no PyTorch.
+    from mmstan.apis.search.index import SearchIndex
+    from mmstan.apis.tables import make_place
 
     if args.action == 'info':
         show_info(args.index)
@@ -80,6 +83,8 @@ def run(args: argparse.Namespace) -> None:
         )
         print(f'{args.index}: {count_things(len(index), "video")}, kind {index.manifest.kind}')
     else:
+        if args.action == 'query' and args.csv:
+            make_place(args.csv)
         index = SearchIndex.open(args.index, _load(args))
         if args.action == 'add':
             changes = index.add(args.videos) if args.videos else index.refresh()
@@ -114,14 +119,10 @@ def answer(index: SearchIndex, args: argparse.Namespace) -> None:
     """
     if not args.queries and not args.interactive:
         raise ValueError('query: give a text or the path of a video, or --interactive')
-    file = open(args.csv, 'w', newline='', encoding='utf-8') if args.csv else None  # noqa: SIM115
-    try:
+    with _open_table(args.csv) if args.csv else nullcontext() as file:
         rows = file and _start_table(file)
         for query in [*args.queries, *(_ask() if args.interactive else ())]:
             _answer_one(index, query, args, rows)
-    finally:
-        if file:
-            file.close()
 
 
 def _answer_one(index: SearchIndex, query: str, args: argparse.Namespace, rows: Any) -> None:
@@ -144,6 +145,11 @@ def format_hits(query: str, hits: list[Hit]) -> str:
     """The query, and a line for each hit."""
     lines = [f'{rank:>5}. {hit}  {hit.score:.4f}' for rank, hit in enumerate(hits, start=1)]
     return '\n'.join([query, *lines])
+
+
+def _open_table(path: Path) -> TextIO:
+    # A name on disk may be of any bytes.
+    return open(path, 'w', newline='', encoding='utf-8', errors='surrogateescape')
 
 
 def _start_table(file: TextIO) -> Any:

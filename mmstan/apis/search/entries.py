@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from mmengine.utils import scandir
+from mmengine.logging import print_log
 
 from mmstan.datasets.readers import BrokenVideoError, find_end, find_frames, open_video
 from mmstan.datasets.video_files import VIDEO_EXTENSIONS
+from mmstan.datasets.visible_files import Passed, walk_visible
 from mmstan.text_files import TextFile
+from mmstan.wording import name_a_few
 
 SUFFIXES = tuple(f'.{extension}' for extension in sorted(VIDEO_EXTENSIONS - {'', 'null'}))
 _LISTS = ('.csv', '.txt')
@@ -68,9 +71,9 @@ def keep_open_sources(sources: Iterable[str]) -> list[str]:
 def find_videos(sources: Iterable[str]) -> list[str]:
     """Absolute paths of the videos that sources name, each once, in their order.
 
-    A folder stands for the videos below it, a pattern (``*``, ``?``, ``[``) for the files that
-    match, ``.csv`` for its column ``path``, ``.txt`` for a path a line; paths in a list are
-    relative to the list.
+    A folder stands for the videos below it, without hidden files and folders; a pattern (``*``,
+    ``?``, ``[``) for the files that match, ``.csv`` for its column ``path``, ``.txt`` for a path a
+    line; paths in a list are relative to the list.
 
     Raises:
         ValueError: A source names no video, or a list cannot be read.
@@ -89,14 +92,26 @@ def find_videos(sources: Iterable[str]) -> list[str]:
 
 def _expand(source: str) -> Iterator[str]:
     if os.path.isdir(source):
-        names = scandir(source, suffix=SUFFIXES, recursive=True, case_sensitive=False)
-        yield from sorted(os.path.join(source, name) for name in names)
+        passed = Passed()
+        files = walk_visible(source, passed)
+        yield from sorted(path for path in files if path.lower().endswith(SUFFIXES))
+        _report_passed(source, passed)
     elif source.lower().endswith(_LISTS):
         yield from _read_list(source)
     elif os.path.exists(source) or not glob.has_magic(source):
         yield source  # a missing file is reported with the broken ones
     else:
         yield from sorted(filter(os.path.isfile, glob.glob(source, recursive=True)))
+
+
+def _report_passed(folder: str, passed: Passed) -> None:
+    """Warn of folders that an index leaves out."""
+    for paths, reason in (
+        (passed.closed, 'folders that cannot be read'),
+        (passed.loops, 'links to a folder above them, not followed'),
+    ):
+        if paths:
+            print_log(f'{folder}: {reason}: {name_a_few(paths)}', 'current', logging.WARNING)
 
 
 def _read_list(path: str) -> Iterator[str]:

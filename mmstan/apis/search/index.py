@@ -174,8 +174,8 @@ class SearchIndex:
         Args:
             query: A text; or a video as the model reads one (a path, frames (T, H, W, 3) uint8, an
                 open file); or an embedding (D,), which counts as a text of one word; or the
-                features of the frames of a video (T, D). A string that is the path of a file is a
-                video.
+                features of the frames of a video (T, D). A string that is the path of a file, or
+                with a slash of a folder (of images), is a video.
             top: How many videos to give.
             candidates: How many videos the model compares with the query.
             rerank: False scores by the best cosine of a frame and a word.
@@ -217,7 +217,7 @@ class SearchIndex:
         patterns and lists that :meth:`build` and :meth:`add` were given.
 
         Raises:
-            ValueError: As for :meth:`add`; or no file is there at all.
+            ValueError: As for :meth:`add`; or no file of a source is there.
         """
         return self._after(changing.refresh_store(self._need_store(), self._need_encoder()))
 

@@ -81,12 +81,12 @@ def make_query(query: Any, encoder: Encoder | None, dim: int) -> Query:
 
 
 def is_video_path(query: str) -> bool:
-    """Whether a string names a video, and is no text.
+    """Whether a string names a video, and is no text; a folder of images does with a slash.
 
     Raises:
         ValueError: It ends as a video's path does, and there is no such file.
     """
-    if '://' in query or os.path.isfile(query):
+    if '://' in query or os.path.isfile(query) or (os.sep in query and os.path.isdir(query)):
         return True
     if query.lower().endswith(SUFFIXES):
         raise ValueError(f'there is no video {show(query)}; give its path, or a text to search for')

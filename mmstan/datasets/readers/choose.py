@@ -20,7 +20,7 @@ from mmstan.datasets.readers.base import (
     say_once,
 )
 from mmstan.datasets.readers.optional import DecordReader, TorchCodecReader
-from mmstan.datasets.readers.pyav import PyAVReader
+from mmstan.datasets.readers.pyav import PyAVReader, find_stream
 
 __all__ = ['READERS', 'Backend', 'BrokenVideoError', 'VideoReader', 'open_video', 'reader_problem']
 
@@ -99,7 +99,7 @@ def find_duration(filename: str | os.PathLike[str]) -> float | None:
     """
     try:
         with av.open(os.fspath(filename), metadata_errors='replace') as container:
-            stream = container.streams.video[0]
+            stream = find_stream(container, os.fspath(filename))
             if stream.duration and stream.time_base:
                 return float(stream.duration * stream.time_base)
             return container.duration / av.time_base if container.duration else None
@@ -140,13 +140,15 @@ def reader_problem(name: str) -> str | None:
     """Why the reader of this name does not work here, found by decoding a small clip, or None."""
     clip = np.zeros((4, 32, 64, 3), np.uint8)
     clip[:, :, :32] = np.array([40, 90, 140, 190], np.uint8)[:, None, None, None]
-    with tempfile.TemporaryDirectory() as folder:
-        filename = os.path.join(folder, 'self_test.mp4')
-        _write_clip(filename, clip)
-        try:
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            filename = os.path.join(folder, 'self_test.mp4')
+            _write_clip(filename, clip)
             frames = READERS[name](filename).read([3, 0])
-        except BrokenVideoError as error:
-            return brief(error.__cause__ or error)
+    except BrokenVideoError as error:
+        return brief(error.__cause__ or error)
+    except OSError as error:  # a machine without a folder to write to
+        return f'no clip can be written to try it ({brief(error)})'
     worst = np.abs(np.stack(frames).astype(int) - clip[[3, 0]]).max()
     return None if worst < 8 else f'it decodes a known clip wrongly (by {worst} of 255)'
 

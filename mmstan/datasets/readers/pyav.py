@@ -9,10 +9,11 @@ from typing import cast
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from mmstan.datasets.readers.base import VideoReader
+from mmstan.datasets.readers.base import BrokenVideoError, VideoReader
 from mmstan.datasets.readers.packets import PacketIndex
 from mmstan.datasets.readers.to_rgb import find_orientation, to_rgb
 
@@ -54,14 +55,10 @@ class PyAVReader(VideoReader):
         if not isinstance(self.source, str):
             self.source.seek(0)
         self._container = av.open(self.source, 'r', metadata_errors='replace')
-        stream = self._container.streams.best('video')
-        if stream is None or stream.disposition & Disposition.attached_pic:
-            raise self.broken('has no video stream')
-        if stream.codec_context is None:
-            raise self.broken('has a video stream that no decoder knows, or its header is lost')
+        self._stream = find_stream(self._container, self.filename)
         # FFmpeg's frame threads can deadlock in forked workers (PyAV issue 1962).
-        stream.codec_context.thread_type, stream.codec_context.thread_count = 'SLICE', 1
-        self._stream = cast(VideoStream, stream)
+        context = self._stream.codec_context
+        context.thread_type, context.thread_count = 'SLICE', 1
 
     def _index_packets(self) -> None:
         keep = self.size <= _KEEP_BYTES
@@ -227,6 +224,22 @@ class PyAVReader(VideoReader):
         """Close the container."""
         self._packets = self._pictures = None
         self._container.close()
+
+
+def find_stream(container: InputContainer, filename: str) -> VideoStream:
+    """The stream of pictures that a player shows; the cover of a sound file is none.
+
+    Raises:
+        BrokenVideoError: There is none, or it cannot be decoded.
+    """
+    stream = container.streams.best('video')
+    if stream is None or stream.disposition & Disposition.attached_pic:
+        raise BrokenVideoError(filename, 'has no video stream')
+    if stream.codec_context is None:
+        raise BrokenVideoError(
+            filename, 'has a video stream that no decoder knows, or its header is lost'
+        )
+    return cast(VideoStream, stream)
 
 
 def _up_to(packets: Iterator[tuple[int, av.Packet]], stop: int) -> Iterator[tuple[int, av.Packet]]:

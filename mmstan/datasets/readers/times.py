@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -48,3 +50,12 @@ def find_end(num_frames: int, avg_fps: float, times: np.ndarray | None = None) -
 def are_even(times: np.ndarray, avg_fps: float) -> bool:
     """Whether each frame k is shown at ``k / avg_fps``, up to half a frame."""
     return bool((np.abs(times * avg_fps - np.arange(len(times))) <= 0.5).all())
+
+
+def to_rate(fps: float) -> Fraction:
+    """A frame rate as encoders take it, at least one in 1001 seconds.
+
+    >>> to_rate(29.97003), to_rate(0.0001)
+    (Fraction(30000, 1001), Fraction(1, 1001))
+    """
+    return max(Fraction(fps).limit_denominator(1001), Fraction(1, 1001))

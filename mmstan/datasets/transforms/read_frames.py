@@ -31,8 +31,8 @@ class ReadFrames(BaseTransform):
 
     Takes the place of DecordInit, a sampler and DecordDecode, and sets what they set: total_frames,
     avg_fps, the sampler's keys, imgs (list of RGB uint8 (H, W, 3)), original_shape, img_shape.
-    Phone videos come upright. ``filename`` may be an open binary file. ``results['blank']`` asks
-    for black frames of an unread file.
+    Phone videos come upright. ``filename`` may be an open binary file, or a reader that stays open.
+    ``results['blank']`` asks for black frames of an unread file.
 
     With ``video``, the bytes of a file, these are decoded and then removed from the results, and
     ``filename`` is their name for messages.
@@ -80,6 +80,8 @@ class ReadFrames(BaseTransform):
         if results.get('image_files') is not None:
             return _set_frames(results, self._read_images(results))
         filename: Any = results.get('filename')
+        if isinstance(filename, VideoReader):
+            return self._read_video(results, filename)
         if data is not None:
             filename = io.BytesIO(data)
             filename.name = results['filename']
@@ -89,14 +91,17 @@ class ReadFrames(BaseTransform):
                 "a path or an open file, or results['array'] frames (T, H, W, 3), uint8 RGB"
             )
         with open_video(filename, self.backend) as video:
-            results['filename'] = video.filename  # an open file does not belong into a sample
-            return _set_frames(results, video.sample(partial(self._sample_file, results, video)))
+            return self._read_video(results, video)
 
     def blank_frames(self, results: dict[str, Any]) -> dict[str, Any]:
         """Black frames in the place of a video that cannot be read."""
         indices = self._sample(results, 1, 1.0)
         shape = (_BLANK_SIZE, _BLANK_SIZE, 3)
         return _set_frames(results, [np.zeros(shape, np.uint8) for _ in indices])
+
+    def _read_video(self, results: dict[str, Any], video: VideoReader) -> dict[str, Any]:
+        results['filename'] = video.filename  # an open file does not belong into a sample
+        return _set_frames(results, video.sample(partial(self._sample_file, results, video)))
 
     def _read_array(self, results: dict[str, Any]) -> list[np.ndarray]:
         frames = np.asarray(results['array'])

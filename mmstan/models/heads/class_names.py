@@ -161,6 +161,21 @@ def _check_names(
     _check_numbers(names, file, places)
 
 
+def refuse_equal_texts(names: Sequence[str]) -> None:
+    """Raise ValueError if two names are one text to a text tower.
+
+    CLIP's tokenizer writes all letters small and joins blanks.
+    """
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(' '.join(name.lower().split()), name)
+        if other != name:
+            raise ValueError(
+                f'class_names: {show(other)} and {show(name)} are one text to the text tower, '
+                'which reads neither case nor doubled blanks; rename one, or join the two classes'
+            )
+
+
 def _check_header(names: Sequence[str], file: TextFile | _Names, places: Sequence[int]) -> None:
     words = {word for word in re.split(r'[\s,;:|]+', names[0].strip().lower()) if word}
     if len(names) > 1 and (words <= _HEADERS or names[0].lstrip()[0] == '#'):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from mmstan.models.features import TextFeatures
-from mmstan.models.heads.class_names import read_class_names
+from mmstan.models.heads.class_names import read_class_names, refuse_equal_texts
 from mmstan.models.towers import TextTower
 from mmstan.registry import MODELS
 from mmstan.wording import show
@@ -42,8 +42,8 @@ class ClassTexts(BaseModule):
         tokens: Keep the features of every token, not only the whole name's.
 
     Raises:
-        ValueError: A template has no ``{}``, there are several where one is needed, there is one
-            where several are needed, or the context leaves no room for names.
+        ValueError: Two names are one text, a template has no ``{}``, there are several where one is
+            needed, there is one where several are needed, or the context leaves no room for names.
     """
 
     _kept: dict[int | None, TextFeatures]  # by the template that was drawn
@@ -88,7 +88,9 @@ class ClassTexts(BaseModule):
 
     @names.setter
     def names(self, names: str | Sequence[str]) -> None:
-        self._set_names(read_class_names(names))
+        read = read_class_names(names)
+        refuse_equal_texts(read)
+        self._set_names(read)
 
     def _set_names(self, names: list[str]) -> None:
         self._names = names

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from mmstan.datasets.readers.base import brief
 from mmstan.datasets.readers.play import play_pictures
 from mmstan.datasets.readers.pyav import PyAVReader
+from mmstan.datasets.readers.times import to_rate
 from mmstan.datasets.readers.to_rgb import find_orientation, turn_upright
 
 _LOST = 2  # frames of a whole video that may fail to decode, as in the reader
@@ -101,7 +102,7 @@ def encode_clip(
     Raises:
         BrokenVideoError: Frames cannot be decoded or encoded, or the video ends before ``start``.
     """
-    rate = Fraction(min(encoding.fps, reader.avg_fps)).limit_denominator(1001)
+    rate = to_rate(min(encoding.fps, reader.avg_fps))
     shown = _Counted(play_pictures(reader, start))
     try:
         writer = _Writer(encoding, rate)

@@ -5,15 +5,17 @@ import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from apis.conftest import Files
 
-from mmstan.apis.search import SearchIndex
-from mmstan.apis.search.command import add_options, run
+from mmstan.apis.search import Hit, SearchIndex
+from mmstan.apis.search.command import add_options, answer, run
 from mmstan.apis.video_model import VideoModel
+from mmstan.cli import one_line_errors
 
 pytest_plugins = ['apis.conftest']
 MUG = 'mug_stan/msrvtt_b32'
@@ -100,6 +102,18 @@ def test_a_query_is_needed(index: Callable[..., None], folder: Path, tmp_path: P
     index('build', tmp_path / 'index', folder / '0.mp4')
     with pytest.raises(ValueError, match=r'^query: give a text or the path of a video, or --inter'):
         index('query', tmp_path / 'index')
+
+
+def test_hits_that_are_not_utf_8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hit = Hit('caf\udce9.mp4', 0.5)
+    index: Any = SimpleNamespace(search=lambda *_, **__: [hit])
+    args = argparse.Namespace(
+        queries=['a'], interactive=False, top=1, candidates=1, csv=tmp_path / 'x.csv'
+    )
+    with one_line_errors():
+        answer(index, args)
+    assert b'a,1,caf\xe9.mp4,0.5' in (tmp_path / 'x.csv').read_bytes()
+    assert 'caf\\udce9.mp4  0.5000' in capsys.readouterr().out
 
 
 def test_segments(

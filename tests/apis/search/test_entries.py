@@ -9,7 +9,7 @@ import pytest
 from apis.search.conftest import FakeModel, names
 from helpers.videos import frame_number, numbered_frames, write_video
 
-from mmstan.apis.search import Changes, SearchIndex
+from mmstan.apis.search import Changes, SearchIndex, entries
 from mmstan.apis.search.entries import (
     Entry,
     cut_segments,
@@ -50,6 +50,33 @@ def test_folders_patterns_lists_and_files(folder: Path, monkeypatch: pytest.Monk
     assert find('b.mp4') == ['b.mp4'] and find('.') == ['a.MKV', 'b.mp4', 'deep/er/c.webm']
     given = list_sources(['.', 'b.mp4', '*.mp4', 'list.csv'])
     assert relative(folder, keep_open_sources(given)) == ['.', '*.mp4', 'list.csv']
+
+
+def test_hidden_folders_circles_and_closed_folders(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(entries, 'print_log', lambda text, *_: said.append(text))
+    for name in ('.Trash-1000/d.mp4', '@eaDir/b.mp4', 'closed/e.mp4'):
+        (folder / name).parent.mkdir()
+        (folder / name).write_text('1')
+    (folder / 'c.GIF').write_text('1')
+    (folder / 'deep/loop').symlink_to(folder)
+    (folder / 'itself.mp4').symlink_to('itself.mp4')
+    scan = os.scandir
+
+    def scandir(path: str) -> object:
+        if path.endswith('closed'):
+            raise PermissionError(13, 'Permission denied')
+        return scan(path)
+
+    monkeypatch.setattr(os, 'scandir', scandir)
+    found = relative(folder, find_videos([str(folder)]))
+    assert found == ['a.MKV', 'b.mp4', 'c.GIF', 'deep/er/c.webm', 'itself.mp4']
+    assert said == [
+        f'{folder}: folders that cannot be read: {folder}/closed',
+        f'{folder}: links to a folder above them, not followed: {folder}/deep/loop',
+    ]
 
 
 def test_a_file_whose_name_looks_like_a_pattern(tmp_path: Path) -> None:

@@ -277,6 +277,23 @@ def test_refresh(model: FakeModel, videos: Videos, tmp_path: Path) -> None:
     assert len(SearchIndex.open(tmp_path / 'index', model)) == 21
 
 
+def test_a_source_that_is_gone_does_not_end_a_refresh_for_ever(
+    model: FakeModel, videos: Videos, tmp_path: Path
+) -> None:
+    more, listed = tmp_path / 'more', tmp_path / 'list.txt'
+    more.mkdir()
+    (more / 'x.mp4').write_text('77')
+    listed.write_text('videos/0001.mp4\n')
+    index = SearchIndex.build(model, [videos(3), more, listed], tmp_path / 'index')
+    (more / 'x.mp4').unlink()
+    listed.unlink()
+    with pytest.raises(ValueError, match=r'more names no video.*; 1 video of the index came'):
+        index.refresh()
+    index.remove(more / 'x.mp4')
+    videos(4, start=3)
+    assert index.refresh() == Changes(1, 0) and len(index) == 4
+
+
 def test_changes_are_counted_when_most_videos_are_gone(
     model: FakeModel, videos: Videos, tmp_path: Path
 ) -> None:

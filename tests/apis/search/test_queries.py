@@ -10,6 +10,7 @@ import torch
 from apis.search.conftest import DIM, FakeModel, draw, names, unit
 
 from mmstan.apis.search import SearchIndex
+from mmstan.apis.search.query import is_video_path
 from mmstan.methods.drl import TokenWise
 from mmstan.models.features import TextFeatures, VideoFeatures
 from mmstan.models.interactions import Cosine
@@ -24,6 +25,15 @@ def test_a_video_of_the_index_finds_itself(index: SearchIndex, tmp_path: Path) -
     for query in (str(tmp_path / 'videos/0007.mp4'), tmp_path / 'videos/0007.mp4'):
         hits = index.search(query, top=3)
         assert names(hits)[0] == '0007.mp4' and hits[0].score == pytest.approx(1, abs=1e-5)
+
+
+def test_a_folder_of_images_is_a_video_where_a_slash_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'dog').mkdir()
+    asked = [is_video_path(x) for x in ('dog/', './dog', str(tmp_path / 'dog'), 'dog', 'dog/cat')]
+    assert asked == [True, True, True, False, False]
 
 
 def test_an_example_s_score_is_the_mean_of_best_matches(index: SearchIndex) -> None:

@@ -74,6 +74,25 @@ def test_the_content_says_which_container_it_is(
         assert [frame_number(x) for x in video.read([0, 17, 29])] == [0, 17, 29]
 
 
+def test_without_a_folder_to_write_to_pyav_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise FileNotFoundError(2, 'No usable temporary directory found')
+
+    monkeypatch.setattr('mmstan.datasets.readers.choose.tempfile.TemporaryDirectory', refuse)
+    problem = reader_problem.__wrapped__('pyav')
+    assert problem == 'no clip can be written to try it (No usable temporary directory found)'
+
+
+def test_a_gif(tmp_path: Path) -> None:
+    path = write_video(tmp_path / 'a.gif', FRAMES, codec='gif', pix_fmt='rgb8')
+    with open_video(path) as video:
+        frames = video.read(range(30))
+    assert video.num_frames == 30 and frames[0].shape == FRAMES[0].shape
+    assert [frame_number(frame) for frame in frames] == list(range(30))
+
+
 def test_a_quicktime_file_that_begins_with_its_data(said: list[str], tmp_path: Path) -> None:
     path = write_video(tmp_path / 'a.mov', FRAMES)
     data = path.read_bytes()
