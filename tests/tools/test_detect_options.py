@@ -31,3 +31,12 @@ def test_options_that_cannot_be(
     with pytest.raises(SystemExit):
         script('detect').parse_args()
     assert message in capsys.readouterr().err
+
+
+def test_two_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = tmp_path / 'a.pth'
+    checkpoint.touch()
+    positional = ['config.py', str(checkpoint), 'a.mp4', '--boxes', 'a.csv']
+    monkeypatch.setattr('sys.argv', ['detect.py', *positional, '--cfg-options', 'load_from=b.pth'])
+    with pytest.raises(SystemExit, match=r'a\.pth and .* load_from=b\.pth name two checkpoints'):
+        script('detect').main()
