@@ -48,7 +48,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--compile',
         action='store_true',
-        help='torch.compile backbone and text tower; the first step takes a minute',
+        help="torch.compile the backbone and retrieval's text tower; the first step takes a minute",
     )
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate while training')
     parser.add_argument(
