@@ -4,7 +4,7 @@
 #   make pretraining     shards of Moving Shapes, post-pretraining with four systems, zero-shot tests, a table
 #   make test            linters, type checker, tests
 #   make test-fast       the part of the tests that depends most on versions of Python and packages
-#   make moving-shapes   the tables of the README (an hour or two on two cores; a later call goes on)
+#   make moving-shapes   the tables of docs/results.md and docs/moving_shapes.md (an hour or two on two cores; a later call goes on)
 #   make chat-toy        ask videos of Moving Shapes: a tiny dialogue model behind the quickstart's STAN
 #   make gpu          the tests and the table that need a GPU; one line where there is none
 #   make docs         the site, in build/docs; a warning is an error

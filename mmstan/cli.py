@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
@@ -158,12 +158,26 @@ def merge_run_options(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def merge_test_options(cfg: Config, args: argparse.Namespace) -> Config:
-    """Put the options of a command that uses a trained model into the config; returns it."""
+    """Put the options of a command that uses a trained model into the config; returns it.
+
+    Raises:
+        ValueError: An option would change nothing, or ``load_from`` is another checkpoint.
+    """
     merge_run_options(cfg, args)
+    refuse_two_checkpoints(args.checkpoint, args.cfg_options)
     cfg.load_from = args.checkpoint or cfg.get('load_from')
     cfg.resume = False
     merge_options(cfg, args.cfg_options)
     return cfg
+
+
+def refuse_two_checkpoints(given: str | None, options: Mapping[str, Any] | None) -> None:
+    """Raise ValueError if ``--cfg-options load_from`` goes with the checkpoint ``given``."""
+    start = (options or {}).get('load_from')
+    if given and start:
+        raise ValueError(
+            f'{given} and --cfg-options load_from={start} name two checkpoints: leave one out'
+        )
 
 
 @contextmanager

@@ -31,6 +31,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         'model', help='saved model (folder, .safetensors), config, name of one, or hf://OWNER/NAME'
     )
     parser.add_argument('--weights', help="of a config: a checkpoint, or 'pretrained'")
+    parser.add_argument('--class-names', metavar='FILE', help="in the place of the config's")
     parser.add_argument('--device', default='auto', help='cuda, mps or cpu; default: the fastest')
     parser.add_argument(
         '--dtype',
@@ -53,7 +54,7 @@ def load_model(args: argparse.Namespace) -> Any:
     model = mmstan.load(
         args.model,
         args.weights,
-        class_names=getattr(args, 'class_names', None),
+        class_names=args.class_names,
         device=args.device,
         dtype=None if args.dtype is None else getattr(torch, args.dtype),
         views='test' if args.views == 'test' else 1,

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from apis.conftest import Files
+from mmengine.config import Config
 
 import mmstan
 from mmstan.commands import COMMANDS, list_inputs, main, make_parser
@@ -50,6 +51,25 @@ def test_predict(
     assert [row['class'] for row in rows[:2]] == expected.names[:2]
     assert float(rows[0]['score']) == pytest.approx(expected.values[0], abs=1e-5)
     assert 'cannot be opened' in rows[4]['error'] and len(rows) == 5
+
+
+def test_names_in_place_of_a_file_that_is_not_here(
+    tiny_files: Callable[[str], Files],
+    clips: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, *options = _model(tiny_files(STAN))
+    cfg = Config.fromfile(tiny_files(STAN).config)
+    cfg.model.cls_head.class_names = 'data/nowhere.txt'
+    cfg.dump(tmp_path / 'config.py')
+    (tmp_path / 'names.txt').write_text('run\nsit\n')
+    call = ['predict', str(tmp_path / 'config.py'), str(clips[0]), *options]
+    with pytest.raises(SystemExit, match=r'error: .*nowhere\.txt.* --class-names FILE'):
+        main(call)
+    main([*call, '--class-names', str(tmp_path / 'names.txt')])
+    assert f'{clips[0]}: ' in (said := capsys.readouterr().out)
+    assert 'run 0.' in said and 'sit 0.' in said
 
 
 def test_predict_with_texts_and_classes(

@@ -23,7 +23,14 @@ from mmstan.apis.action_detector import ActionFinder
 from mmstan.apis.detection_pictures import draw_data_set, show_actions
 from mmstan.apis.key_frames import Persons, choose_seconds, read_persons
 from mmstan.apis.person_detector import PersonDetector
-from mmstan.cli import add_cfg_options, at_least, existing_checkpoint, one_line_errors, share
+from mmstan.cli import (
+    add_cfg_options,
+    at_least,
+    existing_checkpoint,
+    one_line_errors,
+    refuse_two_checkpoints,
+    share,
+)
 from mmstan.config.options import merge_options
 from mmstan.datasets.readers import BrokenVideoError
 from mmstan.wording import count_things
@@ -110,6 +117,7 @@ def main() -> None:
             return
         refuse_namesakes(args.videos)
         refuse_to_replace(args.boxes, args.videos, args.out)
+        refuse_two_checkpoints(args.checkpoint, args.cfg_options)
         cfg = read_config(args.config, args)
         cfg.load_from = args.checkpoint
         show_videos(ActionFinder(cfg, device=args.device), make_finder(args), args)

@@ -1,7 +1,7 @@
 """Index the samples of tar files, for ``mmstan.Shards``.
 
 The index says where each video and caption lies. Headers alone are read: about 0.2 ms a sample and
-process. Shards that are in the index already, with the same size, are not read again.
+process. Shards that are in the index already, unchanged in size and date, are not read again.
 
 Example::
 

@@ -10,7 +10,13 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import find_latest_checkpoint
 
 from mmstan.apis.load import build_runner
-from mmstan.cli import command, merge_run_options, one_line_errors, parse
+from mmstan.cli import (
+    command,
+    merge_run_options,
+    one_line_errors,
+    parse,
+    refuse_two_checkpoints,
+)
 from mmstan.config.checks import check_config
 from mmstan.config.options import merge_options
 from mmstan.config.paths import is_checkpoint
@@ -42,7 +48,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--compile',
         action='store_true',
-        help='torch.compile backbone and text tower; the first step takes a minute',
+        help="torch.compile the backbone and retrieval's text tower; the first step takes a minute",
     )
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate while training')
     parser.add_argument(
@@ -104,11 +110,7 @@ def _set_resume(cfg: Config, args: argparse.Namespace) -> None:
     cfg.resume = True
     if args.resume == 'auto':
         return
-    if start := (args.cfg_options or {}).get('load_from'):
-        raise ValueError(
-            f'--resume {args.resume} and --cfg-options load_from={start} name two checkpoints: '
-            'leave one out'
-        )
+    refuse_two_checkpoints(f'--resume {args.resume}', args.cfg_options)
     cfg.load_from = args.resume
 
 

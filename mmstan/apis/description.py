@@ -126,7 +126,8 @@ def _read_names(source: str | Sequence[str], name: str) -> list[str]:
         return read_class_names(source)
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"{error}; to use {name}, give its names: class_names=['...', ...]"
+            f"{error}; to use {name}, give its names: class_names=['...', ...], or on the command "
+            'line --class-names FILE'
         ) from error
 
 

@@ -21,7 +21,8 @@ class Scores(NamedTuple):
     all: np.ndarray
     """The scores of all K classes in class order, float32; they add up to 1."""
     error: BrokenVideoError | None = None
-    """Why the video could not be read; ``names`` is empty then, and ``all`` is NaN."""
+    """Why the video could not be read; ``names`` is empty then, and ``all`` is NaN, or empty if no
+    video of the call could be read."""
 
 
 def make_scores(

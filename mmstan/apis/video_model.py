@@ -168,7 +168,7 @@ class VideoModel:
         if self.is_retrieval and class_names is None:
             raise ValueError(
                 f'{self.description.name} is a retrieval model and has no classes: '
-                "give class_names=['...', '...']"
+                "give class_names=['...', '...'], or on the command line --classes FILE"
             )
         names = list(class_names) if class_names is not None else self.class_names
         with score_classes(self.model, class_names, templates) as score:
@@ -187,14 +187,14 @@ class VideoModel:
         Args:
             videos: One video or several.
             frames: Whether to return a feature for each frame, of a recognizer before its neck.
-            on_error: ``'skip'`` gives rows of NaN for broken videos.
+            on_error: ``'skip'`` gives rows of NaN for broken videos if another one can be read.
 
         Returns:
             Unit features (N, D), float32, on the CPU; (D,) of one video. With ``frames`` a pair:
             features (N, T, D), not normalised, and the mask of real frames (N, T).
 
         Raises:
-            BrokenVideoError: A video cannot be read.
+            BrokenVideoError: A video cannot be read, or with ``'skip'`` none of them, also of one.
         """
         if frames:
             return self._embed_with_mask(videos, encode_frames, on_error)
@@ -208,14 +208,14 @@ class VideoModel:
 
         Args:
             videos: One video or several.
-            on_error: ``'skip'`` gives rows of NaN for broken videos.
+            on_error: ``'skip'`` gives rows of NaN for broken videos if another one can be read.
 
         Returns:
             Features (N, T, D), not normalised, and the mask of real frames (N, T). A neck that
             averages leaves one of T frames.
 
         Raises:
-            BrokenVideoError: A video cannot be read.
+            BrokenVideoError: A video cannot be read, or with ``'skip'`` none of them.
         """
         return self._embed_with_mask(videos, encode_compared, on_error)
 

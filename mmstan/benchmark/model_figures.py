@@ -37,13 +37,18 @@ def count_figures(config: Path) -> dict[str, Any]:
     with without_computing(model):
         nominal, _ = count_view(model, torch.empty(1, 3, frames, size, size))
     every, trained = count_parameters(model)
-    in_tower = find_backbone(cfg.model).tower_frames(cfg.model.backbone, frames)
     return {
-        'Frames': frames if in_tower == frames else f'{in_tower} + {frames}',
+        'Frames': name_frames(cfg, frames),
         'GMACs': round(nominal.total / 1e9, 2),
         'Parameters': round(every / 1e6, 2),
         'Trained': round(trained / 1e6, 2),
     }
+
+
+def name_frames(cfg: Config, frames: int) -> int | str:
+    """Frames of a view of ``frames``; of DiST the tower's and the temporal encoder's, '8 + 16'."""
+    in_tower = find_backbone(cfg.model).tower_frames(cfg.model.backbone, frames)
+    return f'{in_tower} + {frames}' if 'gamma' in cfg.model.backbone else frames
 
 
 def add_figures(root: Path, patterns: Sequence[str] = ()) -> None:

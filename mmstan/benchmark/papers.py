@@ -1,4 +1,4 @@
-"""Render ``docs/papers/<paper>.md``, row by row, and the list of what is not built.
+"""Render ``docs/papers/<paper>.md``, row by row, and the list of rows without a config.
 
 A page is made from a data file ``docs/papers/<paper>.yml``:
 
@@ -30,9 +30,11 @@ SETTINGS = ('Data', 'Tower', 'Frames', 'Views')
 """Settings that a table gives to its rows."""
 LEGEND = """\
 A row without a command line is trained with `tools/train.py CONFIG` and tested with
-`tools/test.py CONFIG CHECKPOINT`; another row adds the options in its column to both. Settings are
-data, tower, frames and views (clips x crops). Reported are the paper's figures in per cent, `-`
-where our notes have none. Nothing of this was measured here."""
+`tools/test.py CONFIG CHECKPOINT`; another row adds the options in its column to both. `load_from`
+and `allow_missing` are for the training alone, options of `test_dataloader` and `class_names`
+(UCF-101) for the test alone. Settings are data, tower, frames and views (clips x crops). Reported
+are the paper's figures in per cent, `-` where our notes have none. Nothing of this was measured
+here."""
 
 Row = Mapping[str, Any]
 
@@ -117,7 +119,7 @@ def _show_figures(figures: Mapping[str, Any] | None) -> str:
 
 
 def render_overview(papers: Mapping[Path, Mapping[str, Any]]) -> str:
-    """Markdown: the pages with their numbers of rows, and all rows that are not built."""
+    """Markdown: the pages with their numbers of rows, and all rows without a config."""
     cells = []
     for path, paper in papers.items():
         rows = [row for table in paper['Tables'] for row in table['Rows']]
@@ -128,7 +130,7 @@ def render_overview(papers: Mapping[Path, Mapping[str, Any]]) -> str:
             [link, len(paper['Tables']), len(rows), built, len(rows) - built, len(configs)]
         )
     head = ['paper', 'tables', 'rows', 'with a config', 'without', 'configs']
-    parts = [markdown_table(head, cells, align='lrrrrr'), '## What is not built']
+    parts = [markdown_table(head, cells, align='lrrrrr'), '## Rows without a config']
     missing = [(row['Reason'], source, row) for source, row in list_rows(papers) if 'Reason' in row]
     missing.sort(key=lambda entry: entry[0])
     lines = []

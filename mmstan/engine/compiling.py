@@ -18,7 +18,9 @@ _METHODS = ('tokens', 'feature_map', 'parts')
 
 
 def compile_model(model: nn.Module, *, backend: str | Callable[..., Any] = 'inductor') -> None:
-    """Compile backbone and text tower in place; training, validation and tests run them.
+    """Compile the backbone, and a retrieval model's text tower, in place.
+
+    Training, validation and tests run them. A recognizer's text tower, which is its head's, stays.
 
     Names of parameters, and so checkpoints, stay. MMEngine's ``compile=True`` compiles the whole
     ``train_step``, with the optimiser in it, and not what a distributed model runs.

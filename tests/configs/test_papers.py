@@ -1,5 +1,6 @@
 """Rows of the papers' pages: a config with their data, tower, frames and views, or a reason."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,11 @@ from helpers.shipped_configs import CONFIGS, on_meta
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from mmstan.benchmark.model_figures import name_frames
 from mmstan.benchmark.papers import SETTINGS, list_rows, read_papers
 from mmstan.benchmark.view import find_view_size
 from mmstan.cli import command
 from mmstan.config.checks import check_arguments
-from mmstan.config.narrow import find_backbone
 from mmstan.config.options import merge_options
 from mmstan.config.walk import find
 
@@ -44,7 +45,6 @@ def read_settings(cfg: Config) -> dict[str, str]:
     folder = path.parts[2 if path.parts[1] == 'video_retrieval' else 1]
     tower = cfg.model.backbone.tower
     frames, _ = find_view_size(cfg)
-    in_tower = find_backbone(cfg.model).tower_frames(cfg.model.backbone, frames)
     pipeline = cfg.test_dataloader.dataset.pipeline
     crops = 3 if any(step.type == 'ThreeCrop' for step in pipeline) else 1
     return dict(
@@ -52,7 +52,7 @@ def read_settings(cfg: Config) -> dict[str, str]:
         Tower=tower['model']
         if 'model' in tower
         else f'ViT-{tower.vit.arch.upper()}-16 of MMPretrain',
-        Frames=f'{in_tower} + {frames}' if 'gamma' in cfg.model.backbone else str(frames),
+        Frames=str(name_frames(cfg, frames)),
         Views=f'{find(pipeline, "num_clips") or 1} x {crops}',
     )
 
@@ -110,6 +110,41 @@ def test_models_of_options_are_built(row: Mapping[str, Any]) -> None:
     if 'class_names' in cfg.model.get('cls_head', {}):
         cfg.model.cls_head.class_names = ['one', 'two']
     assert next(on_meta(cfg.model).parameters()).is_meta
+
+
+def find_start(row: Mapping[str, Any]) -> str:
+    """The config that trains the ``load_from`` of a row."""
+    start = next(option for option in row['With'] if option.startswith('load_from='))
+    if path := re.fullmatch(r'load_from=work_dirs/(.+)/epoch_\d+\.pth', start):
+        return path[1]
+    method = row['Config'].split('/')[0]
+    if method == 'baselines' or 'no_stan' in row['Config']:  # CLIP's frames; Mug has no weights
+        method = 'baselines/clip_mean'
+    return f'{method}/pretrain/webvid10m_b32'
+
+
+def list_tensors(cfg: Config) -> set[str]:
+    """Names of the tensors in a checkpoint of a config."""
+    init_default_scope(cfg.default_scope)
+    if 'class_names' in cfg.model.get('cls_head', {}):
+        cfg.model.cls_head.class_names = ['one', 'two']
+    return set(on_meta(cfg.model).state_dict())
+
+
+WITH_START = {
+    row['Config']: row
+    for _, row in BUILT
+    if any(option.startswith('load_from=') for option in row['With'])
+}
+
+
+def test_rows_start_from_checkpoints_that_fit() -> None:
+    assert len(WITH_START) > 9
+    for row in WITH_START.values():
+        cfg = load_row(row)
+        start = Config.fromfile(PROJECT / f'configs/{find_start(row)}.py')
+        misfits = list_tensors(cfg) ^ list_tensors(start)
+        assert misfits == set(cfg.allow_missing), row
 
 
 def test_a_wrong_setting_is_seen() -> None:

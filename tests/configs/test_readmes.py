@@ -43,6 +43,23 @@ def test_entries_have_figures_and_sources(config: str) -> None:
         assert set(reported) == {'Source', 'Figures'} and reported['Figures']
 
 
+def test_shared_files_are_listed() -> None:
+    text = (PROJECT / 'configs/README.md').read_text('utf-8')
+    files = {path.name for path in (PROJECT / 'configs/_base_').glob('*.py')}
+    assert not {name for name in files if name not in text}
+
+
+def test_sizes_of_pretraining_are_those_of_the_metafile() -> None:
+    text = (PROJECT / 'docs/pretraining.md').read_text('utf-8')
+    rows = re.findall(r'^\| (\S+/\S+) \| ([\d.]+) M \|.* / (\d+) \|', text, re.MULTILINE)
+    assert len(rows) == 6
+    for tower, parameters, gmacs in rows:
+        stem = tower.lower().replace('/', '').replace('-', '_')
+        figures = ENTRIES[f'configs/mug_stan/pretrain/webvid10m_{stem}.py']['Metadata']
+        assert float(parameters) == round(figures['Parameters'], 1), tower
+        assert int(gmacs) == round(figures['GMACs']), tower
+
+
 def test_tables_are_up_to_date() -> None:
     old = [path for path, text in render_pages(PROJECT).items() if path.read_text() != text]
     assert not old, 'run python tools/model_zoo.py'

@@ -1,5 +1,6 @@
 """Every config that ships: arguments, pipelines, optimiser groups, schedules."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 
 from mmstan.config.checks import check_arguments, find_missing_data
 from mmstan.config.inherited import check_inherited
+from mmstan.config.paths import default_work_dir
 from mmstan.config.variables import check_misplaced, check_top_level
 
 
@@ -61,6 +63,18 @@ def test_shipped_config(shipped: Config) -> None:
             arguments['epoch_length'] = 3
             kind = kind.build_iter_from_epoch
         kind(optim_wrapper.optimizer, **arguments)
+
+
+def test_a_start_is_the_last_checkpoint_of_another_config() -> None:
+    writers = {default_work_dir(name): name for name in CONFIGS}
+    checked = 0
+    for name in CONFIGS:
+        text = (PROJECT / name).read_text('utf-8')
+        if start := re.search(r"^load_from = '(.+)/epoch_(\d+)\.pth'$", text, re.MULTILINE):
+            writer = Config.fromfile(PROJECT / writers[start[1]])
+            assert writer.train_cfg.max_epochs == int(start[2]), name
+            checked += 1
+    assert checked > 6
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -52,6 +53,14 @@ def installed_files(folder: Path) -> set[str]:
         if '__pycache__' not in directory:
             found |= {str((Path(directory) / name).relative_to(folder)) for name in names}
     return found
+
+
+def test_the_first_page_lists_every_extra() -> None:
+    project = (ROOT / 'pyproject.toml').read_text('utf-8')
+    section = project.split('[tool.setuptools.dynamic.optional-dependencies]')[1].split('\n[')[0]
+    page = (ROOT / 'docs/start.md').read_text('utf-8')
+    extras = re.findall(r'^(\w+) = ', section, re.MULTILINE)
+    assert sorted(re.findall(r'^\| `(\w+)` \|', page, re.MULTILINE)) == sorted(extras)
 
 
 @pytest.fixture(scope='module')

@@ -48,3 +48,12 @@ def test_splits_that_a_config_does_not_have(
 def test_a_missing_label_map_is_of_any_split() -> None:
     with pytest.raises(ValueError, match=r'the data set has no label_file, .*SPLIT_dataloader'):
         read_action_names(dict(type='mmstan.AVADataset'))
+
+
+def test_two_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = tmp_path / 'a.pth'
+    checkpoint.touch()
+    positional = ['config.py', str(checkpoint), 'a.mp4', '--boxes', 'a.csv']
+    monkeypatch.setattr('sys.argv', ['detect.py', *positional, '--cfg-options', 'load_from=b.pth'])
+    with pytest.raises(SystemExit, match=r'a\.pth and .* load_from=b\.pth name two checkpoints'):
+        script('detect').main()

@@ -6,4 +6,4 @@ _base_ = [
     '../../_base_/schedules/detection.py',
 ]
 
-load_from = 'work_dirs/clip_mean/k400_b16/epoch_50.pth'
+load_from = 'work_dirs/baselines/clip_mean/k400_b16/epoch_50.pth'

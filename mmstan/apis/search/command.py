@@ -52,6 +52,7 @@ def _add_command(commands: Any, name: str, text: str, *, model: bool) -> argpars
     if model:
         parser.add_argument('--model', required=True, help='as mmstan.load takes it')
         parser.add_argument('--weights', help="checkpoint of a config, or 'pretrained'")
+        parser.add_argument('--class-names', metavar='FILE', help="in the place of the config's")
         parser.add_argument('--device', default='auto', help='cpu, cuda, ...')
     return parser
 
@@ -96,7 +97,7 @@ def run(args: argparse.Namespace) -> None:
 def _load(args: argparse.Namespace) -> Any:
     from mmstan.apis.sources import load
 
-    return load(args.model, args.weights, device=args.device)
+    return load(args.model, args.weights, class_names=args.class_names, device=args.device)
 
 
 def show_info(folder: Path) -> None:
