@@ -67,9 +67,13 @@ def test_names_in_place_of_a_file_that_is_not_here(
     call = ['predict', str(tmp_path / 'config.py'), str(clips[0]), *options]
     with pytest.raises(SystemExit, match=r'error: .*nowhere\.txt.* --class-names FILE'):
         main(call)
-    main([*call, '--class-names', str(tmp_path / 'names.txt')])
+    names = ['--class-names', str(tmp_path / 'names.txt')]
+    main([*call, *names])
     assert f'{clips[0]}: ' in (said := capsys.readouterr().out)
     assert 'run 0.' in said and 'sit 0.' in said
+    of_index = ['--model', call[1], *options[:4], *names]
+    main(['index', 'build', str(tmp_path / 'index'), str(clips[0]), *of_index])
+    assert '1 video, kind ' in capsys.readouterr().out
 
 
 def test_predict_with_texts_and_classes(

@@ -204,9 +204,7 @@ def test_checkpoint(merge: Callable[..., Config], config: Config, checkpoint: st
     assert (cfg.load_from, cfg.resume) == (checkpoint, False)
     cfg = merge(test, '--cfg-options', 'load_from=start.pth')
     assert cfg.load_from == 'start.pth'
-    with pytest.raises(
-        ValueError, match=r'epoch_3\.pth and .*=start\.pth name two checkpoints'
-    ):
+    with pytest.raises(ValueError, match=r'epoch_3\.pth and .*=start\.pth name two checkpoints'):
         merge(test, checkpoint, '--cfg-options', 'load_from=start.pth')
 
 
