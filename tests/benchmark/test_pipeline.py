@@ -18,7 +18,7 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset, Compose, RepeatDataset
 
 from mmstan.benchmark import pipeline
-from mmstan.benchmark.endless import make_endless
+from mmstan.benchmark.endless import make_endless, prepare_data
 from mmstan.benchmark.measure import describe_machine
 from mmstan.benchmark.videos import describe_videos
 from mmstan.config.tiny import make_tiny
@@ -259,7 +259,8 @@ def test_shards_are_read_in_the_order_of_training(
     """A full shuffle would fetch another shard for almost every sample."""
     cfg = config('mug_stan/pretrain/shards_b32', monkeypatch)
     make_tiny(cfg, data=shapes)
-    endless = make_endless(cfg.train_dataloader, 0).batch_sampler.sampler
+    with prepare_data(cfg, None) as loader_cfg:
+        endless = make_endless(loader_cfg, 0).batch_sampler.sampler
     own = endless.sampler
     found = list(islice(endless, 2 * len(own) + 1))
     expected: list[int] = []

@@ -50,6 +50,7 @@ def test_two_configs_of_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         path.parent.mkdir()
         path.write_text(f'_base_ = {STAN!r}')
     tool = script('benchmarks/bf16')
+    monkeypatch.setattr(tool, 'measure_in_own_process', None)
     monkeypatch.setattr(sys, 'argv', ['bf16.py', *map(str, paths)])
     with pytest.raises(ValueError, match="are both 'idea' in the table"):
         tool.main()
