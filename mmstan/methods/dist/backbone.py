@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from mmstan.wording import check_choice
-
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any, Literal, NamedTuple, cast
@@ -12,13 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmstan.models.backbones.base import VideoBackbone, clip_to_images
 from mmstan.methods.dist.branch import BranchOptions, DiSTBranch, DiSTLayer
 from mmstan.methods.dist.resampling import Downsampling, Upsampling
 from mmstan.methods.dist.temporal import TemporalBlock
+from mmstan.models.backbones.base import VideoBackbone, clip_to_images
 from mmstan.models.layers.time_table import TimeInterpolation
 from mmstan.models.sizes import Sizes
 from mmstan.registry import MODELS
+from mmstan.wording import check_choice
 
 
 class Encoded(NamedTuple):
@@ -59,7 +58,8 @@ class DiST(VideoBackbone):
         frame_features: Return the frozen tower's features of the T frames as a second value
             (N, T, D), for ``mmstan.FusedTextHead`` (zero-shot).
         tower_dtype: ``'bfloat16'`` runs the tower alone in that precision.
-        time_interpolation: ``'linear'`` stretches the tables for clips and checkpoints of another T.
+        time_interpolation: ``'linear'`` stretches the tables for clips and checkpoints of
+            another T.
 
     Raises:
         ValueError: The tower is not frozen, or options contradict each other.
@@ -139,7 +139,7 @@ class DiST(VideoBackbone):
         return changed
 
     def layer_groups(self) -> dict[str, list[nn.Module]]:
-        """See :meth:`VideoBackbone.layer_groups`: adds the two other encoders, if they are built."""
+        """See :meth:`VideoBackbone.layer_groups`: adds the two other encoders, where built."""
         groups = super().layer_groups()
         layers = [cast(DiSTLayer, layer) for layer in self.branch.layers]
         for name, blocks in (
@@ -190,7 +190,11 @@ class DiST(VideoBackbone):
 
     def normalise(self, tokens: Tensor) -> Tensor:
         """The integration branch has no last norm: a layer norm without parameters replaces it."""
-        return F.layer_norm(tokens, tokens.shape[-1:]) if self.integration else super().normalise(tokens)
+        return (
+            F.layer_norm(tokens, tokens.shape[-1:])
+            if self.integration
+            else super().normalise(tokens)
+        )
 
     def _encode(self, clip: Tensor) -> Encoded:
         """Run the three encoders side by side on a clip (N, 3, g*T, H, W)."""

@@ -6,10 +6,8 @@ d temporal width, E joint width.
 
 from __future__ import annotations
 
-from mmstan.wording import check_choice
-
 from dataclasses import dataclass, fields
-from typing import NamedTuple, cast, get_args
+from typing import NamedTuple, cast
 
 import torch
 from mmengine.logging import print_log
@@ -20,6 +18,7 @@ from mmstan.methods.dist.resampling import Downsampling, ToIntegration, ToTempor
 from mmstan.methods.dist.temporal import TEMPORAL_BLOCKS, TAdaConv, TemporalBlock
 from mmstan.models.layers.time_table import TimeInterpolation
 from mmstan.models.towers import BaseImageTower
+from mmstan.wording import check_choice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +178,7 @@ class DiSTBranch(nn.Module):
             print_log(f'DiST: {frozen} parameters of the last layer are unread, frozen', 'current')
 
     def _initialise(self) -> None:
-        """As released: truncated normal weights, zero biases; of weights only TAdaConv's are zero."""
+        """As released: truncated normal weights, zero biases; only TAdaConv's weights are zero."""
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv3d | nn.ConvTranspose3d):
                 nn.init.trunc_normal_(module.weight, std=0.02)

@@ -97,7 +97,13 @@ class PoolingBlock(nn.Module):
         self.time = QueryBlock(width)
 
     def forward(self, clip: Tensor, frames: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Clip token (N, 1, D), frame tokens (N, T, D), tokens (N, T, S, D) -> clip and frame tokens."""
+        """Clip and frame tokens -> same.
+
+        Args:
+            clip: Clip token (N, 1, D).
+            frames: Frame tokens (N, T, D).
+            tokens: Tokens of the frames (N, T, S, D).
+        """
         n, t = tokens.shape[:2]
         # Space: N*T queries, each on the S tokens of its own frame. Time: one query on T tokens.
         frames = self.space(frames.reshape(n * t, 1, -1), tokens.flatten(0, 1)).view(n, t, -1)

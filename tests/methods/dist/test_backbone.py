@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.runner import load_checkpoint
 from helpers.dist_models import FROZEN, NO_INTERACTION, VARIANTS, clip_for, make
 from helpers.tiny_models import CLIP, COCA_TOWER, VIT_TOWER
+from mmengine.runner import load_checkpoint
 
 from mmstan.engine.param_groups import decays
 from mmstan.methods.dist import DiST
@@ -147,9 +147,12 @@ def test_checkpoints_of_other_lengths(tmp_path: Path) -> None:
         (dict(width=30), 'width=30: a multiple of 4'),
         (dict(temporal_width=6), 'temporal_width=6: a multiple of 4'),
         (dict(width=196), 'width 196 does not divide into 3 heads'),
-        (dict(temporal_block='r3d'), r"temporal_block='r3d': one of \('r2plus1d'"),
-        (dict(integration_to_temporal='conv'), "integration_to_temporal='conv': one of"),
-        (dict(temporal_to_integration='nearest'), "temporal_to_integration='nearest': one of"),
+        (dict(temporal_block='r3d'), "temporal_block='r3d' must be one of 'r2plus1d'"),
+        (dict(integration_to_temporal='conv'), "integration_to_temporal='conv' must be one of"),
+        (
+            dict(temporal_to_integration='nearest'),
+            "temporal_to_integration='nearest' must be one of",
+        ),
         (dict(time_interpolation='cubic'), "time_interpolation='cubic'"),
         (dict(tower_dtype='float16'), "tower_dtype='float16'"),
         (dict(temporal_block=None), 'set integration_to_temporal=None'),
