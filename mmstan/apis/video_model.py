@@ -121,7 +121,7 @@ class VideoModel:
 
     @property
     def identity(self) -> str:
-        """Hash of config and weights; two models with one identity and dtype give equal features."""
+        """Hash of config and weights; models of one identity and dtype give equal features."""
         if self._identity is None:
             self._identity = getattr(self.model, 'identity', None)  # of an ONNX file its own
         if self._identity is None:
