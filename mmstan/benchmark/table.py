@@ -36,6 +36,8 @@ _COLUMNS = (
     Column('bf16', 'bf16', unit=' x', optional=True),
     Column('compiled', 'compiled', unit=' x', optional=True),
     Column('bf16, compiled', 'bf16_compiled', unit=' x', optional=True),
+    Column('forward, bf16', 'forward_bf16', unit=' x', optional=True),
+    Column('agreement', 'agreement', '.4f', optional=True),
     Column('clips/s', 'throughput'),
     Column('memory', 'memory', unit=' GB'),
     Column('rate', 'share', '.0f', ' %', factor=100),

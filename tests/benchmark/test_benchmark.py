@@ -299,13 +299,16 @@ def test_files(tmp_path: Path) -> None:
 def test_columns_that_no_row_has_are_left_out() -> None:
     head = format_rows(ROWS).splitlines()[2]
     assert 'iteration' not in head and 'peak' not in head
-    measured = replace(ROWS[0], iteration=1.5, bf16=2.25, bf16_compiled=3, largest_batch=160)
+    measured = replace(
+        ROWS[0], iteration=1.5, bf16=2.25, bf16_compiled=3, agreement=0.99996, largest_batch=160
+    )
     text = format_rows([measured, *ROWS[1:]])
     wanted = (
-        '| step | iteration | bf16 | bf16, compiled | clips/s | memory | rate | largest batch |'
+        '| step | iteration | bf16 | bf16, compiled | agreement | clips/s | memory | rate '
+        '| largest batch |'
     )
     assert text.count(wanted) == 2  # both tables have the same columns
-    assert '| - | 1.50 x | 2.25 x | 3.00 x | - | - | - | 160 | 84.4' in text
+    assert '| - | 1.50 x | 2.25 x | 3.00 x | 1.0000 | - | - | - | 160 | 84.4' in text
 
 
 def test_one_table_is_of_one_machine(tmp_path: Path) -> None:
