@@ -16,7 +16,7 @@ from mmstan.apis.search import building
 from mmstan.apis.search.encode import Broken, Encoder
 from mmstan.apis.search.entries import Segments, find_videos, keep_open_sources
 from mmstan.apis.search.kinds import choose_kind, has_faiss
-from mmstan.apis.search.manifest import Manifest, read_manifest
+from mmstan.apis.search.manifest import Manifest, name_dtype, read_manifest
 from mmstan.apis.search.nearest import Nearest, NearestByFaiss, NearestByTorch
 from mmstan.apis.search.recall import measure_recall
 from mmstan.apis.search.store import Store, has_index, lock_folder
@@ -76,7 +76,7 @@ def _list_facts(
     """The facts of a manifest that are known before a video is encoded."""
     return dict(
         identity=encoder.model.identity,
-        dtype=_name_dtype(encoder.model),
+        dtype=name_dtype(encoder.model),
         interaction=type(encoder.model.interaction).__name__,
         pooled=encoder.pooled,
         store=store,
@@ -107,39 +107,10 @@ def _resume(folder: Path, facts: dict[str, Any]) -> Store:
                 f'{folder} holds a build that was stopped, with {key}={getattr(manifest, key)}, '
                 f'and this one has {key}={facts[key]}; delete the folder, or build as before'
             )
-    _warn_of_dtype(store, facts['dtype'])
+    manifest.warn_of_dtype(folder, facts['dtype'])
     print_log(f'{folder}: goes on after {manifest.rows} videos', 'current')
     store.write_facts(**{key: facts[key] for key in ('kind', 'auto', 'sources')})
     return store
-
-
-def check_model(store: Store, model: Any) -> None:
-    """Warn of a model that runs in another precision than the one that encoded the videos.
-
-    Raises:
-        ValueError: It is another model.
-    """
-    if model.identity != store.manifest.identity:
-        raise ValueError(
-            f'{store.folder} was built with the model {store.manifest.identity}, and this model is '
-            f'{model.identity}; open it with its own model, or build another index'
-        )
-    _warn_of_dtype(store, _name_dtype(model))
-
-
-def _name_dtype(model: Any) -> str:
-    return str(model.dtype).removeprefix('torch.')
-
-
-def _warn_of_dtype(store: Store, dtype: str) -> None:
-    own = store.manifest.dtype
-    if own not in ('', dtype):
-        print_log(
-            f'{store.folder} was built in {own}, and this model runs in {dtype}: scores differ in '
-            f'the last digits; load it with dtype=torch.{own}',
-            'current',
-            logging.WARNING,
-        )
 
 
 def _measure(store: Store) -> None:

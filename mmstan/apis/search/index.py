@@ -120,7 +120,7 @@ class SearchIndex:
                 'again with the same videos, which goes on from there'
             )
         if model is not None:
-            changing.check_model(store, model)
+            store.manifest.check_model(store.folder, model)
         return cls(store.table, nearest, model, store)
 
     @classmethod

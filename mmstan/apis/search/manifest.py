@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+
+from mmengine.logging import print_log
 
 from mmstan.apis.search.kinds import AGAIN, KINDS
 from mmstan.text_files import TextFile
@@ -100,6 +103,29 @@ class Manifest:
             raise ValueError(f'{path}: is damaged (its SHA-256 is another); {AGAIN}')
         return size
 
+    def check_model(self, folder: Path, model: Any) -> None:
+        """Warn of a model that runs in another precision than the one that encoded the videos.
+
+        Raises:
+            ValueError: It is another model.
+        """
+        if model.identity != self.identity:
+            raise ValueError(
+                f'{folder} was built with the model {self.identity}, and this model is '
+                f'{model.identity}; open it with its own model, or build another index'
+            )
+        self.warn_of_dtype(folder, name_dtype(model))
+
+    def warn_of_dtype(self, folder: Path, dtype: str) -> None:
+        """Warn of a model that runs in another precision than the one that encoded the videos."""
+        if self.dtype not in ('', dtype):
+            print_log(
+                f'{folder} was built in {self.dtype}, and this model runs in {dtype}: scores '
+                f'differ in the last digits; load it with dtype=torch.{self.dtype}',
+                'current',
+                logging.WARNING,
+            )
+
     def write(self, folder: Path) -> None:
         """Write the manifest under another name, then rename it: never half of one."""
         temporary = folder / f'{NAME}.tmp'
@@ -108,6 +134,11 @@ class Manifest:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, folder / NAME)
+
+
+def name_dtype(model: Any) -> str:
+    """Name the precision in which a model runs, such as ``'bfloat16'``."""
+    return str(model.dtype).removeprefix('torch.')
 
 
 def read_manifest(folder: Path) -> Manifest:
