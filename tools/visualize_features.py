@@ -67,8 +67,6 @@ def parse_layers(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error(f'--layers {" ".join(args.layers)}: give NAME=EXPRESSION')
     if len({group.partition('=')[0] for group in args.layers}) < len(args.layers):
         parser.error(f'--layers {" ".join(args.layers)}: give each a NAME of its own')
-    if args.patches < args.videos:
-        parser.error(f'--patches {args.patches} of --videos {args.videos}: give one a video')
     return args
 
 

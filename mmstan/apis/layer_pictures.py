@@ -87,8 +87,13 @@ def show_cka(layers: Layers, *, videos: int, patches: int, path: Path) -> None:
         videos: Number of videos, spread evenly over the test set.
         patches: Number of patches in total, an equal share from each video.
         path: The picture's path, ``.png``.
+
+    Raises:
+        ValueError: There are fewer patches than videos.
     """
     chosen = np.linspace(0, len(layers.dataset) - 1, min(videos, len(layers.dataset))).astype(int)
+    if patches < len(chosen):
+        raise ValueError(f'--patches {patches} of {len(chosen)} videos: give at least one a video')
     generator = torch.Generator().manual_seed(0)
     rows = defaultdict(list)
     for index in tqdm(chosen.tolist(), desc='videos', disable=None):

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmstan.datasets.readers import BrokenVideoError
 
-_IMAGES = ('.bmp', '.jpeg', '.jpg', '.png', '.webp')
+_IMAGES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 
 
 def list_images(folder: str) -> list[str]:

@@ -10,7 +10,7 @@ from mmstan.datasets.annotation_files import normalise
 
 # A file without an extension counts as a video too, and so does a name that ends in a bare '.'.
 VIDEO_EXTENSIONS = frozenset({
-    '', '3g2', '3gp', 'asf', 'avi', 'divx', 'dv', 'f4v', 'flv', 'gif', 'm2ts', 'm4v', 'mjpeg',
+    '', '3g2', '3gp', 'asf', 'avi', 'divx', 'dv', 'f4v', 'flv', 'm2ts', 'm4v', 'mjpeg',
     'mkv', 'mov', 'mp4', 'mpe', 'mpeg', 'mpg', 'mts', 'mxf', 'null', 'ogg', 'ogv', 'qt', 'rm',
     'rmvb', 'ts', 'vob', 'webm', 'wmv', 'xvid',
 })  # fmt: skip
@@ -67,8 +67,7 @@ class VideoFiles:
         for table, keys in ((self._by_name, names), (self._by_stem, (*names, *stems))):
             for key in keys:
                 if key in table:
-                    # A GIF next to a video is a preview of it.
-                    paths = sorted(table[key], key=lambda x: (x.lower().endswith('.gif'), x))
+                    paths = sorted(table[key])
                     if len(paths) > 1:
                         self.ambiguous.append((names[0], paths))
                     return paths[0]

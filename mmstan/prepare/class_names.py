@@ -94,7 +94,7 @@ def match_classes(labels: Sequence[str], path: Path, *, keep: bool = False) -> C
     numbers = {name: i for found in (names, given) for i, name in enumerate(found)}
     numbered = {label: int(label) for label in labels if label.isdecimal()}
     are_numbers = len(numbered) == len(labels) and not any(label in numbers for label in labels)
-    if are_numbers and min(numbered.values()) == 1 and max(numbered.values()) <= len(given):
+    if are_numbers and min(numbered.values()) == 1 and max(numbered.values()) == len(given):
         raise ValueError(
             f'--classes {path}: the numbers of the videos begin at 1, and {show(given[0])} is '
             'class 0; count them from 0'

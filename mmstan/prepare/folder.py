@@ -16,9 +16,7 @@ from mmstan.prepare.entries import Entry, LeftOut, Source, Split, find_split, na
 from mmstan.wording import count_things, name_a_few
 
 # Containers by which a file without a suffix counts as a video.
-_CONTAINERS = frozenset(
-    ('mov', 'matroska', 'avi', 'mpegts', 'mpeg', 'flv', 'asf', 'ogg', 'mxf', 'gif')
-)
+_CONTAINERS = frozenset(('mov', 'matroska', 'avi', 'mpegts', 'mpeg', 'flv', 'asf', 'ogg', 'mxf'))
 
 
 def read_folder(path: str | Path) -> Source:

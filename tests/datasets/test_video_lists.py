@@ -157,11 +157,3 @@ def test_normal_forms_meet(on_disk: str, listed: str, tmp_path: Path) -> None:
 
 def test_a_name_that_is_not_there_stays(tmp_path: Path) -> None:
     assert Spellings(str(tmp_path)).find(NAME) == str(tmp_path / NAME)
-
-
-def test_a_gif_is_a_video_but_where_it_is_the_preview_of_one(tmp_path: Path) -> None:
-    for name in ('a.gif', 'b.gif', 'b.mp4'):
-        (tmp_path / name).touch()
-    found = VideoFiles(str(tmp_path))
-    assert found.find('a') == str(tmp_path / 'a.gif') and not found.ambiguous
-    assert found.find('b') == str(tmp_path / 'b.mp4')

@@ -152,7 +152,6 @@ def test_wrong_settings(
     [
         (['--videos', '0'], 'argument --videos: 0 is less than 1'),
         (['--patches', '3'], 'argument --patches: 3 is less than 4'),
-        (['--patches', '9', '--videos', '10'], '--patches 9 of --videos 10: give one a video'),
         (['--layers', 'a=b', 'c=d', 'a=e'], '--layers a=b c=d a=e: give each a NAME of its own'),
         (['--layers', 'a'], '--layers a: give NAME=EXPRESSION'),
     ],

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatch
+from glob import has_magic
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -14,7 +15,7 @@ from mmengine.logging import print_log
 
 from mmstan.apis.search import building
 from mmstan.apis.search.encode import Broken, Encoder
-from mmstan.apis.search.entries import Segments, find_videos, keep_open_sources
+from mmstan.apis.search.entries import LISTS, Segments, find_videos, keep_open_sources
 from mmstan.apis.search.kinds import choose_kind, has_faiss
 from mmstan.apis.search.manifest import Manifest, name_dtype, read_manifest
 from mmstan.apis.search.nearest import Nearest, NearestByFaiss, NearestByTorch
@@ -200,19 +201,28 @@ def _look_again(source: str, known: Sequence[str]) -> list[str]:
     """The videos that a source names now; none, with a warning, where it has lost its last one.
 
     Raises:
-        ValueError: It names none, and known videos are of it, as if a disk were not mounted.
+        ValueError: It names none, and known videos that may be of it are gone, as if a disk were
+            not mounted.
     """
     try:
         return find_videos([source])
     except (ValueError, OSError) as error:
-        lost = [x for x in known if x.startswith(os.path.join(source, '')) or fnmatch(x, source)]
+        lost = [path for path in known if _may_be_of(source, path) and not os.path.exists(path)]
         if lost:
             raise ValueError(
-                f'{error}; {count_things(len(lost), "video")} of the index came from it: is the '
-                'disk mounted? Remove by name what is gone'
+                f'{error}; {count_things(len(lost), "video")} of the index may be of it and is gone: '
+                'is the disk mounted? Remove by name what is gone'
             ) from error
         print_log(f'{error}; it is passed over', 'current', logging.WARNING)
         return []
+
+
+def _may_be_of(source: str, path: str) -> bool:
+    """Whether a source named this video, as far as its name tells: a list may have named any."""
+    if source.lower().endswith(LISTS):
+        return True
+    folder = re.split(r'[*?[]', source)[0].rpartition(os.sep)[0] if has_magic(source) else source
+    return path.startswith(os.path.join(folder, ''))
 
 
 def remove_paths(store: Store, paths: Sequence[str]) -> Changes:

@@ -84,7 +84,8 @@ def run(args: argparse.Namespace) -> None:
         )
         print(f'{args.index}: {count_things(len(index), "video")}, kind {index.manifest.kind}')
     else:
-        if args.action == 'query' and args.csv:
+        # The table is written in place: a file that is there, or a pipe, needs no folder.
+        if args.action == 'query' and args.csv and (args.csv.is_dir() or not args.csv.exists()):
             make_place(args.csv)
         index = SearchIndex.open(args.index, _load(args))
         if args.action == 'add':

@@ -18,7 +18,7 @@ from mmstan.text_files import TextFile
 from mmstan.wording import name_a_few
 
 SUFFIXES = tuple(f'.{extension}' for extension in sorted(VIDEO_EXTENSIONS - {'', 'null'}))
-_LISTS = ('.csv', '.txt')
+LISTS = ('.csv', '.txt')
 
 Source = str | os.PathLike[str]
 Sources = Source | Iterable[Source]
@@ -63,7 +63,7 @@ def keep_open_sources(sources: Iterable[str]) -> list[str]:
         source
         for source in sources
         if os.path.isdir(source)
-        or source.lower().endswith(_LISTS)
+        or source.lower().endswith(LISTS)
         or (glob.has_magic(source) and not os.path.exists(source))
     ]
 
@@ -96,7 +96,7 @@ def _expand(source: str) -> Iterator[str]:
         files = walk_visible(source, passed)
         yield from sorted(path for path in files if path.lower().endswith(SUFFIXES))
         _report_passed(source, passed)
-    elif source.lower().endswith(_LISTS):
+    elif source.lower().endswith(LISTS):
         yield from _read_list(source)
     elif os.path.exists(source) or not glob.has_magic(source):
         yield source  # a missing file is reported with the broken ones

@@ -86,7 +86,8 @@ def is_video_path(query: str) -> bool:
     Raises:
         ValueError: It ends as a video's path does, and there is no such file.
     """
-    if '://' in query or os.path.isfile(query) or (os.sep in query and os.path.isdir(query)):
+    with_slash = '/' in query or os.sep in query
+    if '://' in query or os.path.isfile(query) or (with_slash and os.path.isdir(query)):
         return True
     if query.lower().endswith(SUFFIXES):
         raise ValueError(f'there is no video {show(query)}; give its path, or a text to search for')

@@ -14,6 +14,7 @@ from apis.search.conftest import DIM, FakeModel, best, draw, exact, names, unit
 from mmengine.logging import MMLogger
 
 from mmstan.apis.search import Changes, SearchIndex, building, kinds, store
+from mmstan.apis.search.changing import _may_be_of
 from mmstan.methods.clip4clip import TightTransformer
 from mmstan.methods.drl import TokenWise, WeightedTokenWise
 from mmstan.methods.mug import Mug
@@ -287,11 +288,29 @@ def test_a_source_that_is_gone_does_not_end_a_refresh_for_ever(
     index = SearchIndex.build(model, [videos(3), more, listed], tmp_path / 'index')
     (more / 'x.mp4').unlink()
     listed.unlink()
-    with pytest.raises(ValueError, match=r'more names no video.*; 1 video of the index came'):
+    with pytest.raises(ValueError, match=r'more names no video.*; 1 video of the index may be'):
         index.refresh()
     index.remove(more / 'x.mp4')
     videos(4, start=3)
     assert index.refresh() == Changes(1, 0) and len(index) == 4
+    (tmp_path / 'videos/0002.mp4').unlink()  # it may have been named by the list
+    with pytest.raises(ValueError, match=r'list\.txt.*; 1 video of the index may be of it and is'):
+        index.refresh()
+    assert len(index) == 4
+
+
+@pytest.mark.parametrize(
+    ('source', 'path', 'may'),
+    [
+        ('/d', '/d/a.mp4', True),
+        ('/d/**/*.mp4', '/d/a.mp4', True),
+        ('/d/*/x.mp4', '/e/x.mp4', False),
+        ('/d', '/dd/a.mp4', False),
+        ('/b/list.csv', '/e/x.mp4', True),
+    ],
+)
+def test_which_videos_a_source_may_have_named(source: str, path: str, may: bool) -> None:
+    assert _may_be_of(source, path) is may
 
 
 def test_changes_are_counted_when_most_videos_are_gone(
