@@ -210,8 +210,8 @@ def _look_again(source: str, known: Sequence[str]) -> list[str]:
         lost = [path for path in known if _may_be_of(source, path) and not os.path.exists(path)]
         if lost:
             raise ValueError(
-                f'{error}; {count_things(len(lost), "video")} of the index may be of it and is gone: '
-                'is the disk mounted? Remove by name what is gone'
+                f'{error}; {count_things(len(lost), "video")} of the index may be of it and is '
+                'gone: is the disk mounted? Remove by name what is gone'
             ) from error
         print_log(f'{error}; it is passed over', 'current', logging.WARNING)
         return []
