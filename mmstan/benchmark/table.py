@@ -37,7 +37,7 @@ _COLUMNS = (
     Column('compiled', 'compiled', unit=' x', optional=True),
     Column('bf16, compiled', 'bf16_compiled', unit=' x', optional=True),
     Column('forward, bf16', 'forward_bf16', unit=' x', optional=True),
-    Column('agreement', 'agreement', '.4f', optional=True),
+    Column('agreement', 'agreement', '.5f', optional=True),
     Column('clips/s', 'throughput'),
     Column('memory', 'memory', unit=' GB'),
     Column('rate', 'share', '.0f', ' %', factor=100),

@@ -50,8 +50,7 @@ def test_a_file_gives_order_and_choice(tmp_path: Path) -> None:
     assert classes.notes == ['classes that names.txt does not name: run']
     numbered = match_classes(['0', '1'], tmp_path / 'names.txt')
     assert (numbered.names, numbered.numbers) == (['walk', 'brush hair'], {'0': 0, '1': 1})
-    for labels in (['1', '2'], ['1']):
-        with pytest.raises(ValueError, match="begin at 1, and 'walk' is class 0; count them from"):
-            match_classes(labels, tmp_path / 'names.txt')
+    with pytest.raises(ValueError, match="begin at 1, and 'walk' is class 0; count them from"):
+        match_classes(['1', '2'], tmp_path / 'names.txt')
     with pytest.raises(ValueError, match=r"none of its names \('walk', 'brush hair'\) is a class"):
         match_classes(['swim'], tmp_path / 'names.txt')
