@@ -58,6 +58,12 @@ def test_frozen_tower_runs_once_where_every_step_sets_the_mode(head: TextHead) -
     assert calls.new() == 2
 
 
+@torch.inference_mode()
+def test_a_head_that_is_built_in_inference_mode() -> None:
+    head = build().eval()  # its weights do not count their writes
+    assert torch.equal(head.texts().sentence, head.texts().sentence)
+
+
 def test_a_mode_that_is_set_again_drops_the_features_of_every_template() -> None:
     head, x = build(templates=('a {}', 'the {}'), sample_template=True).train(), torch.randn(2, 16)
     calls = Calls(head)

@@ -48,7 +48,7 @@ class ClassTexts(BaseModule):
 
     _kept: dict[int | None, TextFeatures]  # by the template that was drawn
     _swapped: _Swapped | None  # of the last swap, while its features hold
-    _kept_of: list[tuple[int, int]] | None  # the weights behind the kept features
+    _kept_of: list[tuple[int, int]] | None  # of training: the weights behind the kept features
 
     def __init__(
         self,
@@ -139,7 +139,8 @@ class ClassTexts(BaseModule):
         MMEngine's ``IterBasedTrainLoop`` calls this at every step. From training to training the
         features stay, unless a weight was written since.
         """
-        if not (mode and self.training) or self._kept_of != self._count_writes():
+        stays = mode and self.training and self._kept_of is not None
+        if not stays or self._kept_of != self._count_writes():
             self._drop()
         return super().train(mode)
 
@@ -170,7 +171,8 @@ class ClassTexts(BaseModule):
             with torch.no_grad(), torch.autocast(device.type, enabled=False):
                 parts = [self._encode(part, count) for part in ids.split(whole_classes)]
             kept = TextFeatures(*(torch.cat(part) for part in zip(*parts)))
-            self._kept_of = self._kept_of or self._count_writes()
+            if self.training and self._kept_of is None:  # tensors of inference mode do not count
+                self._kept_of = self._count_writes()
             self._kept[drawn] = kept
         return kept
 
