@@ -101,8 +101,9 @@ def project_queries_keys_values(
 
 def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Queries, keys and values (B, heads, S, C/heads) -> (B, S, C), without a projection."""
-    most = find_most_sequences(q.shape[1], max(q.shape[2], k.shape[2]), q.shape[3])
-    if q.is_cuda and q.shape[0] > most:
+    b, heads, queries, width = q.shape
+    # The device first: an export on a CPU with free lengths is not tied to this arithmetic.
+    if q.is_cuda and b > (most := find_most_sequences(heads, max(queries, k.shape[2]), width)):
         mixed = attend_in_parts(q, k, v, most)
     else:
         mixed = F.scaled_dot_product_attention(q, k, v)
