@@ -139,15 +139,16 @@ def _divide(rounds: Rounds, others: Rounds, key: str) -> float | None:
     """Median of a time over that of others, taken within each round.
 
     Times are taken in plain products, which were measured next to them: what else the machine does
-    at the moment counts less. Without these figures, which older ones lack, in seconds.
+    at the moment counts less. Rounds from before these figures count where no other is there, in
+    seconds.
     """
-    ratios = []
-    for i in sorted(rounds.keys() & others.keys()):
-        for unit in (f'{key}_products', key):
-            if unit in rounds[i] and unit in others[i]:
-                ratios.append(rounds[i][unit] / others[i][unit])
-                break
-    return statistics.median(ratios) if ratios else None
+    pairs = [(rounds[i], others[i]) for i in sorted(rounds.keys() & others.keys())]
+    for unit in (f'{key}_products', key):
+        if ratios := [
+            own[unit] / other[unit] for own, other in pairs if unit in own and unit in other
+        ]:
+            return statistics.median(ratios)
+    return None
 
 
 def summarise_scores(scores: Sequence[float]) -> dict[str, float | int | None]:

@@ -247,6 +247,8 @@ def test_ratios_are_of_times_in_plain_products() -> None:
     assert summarise_variants(slow, {'bf16': mean})['bf16'] == 1.5
     older = {0: FIGURES | dict(iteration=20.0)}
     assert summarise_costs(slow, older, clips=2)['iteration'] == 1.5  # seconds over seconds
+    both = {0: older[0], 1: mean[0]}  # its second round counts alone, the first has seconds only
+    assert summarise_costs({0: older[0], 1: slow[0]}, both, clips=2)['iteration'] == 1.5
 
 
 def test_variants_are_compared_within_a_round() -> None:
