@@ -68,6 +68,7 @@ def load_model(args: argparse.Namespace) -> Any:
 def list_inputs(videos: Sequence[str]) -> list[str]:
     """Videos of a command line; a folder of videos stands for all of them, in sorted order."""
     from mmstan.datasets.video_files import VIDEO_EXTENSIONS
+    from mmstan.datasets.visible_files import is_hidden
 
     found: list[str] = []
     for video in videos:
@@ -75,7 +76,7 @@ def list_inputs(videos: Sequence[str]) -> list[str]:
         inside = sorted(folder.iterdir()) if folder.is_dir() else []
         known = VIDEO_EXTENSIONS - {'', 'null'}
         inside = [path for path in inside if path.suffix.lower()[1:] in known]
-        inside = [path for path in inside if not path.name.startswith('.')]
+        inside = [path for path in inside if not is_hidden(path.name)]
         found += [str(path) for path in inside] or [video]
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from collections.abc import Iterable, Sequence
 from typing import Any, get_args
@@ -25,6 +26,11 @@ def count_things(count: int, thing: str) -> str:
     ('1 thread', '2 threads')
     """
     return f'{count} {thing}{"" if count == 1 else "s"}'
+
+
+def split_numbers(text: str) -> list[str | int]:
+    """A sort key that puts ``frame2`` before ``frame10``: texts and numbers in turn."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r'(\d+)', text)]
 
 
 def write_on_one_line(message: Any, most: int = 200) -> str:

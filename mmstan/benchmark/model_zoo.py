@@ -13,7 +13,6 @@ Each line of :data:`COLUMNS` is a column of the tables.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -24,7 +23,7 @@ import yaml
 from mmstan.benchmark.papers import collect_reported, read_papers, render_paper_pages
 from mmstan.benchmark.rows import Row, read_csv
 from mmstan.benchmark.table import KINDS
-from mmstan.wording import markdown_table
+from mmstan.wording import markdown_table, split_numbers
 
 BEGIN, END = '<!-- of metafile.yml -->', '<!-- end -->'
 BEGIN_PAPER = '<!-- of the data file -->'
@@ -123,18 +122,13 @@ class _Dumper(yaml.SafeDumper):
 
 def write_metafile(path: Path, content: dict[str, Any]) -> None:
     """Write a metafile with its models in the order of the tables."""
-    content['Models'].sort(key=lambda model: (_find_group(model), _split_numbers(model['Config'])))
+    content['Models'].sort(key=lambda model: (_find_group(model), split_numbers(model['Config'])))
     options: dict[str, Any] = dict(sort_keys=False, allow_unicode=True, width=1000)
     collections, models = (
         yaml.dump({key: content[key]}, Dumper=_Dumper, **options)
         for key in ('Collections', 'Models')
     )
     path.write_text(f'{collections}\n{models}', 'utf-8')
-
-
-def _split_numbers(text: str) -> list[str | int]:
-    """A sort key that puts ``8shot`` before ``16shot``: texts and numbers in turn."""
-    return [int(part) if part.isdigit() else part for part in re.split(r'(\d+)', text)]
 
 
 def _cut_method(model: Model) -> PurePosixPath:

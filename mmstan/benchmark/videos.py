@@ -20,6 +20,7 @@ from mmstan.datasets.reliable import list_wrapped
 from mmstan.datasets.shards import Shards
 from mmstan.datasets.transforms import ReadFrames
 from mmstan.datasets.video_files import VIDEO_EXTENSIONS, split_extension
+from mmstan.datasets.visible_files import is_hidden
 
 SPREAD = ('width', 'height', 'fps', 'seconds')
 _LISTED = 100_000  # samples of which every one is asked for its file
@@ -52,7 +53,7 @@ def replace_videos(dataset: ConfigDict, videos: Path, folder: Path) -> ConfigDic
 
 def _is_video(path: Path) -> bool:
     extension = split_extension(path.name)[1].lower()
-    return extension in VIDEO_EXTENSIONS and not path.name.startswith('.') and path.is_file()
+    return extension in VIDEO_EXTENSIONS and not is_hidden(path.name) and path.is_file()
 
 
 def _annotations(kind: type, names: Sequence[str]) -> tuple[str, str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Any
 
 from mmstan.datasets.readers import BrokenVideoError
+from mmstan.datasets.visible_files import is_hidden
+from mmstan.wording import split_numbers
 
 _IMAGES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 
@@ -20,14 +20,9 @@ def list_images(folder: str) -> list[str]:
         BrokenVideoError: The folder holds no images.
     """
     files = [path for path in Path(folder).iterdir() if path.suffix.lower() in _IMAGES]
-    files = [path for path in files if not path.name.startswith('.')]
+    files = [path for path in files if not is_hidden(path.name)]
     if not files:
         raise BrokenVideoError(
             folder, f'is a folder that holds no images ({", ".join(_IMAGES)}); give its videos'
         )
-    return [str(path) for path in sorted(files, key=lambda path: _split_numbers(path.name))]
-
-
-def _split_numbers(name: str) -> list[Any]:
-    """Split a name into texts and numbers, alternately: a key for sorting."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r'(\d+)', name)]
+    return [str(path) for path in sorted(files, key=lambda path: split_numbers(path.name))]
