@@ -229,22 +229,6 @@ def test_levels_of_another_test_set(data: Any) -> None:
         match_captions(data, other)
 
 
-@pytest.mark.parametrize(
-    ('options', 'problem'),
-    [
-        (['--query', 'a cat', '--top', '-3'], 'argument --top: -3 is less than 1'),
-        (['--pair', '1', '--top', '3'], '--top goes with --query, and with --index without'),
-        (['--misalignment', '--top', '5'], '--top goes with --query, and with --index without'),
-    ],
-)
-def test_options_of_found_videos(
-    options: list[str], problem: str, run: Callable[..., None], config_file: Path, capsys: Any
-) -> None:
-    with pytest.raises(SystemExit):
-        run(config_file, *options)
-    assert problem in capsys.readouterr().err
-
-
 @pytest.mark.parametrize('options', [['--levels-from', 'a.py'], ['--train-set']])
 def test_options_of_misalignment_alone(
     options: list[str], run: Callable[..., None], config_file: Path, capsys: Any
@@ -504,6 +488,9 @@ def test_another_test_set_cannot_be_compared(data: Any) -> None:
 @pytest.mark.parametrize(
     ('options', 'problem'),
     [
+        (['--query', 'a cat', '--top', '-3'], 'argument --top: -3 is less than 1'),
+        (['--pair', '1', '--top', '3'], '--top goes with --query, and with --index without'),
+        (['--misalignment', '--top', '5'], '--top goes with --query, and with --index without'),
         (['--index', '1', '--mark', 'salad'], '--wins and --mark go with --against'),
         (['--wins', '2'], '--wins and --mark go with --against'),
         (['--pair', '1', '--against', 'a.py'], '--against goes with --index or --wins'),
@@ -513,7 +500,7 @@ def test_another_test_set_cannot_be_compared(data: Any) -> None:
         (['--index', '1', '--against', 'a', '--top', '3'], 'with --index without --against'),
     ],
 )
-def test_options_of_two_models(
+def test_options_that_do_not_go_together(
     options: list[str], problem: str, run: Callable[..., None], config_file: Path, capsys: Any
 ) -> None:
     with pytest.raises(SystemExit):
