@@ -22,7 +22,8 @@ if ! said=$("$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_availabl
     # The last warning or error; the indented lines are Python's quotes of source.
     reason=$(grep -v '^ ' <<< "$said" | tail -n 1 || true)
     reason=${reason##*Warning: }
-    if ls /dev/nvidia[0-9]* > /dev/null 2>&1; then
+    # An empty CUDA_VISIBLE_DEVICES hides the GPUs on purpose.
+    if [ -n "${CUDA_VISIBLE_DEVICES-all}" ] && ls /dev/nvidia[0-9]* > /dev/null 2>&1; then
         echo "error: this machine has a GPU, but $PYTHON has no PyTorch that sees it: ${reason:-PyTorch gives no reason}" >&2
         exit 1
     fi

@@ -70,7 +70,9 @@ def test_why_no_gpu_is_seen(said: str, reason: str, tmp_path: Path) -> None:
     done = run(*kit, PATH=path_with_devices(tmp_path, here=False))
     assert (done.returncode, done.stderr) == (0, '')
     assert f'sees one ({reason}), so' in done.stdout and done.stdout.count('\n') == 1
-    done = run(*kit, PATH=path_with_devices(tmp_path, here=True))
+    path = path_with_devices(tmp_path, here=True)
+    assert run(*kit, PATH=path, CUDA_VISIBLE_DEVICES='').returncode == 0  # hidden on purpose
+    done = run(*kit, PATH=path)
     assert (done.returncode, done.stdout) == (1, '')
     assert done.stderr == (
         f'error: this machine has a GPU, but {python} has no PyTorch that sees it: {reason}\n'
