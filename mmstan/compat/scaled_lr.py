@@ -49,4 +49,13 @@ def _divide_base(auto_scale_lr: Mapping[str, Any] | None, wrapper: Any) -> Any:
     steps = getattr(wrapper, '_accumulative_counts', 1)
     if steps == 1 or not auto_scale_lr or 'base_batch_size' not in auto_scale_lr:
         return auto_scale_lr
+    if auto_scale_lr.get('enable'):
+        from mmengine.logging import print_log
+
+        print_log(
+            f'auto_scale_lr counts the {steps} accumulated steps of an update, so base_batch_size='
+            f'{auto_scale_lr["base_batch_size"]} is shared by them; MMEngine 0.10.7 leaves the '
+            f'steps out, and its rate is {steps} times smaller',
+            'current',
+        )
     return {**auto_scale_lr, 'base_batch_size': auto_scale_lr['base_batch_size'] / steps}

@@ -386,7 +386,13 @@ def test_runs_of_one_second_have_names_of_their_own(
     assert len({run.log_dir for run in runs}) == 2
 
 
-def test_scaled_learning_rates_count_accumulated_steps(work_dir: Path) -> None:
+def test_scaled_learning_rates_count_accumulated_steps(
+    work_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(
+        'mmengine.logging.print_log', lambda message, *_, **__: said.append(message)
+    )
     scale = ConfigDict(enable=True, base_batch_size=8)  # an update has half as many clips, 2 x 2
     runner = stock_runner(work_dir)
     strategy = SingleDeviceStrategy(work_dir=str(work_dir), auto_scale_lr=scale)
@@ -400,6 +406,7 @@ def test_scaled_learning_rates_count_accumulated_steps(work_dir: Path) -> None:
     strategy._scale_lr()
     assert [optimizer.param_groups[0]['lr'] for optimizer in optimizers] == [0.5] * 3
     assert scale.base_batch_size == strategy._auto_scale_lr.base_batch_size == 8
+    assert sum('counts the 2 accumulated steps' in message for message in said) == 3
 
 
 def test_adafactor_of_transformers_is_registered_later() -> None:
